@@ -1,0 +1,122 @@
+"""Which library holds an array, and on which device: the only file that knows NumPy from CuPy.
+
+Operations are written once, with `xp = array_module(x)` standing for `numpy` or `cupy`. CuPy is imported only when
+somebody asks for a CUDA device, so that a laptop without a GPU pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+_modules: dict[type, tuple[ModuleType | Any, str]] = {np.ndarray: (np, "cpu")}
+
+
+def register_array_module(array_type: type, module: Any, device: str) -> None:
+    """Teach the engine another array type: `module` has NumPy's functions, `device` is the name that users see."""
+    _modules[array_type] = (module, device)
+
+
+def cupy() -> ModuleType:
+    """CuPy, imported at the first call.    Raises RuntimeError that says what is missing."""
+    try:
+        module = importlib.import_module("cupy")
+    except ImportError as error:
+        raise RuntimeError(
+            "device 'cuda' needs CuPy, which is not installed: pip install 'minidiff[cuda13]' (or [cuda12] for an older driver)"
+        ) from error
+    if module.ndarray not in _modules:
+        try:
+            module.cuda.runtime.getDeviceCount()
+        except Exception as error:
+            raise RuntimeError(f"device 'cuda' was asked for and CuPy is installed, but it finds no usable GPU: {error}") from error
+        register_array_module(module.ndarray, module, "cuda")
+    return module
+
+
+def _lookup(array: Any) -> tuple[Any, str] | None:
+    for array_type in type(array).__mro__:
+        if array_type in _modules:
+            return _modules[array_type]
+        if array_type.__module__.partition(".")[0] == "cupy" and array_type.__name__ == "ndarray":
+            cupy()
+            return _modules[array_type]
+    return None
+
+
+def is_array(value: Any) -> bool:
+    """True for an array of a known library (not for a NumPy scalar, a list or a Tensor)."""
+    return type(value) is np.ndarray or _lookup(value) is not None
+
+
+def array_module(*arrays: Any) -> Any:
+    """The module (`numpy`, `cupy`) that all the arrays belong to; scalars and None do not count, nothing at all is NumPy.
+
+    Raises TypeError when two libraries are mixed: an array is never moved between devices silently.
+    """
+    found: tuple[Any, str] | None = None
+    for array in arrays:
+        entry = _modules[np.ndarray] if type(array) is np.ndarray else _lookup(array)
+        if entry is None:
+            continue
+        if found is not None and entry[0] is not found[0]:
+            raise TypeError(
+                f"arrays of two libraries in one call: {found[0].__name__} (device {found[1]!r}) and "
+                f"{entry[0].__name__} (device {entry[1]!r}). Move one of them: x.to({found[1]!r})"
+            )
+        found = entry
+    return found[0] if found else np
+
+
+def device_of(array: Any) -> str:
+    """The device that holds the array: "cpu" or "cuda:0"."""
+    entry = _lookup(array)
+    if entry is None:
+        raise TypeError(f"device_of: wanted an array of NumPy or CuPy, got {type(array).__name__}")
+    if entry[1] == "cuda":
+        return f"cuda:{array.device.id}"
+    return entry[1]
+
+
+def check_device(device: str) -> str:
+    """`device` itself if it names a device: "cpu", "cuda" or "cuda:N".    Raises ValueError otherwise."""
+    names = {name for _, name in _modules.values()}
+    if not isinstance(device, str) or (device not in names and not re.fullmatch(r"cpu|cuda(:\d+)?", device)):
+        raise ValueError(f"device: wanted 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+    return device
+
+
+def module_of_device(device: str) -> Any:
+    """The array module that makes arrays on `device`."""
+    check_device(device)
+    for module, name in _modules.values():
+        if name == device:
+            return module
+    return cupy()
+
+
+def to_device(array: Any, device: str) -> Any:
+    """The array on `device`: the same object if it is there already, else a copy."""
+    target = module_of_device(device)
+    source = array_module(array)
+    if getattr(target, "__name__", "") == "cupy":
+        index = int(device.partition(":")[2] or target.cuda.runtime.getDevice())
+        with target.cuda.Device(index):
+            return target.asarray(array)
+    if source is target:
+        return array
+    return target.asarray(to_cpu(array))
+
+
+def to_cpu(array: Any) -> np.ndarray:
+    """The array as a NumPy array. The one place where data come down from a GPU, and hence where Python waits for it."""
+    if type(array) is np.ndarray:
+        return array
+    module = array_module(array)
+    if module is np:
+        return np.asarray(array)
+    return module.asnumpy(array)
