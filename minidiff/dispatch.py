@@ -1,0 +1,134 @@
+"""Which implementation of an operation runs: the reference written with `xp`, or a hand-written kernel from a table.
+
+    with minidiff.use_kernels("check"): ...            # run both, compare, and go on with the kernel's result
+    with minidiff.use_kernels(conv2d="naive"): ...     # this version of conv2d, on whichever device its arrays are
+
+A kernel is a function with the signature of the operation, which returns the same `(y, backward)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from minidiff.backend import array_module, is_array
+
+MODES = ("reference", "auto", "check", "strict")
+
+
+class Unsupported(Exception):
+    """A kernel raises it, with the reason, for arguments that it does not take; "auto" then takes the reference."""
+
+
+class KernelMismatch(AssertionError):
+    """A kernel and the reference disagree (mode "check")."""
+
+
+class _Choice(NamedTuple):
+    mode: str
+    versions: Mapping[str, str]
+
+
+_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_Choice("auto", {}))
+_kernels: dict[str, dict[str, tuple[Callable, tuple[str, ...]]]] = {}  # operation -> version -> (function, devices); the last is the default
+
+
+def register_kernel(operation: str, version: str, function: Callable, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> None:
+    """Enter a kernel for an operation. The version registered last is the one that "auto", "check" and "strict" take."""
+    _kernels.setdefault(operation, {})[version] = (function, devices)
+
+
+def kernel_versions(operation: str) -> list[str]:
+    """The names of the kernels of an operation, simplest first; empty if it has none."""
+    return list(_kernels.get(operation, {}))
+
+
+@contextmanager
+def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
+    """Choose the implementations inside the block.
+
+    mode: "reference" - always the formula as written; "auto" - a kernel for arrays on a GPU where there is one; "check" - both, compared to
+    within float32 rounding, a difference raises KernelMismatch; "strict" - the kernel, and an error where it does not take the arguments.
+    versions: operation="version", a version chosen by name.    Raises ValueError for an unknown mode, operation or version.
+    """
+    if mode not in MODES:
+        raise ValueError(f"use_kernels: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    for operation, version in versions.items():
+        if version not in _kernels.get(operation, {}):
+            known = ", ".join(kernel_versions(operation)) or "no kernels are registered for it"
+            raise ValueError(f"use_kernels: {operation} has no version {version!r} (known: {known})")
+    token = _choice.set(_Choice(mode, {**_choice.get().versions, **versions}))
+    try:
+        yield
+    finally:
+        _choice.reset(token)
+
+
+def run(name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any]) -> tuple[Any, Callable | None]:
+    """The `(y, backward)` of operation `name` by the implementation that is chosen."""
+    table = _kernels.get(name)
+    if table is None:
+        return reference(*args, **kwargs)
+    choice = _choice.get()
+    version = choice.versions.get(name)
+    device = "cpu" if array_module(*[a for a in args if is_array(a)]).__name__ == "numpy" else "cuda"
+    explicit = version is not None or choice.mode in ("check", "strict")
+    if choice.mode == "reference" or (device == "cpu" and not explicit):
+        return reference(*args, **kwargs)
+    kernel, devices = table[version or next(reversed(table))]
+    try:
+        if device not in devices:
+            raise Unsupported(f"version {version} does not run on {device}")
+        result = kernel(*args, **kwargs)
+    except Unsupported as reason:
+        if choice.mode == "strict" or version is not None:
+            raise RuntimeError(f"{name}: the kernel does not take these arguments ({reason}), and a fallback is not allowed here") from reason
+        return reference(*args, **kwargs)
+    if choice.mode == "check":
+        return _checked(name, result, reference(*args, **kwargs))
+    return result
+
+
+def _checked(name: str, kernel: tuple[Any, Any], reference: tuple[Any, Any]) -> tuple[Any, Callable]:
+    """Compare the results now, and the gradients when they are computed."""
+    _compare(f"{name} forward", kernel[0], reference[0])
+
+    def checked_backward(dy: Any) -> tuple[Any, ...]:
+        ours, theirs = (_as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1]))
+        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            if a is not None and b is not None:
+                _compare(f"{name} backward, gradient of argument {i + 1}", a, b)
+        return ours
+
+    return kernel[0], checked_backward
+
+
+def _call_backward(backward: Callable, dy: Any) -> Any:
+    if backward.__code__.co_argcount == 2:
+        return backward(dy, (True,) * 16)
+    return backward(dy)
+
+
+def _as_tuple(gradients: Any) -> tuple[Any, ...]:
+    return gradients if isinstance(gradients, tuple) else (gradients,)
+
+
+def _compare(what: str, kernel: Any, reference: Any, tolerance: float = 1e-4) -> None:
+    if kernel.shape != reference.shape or kernel.dtype != reference.dtype:
+        raise KernelMismatch(
+            f"{what}: the kernel returned {kernel.dtype} {kernel.shape}, the reference {reference.dtype} {reference.shape}"
+        )
+    if kernel.size == 0:
+        return
+    xp = array_module(kernel, reference)
+    difference = xp.abs(kernel - reference)
+    scale = float(xp.abs(reference).max()) + 1e-30
+    worst = float(difference.max())
+    if not worst <= tolerance * scale:  # also true for NaN
+        index = tuple(int(i) for i in xp.unravel_index(xp.argmax(xp.where(xp.isnan(difference), xp.inf, difference)), difference.shape))
+        raise KernelMismatch(
+            f"{what}: at index {index} the kernel has {float(kernel[index]):.8g}, the reference {float(reference[index]):.8g} "
+            f"(difference {worst:.3g}, largest value {scale:.3g}, tolerance {tolerance:g} relative to it)"
+        )

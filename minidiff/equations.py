@@ -1,0 +1,111 @@
+"""The registry of equations: which function is which formula, where it stands on the deck and in the paper.
+
+    @equation("ddpm.q_sample", slide="Forward Diffusion Process", paper="DDPM eq. 4", latex=r"...")
+    def q_sample(x_0, t, eps, schedule): ...
+
+The decorator returns the function itself, unwrapped: a call is a call, a breakpoint is in the formula, and a traceback has
+no extra frame. `python -m minidiff explain ID`, the coverage report and the docs read the registry.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EQUATION_MODULES = (
+    "minidiff.diffusion.schedule",
+    "minidiff.diffusion.forward",
+    "minidiff.diffusion.losses",
+    "minidiff.diffusion.ddpm",
+    "minidiff.diffusion.ddim",
+)
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One formula: its function and where it comes from.    slide: a title of the deck, or None; errata: numbers in docs/errata.md."""
+
+    id: str
+    function: Callable[..., Any]
+    slide: str | None
+    paper: str
+    latex: str
+    errata: tuple[int, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """First paragraph of the docstring, on one line."""
+        return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
+
+    @property
+    def location(self) -> str:
+        """`path/to/file.py:line` of the function, as an editor or a terminal can open it."""
+        path = Path(inspect.getsourcefile(self.function) or "?")
+        try:
+            path = path.relative_to(Path.cwd())
+        except ValueError:
+            pass
+        return f"{path}:{inspect.getsourcelines(self.function)[1]}"
+
+
+_registry: dict[str, Equation] = {}
+
+
+def equation(id: str, *, slide: str | None, paper: str, latex: str, errata: tuple[int, ...] = ()) -> Callable[[F], F]:
+    """Register the function below as the formula `id` and return it unchanged.    Raises ValueError if the id is taken."""
+
+    def register(function: F) -> F:
+        known = _registry.get(id)
+        if known is not None and known.function.__module__ != function.__module__:
+            raise ValueError(f"equation: the id {id!r} is taken by {known.function.__module__}.{known.function.__name__}")
+        _registry[id] = Equation(id, function, slide, paper, latex, errata)
+        return function
+
+    return register
+
+
+def all_equations() -> dict[str, Equation]:
+    """Every registered equation by id, in the order of the source files."""
+    for name in EQUATION_MODULES:
+        importlib.import_module(name)
+    return dict(_registry)
+
+
+def get_equation(id: str) -> Equation:
+    """The equation called `id`.    Raises KeyError that names the nearest ids."""
+    equations = all_equations()
+    if id not in equations:
+        near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
+        raise KeyError(f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    return equations[id]
+
+
+def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    """Run `function` and catch its local variables.    -> (what it returned, {name: value} in the order of the source)."""
+    terms: dict[str, Any] = {}
+
+    def on_call(frame: FrameType, event: str, arg: Any) -> Any:
+        return on_line if frame.f_code is function.__code__ else None  # type: ignore[attr-defined]
+
+    def on_line(frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "return":
+            terms.clear()
+            terms.update(frame.f_locals)
+        return on_line
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        result = function(*args, **kwargs)
+    finally:
+        sys.settrace(before)
+    return result, terms

@@ -1,0 +1,63 @@
+"""The operations: formula and derivative of each side by side, one file per family.
+
+arithmetic      add, multiply, exp, log, where, ...          activation      swish, sigmoid, gelu, softmax, ...
+reduction       sum, mean, var, max, ...                     loss            mse_loss, cross_entropy
+shape           reshape, transpose, getitem, pad, ...        embedding       embedding
+linear          matmul, linear                               dropout         dropout
+convolution     conv2d                                       resampling      avg_pool2d, interpolate
+transposed_convolution  conv_transpose2d                     normalization   group_norm, layer_norm, group_norm_swish
+attention       attention
+"""
+
+from minidiff.functional.activation import gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh
+from minidiff.functional.arithmetic import (
+    absolute,
+    add,
+    clip,
+    cos,
+    divide,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    sin,
+    sqrt,
+    subtract,
+    where,
+)
+from minidiff.functional.dropout import dropout
+from minidiff.functional.embedding import embedding
+from minidiff.functional.linear import linear, matmul
+from minidiff.functional.loss import cross_entropy, mse_loss
+from minidiff.functional.reduction import argmax, max, mean, min, sum, var
+from minidiff.functional.resampling import avg_pool2d, interpolate
+from minidiff.functional.shape import (
+    astype,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    getitem,
+    pad,
+    reshape,
+    squeeze,
+    stack,
+    swapaxes,
+    transpose,
+)
+
+__all__ = [
+    "absolute", "add", "argmax", "astype", "avg_pool2d", "broadcast_to", "clip", "concatenate", "cos", "cross_entropy", "divide", "dropout",
+    "embedding", "equal", "exp", "expand_dims", "gelu", "getitem", "greater", "greater_equal", "interpolate", "less", "less_equal", "linear",
+    "log", "log_softmax", "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad",
+    "power", "relu", "reshape", "sigmoid", "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish",
+    "tanh", "transpose", "var", "where",
+]  # fmt: skip

@@ -1,0 +1,116 @@
+"""Activation functions, element by element, and the softmax family along an axis."""
+
+from __future__ import annotations
+
+import math
+
+from minidiff.backend import array_module
+from minidiff.operation import operation
+
+
+def logistic(x):
+    """sigma(x) = 1 / (1 + e^-x) of an array, written with tanh so that nothing overflows."""
+    sigma = array_module(x).tanh(0.5 * x)
+    sigma += 1
+    sigma *= 0.5
+    return sigma
+
+
+@operation
+def sigmoid(x):
+    """sigma(x) = 1 / (1 + e^-x)"""
+    sigma = logistic(x)
+
+    def sigmoid_backward(dy):
+        """dsigma/dx = sigma (1 - sigma)"""
+        return dy * (sigma * (1 - sigma))
+
+    return sigma, sigmoid_backward
+
+
+@operation
+def swish(x):
+    """Swish(x) = x * sigmoid(x).    x: any shape -> same shape.    Slide "Diffusion Model Architecture"; PyTorch calls it SiLU."""
+    sigma = logistic(x)
+    y = x * sigma
+
+    def swish_backward(dy):
+        """dSwish/dx = sigma + y * (1 - sigma)"""
+        return dy * (sigma + y * (1 - sigma))
+
+    return y, swish_backward
+
+
+silu = swish
+
+
+@operation
+def relu(x):
+    """max(x, 0)"""
+    xp = array_module(x)
+    y = xp.maximum(x, 0)
+
+    def relu_backward(dy):
+        return dy * (x > 0)
+
+    return y, relu_backward
+
+
+@operation
+def tanh(x):
+    """The hyperbolic tangent."""
+    y = array_module(x).tanh(x)
+
+    def tanh_backward(dy):
+        """dtanh/dx = 1 - y^2"""
+        return dy * (1 - y * y)
+
+    return y, tanh_backward
+
+
+@operation
+def gelu(x):
+    """GELU(x) = x Phi(x), Phi the distribution function of N(0, 1) (Hendrycks & Gimpel 2016), in its usual approximation by tanh.
+
+    PyTorch: gelu(x, approximate="tanh"). It differs from the exact Phi by less than 5e-4.
+    """
+    xp = array_module(x)
+    c = math.sqrt(2 / math.pi)
+    inner = xp.tanh(c * (x + 0.044715 * x**3))
+    phi = 0.5 * (1 + inner)
+    y = x * phi
+
+    def gelu_backward(dy):
+        """dGELU/dx = Phi + x Phi'"""
+        dphi = 0.5 * (1 - inner * inner) * c * (1 + 3 * 0.044715 * x * x)
+        return dy * (phi + x * dphi)
+
+    return y, gelu_backward
+
+
+@operation
+def softmax(x, axis=-1):
+    """e^x / sum(e^x) along `axis`, with the largest x subtracted first: the result is the same and nothing overflows."""
+    xp = array_module(x)
+    y = xp.exp(x - x.max(axis=axis, keepdims=True))
+    y /= y.sum(axis=axis, keepdims=True)
+
+    def softmax_backward(dy):
+        """dx = y * (dy - sum(dy * y))"""
+        return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
+
+    return y, softmax_backward
+
+
+@operation
+def log_softmax(x, axis=-1):
+    """log(softmax(x)) along `axis`, without computing the softmax's small numbers."""
+    xp = array_module(x)
+    shifted = x - x.max(axis=axis, keepdims=True)
+    y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+
+    def log_softmax_backward(dy):
+        """dx = dy - softmax(x) * sum(dy)"""
+        return dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
+
+    return y, log_softmax_backward

@@ -1,0 +1,244 @@
+"""Arithmetic and elementary functions, element by element with broadcasting: x + y, x * y, exp(x), ...
+
+The derivative of a broadcast argument is summed over the repeated axes by the engine (`tape.unbroadcast`), not here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidiff.backend import array_module
+from minidiff.operation import operation
+
+
+def _check_broadcast(name: str, x: Any, y: Any) -> None:
+    if getattr(x, "shape", ()) != getattr(y, "shape", ()):
+        try:
+            np.broadcast_shapes(getattr(x, "shape", ()), getattr(y, "shape", ()))
+        except ValueError:
+            raise ValueError(
+                f"{name}: shapes {x.shape} and {y.shape} do not broadcast (from the right, sizes must be equal or 1)"
+            ) from None
+
+
+@operation
+def add(x, y):
+    """x + y"""
+    _check_broadcast("add", x, y)
+
+    def add_backward(dz):
+        return dz, dz
+
+    return x + y, add_backward
+
+
+@operation
+def subtract(x, y):
+    """x - y"""
+    _check_broadcast("subtract", x, y)
+
+    def subtract_backward(dz, wanted):
+        return dz, -dz if wanted[-1] else None
+
+    return x - y, subtract_backward
+
+
+@operation
+def multiply(x, y):
+    """x * y"""
+    _check_broadcast("multiply", x, y)
+
+    def multiply_backward(dz):
+        return dz * y, dz * x
+
+    return x * y, multiply_backward
+
+
+@operation
+def divide(x, y):
+    """x / y"""
+    _check_broadcast("divide", x, y)
+    z = x / y
+
+    def divide_backward(dz):
+        dx = dz / y
+        return dx, -dx * z
+
+    return z, divide_backward
+
+
+@operation
+def power(x, exponent):
+    """x ** exponent for a constant exponent."""
+    if getattr(exponent, "ndim", 0):
+        raise TypeError(f"power: exponent must be a number, got an array of shape {exponent.shape}")
+
+    def power_backward(dy):
+        return dy * (exponent * x ** (exponent - 1))
+
+    return x**exponent, power_backward
+
+
+@operation
+def negative(x):
+    """-x"""
+
+    def negative_backward(dy):
+        return -dy
+
+    return -x, negative_backward
+
+
+@operation
+def absolute(x):
+    """|x|; the derivative at 0 is taken as 0."""
+    xp = array_module(x)
+
+    def absolute_backward(dy):
+        return dy * xp.sign(x)
+
+    return xp.abs(x), absolute_backward
+
+
+@operation
+def exp(x):
+    """e ** x"""
+    xp = array_module(x)
+    y = xp.exp(x)
+
+    def exp_backward(dy):
+        return dy * y
+
+    return y, exp_backward
+
+
+@operation
+def log(x):
+    """The natural logarithm."""
+    xp = array_module(x)
+
+    def log_backward(dy):
+        return dy / x
+
+    return xp.log(x), log_backward
+
+
+@operation
+def sqrt(x):
+    """The square root."""
+    xp = array_module(x)
+    y = xp.sqrt(x)
+
+    def sqrt_backward(dy):
+        return dy / (2 * y)
+
+    return y, sqrt_backward
+
+
+@operation
+def sin(x):
+    """sin x"""
+    xp = array_module(x)
+
+    def sin_backward(dy):
+        return dy * xp.cos(x)
+
+    return xp.sin(x), sin_backward
+
+
+@operation
+def cos(x):
+    """cos x"""
+    xp = array_module(x)
+
+    def cos_backward(dy):
+        return -dy * xp.sin(x)
+
+    return xp.cos(x), cos_backward
+
+
+@operation
+def maximum(x, y):
+    """The larger of x and y; where they are equal each takes half of the gradient."""
+    _check_broadcast("maximum", x, y)
+    xp = array_module(x, y)
+
+    def maximum_backward(dz):
+        half = 0.5 * dz * (x == y)
+        return dz * (x > y) + half, dz * (x < y) + half
+
+    return xp.maximum(x, y), maximum_backward
+
+
+@operation
+def minimum(x, y):
+    """The smaller of x and y; where they are equal each takes half of the gradient."""
+    _check_broadcast("minimum", x, y)
+    xp = array_module(x, y)
+
+    def minimum_backward(dz):
+        half = 0.5 * dz * (x == y)
+        return dz * (x < y) + half, dz * (x > y) + half
+
+    return xp.minimum(x, y), minimum_backward
+
+
+@operation
+def clip(x, low=None, high=None):
+    """x limited to low..high (numbers, or None for no limit); no gradient flows where the limit acts."""
+    xp = array_module(x)
+    y = xp.clip(x, low, high)
+
+    def clip_backward(dy):
+        return dy * (x == y)
+
+    return y, clip_backward
+
+
+@operation
+def where(condition, x, y):
+    """x where the condition holds, y elsewhere."""
+    xp = array_module(condition, x, y)
+
+    def where_backward(dz):
+        return None, xp.where(condition, dz, 0), xp.where(condition, 0, dz)
+
+    return xp.where(condition, x, y), where_backward
+
+
+@operation
+def equal(x, y):
+    """x == y, as booleans."""
+    return array_module(x, y).equal(x, y), None
+
+
+@operation
+def not_equal(x, y):
+    """x != y, as booleans."""
+    return array_module(x, y).not_equal(x, y), None
+
+
+@operation
+def less(x, y):
+    """x < y, as booleans."""
+    return array_module(x, y).less(x, y), None
+
+
+@operation
+def less_equal(x, y):
+    """x <= y, as booleans."""
+    return array_module(x, y).less_equal(x, y), None
+
+
+@operation
+def greater(x, y):
+    """x > y, as booleans."""
+    return array_module(x, y).greater(x, y), None
+
+
+@operation
+def greater_equal(x, y):
+    """x >= y, as booleans."""
+    return array_module(x, y).greater_equal(x, y), None

@@ -1,0 +1,30 @@
+"""Lookup in a table of vectors."""
+
+from __future__ import annotations
+
+from minidiff.backend import array_module
+from minidiff.functional.shape import check_index_range
+from minidiff.operation import operation
+
+
+@operation
+def embedding(indices, weight):
+    """weight[indices]: the row of the table for each index.    indices: any shape of ints in 0..K-1, weight: (K, D) -> indices.shape + (D,).
+
+    Raises TypeError for indices that are no ints, IndexError for one outside 0..K-1.
+    """
+    xp = array_module(indices, weight)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be ints, got {indices.dtype}")
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight must be (K, D), got shape {weight.shape}")
+    if indices.size:
+        check_index_range("embedding", indices, len(weight), lowest=0)
+
+    def embedding_backward(dy):
+        """A row that was looked up n times collects n gradients."""
+        dweight = xp.zeros_like(weight)
+        xp.add.at(dweight, indices, dy)
+        return None, dweight
+
+    return weight[indices], embedding_backward

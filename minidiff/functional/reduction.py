@@ -1,0 +1,93 @@
+"""Reductions: sum, mean, variance, maximum, minimum, argmax.    axis: an int, a tuple of ints or None for all; keepdims as in NumPy."""
+
+from __future__ import annotations
+
+from minidiff.backend import array_module
+from minidiff.operation import operation
+
+
+def _axes(name, x, axis):
+    """The reduced axes as a tuple of non-negative ints."""
+    if axis is None:
+        return tuple(range(x.ndim))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for a in axes:
+        if not -x.ndim <= a < x.ndim:
+            raise ValueError(f"{name}: axis {a} is out of range for shape {x.shape}")
+    return tuple(a % x.ndim for a in axes)
+
+
+def _count(x, axes):
+    count = 1
+    for a in axes:
+        count *= x.shape[a]
+    return count
+
+
+@operation
+def sum(x, axis=None, keepdims=False):
+    """The sum over `axis`."""
+    xp = array_module(x)
+    axes = _axes("sum", x, axis)
+    y = x.sum(axis=axes, keepdims=True)
+
+    def sum_backward(dy):
+        return xp.broadcast_to(dy.reshape(y.shape), x.shape)
+
+    return (y if keepdims else y.squeeze(axes)), sum_backward
+
+
+@operation
+def mean(x, axis=None, keepdims=False):
+    """The arithmetic mean over `axis`."""
+    xp = array_module(x)
+    axes = _axes("mean", x, axis)
+    y = x.mean(axis=axes, keepdims=True)
+
+    def mean_backward(dy):
+        return xp.broadcast_to(dy.reshape(y.shape) / _count(x, axes), x.shape)
+
+    return (y if keepdims else y.squeeze(axes)), mean_backward
+
+
+@operation
+def var(x, axis=None, keepdims=False):
+    """The variance over `axis`, divided by the count N as NumPy does (PyTorch divides by N - 1)."""
+    axes = _axes("var", x, axis)
+    deviation = x - x.mean(axis=axes, keepdims=True)
+    y = (deviation * deviation).mean(axis=axes, keepdims=True)
+
+    def var_backward(dy):
+        return dy.reshape(y.shape) * (2 / _count(x, axes)) * deviation
+
+    return (y if keepdims else y.squeeze(axes)), var_backward
+
+
+@operation
+def max(x, axis=None, keepdims=False):
+    """The largest value over `axis`; the gradient is shared equally among equal largest values."""
+    axes = _axes("max", x, axis)
+    y = x.max(axis=axes, keepdims=True)
+    return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
+
+
+@operation
+def min(x, axis=None, keepdims=False):
+    """The smallest value over `axis`; the gradient is shared equally among equal smallest values."""
+    axes = _axes("min", x, axis)
+    y = x.min(axis=axes, keepdims=True)
+    return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
+
+
+def _extremum_backward(x, y, axes):
+    def extremum_backward(dy):
+        chosen = (x == y).astype(x.dtype)
+        return dy.reshape(y.shape) * chosen / chosen.sum(axis=axes, keepdims=True)
+
+    return extremum_backward
+
+
+@operation
+def argmax(x, axis=None):
+    """The index of the first largest value, over all elements or along one axis."""
+    return array_module(x).asarray(x.argmax(axis=axis)), None

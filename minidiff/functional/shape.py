@@ -1,0 +1,193 @@
+"""Shapes and places: reshape, transpose, indexing, joining, padding. Each derivative puts the gradient back where the values came from."""
+
+from __future__ import annotations
+
+import builtins
+
+import numpy as np
+
+from minidiff.backend import array_module
+from minidiff.operation import operation
+
+
+@operation
+def reshape(x, shape):
+    """x with another shape of as many elements; one size may be -1."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        y = x.reshape(shape)
+    except ValueError:
+        raise ValueError(f"reshape: an array of shape {x.shape} ({x.size} elements) can't take shape {shape}") from None
+
+    def reshape_backward(dy):
+        return dy.reshape(x.shape)
+
+    return y, reshape_backward
+
+
+@operation
+def transpose(x, axes=None):
+    """The axes in another order; None reverses them."""
+    axes = tuple(range(x.ndim))[::-1] if axes is None else tuple(a % x.ndim for a in axes)
+    if sorted(axes) != list(range(x.ndim)):
+        raise ValueError(f"transpose: axes {axes} are not a permutation of the {x.ndim} axes of shape {x.shape}")
+    inverse = tuple(axes.index(i) for i in range(x.ndim))
+
+    def transpose_backward(dy):
+        return dy.transpose(inverse)
+
+    return x.transpose(axes), transpose_backward
+
+
+@operation
+def swapaxes(x, axis1, axis2):
+    """Two axes exchanged."""
+
+    def swapaxes_backward(dy):
+        return dy.swapaxes(axis1, axis2)
+
+    return x.swapaxes(axis1, axis2), swapaxes_backward
+
+
+@operation
+def squeeze(x, axis=None):
+    """Without the axes of size 1 (or without those named)."""
+
+    def squeeze_backward(dy):
+        return dy.reshape(x.shape)
+
+    return x.squeeze(axis), squeeze_backward
+
+
+@operation
+def expand_dims(x, axis):
+    """With a new axis of size 1 at `axis`."""
+
+    def expand_dims_backward(dy):
+        return dy.reshape(x.shape)
+
+    return array_module(x).expand_dims(x, axis), expand_dims_backward
+
+
+@operation
+def broadcast_to(x, shape):
+    """x repeated to `shape`. The derivative, the sum over the repeats, is the engine's `unbroadcast`."""
+
+    def broadcast_to_backward(dy):
+        return dy
+
+    return array_module(x).broadcast_to(x, shape), broadcast_to_backward
+
+
+@operation
+def astype(x, dtype):
+    """x in another floating-point dtype; the gradient comes back in x's own."""
+
+    def astype_backward(dy):
+        return dy.astype(x.dtype)
+
+    return x.astype(dtype), astype_backward
+
+
+@operation
+def getitem(x, index):
+    """x[index], basic or fancy; where fancy indices repeat, their gradients add up.
+
+    Raises IndexError for an index out of range, also on a GPU, where CuPy would silently wrap round.
+    """
+    xp = array_module(x)
+    _check_indices(x, index)
+    y = x[index]
+
+    def getitem_backward(dy):
+        dx = xp.zeros_like(x)
+        if _is_basic(index):
+            dx[index] = dy
+        else:
+            xp.add.at(dx, index, dy)
+        return dx
+
+    return xp.asarray(y), getitem_backward
+
+
+def _items(index):
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _is_basic(index):
+    """Slices and whole numbers touch each element at most once."""
+    return all(i is None or i is Ellipsis or isinstance(i, (int, slice)) for i in _items(index))
+
+
+def _check_indices(x, index):
+    """NumPy checks indices itself. CuPy wraps them round silently, so there they are checked here, at the price of waiting for the GPU."""
+    if array_module(x).__name__ == "numpy":
+        return
+    items = _items(index)
+    missing = x.ndim - builtins.sum(_axes_taken(i) for i in items)
+    axis = 0
+    for i in items:
+        if isinstance(getattr(i, "dtype", None), np.dtype) and i.dtype.kind in "iu" and i.size:
+            check_index_range("getitem", i, x.shape[axis])
+        axis += missing if i is Ellipsis else _axes_taken(i)
+
+
+def check_index_range(name, indices, size, lowest=None):
+    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end)."""
+    low, high = int(indices.min()), int(indices.max())
+    if low < (-size if lowest is None else lowest) or high >= size:
+        raise IndexError(f"{name}: indices must be in 0..{size - 1}, got {low}..{high}")
+
+
+def _axes_taken(item):
+    """How many axes of the array one item of an index uses up."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if isinstance(getattr(item, "dtype", None), np.dtype) and item.dtype.kind == "b" else 1
+
+
+@operation
+def concatenate(tensors, axis=0):
+    """The tensors one after another along `axis`; all other sizes must agree."""
+    xp = array_module(*tensors)
+    if not tensors:
+        raise ValueError("concatenate: wanted at least one tensor, got none")
+    first = tensors[0]
+    axis = axis % first.ndim if first.ndim else axis
+    for i, x in enumerate(tensors):
+        if x.ndim != first.ndim or any(a != b for d, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if d != axis):
+            raise ValueError(f"concatenate: tensor {i} has shape {x.shape}, which differs from {first.shape} elsewhere than on axis {axis}")
+    ends = [0]
+    for x in tensors:
+        ends.append(ends[-1] + x.shape[axis])
+
+    def concatenate_backward(dy):
+        return ([dy[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(ends, ends[1:], strict=False)],)
+
+    return xp.concatenate(tensors, axis), concatenate_backward
+
+
+@operation
+def stack(tensors, axis=0):
+    """Tensors of one shape, along a new axis."""
+    xp = array_module(*tensors)
+    y = xp.stack(tensors, axis)
+
+    def stack_backward(dy):
+        return ([xp.take(dy, i, axis=axis) for i in range(len(tensors))],)
+
+    return y, stack_backward
+
+
+@operation
+def pad(x, pad, value=0.0):
+    """x with `value` around it.    pad: (left, right, top, bottom, ...) from the last axis backwards, as in PyTorch; none negative."""
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or any(p < 0 for p in pad):
+        raise ValueError(f"pad: wanted at most {x.ndim} pairs (before, after) of ints >= 0, last axis first, got {tuple(pad)}")
+    widths = [(0, 0)] * (x.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+
+    def pad_backward(dy):
+        return dy[inside]
+
+    return array_module(x).pad(x, widths, constant_values=value), pad_backward
