@@ -1,0 +1,28 @@
+"""A file appears under its name only when it is complete."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a temporary file beside `path`; rename it to `path` when the block ends well.
+
+    On any failure, Ctrl-C included, the temporary file is removed and what was at `path` before is still there.
+    OSError names `path` when its folder can't be written.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.touch(exist_ok=False)  # not tempfile: its files are private to the user, and os.replace would keep that
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
