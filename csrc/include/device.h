@@ -37,11 +37,20 @@ __device__ T* dynamic_shared() {
     return reinterpret_cast<T*>(dynamic_shared_memory);
 }
 
+#elif defined(MINIDIFF_CUDA)  // the bindings of the CUDA build: plain C++ that needs CUDA's types only
+
+#include <cuda_runtime.h>
+
 #else
 
 #include "cuda_cpu.h"
 
 #endif
+
+// How many pieces of `size` cover `count` things.
+__host__ __device__ constexpr int ceil_div(long long count, long long size) { return int((count + size - 1) / size); }
+
+#if defined(__CUDACC__) || !defined(MINIDIFF_CUDA)
 
 constexpr unsigned WHOLE_WARP = 0xffffffff;
 
@@ -55,5 +64,4 @@ __device__ inline float warp_max(float value) {
     return value;
 }
 
-// How many pieces of `size` cover `count` things.
-__host__ __device__ constexpr int ceil_div(long long count, long long size) { return int((count + size - 1) / size); }
+#endif
