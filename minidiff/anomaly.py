@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _enabled: ContextVar[bool] = ContextVar("detect_anomaly", default=False)
 _module_path: ContextVar[str] = ContextVar("module_path", default="")
+_root: ContextVar[Any] = ContextVar("root_module", default=None)
 
 
 class AnomalyError(FloatingPointError):
@@ -47,13 +48,21 @@ def current_module_path() -> str:
     return _module_path.get()
 
 
+def current_root() -> Any:
+    """The outermost module that is running, or None."""
+    return _root.get()
+
+
 @contextmanager
-def inside_module(path: str) -> Iterator[None]:
-    token = _module_path.set(path)
+def inside_module(module: Any, path: str) -> Iterator[None]:
+    """While `module`, known as `path`, runs its forward."""
+    path_token = _module_path.set(path)
+    root_token = _root.set(_root.get() or module)
     try:
         yield
     finally:
-        _module_path.reset(token)
+        _root.reset(root_token)
+        _module_path.reset(path_token)
 
 
 def check_forward(name: str, where: str, y: Any, inputs: Sequence[Any]) -> None:

@@ -8,7 +8,9 @@ Its state goes into a checkpoint as JSON, so that a resumed run draws the number
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -67,3 +69,27 @@ class RNG:
 
     def __repr__(self) -> str:
         return f"RNG(device={self.device!r})"
+
+
+_layers_draw_from: ContextVar[RNG | None] = ContextVar("layers_draw_from", default=None)
+
+
+@contextmanager
+def layers_draw_from(rng: RNG) -> Iterator[None]:
+    """Inside, layers that need random numbers in training (dropout) draw them from `rng`."""
+    token = _layers_draw_from.set(rng)
+    try:
+        yield
+    finally:
+        _layers_draw_from.reset(token)
+
+
+def rng_of_layers(layer: str) -> RNG:
+    """The RNG named by `layers_draw_from`.    Raises RuntimeError, naming the layer, outside of it."""
+    rng = _layers_draw_from.get()
+    if rng is None:
+        raise RuntimeError(
+            f"{layer} draws random numbers in training mode: wrap the step in `with minidiff.random.layers_draw_from(rng):`, "
+            "or call model.eval()"
+        )
+    return rng

@@ -1,0 +1,28 @@
+"""The dropout layer."""
+
+from __future__ import annotations
+
+from minidiff import functional as F
+from minidiff.nn.module import Module
+from minidiff.random import rng_of_layers
+from minidiff.tensor import Tensor
+
+
+class Dropout(Module):
+    """In training mode, drop each element with probability p; in evaluation mode, nothing.
+
+    It draws from the RNG of `with minidiff.random.layers_draw_from(rng):`, so that each thread of a training step has its own.
+    """
+
+    def __init__(self, p: float = 0.5):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p must be in [0, 1), got {p}")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        return F.dropout(x, self.p, rng_of_layers(f"Dropout(p={self.p})"))
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

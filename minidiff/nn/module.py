@@ -1,0 +1,147 @@
+"""`Module`: a named tree of parameters with a `forward`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from minidiff import anomaly
+from minidiff.backend import is_array
+from minidiff.tensor import Tensor
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module trains."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any):
+        super().__init__(data, requires_grad=True)
+
+
+class Module:
+    """A layer or a network. Attributes that are Parameters or Modules become its parts, named by the attribute, as in PyTorch.
+
+    Subclasses write `forward`; call the module itself.
+    """
+
+    training = True
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} has no forward()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not anomaly.enabled():
+            return self.forward(*args, **kwargs)
+        with anomaly.inside_module(self, self._path_below(anomaly.current_root())):
+            return self.forward(*args, **kwargs)
+
+    def _path_below(self, root: Module | None) -> str:
+        """This module's name seen from `root`, the outermost module that is running."""
+        for name, module in (root or self).named_modules():
+            if module is self:
+                return name or type(self).__name__
+        return type(self).__name__
+
+    # -- the tree --------------------------------------------------------------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (named "") and all below it, as ("up.3.res", module)."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """("up.3.res.conv1.weight", parameter) for all parameters in this tree, in the order in which they were made."""
+        for name, value in vars(self).items():
+            path = f"{prefix}.{name}" if prefix else name
+            if isinstance(value, Parameter):
+                yield path, value
+            elif isinstance(value, Module):
+                yield from value.named_parameters(path)
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (parameter for _, parameter in self.named_parameters())
+
+    def parameter_count(self) -> int:
+        """How many numbers are trained."""
+        return sum(parameter.size for parameter in self.parameters())
+
+    # -- modes -----------------------------------------------------------------------------------------------------------------------
+
+    def train(self, mode: bool = True) -> Module:
+        """Training mode (dropout drops) or, with False, evaluation mode, for the whole tree.    -> the module itself."""
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        return self.train(False)
+
+    def requires_grad_(self, value: bool = True) -> Module:
+        """Let gradients flow to the parameters or, with False, freeze them.    -> the module itself."""
+        for parameter in self.parameters():
+            parameter.requires_grad = value
+        return self
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def to(self, device: str) -> Module:
+        """Move the parameters, in place, to "cpu" or "cuda".    -> the module itself."""
+        for parameter in self.parameters():
+            moved = parameter.to(device)
+            parameter.data, parameter.grad = moved.data, None
+        return self
+
+    # -- the state -------------------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """{name: array} of the parameters: the arrays themselves, no copies."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Copy the arrays of `state` into the parameters; nothing changes if anything does not fit.
+
+        strict: names must agree exactly. Raises KeyError for missing or unknown names, ValueError for a wrong shape (all listed).
+        """
+        own = dict(self.named_parameters())
+        if strict and own.keys() != state.keys():
+            missing = [name for name in own if name not in state]
+            unknown = [name for name in state if name not in own]
+            raise KeyError(f"load_state_dict: missing {_some(missing)}; unknown {_some(unknown)}")
+        shared = [name for name in own if name in state]
+        wrong = [
+            f"{name}: wanted {own[name].shape}, got {np.shape(state[name])}" for name in shared if own[name].shape != np.shape(state[name])
+        ]
+        if wrong:
+            raise ValueError(f"load_state_dict: shapes differ: {'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}")
+        for name in shared:
+            own[name].assign(_like(own[name], state[name]))
+
+    def __repr__(self) -> str:
+        children = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        return head + ("\n" + "\n".join(children) + "\n)" if children else ")")
+
+    def extra_repr(self) -> str:
+        return ""
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "none"
+
+
+def _like(parameter: Parameter, array: Any) -> Any:
+    """A copy of `array` with the parameter's dtype, on its device."""
+    source = Tensor(array if is_array(array) else np.asarray(array), dtype=parameter.dtype)
+    moved = source.to(parameter.device).data
+    return moved.copy() if moved is array else moved

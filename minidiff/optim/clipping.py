@@ -1,0 +1,33 @@
+"""Gradient clipping by the global norm (Pascanu et al. 2013)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minidiff.backend import array_module
+
+
+def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, Any], Any]:
+    """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm.
+
+    gradients: {name: array} -> ({name: array}, the norm before, a 0-d array). The arrays given are not edited.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_gradients: max_norm must be > 0, got {max_norm}")
+    arrays = list(gradients.values())
+    xp = array_module(*arrays)
+    norm = xp.sqrt(sum(xp.vdot(g, g) for g in arrays))
+    scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(arrays[0].dtype)  # stays on the device: nobody waits for a GPU here
+    return {name: g * scale for name, g in gradients.items()}, norm
+
+
+def clip_grad_norm_(parameters: Any, max_norm: float) -> Any:
+    """PyTorch's form: clip the `.grad` of the parameters.    -> the norm before."""
+    with_gradient = {str(i): p for i, p in enumerate(parameters) if p.grad is not None}
+    if not with_gradient:
+        raise ValueError("clip_grad_norm_: no parameter has a gradient; call backward() first")
+    clipped, norm = clip_gradients({name: p.grad for name, p in with_gradient.items()}, max_norm)
+    for name, p in with_gradient.items():
+        p.grad = clipped[name]
+    return norm

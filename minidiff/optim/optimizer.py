@@ -1,0 +1,139 @@
+"""Optimisers: SGD, Adam, AdamW. Each is its update rule, written for one parameter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from minidiff.backend import array_module, device_of, to_device
+from minidiff.tensor import Tensor
+
+
+class Optimizer:
+    """Steps the parameters along their gradients.
+
+    parameters: pairs (name, parameter) as from `model.named_parameters()`, or parameters alone (then named "0", "1", ...).
+    lr: the learning rate; a schedule sets the attribute between steps. The state is kept by parameter name.
+    """
+
+    slots: tuple[str, ...] = ()  # the arrays that are kept for each parameter
+
+    def __init__(self, parameters: Iterable[tuple[str, Tensor]] | Iterable[Tensor], lr: float):
+        pairs = [item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(parameters)]
+        if not pairs:
+            raise ValueError(f"{type(self).__name__}: parameters is empty: there is nothing to train")
+        if not lr >= 0:
+            raise ValueError(f"{type(self).__name__}: lr must be >= 0, got {lr}")
+        self.parameters: dict[str, Tensor] = dict(pairs)
+        self.lr = lr
+        self.steps = 0
+        self.state: dict[str, dict[str, Any]] = {}
+
+    def step(self, gradients: Mapping[str, Any] | None = None) -> None:
+        """Update each parameter that has a gradient: from `gradients` by name, or else its `.grad`."""
+        self.steps += 1
+        for name, parameter in self.parameters.items():
+            gradient = parameter.grad if gradients is None else gradients.get(name)
+            if gradient is None:
+                continue
+            if gradient.shape != parameter.shape:
+                raise ValueError(f"step: the gradient of {name} has shape {gradient.shape}, the parameter {parameter.shape}")
+            xp = array_module(parameter.data, gradient)
+            if name not in self.state:
+                self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots}
+            parameter.assign(self.update(parameter.data, gradient, self.state[name]))
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
+        """The new value of parameter p with gradient g; `state` is edited in place."""
+        raise TypeError(f"{type(self).__name__} has no update rule")
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"steps": n, "lr": lr, "state": {parameter name: {slot: array}}}; the arrays themselves, no copies."""
+        return {"steps": self.steps, "lr": self.lr, "state": self.state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict()` returned.    Raises KeyError or ValueError if it is of other parameters."""
+        for name, arrays in state["state"].items():
+            if name not in self.parameters:
+                raise KeyError(f"{type(self).__name__}.load_state_dict: there is no parameter {name}")
+            if set(arrays) != set(self.slots):
+                raise KeyError(f"{type(self).__name__}.load_state_dict: {name} wants {sorted(self.slots)}, got {sorted(arrays)}")
+            for slot, array in arrays.items():
+                if array.shape != self.parameters[name].shape:
+                    raise ValueError(
+                        f"{type(self).__name__}.load_state_dict: {slot} of {name} has shape {array.shape}, "
+                        f"the parameter {self.parameters[name].shape}"
+                    )
+        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.state = {
+            name: {slot: to_device(array, device_of(self.parameters[name].data)).copy() for slot, array in arrays.items()}
+            for name, arrays in state["state"].items()
+        }
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked for:  velocity = momentum * velocity + g,  p = p - lr * velocity."""
+
+    slots = ("velocity",)
+
+    def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0, weight_decay: float = 0.0):
+        super().__init__(parameters, lr)
+        self.momentum, self.weight_decay = momentum, weight_decay
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        velocity = state["velocity"]
+        velocity *= self.momentum
+        velocity += g
+        return p - self.lr * velocity
+
+
+class Adam(Optimizer):
+    """Kingma & Ba 2015, Algorithm 1.    betas: decay of the two running means; eps: against division by zero.
+
+    weight_decay is added to the gradient (L2 regularisation); `AdamW` takes it off the parameter instead.
+    """
+
+    slots = ("m", "v")
+    decoupled = False
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ):  # fmt: skip
+        super().__init__(parameters, lr)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+
+    def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
+        xp = array_module(p)
+        beta1, beta2 = self.betas
+        m, v = state["m"], state["v"]
+        if self.weight_decay and self.decoupled:
+            p = p * (1 - self.lr * self.weight_decay)
+        elif self.weight_decay:
+            g = g + self.weight_decay * p
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * g * g
+        m_hat_scale = 1 / (1 - beta1**self.steps)
+        v_hat_scale = 1 / math.sqrt(1 - beta2**self.steps)
+        return p - (self.lr * m_hat_scale) * m / (xp.sqrt(v) * v_hat_scale + self.eps)
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019): p shrinks by lr * weight_decay at each step, whatever its gradient."""
+
+    decoupled = True
+
+    def __init__(
+        self, parameters: Iterable[Any], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):  # fmt: skip
+        super().__init__(parameters, lr, betas, eps, weight_decay)
