@@ -1,0 +1,61 @@
+"""Algorithm 2: sampling with DDPM, one `Step` at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minidiff.backend import array_module
+from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.prediction import clip_x_0, predict_noise
+from minidiff.diffusion.reverse import mu_theta, sigma_squared
+from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.step import Step
+from minidiff.equations import equation
+from minidiff.random import RNG
+
+EpsTheta = Callable[..., Any]
+
+
+@equation(
+    "ddpm.algorithm_2",
+    slide="Diffusion Sampling Process",
+    paper="DDPM Algorithm 2",
+    latex=r"\mathbf{x}_{t-1} = \frac{1}{\sqrt{\alpha_t}}\Big(\mathbf{x}_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}"
+    r"\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\Big) + \sigma_t\mathbf{z}, \quad t = T, \dots, 1",
+    errata=(9, 22, 23, 24),
+)
+def ddpm_steps(
+    eps_theta: EpsTheta,
+    shape: tuple[int, ...] | None,
+    schedule: Schedule,
+    rng: RNG,
+    *,
+    variance: str = "beta_tilde",
+    clip: float | None = None,
+    x_T: Any = None,
+    dtype: Any = np.float32,
+) -> Iterator[Step]:
+    """Algorithm 2 as T steps, t = T..1.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples.
+
+    variance: sigma_t^2 is "beta_tilde" or "beta"; clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own).
+    """
+    x_t = rng.normal(shape, dtype=dtype) if x_T is None else x_T
+    for t in range(schedule.T, 0, -1):
+        eps_hat = predict_noise(eps_theta, x_t, t)
+        x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
+        mu = mu_theta(x_t, t, eps_hat, schedule)
+        sigma_t = sqrt(sigma_squared(t, schedule, variance))
+        z = rng.normal(x_t.shape, dtype=x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
+        x_prev = mu + sigma_t * z
+        yield Step("ddpm", t, x_t=x_t, eps_hat=eps_hat, x_0_hat=x_0_hat, mu=mu, sigma_t=sigma_t, z=z, x_prev=x_prev)
+        x_t = x_prev
+
+
+def ddpm_sample(eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG, **options: Any) -> Any:
+    """x_0 from Algorithm 2: the last value of `ddpm_steps`, whose arguments it takes.   -> (B, ...)."""
+    for step in ddpm_steps(eps_theta, shape, schedule, rng, **options):
+        x_0 = step.x_prev
+    return x_0

@@ -1,0 +1,99 @@
+"""The simple loss, Algorithm 1, and the weight that the simple loss leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minidiff.diffusion.elementwise import sum_per_image
+from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.reverse import sigma_squared
+from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.step import Step
+from minidiff.equations import equation
+from minidiff.random import RNG
+
+
+@equation(
+    "losses.L_simple",
+    slide="Loss Function",
+    paper="DDPM eq. 14",
+    latex=r"L^{simple} = E_{t,\mathbf{x}_0,\boldsymbol\epsilon}"
+    r"\big[\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\|^2\big]",
+    errata=(11, 13, 16, 17),
+)
+def L_simple(eps, eps_hat):
+    """Mean squared error of the predicted noise over batch and pixels.   eps, eps_hat: (B, ...) -> scalar.
+
+    As nn.MSELoss on the deck: the printed squared norm, averaged over the batch, is D times as large (D = C H W, errata 17).
+    """
+    difference = eps - eps_hat
+    loss = (difference**2).mean()
+    return loss
+
+
+@equation(
+    "losses.squared_norm",
+    slide="Loss Function",
+    paper="DDPM eq. 14",
+    latex=r"\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\|^2",
+    errata=(17,),
+)
+def squared_norm(eps, eps_hat):
+    """The squared error of each image, summed over its pixels.   eps, eps_hat: (B, ...) -> (B,)."""
+    difference = eps - eps_hat
+    return sum_per_image(difference**2)
+
+
+@equation(
+    "losses.weight",
+    slide="Loss Function",
+    paper="DDPM eq. 12",
+    latex=r"w_t = \frac{\beta_t^2}{2\sigma_t^2\alpha_t(1-\bar\alpha_t)}",
+    errata=(14, 15, 16),
+)
+def loss_weight(t, schedule, variance="beta"):
+    """What L_{t-1} multiplies the squared error by and L_simple leaves out.   t: int or (B,) in 1..T -> float or float64 (B,).
+
+    variance: sigma_t^2 is "beta" or "beta_tilde".    Raises ValueError for beta_tilde at t = 1, where it is 0.
+    """
+    if variance == "beta_tilde" and schedule.index(t).min() == 1:
+        raise ValueError("loss_weight: beta_tilde is 0 at t = 1, so its weight is infinite there: t = 1 belongs to L_0")
+    denominator = 2 * sigma_squared(t, schedule, variance) * schedule.alpha(t) * schedule.one_minus_alpha_bar(t)
+    weight = schedule.beta(t) ** 2 / denominator
+    return weight
+
+
+def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
+    """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).   x_0: (B, ...) -> t: int64 (B,), eps: (B, ...)."""
+    t = rng.integers(1, schedule.T + 1, (x_0.shape[0],))
+    eps = rng.normal(x_0.shape, dtype=x_0.dtype)
+    return t, eps
+
+
+def training_terms(eps_theta: Callable[..., Any], x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Step:
+    """Lines 3 to 5 of Algorithm 1 for given t and eps, with every term.   x_0, eps: (B, ...); t: (B,) in 1..T -> Step.
+
+    `step.loss` is what to call backward() on, if eps_theta is a network.
+    """
+    x_t = q_sample(x_0, t, eps, schedule)
+    eps_hat = eps_theta(x_t, t)
+    if tuple(eps_hat.shape) != tuple(eps.shape):
+        raise ValueError(f"training: eps_theta must return the shape of x_t, {tuple(eps.shape)}, got {tuple(eps_hat.shape)}")
+    loss = L_simple(eps, eps_hat)
+    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, loss=loss)
+
+
+@equation(
+    "ddpm.algorithm_1",
+    slide="Diffusion Training Process",
+    paper="DDPM Algorithm 1",
+    latex=r"\nabla_\theta \big\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\sqrt{\bar\alpha_t}\,\mathbf{x}_0"
+    r" + \sqrt{1-\bar\alpha_t}\,\boldsymbol\epsilon, t)\big\|^2",
+    errata=(17, 21),
+)
+def algorithm_1(eps_theta, x_0, schedule, rng):
+    """One batch of Algorithm 1 up to the loss: a time and a noise of its own for each image.   x_0: (B, ...) -> Step."""
+    t, eps = draw_training_noise(x_0, schedule, rng)
+    step = training_terms(eps_theta, x_0, t, eps, schedule)
+    return step
