@@ -1,0 +1,128 @@
+"""The U-Net of the deck: eps_theta(x_t, t), the network that predicts the noise in a noisy image. Slides "Diffusion Model Architecture"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minidiff import functional as F
+from minidiff.models.unet_blocks import (
+    DownBlock,
+    Downsample,
+    MiddleBlock,
+    NearestUpsample,
+    TimeEmbedding,
+    UpBlock,
+    Upsample,
+    fitting_groups,
+)
+from minidiff.nn import Conv2d, GroupNormSwish, Module, ModuleList
+from minidiff.random import RNG
+from minidiff.tensor import Tensor
+
+
+class UNet(Module):
+    """eps_theta: (B, image_channels, H, W) and t (B,) -> (B, image_channels, H, W).
+
+    n_channels: channels at the full resolution, a multiple of 4. ch_mults: one entry per resolution; level i has n_channels * ch_mults[i]
+    channels, as in DDPM. The slide's code multiplies cumulatively: cumulative=True does that, (1, 2, 2) then means 1, 2, 4.
+    is_attn: where the blocks have attention (the middle always has). n_blocks: residual blocks per level going down; one more going up.
+    upsample: "transposed" (the deck's) or "nearest". n_groups: None takes up to 8 groups, as many as divide the channels.
+    image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
+    """
+
+    def __init__(
+        self, image_channels: int = 1, n_channels: int = 32, ch_mults: Sequence[int] = (1, 2, 2),
+        is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
+        dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, image_size: int | tuple[int, int] | None = None,
+        rng: RNG | None = None,
+    ):  # fmt: skip
+        if len(ch_mults) != len(is_attn):
+            raise ValueError(f"UNet: ch_mults and is_attn must be of one length, got {tuple(ch_mults)} and {tuple(is_attn)}")
+        if upsample not in ("transposed", "nearest"):
+            raise ValueError(f"UNet: upsample must be 'transposed' or 'nearest', got {upsample!r}")
+        self.config = {
+            "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "is_attn": list(is_attn),
+            "n_blocks": n_blocks, "cumulative": cumulative, "n_heads": n_heads, "dropout": dropout, "upsample": upsample,
+            "n_groups": n_groups,
+        }  # fmt: skip
+        self.image_channels, self.levels = image_channels, len(ch_mults)
+        if image_size is not None:
+            self.check_size(*((image_size, image_size) if isinstance(image_size, int) else image_size))
+        rng = rng or RNG(0)
+        Up = Upsample if upsample == "transposed" else NearestUpsample
+        time_channels = 4 * n_channels
+        channels = [n_channels * int(m) for m in (np.cumprod(ch_mults) if cumulative else ch_mults)]
+        common: dict[str, Any] = {"n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups}
+
+        self.image_proj = Conv2d(image_channels, n_channels, 3, padding=1, rng=rng)
+        self.time_emb = TimeEmbedding(time_channels, rng)
+
+        down: list[Module] = []
+        in_channels = n_channels
+        for i in range(self.levels):
+            for _ in range(n_blocks):
+                down.append(DownBlock(in_channels, channels[i], time_channels, is_attn[i], **common))
+                in_channels = channels[i]
+            if i < self.levels - 1:
+                down.append(Downsample(in_channels, rng))
+        self.down = ModuleList(*down)
+
+        self.middle = MiddleBlock(in_channels, time_channels, **common)
+
+        up: list[Module] = []
+        for i in reversed(range(self.levels)):
+            below = channels[i - 1] if i > 0 else n_channels  # what the skip connection into this level's last block carries
+            for _ in range(n_blocks):
+                up.append(UpBlock(channels[i], channels[i], channels[i], time_channels, is_attn[i], **common))
+            up.append(UpBlock(channels[i], below, below, time_channels, is_attn[i], **common))
+            if i > 0:
+                up.append(Up(below, rng))
+        self.up = ModuleList(*up)
+
+        self.norm = GroupNormSwish(n_groups or fitting_groups(n_channels), n_channels)
+        self.final = Conv2d(n_channels, image_channels, 3, padding=1, rng=rng)
+
+    def forward(self, x: Tensor, t: Any) -> Tensor:
+        """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T."""
+        self._check_input(x, t)
+        t = self.time_emb(t)
+        x = self.image_proj(x)
+
+        h = [x]  # outputs at each resolution for the skip connections
+        for m in self.down:
+            x = m(x, t)
+            h.append(x)
+
+        x = self.middle(x, t)
+
+        for m in self.up:
+            if not isinstance(m, (Upsample, NearestUpsample)):
+                s = h.pop()
+                x = F.concatenate([x, s], axis=1)
+            x = m(x, t)
+
+        return self.final(self.norm(x))
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise ValueError unless images of height x width can be halved levels - 1 times."""
+        factor = 2 ** (self.levels - 1)
+        if height % factor == 0 and width % factor == 0 and min(height, width) >= factor:
+            return
+        levels = 1
+        while height % 2**levels == 0 and width % 2**levels == 0:
+            levels += 1
+        near = " or ".join(f"{s}x{s}" for s in (height // factor * factor, -(-height // factor) * factor) if s > 0)
+        raise ValueError(
+            f"UNet: images of {height}x{width} can't be halved {self.levels - 1} times for {self.levels} levels (ch_mults). "
+            f"Take at most {levels} levels, or pad the images to a multiple of {factor}, such as {near}"
+        )
+
+    def _check_input(self, x: Any, t: Any) -> None:
+        if x.ndim != 4 or x.shape[1] != self.image_channels:
+            raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got shape {x.shape}")
+        if getattr(t, "shape", None) != x.shape[:1]:
+            raise ValueError(f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}")
+        self.check_size(*x.shape[2:])

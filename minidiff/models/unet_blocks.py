@@ -1,0 +1,153 @@
+"""The parts of the U-Net, in the order of the slides "Diffusion Model Architecture".    x: (B, C, H, W), t: (B, time_channels)."""
+
+from __future__ import annotations
+
+import math
+
+from minidiff import functional as F
+from minidiff.backend import array_module
+from minidiff.nn import Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module
+from minidiff.random import RNG
+from minidiff.tensor import Tensor
+
+
+def fitting_groups(channels: int, at_most: int = 8) -> int:
+    """The largest number of groups <= at_most into which the channels divide."""
+    return max(g for g in range(1, min(at_most, channels) + 1) if channels % g == 0)
+
+
+class TimeEmbedding(Module):
+    """The time step as a vector: sines and cosines of t at half_dim frequencies, then a small network.    (B,) -> (B, time_channels)
+
+        PE_{t,i} = sin(t / 10000^(i / (d - 1))),  cos(...)    with d = half_dim = time_channels / 8
+
+    The slide says "same as those from the transformer"; there, sines and cosines alternate and the exponent is 2i / d (Vaswani et al. 2017).
+    """
+
+    def __init__(self, time_channels: int, rng: RNG):
+        if time_channels % 8 or time_channels < 16:
+            raise ValueError(f"TimeEmbedding: time_channels must be a multiple of 8 and at least 16, got {time_channels}")
+        self.time_channels = time_channels
+        self.lin1 = Linear(time_channels // 4, time_channels, rng=rng)
+        self.lin2 = Linear(time_channels, time_channels, rng=rng)
+
+    def forward(self, t) -> Tensor:
+        half_dim = self.time_channels // 8
+        weight = self.lin1.weight.data
+        xp = array_module(weight)
+        t = xp.asarray(t.data if isinstance(t, Tensor) else t, dtype=weight.dtype)
+        frequency = xp.exp(xp.arange(half_dim, dtype=weight.dtype) * (-math.log(10_000) / (half_dim - 1)))
+        angle = t[:, None] * frequency[None, :]
+        emb = Tensor(xp.concatenate([xp.sin(angle), xp.cos(angle)], axis=1))
+        return self.lin2(F.swish(self.lin1(emb)))
+
+
+class ResidualBlock(Module):
+    """h = conv1(swish(norm1(x))) + W swish(t);  h = conv2(dropout(swish(norm2(h))));  h + shortcut(x)    C_in -> C_out channels"""
+
+    def __init__(self, in_channels: int, out_channels: int, time_channels: int, dropout: float, rng: RNG, n_groups: int | None = None):
+        self.norm1 = GroupNormSwish(n_groups or fitting_groups(in_channels), in_channels)
+        self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1, rng=rng)
+        self.time_emb = Linear(time_channels, out_channels, rng=rng)
+        self.norm2 = GroupNormSwish(n_groups or fitting_groups(out_channels), out_channels)
+        self.dropout = Dropout(dropout)
+        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1, rng=rng)
+        self.shortcut = Conv2d(in_channels, out_channels, 1, rng=rng) if in_channels != out_channels else Identity()
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        h = self.conv1(self.norm1(x))
+        h = h + self.time_emb(F.swish(t))[:, :, None, None]
+        h = self.conv2(self.dropout(self.norm2(h)))
+        return h + self.shortcut(x)
+
+
+class AttentionBlock(Module):
+    """Self-attention among the H * W pixels, each a token of C numbers, in n_heads heads; x is added at the end.
+
+    The reference that the deck cites makes the norm and never calls it; here x is normalised before the projection, as in DDPM.
+    """
+
+    def __init__(self, n_channels: int, n_heads: int, rng: RNG, n_groups: int | None = None):
+        if n_channels % n_heads:
+            raise ValueError(f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads")
+        self.n_heads = n_heads
+        self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
+        self.projection = Linear(n_channels, 3 * n_channels, rng=rng)
+        self.output = Linear(n_channels, n_channels, rng=rng)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, C, H, W = x.shape
+        tokens = self.norm(x).reshape(B, C, H * W).transpose(0, 2, 1)
+        qkv = self.projection(tokens).reshape(B, H * W, 3, self.n_heads, C // self.n_heads).transpose(2, 0, 3, 1, 4)
+        Q, K, V = qkv[0], qkv[1], qkv[2]
+        attended = F.attention(Q, K, V)
+        res = self.output(attended.transpose(0, 2, 1, 3).reshape(B, H * W, C))
+        return x + res.transpose(0, 2, 1).reshape(B, C, H, W)
+
+
+class DownBlock(Module):
+    """ResidualBlock, then attention where has_attn.    First half of the U-Net."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, time_channels: int, has_attn: bool, n_heads: int, dropout: float, rng: RNG,
+        n_groups: int | None = None,
+    ):  # fmt: skip
+        self.res = ResidualBlock(in_channels, out_channels, time_channels, dropout, rng, n_groups)
+        self.attn = AttentionBlock(out_channels, n_heads, rng, n_groups) if has_attn else Identity()
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        x = self.res(x, t)
+        x = self.attn(x)
+        return x
+
+
+class UpBlock(DownBlock):
+    """The same for the second half; its input is x with the skip connection of skip_channels concatenated."""
+
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *args, **kwargs):
+        super().__init__(in_channels + skip_channels, out_channels, *args, **kwargs)
+
+
+class MiddleBlock(Module):
+    """ResidualBlock, AttentionBlock, ResidualBlock at the lowest resolution."""
+
+    def __init__(self, n_channels: int, time_channels: int, n_heads: int, dropout: float, rng: RNG, n_groups: int | None = None):
+        self.res1 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
+        self.attn = AttentionBlock(n_channels, n_heads, rng, n_groups)
+        self.res2 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        x = self.res1(x, t)
+        x = self.attn(x)
+        x = self.res2(x, t)
+        return x
+
+
+class Downsample(Module):
+    """Half the height and width, by a 3x3 convolution with stride 2."""
+
+    def __init__(self, n_channels: int, rng: RNG):
+        self.conv = Conv2d(n_channels, n_channels, 3, stride=2, padding=1, rng=rng)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class Upsample(Module):
+    """Twice the height and width, by a 4x4 transposed convolution with stride 2."""
+
+    def __init__(self, n_channels: int, rng: RNG):
+        self.conv = ConvTranspose2d(n_channels, n_channels, 4, stride=2, padding=1, rng=rng)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class NearestUpsample(Module):
+    """Twice the height and width, each pixel repeated, then a 3x3 convolution: DDPM's own way, free of checkerboard patterns."""
+
+    def __init__(self, n_channels: int, rng: RNG):
+        self.conv = Conv2d(n_channels, n_channels, 3, padding=1, rng=rng)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, 2))
