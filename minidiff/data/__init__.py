@@ -4,7 +4,7 @@ from .atomic import atomic_write
 from .catalogue import NAMES, load_dataset
 from .dataset import Dataset
 from .digits import draw_digits, make_digits
-from .download import DownloadError, download
+from .download import DownloadError, fetch
 from .idx import IdxError, read_idx, write_idx
 from .loader import Loader
 from .mnist import DataNotFound, load_mnist
@@ -20,8 +20,8 @@ __all__ = [
     "atomic_write",
     "check_labels",
     "check_range",
-    "download",
     "draw_digits",
+    "fetch",
     "load_dataset",
     "load_mnist",
     "make_digits",

@@ -28,5 +28,4 @@ def load_dataset(
         return load_mnist(data_dir, download=download)
     except DataNotFound as error:
         digits = make_digits(n_digits, seed)
-        why = " ".join(error.reason.split())
-        return replace(digits, note=f"{digits.note} They stand in for MNIST, which is {why}.")
+        return replace(digits, note=f"{digits.note} They stand in for MNIST, which is {error.reason}.")

@@ -19,7 +19,7 @@ class DownloadError(OSError):
     """A file could not be fetched. The message begins with the URL."""
 
 
-def download(url: str, path: str | os.PathLike[str], md5: str, timeout: float = 15.0) -> None:
+def fetch(url: str, path: str | os.PathLike[str], md5: str, timeout: float = 15.0) -> None:
     """Fetch `url` into the file `path`, whose content must have the checksum `md5` (hexadecimal).
 
     `timeout`: seconds the server may be silent. The file appears under its name only when complete and verified; a failure or Ctrl-C

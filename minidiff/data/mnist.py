@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from .dataset import DIGITS, Dataset
-from .download import DownloadError, download
+from .download import DownloadError, fetch
 from .idx import IdxError, read_idx
 
 SETS = ("train", "t10k")
@@ -95,7 +95,10 @@ def load_mnist(
     try:
         _download_all(source, target, timeout)
     except OSError as error:
-        raise DataNotFound(_by_hand(source, target, f"{searched}\nand {error}"), f"{searched}, and {error}") from error
+        searched += " and could not be downloaded"
+        failures = str(error).splitlines()
+        message = _by_hand(source, target, "\n  ".join([searched + ":", *failures]))
+        raise DataNotFound(message, f"{searched} ({failures[0]})") from error
     dataset = _load_folder(source, target)
     assert dataset is not None, "the verified files were just put there"
     return dataset
@@ -184,10 +187,10 @@ def _download_from_any(mirrors: tuple[str, ...], name: str, folder: Path, md5: s
     failures = []
     for mirror in mirrors:
         try:
-            return download(mirror + name, folder / name, md5, timeout)
+            return fetch(mirror + name, folder / name, md5, timeout)
         except DownloadError as error:
             failures.append(str(error))
-    raise DownloadError("\nand ".join(failures))
+    raise DownloadError("\n".join(failures))
 
 
 def _by_hand(source: Source, target: Path, what_happened: str) -> str:

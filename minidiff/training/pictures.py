@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from PIL import Image  # Pillow comes with matplotlib, which needs it
 
 from minidiff.backend import to_cpu
@@ -20,6 +21,8 @@ DPI = 100
 SMALLEST_CELL = 84  # pixels on the screen; a 28 x 28 digit is shown three times as large
 GAP = 6  # pixels between images
 TITLE_HEIGHT, LABEL_HEIGHT = 44, 24
+TITLE_SIZE, LABEL_SIZE = 18, 14  # points
+CHARACTER = 0.85  # pixels that a character is wide, per point: not less than most texts need
 INK, PAPER = "#1a1a1a", "white"
 
 Path = str | os.PathLike[str]
@@ -65,9 +68,11 @@ def save_gif(
     shapes = {tuple(frame.shape) for frame in frames}
     if len(shapes) > 1:
         raise ValueError(f"save_gif: frames must have one shape, got {sorted(shapes)}")
+    longest = max(map(len, titles or [""]))  # titles of one length, since a long title makes a picture wider
     pictures = []
     for i, frame in enumerate(frames):
-        picture = Image.fromarray(_draw_grid(frame, columns, titles[i] if titles is not None else None, None, value_range))
+        title = None if titles is None else titles[i].center(longest)
+        picture = Image.fromarray(_draw_grid(frame, columns, title, None, value_range))
         pictures.append(picture.convert("L") if frame.shape[1] == 1 else picture)
     each = max(20, round(1000 * seconds / len(frames)))  # milliseconds; viewers slow down what is faster than 20
     durations = [each] * (len(frames) - 1) + [each + round(1000 * hold)]
@@ -118,22 +123,25 @@ def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequ
     """The grid as pixels, (height, width, 3) uint8. Text is drawn by matplotlib, images are copied without resampling."""
     tiles = _tiles(images, value_range)
     n, height, width, _ = tiles.shape
-    columns = min(n, columns or int(np.ceil(np.sqrt(n))))
+    columns = int(np.ceil(np.sqrt(n))) if columns is None else min(n, columns)
     if columns < 1:
         raise ValueError(f"save_grid: columns must be >= 1, got {columns}")
     if labels is not None and len(labels) != n:
         raise ValueError(f"save_grid: labels has {len(labels)} texts but images has N = {n}")
     rows = -(-n // columns)
     label_height = LABEL_HEIGHT if labels is not None else 0
-    top = TITLE_HEIGHT if title else GAP
     row_height, column_width = label_height + height + GAP, width + GAP
-    canvas = np.full((top + rows * row_height, GAP + columns * column_width, 3), 255, np.uint8)
+    top = TITLE_HEIGHT if title else GAP
+    grid_width = columns * column_width + GAP
+    full_width = max(grid_width, int(CHARACTER * TITLE_SIZE * len(title or "")))
+    left = GAP + (full_width - grid_width) // 2
+    corners = [(left + (i % columns) * column_width, top + (i // columns) * row_height) for i in range(n)]  # x, y of each cell
+
+    canvas = np.full((top + rows * row_height, full_width, 3), 255, np.uint8)
     if title or labels is not None:
-        where = [(GAP + (i % columns) * column_width + width / 2, top + (i // columns) * row_height + LABEL_HEIGHT / 2) for i in range(n)]
-        canvas = _write_text(canvas, title, labels, where)
-    for i, tile in enumerate(tiles):
-        y, x = top + (i // columns) * row_height + label_height, GAP + (i % columns) * column_width
-        canvas[y : y + height, x : x + width] = tile
+        _write_text(canvas, title, labels, [(x + width / 2, y + LABEL_HEIGHT / 2) for x, y in corners], width)
+    for tile, (x, y) in zip(tiles, corners, strict=True):
+        canvas[y + label_height : y + label_height + height, x : x + width] = tile
     return canvas
 
 
@@ -151,19 +159,22 @@ def _tiles(images: Any, value_range: Range) -> np.ndarray:
     return np.broadcast_to(pixels, (*pixels.shape[:3], 3)).repeat(k, axis=1).repeat(k, axis=2)
 
 
-def _write_text(canvas: np.ndarray, title: str | None, labels: Sequence[Any] | None, where: list[tuple[float, float]]) -> np.ndarray:
-    """The empty canvas with a title and labels, centred at `where` (x, y from the top left, in pixels)."""
+def _write_text(canvas: np.ndarray, title: str | None, labels: Sequence[Any] | None, where: list[tuple[float, float]], space: int) -> None:
+    """Write title and labels on the empty canvas; a label is centred at its `where` (x, y from the top left) and `space` pixels wide."""
     height, width, _ = canvas.shape
     # half a pixel more, as matplotlib rounds down: 57 / 100 * 100 is 56.99999999999999
     figure = Figure(figsize=((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI, facecolor=PAPER)
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
     if title:
-        size = min(18.0, 1.15 * width / len(title))  # a long title gets smaller rather than cut off
-        figure.text(0.5, 1 - TITLE_HEIGHT / 2 / height, title, ha="center", va="center", fontsize=size, color=INK)
-    for label, (x, y) in zip(labels if labels is not None else [], where, strict=False):
-        figure.text(x / width, 1 - y / height, str(label), ha="center", va="center", fontsize=14, color=INK)
+        figure.text(0.5, 1 - TITLE_HEIGHT / 2 / height, title, fontsize=TITLE_SIZE, **centred)
+    if labels is not None:
+        texts = [str(label) for label in labels]
+        size = min(LABEL_SIZE, space / CHARACTER / max(1, *map(len, texts)))
+        for text, (x, y) in zip(texts, where, strict=True):
+            figure.text(x / width, 1 - y / height, text, fontsize=size, **centred)
     agg = FigureCanvasAgg(figure)
     agg.draw()
-    return np.asarray(agg.buffer_rgba())[..., :3].copy()
+    canvas[:] = np.asarray(agg.buffer_rgba())[..., :3]
 
 
 def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Any]:
@@ -180,8 +191,9 @@ def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Any]:
 
 def _log_scale(axes: Any) -> None:
     axes.set_yscale("log")
-    for axis_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis_formatter(lambda value, _: f"{value:g}")  # 0.05 reads better on a wall than 5 x 10^-2
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # 0.05 reads better on a wall than 5 x 10^-2
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _matching(function: str, x_name: str, x: Any, curves: dict[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
