@@ -111,6 +111,19 @@ def test_a_gif_has_every_frame_and_holds_the_last(tmp_path):
     assert durations == [300, 300, 1800]
 
 
+def test_images_of_a_gif_stay_where_they_are_under_titles_of_any_length(tmp_path):
+    frames = [np.full((1, 1, 28, 28), value, np.float32) for value in (-1, 0, -0.5)]
+    save_gif(tmp_path / "a.gif", frames, titles=["t", "t = 1000, noise", ""])
+    with Image.open(tmp_path / "a.gif") as gif:
+        places = set()
+        for i in range(3):
+            gif.seek(i)
+            inked = np.flatnonzero(np.asarray(gif.convert("L"))[-50] < 255)
+            places.add((inked.min(), inked.max(), gif.width))
+    ((left, right, width),) = places
+    assert (right - left + 1, left - pictures.GAP) == (84, (width - 96) // 2)
+
+
 def test_a_colour_gif_keeps_its_colours(tmp_path):
     frames = [np.zeros((1, 3, 4, 4)), np.zeros((1, 3, 4, 4))]
     frames[1][0, 2] = 1
