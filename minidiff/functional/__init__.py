@@ -34,10 +34,13 @@ from minidiff.functional.arithmetic import (
     subtract,
     where,
 )
+from minidiff.functional.attention import attention
+from minidiff.functional.convolution import conv2d
 from minidiff.functional.dropout import dropout
 from minidiff.functional.embedding import embedding
 from minidiff.functional.linear import linear, matmul
 from minidiff.functional.loss import cross_entropy, mse_loss
+from minidiff.functional.normalization import group_norm, group_norm_swish, layer_norm
 from minidiff.functional.reduction import argmax, max, mean, min, sum, var
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
@@ -53,11 +56,12 @@ from minidiff.functional.shape import (
     swapaxes,
     transpose,
 )
+from minidiff.functional.transposed_convolution import conv_transpose2d
 
 __all__ = [
-    "absolute", "add", "argmax", "astype", "avg_pool2d", "broadcast_to", "clip", "concatenate", "cos", "cross_entropy", "divide", "dropout",
-    "embedding", "equal", "exp", "expand_dims", "gelu", "getitem", "greater", "greater_equal", "interpolate", "less", "less_equal", "linear",
-    "log", "log_softmax", "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad",
-    "power", "relu", "reshape", "sigmoid", "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish",
-    "tanh", "transpose", "var", "where",
+    "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to", "clip", "concatenate", "conv2d", "conv_transpose2d",
+    "cos", "cross_entropy", "divide", "dropout", "embedding", "equal", "exp", "expand_dims", "gelu", "getitem", "greater", "greater_equal",
+    "group_norm", "group_norm_swish", "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax", "matmul", "max",
+    "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid",
+    "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -1,0 +1,74 @@
+"""Are the samples good? A classifier's opinion, and the Frechet distance in its features.
+
+The Frechet distance here is the FID's formula (Heusel et al. 2017) with the features of minidiff's own classifier in place of the Inception
+network's: its values can be compared with each other, not with published FIDs. It depends on the number of samples, so it is always stated
+beside the floor: the distance of as many real images from the rest of the real ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidiff.data.scaling import to_float
+from minidiff.models import Classifier
+from minidiff.random import RNG
+from minidiff.training.classification import judge
+from minidiff.training.parallel import Workers
+
+
+def frechet_distance(a: Any, b: Any) -> float:
+    """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), C the covariances.    a: (N, D), b: (M, D) features, N and M >= 2."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(f"frechet_distance: wanted features (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}")
+    C_a, C_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    root_a = _square_root(C_a)
+    # C_a C_b and C_a^(1/2) C_b C_a^(1/2) have the same eigenvalues; the second is symmetric
+    eigenvalues = np.linalg.eigvalsh(root_a @ C_b @ root_a)
+    trace_of_root = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(C_a) + np.trace(C_b) - 2 * trace_of_root)
+
+
+def _square_root(C: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a covariance matrix."""
+    values, vectors = np.linalg.eigh(C)
+    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+class SampleQuality(NamedTuple):
+    """count: how many samples; confident: share with a top probability >= 0.9; class_shares: (n_classes,);
+    frechet: distance of the samples from the real images; floor: that of as many real images from the other real ones."""
+
+    count: int
+    confident: float
+    class_shares: np.ndarray
+    frechet: float
+    floor: float
+
+    def __str__(self) -> str:
+        shares = " ".join(f"{100 * share:.1f}" for share in self.class_shares)
+        return (
+            f"{self.count} samples: {100 * self.confident:.1f} % with a top probability >= 0.9; shares of the classes in %: {shares}; "
+            f"Frechet distance {self.frechet:.2f} = {self.frechet / self.floor:.1f} x that of as many real images ({self.floor:.2f})"
+        )
+
+
+def sample_quality(classifier: Classifier, samples: Any, real_images: Any, workers: Workers, seed: int = 0) -> SampleQuality:
+    """samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M at least twice N."""
+    n = len(samples)
+    if len(real_images) < 2 * n:
+        raise ValueError(f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}")
+    of_samples = judge(classifier, samples, workers)
+    of_real = judge(classifier, to_float(real_images), workers)
+    order = RNG(seed).permutation(len(real_images))
+    as_many, rest = of_real.features[order[:n]], of_real.features[order[n:]]
+    n_classes = of_samples.probabilities.shape[1]
+    return SampleQuality(
+        count=n,
+        confident=float((of_samples.confidence >= 0.9).mean()),
+        class_shares=np.bincount(of_samples.labels, minlength=n_classes) / n,
+        frechet=frechet_distance(of_samples.features, rest),
+        floor=frechet_distance(as_many, rest),
+    )

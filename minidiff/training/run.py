@@ -1,0 +1,107 @@
+"""A whole training run in a terminal: progress bar, time limit, pictures and checkpoints as it goes, and a clean end on Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from minidiff.training.parallel import Workers
+from minidiff.training.pictures import save_loss_curve
+from minidiff.training.trainer import Trainer
+
+
+class Interruption:
+    """Becomes true at the first Ctrl-C; the second one stops the program at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __bool__(self) -> bool:
+        return self.requested
+
+
+@contextmanager
+def delayed_interrupt() -> Iterator[Interruption]:
+    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. Elsewhere than in the main thread: no effect."""
+    interruption = Interruption()
+
+    def on_signal(number: int, frame: object) -> None:
+        if interruption.requested:
+            raise KeyboardInterrupt
+        interruption.requested = True
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, on_signal)
+    except ValueError:  # not the main thread
+        pass
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(
+    trainer: Trainer, out: str | os.PathLike[str], workers: Workers, *, steps: int | None = None, minutes: float | None = None,
+    options: dict | None = None, preview: Callable[[Trainer], None] | None = None, preview_minutes: float = 2.0, quiet: bool = False,
+) -> bool:  # fmt: skip
+    """Train until `steps` steps or `minutes` minutes are done, both counted over all continuations; save at the end and at each preview.
+
+    preview: called every preview_minutes, to draw samples, say.    -> True at the end, False if Ctrl-C came before it.
+    Writes out/checkpoint and out/loss.png.
+    """
+    out = Path(out)
+    limits = [f"{steps} steps" if steps is not None else "", f"{minutes:g} minutes" if minutes is not None else ""]
+    if not any(limits):
+        raise ValueError("run: give steps or minutes, or both")
+    total = (minutes or 0) * 60
+    bar = tqdm(total=steps, initial=trainer.step, unit="step", disable=quiet, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
+    last_preview = trainer.seconds
+    finished = (steps is not None and trainer.step >= steps) or (minutes is not None and trainer.seconds >= total)
+    with delayed_interrupt() as interrupted, bar:
+        iterator = trainer.steps(workers)
+        clock = time.monotonic()
+        while not finished and not interrupted:
+            next(iterator)
+            now = time.monotonic()
+            trainer.seconds += now - clock
+            clock = now
+            finished = (steps is not None and trainer.step >= steps) or (minutes is not None and trainer.seconds >= total)
+            bar.update()
+            if trainer.step % 20 == 0 or finished:
+                bar.set_postfix_str(_postfix(trainer, minutes), refresh=False)
+            if not finished and trainer.seconds - last_preview >= 60 * preview_minutes:
+                last_preview = trainer.seconds
+                _write(trainer, out, options)
+                if preview is not None:
+                    preview(trainer)
+                clock = time.monotonic()
+        if trainer.step:
+            _write(trainer, out, options)
+    return finished
+
+
+def _postfix(trainer: Trainer, minutes: float | None) -> str:
+    text = f"loss {trainer.losses[-100:].mean():.4f}"
+    if minutes is not None:
+        left = max(0.0, minutes * 60 - trainer.seconds)
+        text += f", {int(left // 60)}:{int(left % 60):02d} left"
+    return text
+
+
+def _write(trainer: Trainer, out: Path, options: dict | None) -> None:
+    trainer.save(out / "checkpoint", options)
+    losses = trainer.losses
+    window = min(100, max(1, len(losses) // 10))
+    smoothed = np.convolve(np.pad(losses, (window - 1, 0), mode="edge"), np.ones(window) / window, mode="valid")
+    save_loss_curve(out / "loss.png", np.arange(1, len(losses) + 1), losses, smoothed)

@@ -1,0 +1,147 @@
+"""The training loop: Algorithm 1, with everything that a run must remember to be continued exactly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minidiff.backend import array_module, to_cpu, to_device
+from minidiff.data.loader import Loader
+from minidiff.diffusion.losses import draw_training_noise, training_terms
+from minidiff.diffusion.schedule import Schedule, make_schedule
+from minidiff.diffusion.step import Step
+from minidiff.nn import Module
+from minidiff.optim import Optimizer, clip_gradients, warmup
+from minidiff.random import RNG, layers_draw_from
+from minidiff.tensor import Tensor
+from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from minidiff.training.ema import EMA
+from minidiff.training.parallel import Workers, loss_and_gradients
+
+# (x_0, labels, rng) of a batch -> the x_0 to diffuse and further arguments of the model, one entry per image
+Prepare = Callable[[Any, Any, RNG], tuple[Any, dict[str, Any]]]
+
+
+def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]:
+    """Diffuse the images themselves; the labels are not used."""
+    return x_0, {}
+
+
+class Trainer:
+    """Trains eps_theta.    kind: what its checkpoints are called.
+
+    model: called as model(x_t, t, **condition); prepare: makes x_0 and the condition of a batch; lr_warmup: steps over which the learning
+    rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each.
+    """
+
+    def __init__(
+        self, model: Module, schedule: Schedule, loader: Loader, optimizer: Optimizer, rng: RNG, *, ema_decay: float = 0.999,
+        prepare: Prepare = unconditional, lr_warmup: int = 100, max_norm: float = 1.0, kind: str = "ddpm",
+    ):  # fmt: skip
+        self.model, self.schedule, self.loader, self.optimizer, self.rng = model, schedule, loader, optimizer, rng
+        self.ema = EMA(model, ema_decay)
+        self.prepare, self.lr_warmup, self.max_norm, self.kind = prepare, lr_warmup, max_norm, kind
+        self.lr = optimizer.lr
+        self.device = next(model.parameters()).device
+        self.step = 0
+        self.seconds = 0.0
+        self._losses: list[Any] = []
+
+    def steps(self, workers: Workers) -> Iterator[Step]:
+        """Algorithm 1, one `Step` with every term per turn, for as long as the caller asks for more."""
+        while True:                                                                      # 1: repeat
+            x_0, labels = self.loader.next_batch()                                       # 2:   x_0 ~ q(x_0)
+            x_0 = to_device(x_0, self.device)
+            x_0, condition = self.prepare(x_0, labels, self.rng)
+            t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3:   t ~ Uniform({1, ..., T})
+            step, gradients = self.gradients(x_0, t, eps, condition, workers)            # 4:   eps ~ N(0, I)
+            gradients, norm = clip_gradients(gradients, self.max_norm)
+            self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup)
+            self.optimizer.step(gradients)                                               # 5:   take gradient descent step
+            self.ema.update(self.model)
+            self.step += 1
+            self._losses.append(step.loss)
+            step.terms["gradient_norm"] = norm
+            yield step                                                                   # 6: until the caller has enough
+
+    def gradients(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers) -> tuple[Step, dict[str, Any]]:
+        """The terms of line 5 and the gradient of the loss, computed by slices of the batch.    -> Step, {parameter name: array}."""
+        noise_for = self._layer_noise(len(x_0), workers)
+
+        def loss_of(part: slice) -> tuple[Tensor, Step]:
+            def eps_theta(x_t: Any, t: Any) -> Any:
+                return self.model(x_t, t, **{name: value[part] for name, value in condition.items()})
+
+            with layers_draw_from(noise_for(part)):
+                step = training_terms(eps_theta, x_0[part], t[part], eps[part], self.schedule)
+            return step.loss, step
+
+        loss, gradients, parts = loss_and_gradients(workers, loss_of, self.optimizer.parameters, len(x_0))
+        xp = array_module(x_0)
+        x_t = xp.concatenate([part.x_t for part in parts])
+        eps_hat = xp.concatenate([part.eps_hat.data for part in parts])
+        return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, loss=loss), gradients
+
+    def _layer_noise(self, batch_size: int, workers: Workers) -> Callable[[slice], RNG]:
+        """An RNG of its own for each slice, drawn from here: threads may run in any order, the numbers stay the same."""
+        seed = int(self.rng.integers(0, 2**62))
+        return lambda part: RNG(seed + part.start, self.rng.device)
+
+    @property
+    def losses(self) -> np.ndarray:
+        """L_simple of each step so far, float32 (steps,). Reading it waits for the device; the loop itself never does."""
+        self._losses = [float(to_cpu(loss)) if not isinstance(loss, float) else loss for loss in self._losses]
+        return np.asarray(self._losses, dtype=np.float32)
+
+    # -- checkpoints -----------------------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | os.PathLike[str], options: dict[str, Any] | None = None) -> None:
+        """Write everything that a continued run needs. options: further JSON-able facts, given back by `load_checkpoint`."""
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"ema.{name}": array for name, array in self.ema.average.items()}
+        for name, slots in self.optimizer.state.items():
+            arrays |= {f"optimizer.{slot}.{name}": array for slot, array in slots.items()}
+        arrays["losses"] = self.losses
+        description = {
+            "step": self.step, "seconds": self.seconds, "model": self.model.config, "schedule": self.schedule.config,
+            "optimizer": {"name": type(self.optimizer).__name__, "steps": self.optimizer.steps, "lr": self.lr},
+            "ema": {"decay": self.ema.decay, "updates": self.ema.updates},
+            "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
+        }  # fmt: skip
+        save_checkpoint(folder, self.kind, description, arrays)
+
+    def load(self, folder: str | os.PathLike[str]) -> None:
+        """Continue where `save` left off.    Raises CheckpointError if it is of another kind, model, schedule or optimiser."""
+        checkpoint = load_checkpoint(folder, self.kind)
+        facts = checkpoint.description
+        for what, own in (("model", self.model.config), ("schedule", self.schedule.config)):
+            if facts[what] != own:
+                raise CheckpointError(f"{folder}: its {what} is {facts[what]}, this run's is {own}")
+        if facts["optimizer"]["name"] != type(self.optimizer).__name__:
+            raise CheckpointError(f"{folder}: trained with {facts['optimizer']['name']}, this run has {type(self.optimizer).__name__}")
+        self.loader.set_state(facts["loader"])
+        self.model.load_state_dict(checkpoint.part("model"))
+        for name, array in checkpoint.part("ema").items():
+            self.ema.average[name] = to_device(array, self.device)
+        slots: dict[str, dict[str, Any]] = {}
+        for slot in self.optimizer.slots:
+            for name, array in checkpoint.part(f"optimizer.{slot}").items():
+                slots.setdefault(name, {})[slot] = array
+        self.optimizer.load_state_dict({"steps": facts["optimizer"]["steps"], "lr": facts["optimizer"]["lr"], "state": slots})
+        self.lr = facts["optimizer"]["lr"]
+        self.ema.decay, self.ema.updates = facts["ema"]["decay"], facts["ema"]["updates"]
+        self.rng.set_state(facts["rng"])
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
+
+
+def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kind: str = "ddpm", device: str = "cpu") -> tuple[Any, Schedule]:
+    """The model with its averaged (EMA) parameters and the schedule from a checkpoint, ready for sampling.    -> model, schedule."""
+    checkpoint = load_checkpoint(folder, kind)
+    config = dict(checkpoint.description["model"])
+    model: Any = model_class(**config)
+    model.load_state_dict(checkpoint.part("ema"))
+    return model.to(device).eval(), make_schedule(**checkpoint.description["schedule"])
