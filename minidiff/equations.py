@@ -9,8 +9,6 @@ no extra frame. `python -m minidiff explain ID`, the coverage report and the doc
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -20,15 +18,6 @@ from types import FrameType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-EQUATION_MODULES = (
-    "minidiff.diffusion.schedule",
-    "minidiff.diffusion.forward",
-    "minidiff.diffusion.losses",
-    "minidiff.diffusion.ddpm",
-    "minidiff.diffusion.ddim",
-)
-
 
 @dataclass(frozen=True)
 class Equation:
@@ -40,6 +29,8 @@ class Equation:
     paper: str
     latex: str
     errata: tuple[int, ...] = ()
+    registered_in: str = ""
+    order: int = 0
 
     @property
     def summary(self) -> str:
@@ -62,31 +53,21 @@ _registry: dict[str, Equation] = {}
 
 def equation(id: str, *, slide: str | None, paper: str, latex: str, errata: tuple[int, ...] = ()) -> Callable[[F], F]:
     """Register the function below as the formula `id` and return it unchanged.    Raises ValueError if the id is taken."""
+    module = sys._getframe(1).f_globals.get("__name__", "")
 
     def register(function: F) -> F:
         known = _registry.get(id)
-        if known is not None and known.function.__module__ != function.__module__:
+        if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"equation: the id {id!r} is taken by {known.function.__module__}.{known.function.__name__}")
-        _registry[id] = Equation(id, function, slide, paper, latex, errata)
+        _registry[id] = Equation(id, function, slide, paper, latex, errata, module, len(_registry))
         return function
 
     return register
 
 
-def all_equations() -> dict[str, Equation]:
-    """Every registered equation by id, in the order of the source files."""
-    for name in EQUATION_MODULES:
-        importlib.import_module(name)
+def registered() -> dict[str, Equation]:
+    """The equations of all modules imported so far, by id."""
     return dict(_registry)
-
-
-def get_equation(id: str) -> Equation:
-    """The equation called `id`.    Raises KeyError that names the nearest ids."""
-    equations = all_equations()
-    if id not in equations:
-        near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
-        raise KeyError(f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
-    return equations[id]
 
 
 def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:

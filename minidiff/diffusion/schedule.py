@@ -13,6 +13,7 @@ import numpy as np
 
 from minidiff.backend import device_of, is_array, to_cpu, to_device
 from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.terminal import TerminalCheck, check_schedule
 from minidiff.equations import equation
 
 DECK_CLIP = {"beta_min": 0.0001, "beta_max": 0.02}
@@ -29,12 +30,13 @@ DECK_CLIP = {"beta_min": 0.0001, "beta_max": 0.02}
 def linear_beta(T, beta_1=0.0001, beta_T=0.02, rescale=True):
     """Linear beta_1..beta_T.    -> float64 (T,), element 0 is beta_1.
 
-    The paper's numbers are for T = 1000. Fewer steps must be larger ones, or x_T keeps signal (alpha_bar_300 = 0.048): with
-    `rescale` every beta is multiplied by 1000 / T and kept below 0.999; rescale=False takes beta_1 and beta_T as they are.
+    The paper's numbers are for T = 1000. Fewer steps must be larger ones, or x_T keeps signal (alpha_bar_300 = 0.048). With
+    `rescale` each step does the work of 1000 / T of the paper's: alpha_bar_T stays 4e-5, beta_t is about 1000 / T times the
+    line, and never reaches 1. At T = 1000 that is the line itself; rescale=False takes beta_1 and beta_T as they are for every T.
     """
     beta = np.linspace(beta_1, beta_T, T)
-    if rescale:
-        beta = np.minimum(beta * (1000 / T), 0.999)
+    if rescale and T != 1000:
+        beta = 1 - (1 - beta) ** (1000 / T)
     return beta
 
 
@@ -158,6 +160,10 @@ class Schedule:
         """Signal-to-noise ratio alpha_bar_t / (1 - alpha_bar_t).    t: int or (B,) ints in 1..T -> float or float64 (B,)."""
         index = self.index(t)
         return _shaped(self.tables["alpha_bar"][index] / self.tables["one_minus_alpha_bar"][index], t, None)
+
+    def check(self) -> TerminalCheck:
+        """alpha_bar_T, SNR_T, L_T, the clipped steps, and whether x_T is close enough to N(0, I) to start from.   print() it."""
+        return check_schedule(self)
 
     def index(self, t: Any, first: int = 1) -> np.ndarray:
         """t as a checked int64 array on the host.    Raises ValueError unless every t is an integer in first..T."""

@@ -27,11 +27,13 @@ def test_linear_beta_is_the_line_through_both_ends():
 
 
 @pytest.mark.checks("schedule.linear")
-def test_rescaled_linear_beta_keeps_the_total_rate():
-    """sum(beta) is T times the mean of the two ends, 0.01005: the rescaled sum is the paper's 10.05 for every T without a clip."""
-    for T in (50, 100, 300, 1000, 4000):
-        assert linear_beta(T).sum() == pytest.approx(10.05, rel=1e-12)
-        assert linear_beta(T, rescale=False).sum() == pytest.approx(T * 0.01005, rel=1e-12)
+def test_a_rescaled_step_is_a_power_of_a_step_of_the_line():
+    """At T = 250 a step is four steps of the line, at T = 2000 half a step."""
+    line = linear_beta(250, rescale=False)
+    np.testing.assert_allclose(1 - linear_beta(250), (1 - line) * (1 - line) * (1 - line) * (1 - line), rtol=1e-12)
+    np.testing.assert_allclose((1 - linear_beta(2000)) ** 2, 1 - linear_beta(2000, rescale=False), rtol=1e-12)
+    for T in (10, 50, 100, 300, 1000, 4000):
+        assert np.prod(1 - linear_beta(T)) == pytest.approx(4.04e-5, rel=0.01)
 
 
 @pytest.mark.checks("schedule.cosine")
