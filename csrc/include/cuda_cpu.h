@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 // Code of the emulator that is compiled into kernels must not be taken for the kernel's own accesses.
 #if defined(__SANITIZE_THREAD__)
@@ -25,6 +26,8 @@
 #define __constant__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __restrict__ __restrict
 
 struct dim3 {
