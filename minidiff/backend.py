@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 _modules: dict[type, tuple[ModuleType | Any, str]] = {np.ndarray: (np, "cpu")}
+_known: dict[type, tuple[ModuleType | Any, str] | None] = {}  # what `_lookup` found out about each type so far
 
 
 def register_array_module(array_type: type, module: Any, device: str) -> None:
     """Teach the engine another array type: `module` has NumPy's functions, `device` is the name that users see."""
     _modules[array_type] = (module, device)
+    _known.clear()
 
 
 def cupy() -> ModuleType:
@@ -39,18 +41,18 @@ def cupy() -> ModuleType:
 
 
 def _lookup(array: Any) -> tuple[Any, str] | None:
-    for array_type in type(array).__mro__:
-        if array_type in _modules:
-            return _modules[array_type]
-        if array_type.__module__.partition(".")[0] == "cupy" and array_type.__name__ == "ndarray":
+    """The (module, device) of an array; None for anything else."""
+    kind = type(array)
+    if kind not in _known:
+        if any(base.__module__.partition(".")[0] == "cupy" and base.__name__ == "ndarray" for base in kind.__mro__):
             cupy()
-            return _modules[array_type]
-    return None
+        _known[kind] = next((_modules[base] for base in kind.__mro__ if base in _modules), None)
+    return _known[kind]
 
 
 def is_array(value: Any) -> bool:
     """True for an array of a known library (not for a NumPy scalar, a list or a Tensor)."""
-    return type(value) is np.ndarray or _lookup(value) is not None
+    return _lookup(value) is not None
 
 
 def array_module(*arrays: Any) -> Any:
@@ -60,7 +62,7 @@ def array_module(*arrays: Any) -> Any:
     """
     found: tuple[Any, str] | None = None
     for array in arrays:
-        entry = _modules[np.ndarray] if type(array) is np.ndarray else _lookup(array)
+        entry = _lookup(array)
         if entry is None:
             continue
         if found is not None and entry[0] is not found[0]:

@@ -10,8 +10,9 @@
         return z, multiply_backward
 
 Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of the signature, in order, as a tuple (or
-one array if there is one); it need not undo broadcasting. If it takes a second parameter, `wanted`, it is told which of them are asked for. A
-parameter may be a list of tensors; its gradient is then a list. An operation without a derivative returns `(z, None)`.
+one array if there is one); it need not undo broadcasting. If it takes a second parameter, `wanted`, it is told for each parameter of the
+operation whether its gradient is asked for. A parameter may be a list of tensors; its gradient is then a list. An operation without a
+derivative returns `(z, None)`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from minidiff import anomaly, dispatch
-from minidiff.tape import Guard, Node, is_recording, user_line
+from minidiff.tape import Input, Node, call_of, is_recording, source_of
 from minidiff.tensor import Tensor
 
 operations: dict[str, Operation] = {}
@@ -39,34 +42,24 @@ class Operation:
         operations[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        inputs: list[Tensor] = []
-        places: list[tuple[int, int | None]] = []  # (which parameter, which item of it if it is a list of tensors)
-
-        def plain(value: Any, position: int) -> Any:
-            if isinstance(value, Tensor):
-                inputs.append(value)
-                places.append((position, None))
-                return value.data
-            if type(value) in (list, tuple) and any(isinstance(item, Tensor) for item in value):
-                for i, item in enumerate(value):
-                    if isinstance(item, Tensor):
-                        inputs.append(item)
-                        places.append((position, i))
-                return type(value)(item.data if isinstance(item, Tensor) else item for item in value)
-            return value
-
-        arrays = [plain(value, i) for i, value in enumerate(args)]
-        options = {key: plain(value, self._position(key)) for key, value in kwargs.items()}
+        tensors: list[tuple[Tensor, int, int | None]] = []  # with the parameter, and the item of it if that is a list of tensors
+        arrays = [_plain(value, i, tensors) for i, value in enumerate(args)]
+        options = {key: _plain(value, self._position(key), tensors) for key, value in kwargs.items()} if kwargs else {}
         y, backward = dispatch.run(self.name, self.reference, arrays, options)
-        self._check_dtype(y, inputs)
+        if isinstance(y, np.generic):  # what NumPy makes of arithmetic on 0-d arrays
+            y = np.asarray(y)
+        if y.dtype.char == "d":
+            self._check_float64(tensors)
+        context = None
         if anomaly.enabled():
-            anomaly.check_forward(self.name, user_line(), y, arrays)
+            context = anomaly.context({**dict(zip(self.parameters, arrays, strict=False)), **options})
+            anomaly.check_forward(call_of(self.name), y, context)
 
         result = Tensor._of(y)
-        if backward is not None and is_recording() and any(x.requires_grad for x in inputs):
-            node = Node(self.name, inputs, places, backward, y.shape)
-            node.guard = Guard([x.data for x in inputs] + [y], node.describe())
-            result.node = node
+        if backward is not None and is_recording():
+            inputs = [Input(source_of(x), position, item, x.shape, x.dtype) for x, position, item in tensors if x.requires_grad]
+            if inputs:
+                result.node = Node(self, inputs, backward, [*arrays, *options.values(), y], context)
         return result
 
     def _position(self, parameter: str) -> int:
@@ -74,11 +67,11 @@ class Operation:
             raise TypeError(f"{self.name}() has no parameter {parameter!r}; it takes {', '.join(self.parameters)}")
         return self.parameters.index(parameter)
 
-    def _check_dtype(self, y: Any, inputs: list[Tensor]) -> None:
+    def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:
         """float32 stays float32: a float64 scalar or array in the wrong place would silently make everything twice as slow."""
-        if y.dtype.name == "float64" and any(x.dtype.name == "float32" for x in inputs):
+        if self.name != "astype" and any(x.dtype.char == "f" for x, _, _ in tensors):
             raise TypeError(
-                f"{self.name} at {user_line()}: float32 would become float64, because one argument is float64 (an array, or a NumPy "
+                f"{call_of(self.name)}: float32 would become float64, because one argument is float64 (an array, or a NumPy "
                 "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or float(...) for a scalar"
             )
 
@@ -89,3 +82,14 @@ class Operation:
 def operation(function: Callable[..., tuple[Any, Callable | None]]) -> Operation:
     """Lift `function`, which returns `(result, backward)`, to Tensors."""
     return Operation(function)
+
+
+def _plain(value: Any, position: int, tensors: list[tuple[Tensor, int, int | None]]) -> Any:
+    """The array in place of a Tensor, also inside of a list; the Tensors go into `tensors`."""
+    if isinstance(value, Tensor):
+        tensors.append((value, position, None))
+        return value.data
+    if type(value) in (list, tuple) and any(isinstance(item, Tensor) for item in value):
+        tensors += [(item, position, i) for i, item in enumerate(value) if isinstance(item, Tensor)]
+        return type(value)(item.data if isinstance(item, Tensor) else item for item in value)
+    return value

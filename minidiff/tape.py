@@ -1,30 +1,33 @@
 """The tape: what was computed from what, and the walk back along it that is backpropagation.
 
-Each recorded operation is a `Node`: the tensors that went in and the function that turns the gradient of the result into the gradients of
-the inputs. `backpropagate` visits the nodes from the last made to the first and applies the chain rule at each.
+Each recorded operation is a `Node`: where its inputs came from, and the function that turns the gradient of the result into the gradients
+of the inputs. `backpropagate` visits the nodes from the last made to the first and applies the chain rule at each. A node knows no values
+but those that this function closes over: an intermediate result that no derivative needs is freed when the user lets go of it.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidiff import anomaly
+from minidiff.backend import array_module
+from minidiff.guard import Guard
 
 if TYPE_CHECKING:
+    from minidiff.operation import Operation
     from minidiff.tensor import Tensor
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _count = itertools.count()
-_package = str(Path(__file__).parent)
+_package = str(Path(__file__).parent) + os.sep
 
 
 @contextmanager
@@ -42,126 +45,104 @@ def is_recording() -> bool:
     return _recording.get()
 
 
-def user_line() -> str:
-    """`file:line` of the innermost caller outside of this package."""
+class Call(NamedTuple):
+    """A call of an operation: its name, and the innermost place outside of this package (turned into a line only when it is shown)."""
+
+    operation: str
+    code: CodeType
+    instruction: int
+
+    @property
+    def line(self) -> str:
+        """`file:line`"""
+        for start, end, line in self.code.co_lines():
+            if start <= self.instruction < end:
+                return f"{self.code.co_filename}:{line}"
+        return self.code.co_filename
+
+    def __str__(self) -> str:
+        return f"{self.operation} ({self.line})"
+
+
+def call_of(operation: str) -> Call:
+    """The call of an operation that is being made."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_package):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return Call(operation, frame.f_code, frame.f_lasti)
+
+
+class Input(NamedTuple):
+    """A tensor with a gradient that went into an operation."""
+
+    source: Node | Tensor  # see `source_of`
+    parameter: int  # its place in the operation's signature
+    item: int | None  # its place in that parameter, if this is a list of tensors
+    shape: tuple[int, ...]
+    dtype: Any
 
 
 class Node:
     """One recorded operation.
 
-    inputs: the tensors it was computed from; places[i] says where inputs[i] stands in the operation's signature (see operation.py);
-    backward: dy -> the gradients of the leading parameters.
+    inputs: the tensors with a gradient that went in; backward: dy -> one gradient per leading parameter of the operation;
+    arrays: all that went in and the result, so that they can be guarded; context: what anomaly detection wants to tell, or None.
     """
 
-    __slots__ = ("name", "inputs", "places", "versions", "backward", "takes_wanted", "where", "module_path", "index", "guard", "shape")
+    __slots__ = ("operation", "inputs", "backward", "takes_wanted", "call", "index", "guard", "context", "keeper")
 
-    def __init__(self, name: str, inputs: Sequence[Tensor], places: Sequence[tuple[int, int | None]], backward: Callable, shape: tuple):
-        self.name = name
-        self.inputs = tuple(inputs)
-        self.places = tuple(places)
-        self.versions = [x.version for x in inputs]
+    def __init__(
+        self, operation: Operation, inputs: Sequence[Input], backward: Callable, arrays: Sequence[Any],
+        context: anomaly.Context | None = None,
+    ):  # fmt: skip
+        self.operation = operation
+        self.inputs = inputs
         self.backward: Callable | None = backward
         self.takes_wanted = backward.__code__.co_argcount == 2
-        self.where = user_line()
-        self.module_path = anomaly.current_module_path()
+        self.call = call_of(operation.name)
         self.index = next(_count)
-        self.shape = shape
-        self.guard: Guard | None = None
-
-    def describe(self) -> str:
-        return f"{self.name} ({self.where})"
+        self.guard: Guard | None = Guard(backward, arrays, self.call)
+        self.context = context
+        self.keeper: Callable[[], Tensor | None] | None = None  # a weak reference to the result if `.grad` is to be kept for it, too
 
     def input_gradients(self, dy: Any, wanted: Sequence[bool]) -> list[Any]:
         """The chain rule at this node: the gradient of each input, in the input's own shape, or None where it is not wanted."""
         if self.backward is None:
             raise RuntimeError(
-                f"backward: the graph of {self.describe()} was freed by an earlier backward(). "
+                f"backward: the graph of {self.call} was freed by an earlier backward(). "
                 "Compute the forward pass again, or call backward(retain_graph=True) the first time"
             )
-        for x, version in zip(self.inputs, self.versions, strict=True):
-            if x.version != version:
-                raise RuntimeError(
-                    f"backward: an input of {self.describe()}, shape {x.shape}, was changed in place after it was used "
-                    "(by an optimiser step or an assignment): its gradient would be wrong"
-                )
         if self.takes_wanted:
-            of_parameter = [False] * (1 + max(position for position, _ in self.places))
-            for (position, _), want in zip(self.places, wanted, strict=True):
-                of_parameter[position] |= want
+            of_parameter = [False] * len(self.operation.parameters)
+            for x, want in zip(self.inputs, wanted, strict=True):
+                of_parameter[x.parameter] |= want
             gradients = self.backward(dy, tuple(of_parameter))
         else:
             gradients = self.backward(dy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        result = []
-        for x, (position, item), want in zip(self.inputs, self.places, wanted, strict=True):
-            gradient = None
-            if want:
-                gradient = gradients[position] if position < len(gradients) else None
-                gradient = gradient if gradient is None or item is None else gradient[item]
-                if gradient is None:
-                    raise RuntimeError(f"backward: {self.describe()} has no derivative for its argument {position + 1}")
-                gradient = unbroadcast(gradient, x.shape)
-                if gradient.dtype != x.dtype:
-                    raise TypeError(f"backward of {self.describe()}: the gradient of a {x.dtype} input came out as {gradient.dtype}")
-            result.append(gradient)
-        return result
+        return [self._of_input(x, gradients) if want else None for x, want in zip(self.inputs, wanted, strict=True)]
+
+    def _of_input(self, x: Input, gradients: tuple[Any, ...]) -> Any:
+        gradient = gradients[x.parameter] if x.parameter < len(gradients) else None
+        if gradient is not None and x.item is not None:
+            gradient = gradient[x.item]
+        if gradient is None:
+            raise RuntimeError(f"backward: {self.call} has no derivative for its argument {self.operation.parameters[x.parameter]!r}")
+        gradient = unbroadcast(gradient, x.shape)
+        if gradient.dtype != x.dtype:
+            raise TypeError(f"backward of {self.call}: the gradient of a {x.dtype} input came out as {gradient.dtype}")
+        return gradient
 
     def release(self) -> None:
         """Forget the arrays that were kept for the backward pass."""
-        self.backward = None
-        self.inputs, self.places, self.versions = (), (), []
-        self.guard = None
+        self.backward = self.guard = self.context = None
+        self.inputs = ()
 
 
-class Guard:
-    """While it lives, its arrays are needed for a gradient: a NumPy array is read-only, and a Tensor refuses to edit it."""
-
-    __slots__ = ("arrays", "holder")
-    _lock = threading.RLock()
-    _held: dict[int, list[Any]] = {}  # id of an array -> [how many guards hold it, whether to make it writeable again, by whom]
-
-    def __init__(self, arrays: Sequence[Any], holder: str):
-        self.arrays: list[Any] = []
-        for array in arrays:
-            owner = getattr(array, "base", None)
-            self.arrays.append(array)
-            if isinstance(owner, np.ndarray):
-                self.arrays.append(owner)
-        self.holder = holder
-        with Guard._lock:
-            for array in self.arrays:
-                entry = Guard._held.get(id(array))
-                if entry is None:
-                    writeable = isinstance(array, np.ndarray) and array.flags.writeable
-                    if writeable:
-                        array.flags.writeable = False
-                    Guard._held[id(array)] = [1, writeable, holder]
-                else:
-                    entry[0] += 1
-
-    def __del__(self) -> None:
-        with Guard._lock:
-            for array in reversed(self.arrays):  # an owner before its view: NumPy lets a view be writeable only if its owner is
-                entry = Guard._held[id(array)]
-                entry[0] -= 1
-                if entry[0] == 0:
-                    del Guard._held[id(array)]
-                    if entry[1]:
-                        try:
-                            array.flags.writeable = True
-                        except ValueError:  # a view whose owner somebody else still holds
-                            pass
-
-    @staticmethod
-    def holder_of(array: Any) -> str | None:
-        """The operation whose gradient needs this array, or None."""
-        entry = Guard._held.get(id(array))
-        return entry[2] if entry else None
+def source_of(x: Tensor) -> Node | Tensor:
+    """What stands for x in the graph: the node that made it, or x itself if it is a leaf."""
+    return x if x.node is None else x.node
 
 
 def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
@@ -173,68 +154,95 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
-def backpropagate(root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None, retain_graph: bool = False) -> dict[int, Any]:
-    """The gradient of `root` (weighted by `gradient`) with respect to each target.    -> {id(target): array}
+class _Sums:
+    """The gradients that reached each node and leaf so far, added up. An array that an operation returned may be shared: it isn't edited."""
+
+    def __init__(self) -> None:
+        self.of: dict[Node | Tensor, Any] = {}
+        self._made_here: set[Node | Tensor] = set()
+
+    def add(self, source: Node | Tensor, gradient: Any) -> None:
+        if source not in self.of:
+            self.of[source] = gradient
+        elif source in self._made_here:
+            self.of[source] += gradient
+        else:
+            self.of[source] = self.of[source] + gradient
+            self._made_here.add(source)
+
+    def take(self, source: Node | Tensor) -> Any:
+        """The finished sum; None if nothing came. It may be shared."""
+        self._made_here.discard(source)
+        return self.of.pop(source, None)
+
+    def take_own(self, source: Node | Tensor) -> Any:
+        """The finished sum, as an array that nobody else has."""
+        shared = source not in self._made_here
+        dy = self.take(source)
+        return copy(dy) if shared else dy
+
+
+def copy(array: Any) -> Any:
+    return array_module(array).array(array)
+
+
+def backpropagate(
+    root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None, retain_graph: bool = False
+) -> dict[Node | Tensor, Any]:
+    """The gradient of `root` (weighted by `gradient`) with respect to each target.    -> {source_of(target): array}
 
     targets: None stands for every leaf that requires a gradient. Only the part of the graph that leads to a target is walked.
     """
-    nodes, wanted = _path_to(root, targets)
-    target_ids = None if targets is None else {id(x) for x in targets}
-    found: dict[int, Any] = {}
-    owned: set[int] = set()  # sums made here, which may be added to in place; a gradient that an operation returned may be shared
-    of_node: dict[int, Any] = {}
-
-    def accumulate(store: dict[int, Any], key: int, gradient: Any) -> None:
-        if key not in store:
-            store[key] = gradient
-        elif key in owned:
-            store[key] += gradient
-        else:
-            store[key] = store[key] + gradient
-            owned.add(key)
-
-    def deliver(x: Tensor, gradient: Any) -> None:
-        if (x.node is None and target_ids is None) or (target_ids is not None and id(x) in target_ids):
-            accumulate(found, id(x), gradient)
-        if x.node is not None:
-            if x.keeps_grad and target_ids is None:
-                x.grad = gradient if x.grad is None else x.grad + gradient
-            if id(x.node) in wanted:
-                accumulate(of_node, id(x.node), gradient)
-
-    deliver(root, gradient)
+    ends = None if targets is None else {source_of(x) for x in targets}
+    nodes, leading = _path_to(source_of(root), ends)
+    sums = _Sums()
+    sums.add(source_of(root), gradient)
+    found: dict[Node | Tensor, Any] = {}
     for node in nodes:
-        dy = of_node.pop(id(node), None)
+        dy = sums.take(node)
         if dy is None:
             continue
-        owned.discard(id(node))
-        gradients = node.input_gradients(dy, wanted[id(node)])
+        if ends is None and node.keeper is not None:
+            _add_to_grad(node.keeper(), copy(dy))
+        wanted = [x.source in leading for x in node.inputs]
+        if ends is not None and node in ends:
+            found[node] = copy(dy)
+            if not any(wanted):
+                continue
+        gradients = node.input_gradients(dy, wanted)
         if anomaly.enabled():
             anomaly.check_backward(node, dy, gradients)
         for x, dx in zip(node.inputs, gradients, strict=True):
             if dx is not None:
-                deliver(x, dx)
+                sums.add(x.source, dx)
         if not retain_graph:
             node.release()
+    for leaf in list(sums.of):
+        found[leaf] = sums.take_own(leaf)
     return found
 
 
-def _path_to(root: Tensor, targets: Sequence[Tensor] | None) -> tuple[list[Node], dict[int, list[bool]]]:
-    """The nodes between `root` and the targets, last made first, and for each which of its inputs lead to a target."""
-    reached: dict[int, Node] = {}
-    stack = [root.node] if root.node is not None else []
+def _add_to_grad(x: Tensor | None, gradient: Any) -> None:
+    if x is not None:
+        x.grad = gradient if x.grad is None else x.grad + gradient
+
+
+def _path_to(root: Node | Tensor, ends: set[Node | Tensor] | None) -> tuple[list[Node], set[Node | Tensor]]:
+    """The nodes between `root` and the ends, last made first, and the set of these nodes and of the ends reached."""
+    reached = {root}
+    stack = [root]
     while stack:
-        node = stack.pop()
-        if id(node) not in reached:
-            reached[id(node)] = node
-            stack.extend(x.node for x in node.inputs if x.node is not None)
-    ids = None if targets is None else {id(x) for x in targets}
-    nodes, wanted = [], {}
-    for node in sorted(reached.values(), key=lambda node: node.index):
-        leads = [
-            x.requires_grad if ids is None else (id(x) in ids or (x.node is not None and id(x.node) in wanted)) for x in node.inputs
-        ]
-        if any(leads) or node.backward is None:  # a freed node stays in the walk, to raise its error there
-            wanted[id(node)] = leads
+        source = stack.pop()
+        if isinstance(source, Node):
+            for x in source.inputs:
+                if x.source not in reached:
+                    reached.add(x.source)
+                    stack.append(x.source)
+    leading = {x for x in reached if (x in ends if ends is not None else not isinstance(x, Node) and x.requires_grad)}
+    nodes = []
+    for node in sorted((x for x in reached if isinstance(x, Node)), key=lambda node: node.index):
+        if node.backward is None and node not in leading or any(x.source in leading for x in node.inputs):
+            leading.add(node)  # a freed node stays in the walk, to raise its error there
+        if node in leading:
             nodes.append(node)
-    return nodes[::-1], wanted
+    return nodes[::-1], leading

@@ -10,13 +10,15 @@ The array is `x.data`, the gradient `x.grad`, both plain NumPy or CuPy arrays. T
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff import backend
-from minidiff.tape import Guard, Node, backpropagate
+from minidiff.guard import Guard
+from minidiff.tape import Node, backpropagate, source_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -28,7 +30,7 @@ class Tensor:
     dtype: converts; device: "cpu" or "cuda", moves.    Raises TypeError if data is no numeric array, or requires_grad is not possible.
     """
 
-    __slots__ = ("_data", "grad", "node", "version", "keeps_grad", "_requires_grad", "__weakref__")
+    __slots__ = ("_data", "grad", "node", "_requires_grad", "__weakref__")
     __array_ufunc__ = None  # numpy_array * tensor asks the tensor
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
@@ -50,8 +52,6 @@ class Tensor:
         self._data = data
         self.grad: Any = None
         self.node: Node | None = None
-        self.version = 0
-        self.keeps_grad = False
         self._requires_grad = False
 
     @classmethod
@@ -106,7 +106,7 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
             raise TypeError("this Tensor requires a gradient, which a NumPy function would lose: use x.detach() or x.data")
-        return np.asarray(self._data, dtype=dtype)
+        return np.array(self._data, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
         return len(self._data)
@@ -124,7 +124,7 @@ class Tensor:
         return bool(self._data)
 
     def __repr__(self) -> str:
-        note = f", {self.node.name}" if self.node else ", requires_grad" if self._requires_grad else ""
+        note = f", {self.node.operation.name}" if self.node is not None else ", requires_grad" if self._requires_grad else ""
         return f"Tensor({np.array2string(self.numpy(), separator=', ', threshold=20)}, shape {self.shape}, {self.dtype}{note})"
 
     # -- the gradient ----------------------------------------------------------------------------------------------------------------
@@ -144,7 +144,8 @@ class Tensor:
 
     def retain_grad(self) -> Tensor:
         """Keep `.grad` of this intermediate result, too, at the next `backward()`.    -> the tensor itself."""
-        self.keeps_grad = True
+        if self.node is not None:
+            self.node.keeper = weakref.ref(self)
         return self
 
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
@@ -153,10 +154,8 @@ class Tensor:
         gradient: weights of self's elements, in self's shape; may be left out if self has one element.
         retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
         """
-        leaves = self._leaves()
-        for key, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
-            leaf = leaves[key]
-            leaf.grad = backend.array_module(value).array(value) if leaf.grad is None else leaf.grad + value
+        for leaf, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
+            leaf.grad = value if leaf.grad is None else leaf.grad + value
 
     def _seed(self, gradient: Any) -> Any:
         if not self.requires_grad:
@@ -171,17 +170,6 @@ class Tensor:
             raise ValueError(f"backward: gradient must be {self.dtype} {self.shape} like the tensor, got {got}")
         return gradient
 
-    def _leaves(self) -> dict[int, Tensor]:
-        leaves, seen, stack = {}, set(), [self]
-        while stack:
-            x = stack.pop()
-            if x.node is None:
-                leaves[id(x)] = x
-            elif id(x.node) not in seen:
-                seen.add(id(x.node))
-                stack.extend(x.node.inputs)
-        return leaves
-
     def detach(self) -> Tensor:
         """The same array, outside of any graph."""
         return Tensor._of(self._data)
@@ -190,18 +178,17 @@ class Tensor:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         """Edit in place, unrecorded.    Raises RuntimeError while a live graph needs the values for a gradient."""
+        self.check_editable()
+        self._data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+
+    def check_editable(self) -> None:
+        """Raise RuntimeError if a live graph needs the values for a gradient. To be asked before writing into a CuPy array's `data`."""
         holder = Guard.holder_of(self._data)
         if holder is not None:
             raise RuntimeError(
                 f"this tensor, shape {self.shape}, can't be edited in place: the gradient of {holder} still needs it. "
                 "Edit a copy, or call backward() first"
             )
-        self._data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
-        self.mark_edited()
-
-    def mark_edited(self) -> None:
-        """To be called after writing into `data` directly: a graph that used the old values will refuse its backward()."""
-        self.version += 1
 
     def assign(self, array: Any) -> None:
         """Hold another array from now on (optimisers do this); a live graph keeps the old one, so its gradients stay right.
@@ -345,7 +332,7 @@ def gradients(output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, re
     """
     inputs = list(inputs)
     found = backpropagate(output, output._seed(gradient), targets=inputs, retain_graph=retain_graph)
-    return [found.get(id(x)) for x in inputs]
+    return [found.get(source_of(x)) for x in inputs]
 
 
 def _plain_index(index: Any) -> Any:

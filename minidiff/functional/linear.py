@@ -22,7 +22,7 @@ def matmul(x, y):
         if y.ndim == 1:
             dz = dz[..., None]
         dx = dz @ columns.swapaxes(-1, -2) if wanted[0] else None  # z = x y  =>  dx = dz y^T,  dy = x^T dz
-        dy = rows.swapaxes(-1, -2) @ dz if wanted[-1] else None
+        dy = rows.swapaxes(-1, -2) @ dz if wanted[1] else None
         if dx is not None and x.ndim == 1:
             dx = dx[..., 0, :]
         if dy is not None and y.ndim == 1:
@@ -48,8 +48,8 @@ def linear(x, weight, bias=None):
         rows_dy = dy.reshape(-1, dy.shape[-1])
         rows_x = x.reshape(-1, x.shape[-1])
         dx = dy @ weight if wanted[0] else None
-        dweight = rows_dy.T @ rows_x if len(wanted) > 1 and wanted[1] else None
-        dbias = rows_dy.sum(axis=0) if len(wanted) > 2 and wanted[2] else None
+        dweight = rows_dy.T @ rows_x if wanted[1] else None
+        dbias = rows_dy.sum(axis=0) if wanted[2] else None
         return dx, dweight, dbias
 
     return y, linear_backward

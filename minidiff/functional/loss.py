@@ -7,7 +7,7 @@ image, so `mse_loss` with "mean" is smaller by the factor C * H * W.
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.shape import check_index_range
+from minidiff.functional.checks import check_index_range
 from minidiff.operation import operation
 
 
@@ -36,7 +36,7 @@ def mse_loss(prediction, target, reduction="mean"):
     def mse_loss_backward(dloss, wanted):
         """dloss/dprediction = 2 (prediction - target) / count"""
         dprediction = difference * (2 * scale * dloss)
-        return dprediction, -dprediction if wanted[-1] else None
+        return dprediction, -dprediction if wanted[1] else None
 
     return loss, mse_loss_backward
 
@@ -53,8 +53,7 @@ def cross_entropy(logits, labels, reduction="mean"):
         raise ValueError(f"cross_entropy: wanted logits (B, K) and labels (B,), got {logits.shape} and {labels.shape}")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
-    if labels.size:
-        check_index_range("cross_entropy: labels", labels, logits.shape[1], lowest=0)
+    check_index_range("cross_entropy: labels", labels, logits.shape[1], lowest=0)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     rows = xp.arange(len(labels))
