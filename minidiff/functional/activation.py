@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minidiff.backend import array_module
+from minidiff.functional.checks import check_axes
 from minidiff.operation import operation
 
 
@@ -92,6 +93,7 @@ def gelu(x):
 def softmax(x, axis=-1):
     """e^x / sum(e^x) along `axis`, with the largest x subtracted first: the result is the same and nothing overflows."""
     xp = array_module(x)
+    axis = check_axes("softmax", axis, x.ndim)
     y = xp.exp(x - x.max(axis=axis, keepdims=True))
     y /= y.sum(axis=axis, keepdims=True)
 
@@ -106,6 +108,7 @@ def softmax(x, axis=-1):
 def log_softmax(x, axis=-1):
     """log(softmax(x)) along `axis`, without computing the softmax's small numbers."""
     xp = array_module(x)
+    axis = check_axes("log_softmax", axis, x.ndim)
     shifted = x - x.max(axis=axis, keepdims=True)
     y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 

@@ -40,7 +40,7 @@ def subtract(x, y):
     _check_broadcast("subtract", x, y)
 
     def subtract_backward(dz, wanted):
-        return dz, -dz if wanted[-1] else None
+        return dz, -dz if wanted[1] else None
 
     return x - y, subtract_backward
 
@@ -76,7 +76,7 @@ def power(x, exponent):
         raise TypeError(f"power: exponent must be a number, got an array of shape {exponent.shape}")
 
     def power_backward(dy):
-        return dy * (exponent * x ** (exponent - 1))
+        return dy * (exponent * x ** (exponent - 1)) if exponent else dy * 0
 
     return x**exponent, power_backward
 

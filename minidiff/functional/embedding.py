@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.shape import check_index_range
+from minidiff.functional.checks import check_index_range
 from minidiff.operation import operation
 
 
@@ -18,8 +18,7 @@ def embedding(indices, weight):
         raise TypeError(f"embedding: indices must be ints, got {indices.dtype}")
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be (K, D), got shape {weight.shape}")
-    if indices.size:
-        check_index_range("embedding", indices, len(weight), lowest=0)
+    check_index_range("embedding", indices, len(weight), lowest=0)
 
     def embedding_backward(dy):
         """A row that was looked up n times collects n gradients."""

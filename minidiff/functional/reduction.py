@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from minidiff.backend import array_module
+from minidiff.functional.checks import check_axes, check_axis
 from minidiff.operation import operation
-
-
-def _axes(name, x, axis):
-    """The reduced axes as a tuple of non-negative ints."""
-    if axis is None:
-        return tuple(range(x.ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
-    for a in axes:
-        if not -x.ndim <= a < x.ndim:
-            raise ValueError(f"{name}: axis {a} is out of range for shape {x.shape}")
-    return tuple(a % x.ndim for a in axes)
 
 
 def _count(x, axes):
@@ -28,7 +18,7 @@ def _count(x, axes):
 def sum(x, axis=None, keepdims=False):
     """The sum over `axis`."""
     xp = array_module(x)
-    axes = _axes("sum", x, axis)
+    axes = check_axes("sum", axis, x.ndim)
     y = x.sum(axis=axes, keepdims=True)
 
     def sum_backward(dy):
@@ -41,7 +31,7 @@ def sum(x, axis=None, keepdims=False):
 def mean(x, axis=None, keepdims=False):
     """The arithmetic mean over `axis`."""
     xp = array_module(x)
-    axes = _axes("mean", x, axis)
+    axes = check_axes("mean", axis, x.ndim)
     y = x.mean(axis=axes, keepdims=True)
 
     def mean_backward(dy):
@@ -53,7 +43,7 @@ def mean(x, axis=None, keepdims=False):
 @operation
 def var(x, axis=None, keepdims=False):
     """The variance over `axis`, divided by the count N as NumPy does (PyTorch divides by N - 1)."""
-    axes = _axes("var", x, axis)
+    axes = check_axes("var", axis, x.ndim)
     deviation = x - x.mean(axis=axes, keepdims=True)
     y = (deviation * deviation).mean(axis=axes, keepdims=True)
 
@@ -66,7 +56,7 @@ def var(x, axis=None, keepdims=False):
 @operation
 def max(x, axis=None, keepdims=False):
     """The largest value over `axis`; the gradient is shared equally among equal largest values."""
-    axes = _axes("max", x, axis)
+    axes = check_axes("max", axis, x.ndim)
     y = x.max(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 
@@ -74,7 +64,7 @@ def max(x, axis=None, keepdims=False):
 @operation
 def min(x, axis=None, keepdims=False):
     """The smallest value over `axis`; the gradient is shared equally among equal smallest values."""
-    axes = _axes("min", x, axis)
+    axes = check_axes("min", axis, x.ndim)
     y = x.min(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 
@@ -90,4 +80,6 @@ def _extremum_backward(x, y, axes):
 @operation
 def argmax(x, axis=None):
     """The index of the first largest value, over all elements or along one axis."""
-    return array_module(x).asarray(x.argmax(axis=axis)), None
+    if axis is not None:
+        axis = check_axis("argmax", axis, x.ndim)
+    return x.argmax(axis=axis), None

@@ -20,8 +20,8 @@ def avg_pool2d(x, kernel_size):
     xp = array_module(x)
     _check_image("avg_pool2d", x)
     k, (N, C, H, W) = kernel_size, x.shape
-    if k < 1 or k > min(H, W):
-        raise ValueError(f"avg_pool2d: kernel_size must be in 1..{min(H, W)} for images of {H}x{W}, got {k}")
+    if not isinstance(k, int) or not 1 <= k <= min(H, W):
+        raise ValueError(f"avg_pool2d: kernel_size must be an int in 1..{min(H, W)} for images of {H}x{W}, got {k!r}")
     h, w = H // k, W // k
     y = x[:, :, : h * k, : w * k].reshape(N, C, h, k, w, k).mean(axis=(3, 5))
 

@@ -7,6 +7,7 @@ import builtins
 import numpy as np
 
 from minidiff.backend import array_module
+from minidiff.functional.checks import check_axes, check_axis, check_index_range
 from minidiff.operation import operation
 
 
@@ -28,9 +29,9 @@ def reshape(x, shape):
 @operation
 def transpose(x, axes=None):
     """The axes in another order; None reverses them."""
-    axes = tuple(range(x.ndim))[::-1] if axes is None else tuple(a % x.ndim for a in axes)
-    if sorted(axes) != list(range(x.ndim)):
-        raise ValueError(f"transpose: axes {axes} are not a permutation of the {x.ndim} axes of shape {x.shape}")
+    axes = tuple(range(x.ndim))[::-1] if axes is None else check_axes("transpose", tuple(axes), x.ndim)
+    if len(axes) != x.ndim:
+        raise ValueError(f"transpose: axes must name each of the {x.ndim} axes of shape {x.shape}, got {axes}")
     inverse = tuple(axes.index(i) for i in range(x.ndim))
 
     def transpose_backward(dy):
@@ -42,6 +43,7 @@ def transpose(x, axes=None):
 @operation
 def swapaxes(x, axis1, axis2):
     """Two axes exchanged."""
+    axis1, axis2 = (check_axis("swapaxes", a, x.ndim) for a in (axis1, axis2))
 
     def swapaxes_backward(dy):
         return dy.swapaxes(axis1, axis2)
@@ -52,16 +54,20 @@ def swapaxes(x, axis1, axis2):
 @operation
 def squeeze(x, axis=None):
     """Without the axes of size 1 (or without those named)."""
+    axes = tuple(a for a, n in enumerate(x.shape) if n == 1) if axis is None else check_axes("squeeze", axis, x.ndim)
+    if any(x.shape[a] != 1 for a in axes):
+        raise ValueError(f"squeeze: only axes of size 1 can be left out, got axis {axis} of shape {x.shape}")
 
     def squeeze_backward(dy):
         return dy.reshape(x.shape)
 
-    return x.squeeze(axis), squeeze_backward
+    return x.squeeze(axes), squeeze_backward
 
 
 @operation
 def expand_dims(x, axis):
-    """With a new axis of size 1 at `axis`."""
+    """With a new axis of size 1 at `axis` of the result."""
+    axis = check_axis("expand_dims", axis, x.ndim + 1)
 
     def expand_dims_backward(dy):
         return dy.reshape(x.shape)
@@ -72,21 +78,26 @@ def expand_dims(x, axis):
 @operation
 def broadcast_to(x, shape):
     """x repeated to `shape`. The derivative, the sum over the repeats, is the engine's `unbroadcast`."""
+    try:
+        y = array_module(x).broadcast_to(x, shape)
+    except ValueError:
+        raise ValueError(f"broadcast_to: shape {x.shape} can't be repeated to {shape} (from the right, sizes must be equal or 1)") from None
 
     def broadcast_to_backward(dy):
         return dy
 
-    return array_module(x).broadcast_to(x, shape), broadcast_to_backward
+    return y, broadcast_to_backward
 
 
 @operation
 def astype(x, dtype):
-    """x in another floating-point dtype; the gradient comes back in x's own."""
+    """x in another dtype; the gradient comes back in x's own, and integers have none."""
+    y = x.astype(dtype)
 
     def astype_backward(dy):
         return dy.astype(x.dtype)
 
-    return x.astype(dtype), astype_backward
+    return y, astype_backward if y.dtype.kind == "f" else None
 
 
 @operation
@@ -132,13 +143,6 @@ def _check_indices(x, index):
         axis += missing if i is Ellipsis else _axes_taken(i)
 
 
-def check_index_range(name, indices, size, lowest=None):
-    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end)."""
-    low, high = int(indices.min()), int(indices.max())
-    if low < (-size if lowest is None else lowest) or high >= size:
-        raise IndexError(f"{name}: indices must be in 0..{size - 1}, got {low}..{high}")
-
-
 def _axes_taken(item):
     """How many axes of the array one item of an index uses up."""
     if item is None or item is Ellipsis:
@@ -153,7 +157,7 @@ def concatenate(tensors, axis=0):
     if not tensors:
         raise ValueError("concatenate: wanted at least one tensor, got none")
     first = tensors[0]
-    axis = axis % first.ndim if first.ndim else axis
+    axis = check_axis("concatenate", axis, first.ndim)
     for i, x in enumerate(tensors):
         if x.ndim != first.ndim or any(a != b for d, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if d != axis):
             raise ValueError(f"concatenate: tensor {i} has shape {x.shape}, which differs from {first.shape} elsewhere than on axis {axis}")
@@ -171,18 +175,20 @@ def concatenate(tensors, axis=0):
 def stack(tensors, axis=0):
     """Tensors of one shape, along a new axis."""
     xp = array_module(*tensors)
-    y = xp.stack(tensors, axis)
+    if not tensors or any(x.shape != tensors[0].shape for x in tensors):
+        raise ValueError(f"stack: wanted at least one tensor, all of one shape, got shapes {[x.shape for x in tensors]}")
+    axis = check_axis("stack", axis, tensors[0].ndim + 1)
 
     def stack_backward(dy):
         return ([xp.take(dy, i, axis=axis) for i in range(len(tensors))],)
 
-    return y, stack_backward
+    return xp.stack(tensors, axis), stack_backward
 
 
 @operation
 def pad(x, pad, value=0.0):
     """x with `value` around it.    pad: (left, right, top, bottom, ...) from the last axis backwards, as in PyTorch; none negative."""
-    if len(pad) % 2 or len(pad) > 2 * x.ndim or any(p < 0 for p in pad):
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or any(not isinstance(p, int) or p < 0 for p in pad):
         raise ValueError(f"pad: wanted at most {x.ndim} pairs (before, after) of ints >= 0, last axis first, got {tuple(pad)}")
     widths = [(0, 0)] * (x.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))

@@ -1,0 +1,32 @@
+"""What operations want of axes and indices, and the errors that say so."""
+
+from __future__ import annotations
+
+
+def check_axis(name, axis, ndim):
+    """`axis` counted from the front.    Raises ValueError if an array of ndim axes has no such axis, TypeError for what is no int."""
+    if not hasattr(axis, "__index__"):
+        raise TypeError(f"{name}: axis must be an int, got {axis!r}")
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"{name}: axis must be in {-ndim}..{ndim - 1} for {ndim} axes, got {axis}")
+    return axis % ndim
+
+
+def check_axes(name, axis, ndim):
+    """An int, a tuple of ints or None (all axes) as a tuple of axes counted from the front, each once."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(check_axis(name, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{name}: axis names an axis twice: {axis}")
+    return axes
+
+
+def check_index_range(name, indices, size, lowest=None):
+    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end)."""
+    if not indices.size:
+        return
+    lowest = -size if lowest is None else lowest
+    low, high = int(indices.min()), int(indices.max())
+    if low < lowest or high >= size:
+        raise IndexError(f"{name}: indices must be in {lowest}..{size - 1}, got {low}..{high}")
