@@ -50,8 +50,12 @@ def save_checkpoint(folder: str | os.PathLike[str], kind: str, description: dict
     with atomic_write(folder / name) as part:
         save_file(on_host, part)
     facts = {"format": FORMAT, "kind": kind, "arrays": name, "bytes": (folder / name).stat().st_size, **description}
-    with atomic_write(folder / "checkpoint.json") as part:
-        part.write_text(json.dumps(facts, indent=1))
+    try:
+        with atomic_write(folder / "checkpoint.json") as part:
+            part.write_text(json.dumps(facts, indent=1))
+    except BaseException:
+        (folder / name).unlink()
+        raise
     for other in folder.glob("arrays-*.safetensors"):
         if other.name != name:
             other.unlink()
@@ -70,7 +74,7 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
         facts = json.loads(path.read_text())
         name, size, found = facts.pop("arrays"), facts.pop("bytes"), facts.pop("kind")
         version = facts.pop("format")
-    except (json.JSONDecodeError, KeyError, AttributeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: damaged or cut off ({error!r})") from error
     if version != FORMAT:
         raise CheckpointError(f"{path}: written in format {version}, this version of minidiff reads format {FORMAT}")

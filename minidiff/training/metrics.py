@@ -11,7 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.backend import to_cpu, to_device
 from minidiff.data.scaling import to_float
+from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.prediction import predict_noise
+from minidiff.diffusion.schedule import Schedule
 from minidiff.models import Classifier
 from minidiff.random import RNG
 from minidiff.training.classification import judge
@@ -72,3 +76,18 @@ def sample_quality(classifier: Classifier, samples: Any, real_images: Any, worke
         frechet=frechet_distance(of_samples.features, rest),
         floor=frechet_distance(as_many, rest),
     )
+
+
+def loss_per_t(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, times: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """The error of eps_theta at `times` times from 1 to T, the same images at each.
+
+    images: (N, C, H, W) uint8.    -> t: int64 (times * N,), loss: float32 (times * N,), the mean square over each image.
+    """
+    x_0 = to_device(to_float(images), rng.device)
+    all_t, losses = [], []
+    for t in np.unique(np.linspace(1, schedule.T, times).round().astype(np.int64)):
+        eps = rng.normal(x_0.shape)
+        eps_hat = predict_noise(eps_theta, q_sample(x_0, int(t), eps, schedule), int(t))
+        all_t.append(np.full(len(x_0), t))
+        losses.append(to_cpu(((eps - eps_hat) ** 2).mean(axis=(1, 2, 3))))
+    return np.concatenate(all_t), np.concatenate(losses)

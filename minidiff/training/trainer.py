@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class Trainer:
         self.prepare, self.lr_warmup, self.max_norm, self.kind = prepare, lr_warmup, max_norm, kind
         self.lr = optimizer.lr
         self.device = next(model.parameters()).device
+        self.sample_shape: tuple[int, ...] = loader.images.shape[1:]
         self.step = 0
         self.seconds = 0.0
         self._losses: list[Any] = []
@@ -56,6 +57,7 @@ class Trainer:
             x_0, labels = self.loader.next_batch()                                       # 2:   x_0 ~ q(x_0)
             x_0 = to_device(x_0, self.device)
             x_0, condition = self.prepare(x_0, labels, self.rng)
+            self.sample_shape = x_0.shape[1:]
             t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3:   t ~ Uniform({1, ..., T})
             step, gradients = self.gradients(x_0, t, eps, condition, workers)            # 4:   eps ~ N(0, I)
             gradients, norm = clip_gradients(gradients, self.max_norm)
@@ -106,7 +108,7 @@ class Trainer:
             arrays |= {f"optimizer.{slot}.{name}": array for slot, array in slots.items()}
         arrays["losses"] = self.losses
         description = {
-            "step": self.step, "seconds": self.seconds, "model": self.model.config, "schedule": self.schedule.config,
+            "step": self.step, "seconds": self.seconds, "sample_shape": list(self.sample_shape), "model": self.model.config, "schedule": self.schedule.config,
             "optimizer": {"name": type(self.optimizer).__name__, "steps": self.optimizer.steps, "lr": self.lr},
             "ema": {"decay": self.ema.decay, "updates": self.ema.updates},
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
@@ -138,10 +140,20 @@ class Trainer:
         self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
 
 
-def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kind: str = "ddpm", device: str = "cpu") -> tuple[Any, Schedule]:
-    """The model with its averaged (EMA) parameters and the schedule from a checkpoint, ready for sampling.    -> model, schedule."""
+class Denoiser(NamedTuple):
+    """What samples are drawn with: a model with its averaged (EMA) parameters, its schedule, the shape (C, H, W) of a sample, the facts of
+    the checkpoint (`trainer.save`'s options among them)."""
+
+    model: Any
+    schedule: Schedule
+    sample_shape: tuple[int, ...]
+    facts: dict[str, Any]
+
+
+def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kind: str = "ddpm", device: str = "cpu") -> Denoiser:
+    """What `Trainer.save` wrote, ready for sampling.    Raises CheckpointError if it is of another kind."""
     checkpoint = load_checkpoint(folder, kind)
-    config = dict(checkpoint.description["model"])
-    model: Any = model_class(**config)
+    facts = checkpoint.description
+    model: Any = model_class(**facts["model"])
     model.load_state_dict(checkpoint.part("ema"))
-    return model.to(device).eval(), make_schedule(**checkpoint.description["schedule"])
+    return Denoiser(model.to(device).eval(), make_schedule(**facts["schedule"]), tuple(facts["sample_shape"]), facts)

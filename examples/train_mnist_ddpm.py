@@ -1,0 +1,106 @@
+"""Train a DDPM on MNIST and sample from it.
+
+    python examples/train_mnist_ddpm.py                 # about nine minutes on two CPU cores
+    python examples/train_mnist_ddpm.py --resume        # go on with the run in --out, after Ctrl-C say
+
+It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end samples.npz, denoising.gif and loss_per_t.png.
+"""
+
+import argparse
+import shlex
+import sys
+
+import numpy as np
+
+from minidiff.backend import to_cpu
+from minidiff.data import Loader, load_dataset, to_unit
+from minidiff.diffusion.ddim import ddim_sample
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.models import UNet
+from minidiff.optim import AdamW
+from minidiff.random import RNG
+from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder
+from minidiff.training.metrics import loss_per_t
+from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error
+from minidiff.training.parallel import Workers, evaluating, predictor
+from minidiff.training.pictures import save_grid, save_loss_per_t
+from minidiff.training.run import run
+from minidiff.training.trainer import Trainer
+
+
+def main() -> None:
+    options = parse_options()
+    make_folder(options.out)
+
+    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    print(dataset.note)
+    rng = RNG(options.seed, options.device)
+    schedule = make_schedule(options.schedule, options.timesteps)
+    print(schedule.check().sentence)
+    channels, size = dataset.images.shape[1:3]
+    model = UNet(channels, options.channels, (1, 2, 2), (False, False, True), image_size=size, rng=rng).to(options.device)
+    print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
+    loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
+    optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.0)
+    trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=options.ema)
+    if options.resume:
+        trainer.load(f"{options.out}/checkpoint")
+        print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
+
+    steps = None if options.epochs is None else options.epochs * len(loader)
+    with Workers(options.threads) as workers:
+        finished = run(
+            trainer, options.out, workers, steps=steps, minutes=options.minutes, options=vars(options),
+            preview=lambda trainer: draw_preview(trainer, workers, options),
+        )  # fmt: skip
+        if not finished:
+            command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
+            print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+            return
+        draw_results(trainer, dataset, workers, options)
+
+
+def draw_preview(trainer: Trainer, workers: Workers, options: argparse.Namespace) -> None:
+    """samples.png from the averaged parameters, with few steps."""
+    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+        eps_theta = predictor(trainer.model, workers)
+        noise = RNG(options.seed + 1, options.device)  # the same at each preview, so that one sees the digits emerge
+        x_0 = ddim_sample(eps_theta, (64, *trainer.loader.images.shape[1:]), trainer.schedule, noise, steps=20, clip=1.0)
+    save_grid(f"{options.out}/samples.png", to_unit(to_cpu(x_0), clip=True), title=f"step {trainer.step}", value_range=(0, 1))
+
+
+def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.Namespace) -> None:
+    """samples.png, samples.npz and loss_per_t.png."""
+    noise = RNG(options.seed + 1, options.device)
+    shape = (options.samples, *dataset.images.shape[1:])
+    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+        eps_theta = predictor(trainer.model, workers)
+        print(f"sampling {options.samples} images with {options.sampling_steps} steps of DDIM, eta = {options.eta:g}")
+        x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta, clip=1.0)
+        t, loss = loss_per_t(eps_theta, trainer.loader.images[:256], trainer.schedule, noise)
+    samples = to_unit(to_cpu(x_0), clip=True)
+    np.savez_compressed(f"{options.out}/samples.npz", samples=samples)
+    save_grid(f"{options.out}/samples.png", samples[:100], value_range=(0, 1), title=f"{trainer.step} steps of training")
+    save_loss_per_t(f"{options.out}/loss_per_t.png", t, loss)
+    print(f"last losses {trainer.losses[-200:].mean():.4f} on average; wrote samples.png, samples.npz, loss.png, loss_per_t.png in {options.out}")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_options(parser, out="runs/mnist", minutes=7.5)
+    add_sampling_options(parser)
+    parser.add_argument("--channels", type=int, default=32, help="of the U-Net at full resolution, a multiple of 8")
+    parser.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
+    parser.add_argument("--timesteps", type=int, default=1000, help="T")
+    options = parser.parse_args()
+    if options.resume:  # the run's own options, but for those that say how long and where
+        saved = load_checkpoint(f"{options.out}/checkpoint", "ddpm").description["options"]
+        for name in ("channels", "schedule", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "threads"):
+            setattr(options, name, saved[name])
+    check_limits(options)
+    return options
+
+
+if __name__ == "__main__":
+    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+        main()

@@ -1,0 +1,81 @@
+"""What the examples' command lines have in common: options, and errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minidiff.data import NAMES
+
+
+def positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a whole number >= 1, got {text}")
+    return value
+
+
+def positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"wanted a number > 0, got {text}")
+    return value
+
+
+def fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"wanted a number in [0, 1), got {text}")
+    return value
+
+
+def seed(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"wanted a whole number >= 0, got {text}")
+    return value
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--threads", type=positive_int, help="slices into which a batch is cut (default: one per core; 1 to step through with pdb)")
+    parser.add_argument("--seed", type=seed, default=0)
+
+
+def add_training_options(parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3) -> None:
+    """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit."""
+    add_common_options(parser)
+    parser.add_argument("--data", default=data, choices=NAMES, help="auto: MNIST if it can be had, else digits drawn by the program")
+    parser.add_argument("--data-dir", help="folder of the IDX files (else $MINIDIFF_DATA, the user's cache, a download)")
+    parser.add_argument("--out", default=out, help=f"folder for everything that is written (default: {out})")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its options")
+    parser.add_argument("--minutes", type=positive_float, help=f"train so long (default: {minutes:g}, unless --epochs is given)")
+    parser.add_argument("--epochs", type=positive_int, help="train so many passes over the data")
+    parser.add_argument("--batch-size", type=positive_int, default=64)
+    parser.add_argument("--lr", type=positive_float, default=lr, help="learning rate of AdamW")
+    parser.add_argument("--ema", type=fraction, default=0.998, help="decay of the averaged parameters, from which samples are drawn")
+    parser.set_defaults(default_minutes=minutes)
+
+
+def add_sampling_options(parser: argparse.ArgumentParser, samples: int = 512) -> None:
+    parser.add_argument("--samples", type=positive_int, default=samples, help="how many images to draw")
+    parser.add_argument("--sampling-steps", type=positive_int, default=100, help="S, the steps of DDIM")
+    parser.add_argument("--eta", type=float, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+
+
+def check_limits(options: argparse.Namespace) -> None:
+    """Without --epochs and --minutes, the default minutes hold."""
+    if options.minutes is None and options.epochs is None:
+        options.minutes = options.default_minutes
+
+
+@contextmanager
+def one_line_error(*kinds: type[Exception]) -> Iterator[None]:
+    """A user's mistake ends the program with its message and exit status 2, not with a traceback."""
+    try:
+        yield
+    except kinds as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
