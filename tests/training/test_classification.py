@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from minidiff import functional as F
+from minidiff import no_grad
+from minidiff.data import Loader, draw_digits, to_float
+from minidiff.models import Classifier
+from minidiff.optim import AdamW
+from minidiff.random import RNG
+from minidiff.tensor import Tensor
+from minidiff.training.checkpoint import CheckpointError, save_checkpoint
+from minidiff.training.classification import classifier_steps, judge, load_classifier
+from minidiff.training.parallel import Workers
+
+
+def test_it_learns_to_tell_drawn_digits_apart():
+    labels = np.arange(700) % 10
+    images = draw_digits(labels, RNG(0))
+    rng = RNG(1)
+    model = Classifier(n_channels=4, n_features=32, rng=rng)
+    loader = Loader(images[:500], labels[:500], 50, rng)
+    with Workers(2) as workers:
+        losses = list(classifier_steps(model, loader, AdamW(model.named_parameters(), lr=5e-3), rng, 6, workers))
+        judgement = judge(model, to_float(images[500:]), workers)
+    assert len(losses) == 60 and np.mean(losses[-5:]) < 0.5 * losses[0]
+    assert (judgement.labels == labels[500:]).mean() > 0.8
+
+
+def test_judge_is_the_network_in_evaluation_mode_whatever_the_chunks():
+    model = Classifier(n_channels=4, rng=RNG(0))
+    x = to_float(draw_digits(np.arange(13) % 10, RNG(1)))
+    with Workers(2) as workers:
+        judgement = judge(model, x, workers, chunk=3)
+    assert model.training  # as before
+    model.eval()
+    with no_grad():
+        np.testing.assert_allclose(judgement.probabilities, F.softmax(model(Tensor(x))).data, atol=1e-6)
+    np.testing.assert_allclose(judgement.confidence, judgement.probabilities.max(axis=1))
+
+
+def test_a_classifier_is_loaded_and_another_kind_is_refused(tmp_path):
+    model = Classifier(n_channels=4, rng=RNG(5))
+    arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
+    save_checkpoint(tmp_path / "c", "classifier", {"model": model.config}, arrays)
+    loaded = load_classifier(tmp_path / "c")
+    np.testing.assert_array_equal(loaded.lin2.weight.data, model.lin2.weight.data)
+    save_checkpoint(tmp_path / "d", "ddpm", {"model": {}}, arrays)
+    with pytest.raises(CheckpointError, match="kind 'ddpm', wanted is 'classifier'"):
+        load_classifier(tmp_path / "d")
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"Classifier: x must be \(B, 1, 28, 28\), got shape \(2, 1, 32, 32\)"):
+        Classifier()(Tensor(np.zeros((2, 1, 32, 32), np.float32)))
+    with pytest.raises(ValueError, match="image_size must be a multiple of 4"):
+        Classifier(image_size=30)

@@ -1,0 +1,83 @@
+"""A run ends when it should, and Ctrl-C leaves a checkpoint that continues."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from minidiff.data import Loader
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.models import UNet
+from minidiff.optim import AdamW
+from minidiff.random import RNG
+from minidiff.training.checkpoint import load_checkpoint
+from minidiff.training.parallel import Workers
+from minidiff.training.run import delayed_interrupt, run
+from minidiff.training.trainer import Trainer
+
+
+@pytest.fixture
+def trainer():
+    rng = RNG(0)
+    model = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)
+    loader = Loader((rng.uniform((20, 1, 4, 4)) * 255).astype(np.uint8), None, 4, rng)
+    return Trainer(model, make_schedule("linear", 10), loader, AdamW(model.named_parameters()), rng)
+
+
+def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
+    with Workers(1) as workers:
+        assert run(trainer, tmp_path, workers, steps=6, options={"a": 1}, quiet=True)
+    assert trainer.step == 6
+    checkpoint = load_checkpoint(tmp_path / "checkpoint", "ddpm")
+    assert checkpoint.description["step"] == 6 and checkpoint.description["options"] == {"a": 1}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "loss.png"]
+
+
+def test_stops_at_the_time_limit_and_a_finished_run_does_nothing_more(trainer, tmp_path):
+    with Workers(1) as workers:
+        assert run(trainer, tmp_path, workers, minutes=0.005, quiet=True)
+        steps = trainer.step
+        assert steps >= 1 and trainer.seconds >= 0.3
+        assert run(trainer, tmp_path, workers, minutes=0.005, quiet=True)
+    assert trainer.step == steps
+
+
+def test_previews_and_checkpoints_come_while_it_runs(trainer, tmp_path):
+    seen = []
+
+    def preview(trainer):
+        seen.append((trainer.step, load_checkpoint(tmp_path / "checkpoint").description["step"]))
+
+    with Workers(1) as workers:
+        run(trainer, tmp_path, workers, steps=5, preview=preview, preview_minutes=1e-9, quiet=True)
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4)]
+
+
+def test_interrupt_ends_after_the_step_and_saves(trainer, tmp_path):
+    steps = trainer.steps
+
+    def interrupted_steps(workers):
+        for step in steps(workers):
+            if trainer.step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield step
+
+    trainer.steps = interrupted_steps
+    with Workers(1) as workers:
+        assert not run(trainer, tmp_path, workers, steps=100, quiet=True)
+    assert load_checkpoint(tmp_path / "checkpoint").description["step"] == 3
+
+
+def test_the_second_interrupt_stops_at_once_and_the_handler_is_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), delayed_interrupt() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_without_an_end_is_refused(trainer, tmp_path):
+    with Workers(1) as workers, pytest.raises(ValueError, match="give steps or minutes, or both"):
+        run(trainer, tmp_path, workers, quiet=True)
