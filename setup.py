@@ -69,6 +69,13 @@ def architectures(nvcc: Path) -> list[str]:
     return [a for a in ARCHITECTURES if f"sm_{a}" in listed] or ARCHITECTURES
 
 
+def generated_code(source: str, archs: list[str]) -> list[str]:
+    """nvcc's options: machine code for each architecture, and PTX of the last for newer ones. TF32 exists from 8.0 on."""
+    least = 80 if source.endswith("_tf32.cu") else 0
+    archs = [a for a in archs if int(a) >= least] or [str(least)]
+    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}"]
+
+
 class Compilers:
     """What is there, decided before anything is compiled."""
 
@@ -91,28 +98,26 @@ class Compilers:
         import pybind11
 
         include = [f"-I{CSRC}/include", f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
-        speed = ["-O0", "-g"] if DEBUG else ["-O2"]
         cxx = [*self.cxx, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
-        binding = [*cxx, *(["-O0", "-g"] if DEBUG else ["-O1", "-g0"]), f"-DMODULE=_kernels_{module}"]
         if module == "cpu":
             # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
             checked = [*cxx, "-O0" if DEBUG else "-O1", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
-            emulator = dict.fromkeys(EMULATOR, [*cxx, *speed])
+            emulator = dict.fromkeys(EMULATOR, [*cxx, "-O0", "-g"] if DEBUG else [*cxx, "-O2"])
             emulator[EMULATOR[1]] = [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
+            binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
             return {**dict.fromkeys(KERNELS, checked), **emulator, **dict.fromkeys(BINDINGS, binding)}
-        root = self.nvcc.parent.parent
         archs = architectures(self.nvcc)
-        codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}"]
-        nvcc = [str(self.nvcc), "-std=c++17", "-ccbin", self.cxx[0], "-Xcompiler", "-fPIC,-fvisibility=hidden", "-lineinfo",
-                *(["-g", "-O0"] if DEBUG else ["-O3"]), *codes, f"-I{CSRC}/include", f"-I{CSRC}"]  # fmt: skip
-        binding += ["-DMINIDIFF_CUDA", f"-I{root}/include", f'-DARCHITECTURES="{" ".join(archs)}"']
-        return {**dict.fromkeys(KERNELS, nvcc), **dict.fromkeys(BINDINGS, binding)}
+        host = ["-std=c++17", "-ccbin", self.cxx[0], "-Xcompiler", "-fPIC,-fvisibility=hidden", *include]
+        kernel = [str(self.nvcc), *host, "-lineinfo", *(["-g", "-O0"] if DEBUG else ["-O3"])]
+        # nvcc hands .cpp files to the C++ compiler, and knows where CUDA's headers and libraries are even if it is a wrapper script
+        binding = [str(self.nvcc), *host, "-O1", "-DMODULE=_kernels_cuda", "-DMINIDIFF_CUDA", f'-DARCHITECTURES="{" ".join(archs)}"']
+        return {**{source: [*kernel, *generated_code(source, archs)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
 
-    def link_flags(self, module: str) -> list[str]:
+    def link(self, module: str) -> list[str]:
+        """The command that links a module, without its output and objects."""
         if module == "cpu":
-            return ["-ldl"]
-        root = self.nvcc.parent.parent
-        return [f"-L{root}/lib64", f"-L{root}/lib", "-lcudart_static", "-ldl", "-lpthread", "-lrt"]
+            return [*self.cxx, "-shared", "-ldl"]
+        return [str(self.nvcc), "-shared", "-ccbin", self.cxx[0], "-cudart", "static", f"-L{self.nvcc.parent.parent}/lib"]  # lib: pip's nvcc
 
 
 class BuildKernels(build_ext):
@@ -129,7 +134,7 @@ class BuildKernels(build_ext):
             target = Path(self.get_ext_fullpath(ext.name))
             target.parent.mkdir(parents=True, exist_ok=True)
             of_module = [str(o) for o, job in zip(objects, jobs, strict=True) if job[0] == module]
-            execute([*COMPILERS.cxx, "-shared", "-o", str(target), *of_module, *COMPILERS.link_flags(module)])
+            execute([*COMPILERS.link(module), "-o", str(target), *of_module])
         print(f"minidiff: built {', '.join(self.modules)} kernels in {time.monotonic() - start:.0f} s")
 
     def compile(self, module: str, source: str, command: list[str]) -> Path:

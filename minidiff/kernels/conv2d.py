@@ -1,0 +1,107 @@
+"""Calls csrc/conv2d*: the convolution and its gradients, on arrays that the kernels take.
+
+The four functions compute one of the sums of csrc/conv2d.h each, by the version that is named. conv_transpose2d is made of the same four,
+with the roles of x and y exchanged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from minidiff.dispatch import Unsupported
+from minidiff.kernels import plan as planning
+from minidiff.kernels.native import Native, float32, native
+from minidiff.kernels.plan import Plan, Product
+
+VERSIONS = ("naive", "tiled", "fast", "tf32")
+TILES = {"fast": planning.FAST, "tf32": planning.TF32}
+
+
+class Conv(NamedTuple):
+    """The sizes of a convolution, with the names of csrc/conv2d.h. x: (N, C, H, W), weight: (O, C / groups, U, V), y: (N, O, I, J)."""
+
+    N: int
+    C: int
+    H: int
+    W: int
+    O: int  # noqa: E741
+    U: int
+    V: int
+    I: int  # noqa: E741
+    J: int
+    stride_h: int
+    stride_w: int
+    padding_h: int
+    padding_w: int
+    dilation_h: int
+    dilation_w: int
+    groups: int
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self.N, self.C, self.H, self.W
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        return self.O, self.C // self.groups, self.U, self.V
+
+    @property
+    def y_shape(self) -> tuple[int, ...]:
+        return self.N, self.O, self.I, self.J
+
+
+def forward(version: str, conv: Conv, x: Any, weight: Any, bias: Any = None, plan: Plan | None = None) -> Any:
+    """y (N, O, I, J)."""
+    lib, (x, weight, bias) = prepared(version, conv, x=x, weight=weight, bias=bias)
+    y = lib.xp.empty(conv.y_shape, "float32")
+    product = Product(conv.O // conv.groups, conv.N * conv.I * conv.J, conv.C // conv.groups * conv.U * conv.V, conv.groups, y.size)
+    lib.module.conv2d(version, conv, x, weight, bias, y, *launch_plan(lib, version, product, plan, table=True), lib.stream)
+    return y
+
+
+def input_gradient(version: str, conv: Conv, dy: Any, weight: Any, bias: Any = None, plan: Plan | None = None) -> Any:
+    """dx (N, C, H, W). With a bias (C,), added to every pixel, it is the forward pass of the transposed convolution."""
+    lib, (dy, weight, bias) = prepared(version, conv, dy=dy, weight=weight, bias=bias)
+    dx = lib.xp.empty(conv.x_shape, "float32")
+    rows, columns = -(-conv.H // conv.stride_h), -(-conv.W // conv.stride_w)  # of the largest stride class, and its kernel elements
+    taps = -(-conv.U // conv.stride_h) * -(-conv.V // conv.stride_w) if conv.dilation_h == conv.dilation_w == 1 else conv.U * conv.V
+    copies = conv.groups * conv.stride_h * conv.stride_w
+    product = Product(conv.C // conv.groups, conv.N * rows * columns, conv.O // conv.groups * taps, copies, dx.size)
+    lib.module.conv2d_input_gradient(version, conv, dy, weight, bias, dx, *launch_plan(lib, version, product, plan, table=True), lib.stream)
+    return dx
+
+
+def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None = None) -> Any:
+    """dweight (O, C / groups, U, V)."""
+    lib, (dy, x) = prepared(version, conv, dy=dy, x=x)
+    dweight = lib.xp.empty(conv.weight_shape, "float32")
+    product = Product(conv.O // conv.groups, conv.C // conv.groups * conv.U * conv.V, conv.N * conv.I * conv.J, conv.groups, dweight.size)
+    lib.module.conv2d_weight_gradient(version, conv, dy, x, dweight, *launch_plan(lib, version, product, plan, table=False), lib.stream)
+    return dweight
+
+
+def bias_gradient(version: str, conv: Conv, dy: Any) -> Any:
+    """dbias (O,)."""
+    lib, (dy,) = prepared(version, conv, dy=dy)
+    dbias = lib.xp.empty(conv.O, "float32")
+    lib.module.conv2d_bias_gradient("naive" if version == "naive" else "tiled", conv, dy, dbias, lib.stream)
+    return dbias
+
+
+def prepared(version: str, conv: Conv, **arrays: Any) -> tuple[Native, list[Any]]:
+    """The module, and the arrays as the kernels want them: float32 and contiguous.    Raises Unsupported if that cannot be."""
+    lib = native(*arrays.values())
+    float32(**arrays)
+    if max(conv.N * conv.C * conv.H * conv.W, conv.N * conv.O * conv.I * conv.J) >= 2**31 - 2**16:
+        raise Unsupported(f"x {conv.x_shape} or y {conv.y_shape} has too many elements, the kernels count to 2^31")
+    if version in TILES and (reason := lib.module.conv2d_refuses(conv)):
+        raise Unsupported(reason)
+    return lib, [None if a is None else lib.xp.ascontiguousarray(a) for a in arrays.values()]
+
+
+def launch_plan(lib: Native, version: str, product: Product, chosen: Plan | None, table: bool) -> tuple[int, int, Any]:
+    """(tile, splits, the array for the parts) of a launch."""
+    if version not in TILES:
+        return 0, 1, None
+    tile, splits = chosen or planning.plan(product, TILES[version], lib.module.multiprocessors(), table)
+    return tile, splits, lib.xp.empty(splits * product.result_size, "float32") if splits > 1 else None

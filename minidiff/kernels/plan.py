@@ -1,0 +1,77 @@
+"""Which tile, and how many splits, a convolution's matrix product runs with: a rough model of the time, in GPU cycles.
+
+A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k
+makes more blocks, at the price of a second kernel that adds the parts.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Tile(NamedTuple):
+    m: int
+    n: int
+    depth: int  # k per slab
+    efficiency: float  # share of the peak that a busy multiprocessor reaches
+    resident: int  # blocks that fit into a multiprocessor
+
+
+class Product(NamedTuple):
+    """result[m, n] = sum over k, `copies` times (groups, or groups and stride classes)."""
+
+    m: int
+    n: int
+    k: int
+    copies: int
+    result_size: int
+
+
+class Plan(NamedTuple):
+    tile: int
+    splits: int
+
+
+# In the order of csrc/conv2d_fast.cu and csrc/conv2d_tf32.cu. The efficiencies are estimates.
+FAST = (Tile(128, 128, 8, 0.75, 2), Tile(64, 128, 8, 0.70, 4), Tile(32, 128, 8, 0.60, 6), Tile(64, 64, 8, 0.60, 4), Tile(32, 32, 8, 0.35, 8))
+TF32 = (Tile(64, 128, 16, 0.90, 3), Tile(32, 64, 16, 0.60, 6))
+
+MULTIPLY_ADDS = 128  # per multiprocessor and cycle
+SLAB_LATENCY = 700  # cycles from asking for a slab to having multiplied it, if nothing else runs
+START = 2000  # cycles of a launch
+FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
+MAX_TABLE = 43 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d_correlate.h)
+MAX_PARTS = 2**26  # floats
+SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+
+
+def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> float:
+    """The estimated time of the product, cut into `splits` parts."""
+    blocks = -(-product.m // tile.m) * -(-product.n // tile.n) * product.copies * splits
+    slabs = -(-(-(-product.k // tile.depth)) // splits)
+    blocks_per_processor = -(-blocks // multiprocessors)
+    busy = blocks_per_processor * slabs * tile.m * tile.n * tile.depth / (MULTIPLY_ADDS * tile.efficiency)
+    waiting = -(-blocks_per_processor // tile.resident) * slabs * SLAB_LATENCY
+    adding_parts = START + 2 * splits * product.result_size / FLOATS_PER_CYCLE if splits > 1 else 0
+    return START + max(busy, waiting) + adding_parts
+
+
+@lru_cache(maxsize=4096)
+def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
+    """The tile and the splits with the least estimated time.    table: the kernel keeps a table of its k in shared memory."""
+    choices = [
+        (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
+        for number, tile in enumerate(tiles)
+        for splits in SPLITS
+        if fits(product, tile, splits, table)
+    ]
+    return min(choices)[1]
+
+
+def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
+    slabs = -(-product.k // tile.depth)
+    if table and -(-slabs // splits) * tile.depth > MAX_TABLE:
+        return False
+    forced = table and slabs * tile.depth > MAX_TABLE
+    return splits == 1 or (splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS))

@@ -1,0 +1,15 @@
+"""May kernels round their inputs to TF32, the 19-bit numbers that tensor cores multiply? Not unless somebody says so."""
+
+from __future__ import annotations
+
+_allowed = False
+
+
+def allow_tf32(allowed: bool = True) -> None:
+    """Let convolutions on a GPU use tensor cores: several times faster, results right to about 1e-3 instead of 1e-6. Off at the start."""
+    global _allowed
+    _allowed = bool(allowed)
+
+
+def tf32_is_allowed() -> bool:
+    return _allowed
