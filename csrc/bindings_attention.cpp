@@ -12,9 +12,11 @@ using Floats = Array<float>;
 
 bool is(const Floats& array, std::vector<long long> shape) { return array.shape == shape; }
 
-Attention describe(Floats query, Floats key, Floats value, std::optional<Floats> mask, bool causal, float scale, Floats output, Floats lse) {
-    require(query.shape.size() == 4 && key.shape.size() == 4 && value.shape.size() == 4, "query, key and value must be (images, heads, tokens, size)");
-    const long long B = query.shape[0], H = query.shape[1], Tq = query.shape[2], Tk = key.shape[2], D = query.shape[3], Dv = value.shape[3];
+Attention describe(const Floats& query, const Floats& key, const Floats& value, const std::optional<Floats>& mask, bool causal, float scale,
+                   const Floats& output, const Floats& lse) {
+    for (const Floats* array : {&query, &key, &value}) require(array->shape.size() == 4, "arrays must be (images, heads, tokens, size)");
+    const long long B = query.shape[0], H = query.shape[1], Tq = query.shape[2], D = query.shape[3];
+    const long long Tk = key.shape[2], Dv = value.shape[3];
     require(is(key, {B, H, Tk, D}), "key must be (images, heads, any, size) like query");
     require(is(value, {B, H, Tk, Dv}), "value must be (images, heads, tokens of key, any)");
     require(is(output, {B, H, Tq, Dv}), "output must be (images, heads, tokens of query, size of value)");
@@ -23,8 +25,8 @@ Attention describe(Floats query, Floats key, Floats value, std::optional<Floats>
     require(D <= MAX_SIZE && Dv <= MAX_SIZE, "a head may have 128 numbers at most");
     require(B * H * (Tq > Tk ? Tq : Tk) < (1LL << 31), "images * heads * tokens must be below 2^31");
 
-    Attention a = {int(H), int(B * H), int(Tq), int(Tk), int(D), int(Dv), scale, causal, query.data, key.data, value.data, output.data, lse.data,
-                   nullptr, 0, 0, 0, 0};
+    Attention a = {int(H),     int(B * H),  int(Tq),   int(Tk),    int(D),      int(Dv),  scale,   causal, query.data,
+                   key.data,   value.data,  output.data, lse.data, nullptr,     0,        0,       0,      0};
     if (mask) {
         const std::vector<long long>& m = mask->shape;
         const long long wanted[4] = {B, H, Tq, Tk};
@@ -57,8 +59,8 @@ void forward(const std::string& version, Floats query, Floats key, Floats value,
 }
 
 void backward(const std::string& version, Floats query, Floats key, Floats value, std::optional<Floats> mask, bool causal, float scale,
-              Floats output, Floats lse, Floats d_output, Floats delta, Floats d_query, Floats d_key, Floats d_value, const std::string& tile,
-              Stream stream) {
+              Floats output, Floats lse, Floats d_output, Floats delta, Floats d_query, Floats d_key, Floats d_value,
+              const std::string& tile, Stream stream) {
     const Attention a = describe(query, key, value, mask, causal, scale, output, lse);
     require(d_output.shape == output.shape && delta.shape == lse.shape, "d_output and delta must be like output and lse");
     require(d_query.shape.size() == 5 && std::equal(query.shape.begin(), query.shape.end(), d_query.shape.begin() + 1),
