@@ -13,20 +13,21 @@ from minidiff.backend import array_module
 from minidiff.operation import operation
 
 
-def _check_broadcast(name: str, x: Any, y: Any) -> None:
-    if getattr(x, "shape", ()) != getattr(y, "shape", ()):
+def _check_pair(name: str, x: Any, y: Any) -> None:
+    """Raise TypeError for arrays of two libraries, ValueError for shapes that do not broadcast."""
+    array_module(x, y)
+    shape_x, shape_y = getattr(x, "shape", ()), getattr(y, "shape", ())
+    if shape_x != shape_y:
         try:
-            np.broadcast_shapes(getattr(x, "shape", ()), getattr(y, "shape", ()))
+            np.broadcast_shapes(shape_x, shape_y)
         except ValueError:
-            raise ValueError(
-                f"{name}: shapes {x.shape} and {y.shape} do not broadcast (from the right, sizes must be equal or 1)"
-            ) from None
+            raise ValueError(f"{name}: shapes {shape_x} and {shape_y} do not broadcast (from the right, sizes must be equal or 1)") from None
 
 
 @operation
 def add(x, y):
     """x + y"""
-    _check_broadcast("add", x, y)
+    _check_pair("add", x, y)
 
     def add_backward(dz):
         return dz, dz
@@ -37,7 +38,7 @@ def add(x, y):
 @operation
 def subtract(x, y):
     """x - y"""
-    _check_broadcast("subtract", x, y)
+    _check_pair("subtract", x, y)
 
     def subtract_backward(dz, wanted):
         return dz, -dz if wanted[1] else None
@@ -48,7 +49,7 @@ def subtract(x, y):
 @operation
 def multiply(x, y):
     """x * y"""
-    _check_broadcast("multiply", x, y)
+    _check_pair("multiply", x, y)
 
     def multiply_backward(dz):
         return dz * y, dz * x
@@ -59,7 +60,7 @@ def multiply(x, y):
 @operation
 def divide(x, y):
     """x / y"""
-    _check_broadcast("divide", x, y)
+    _check_pair("divide", x, y)
     z = x / y
 
     def divide_backward(dz):
@@ -162,7 +163,7 @@ def cos(x):
 @operation
 def maximum(x, y):
     """The larger of x and y; where they are equal each takes half of the gradient."""
-    _check_broadcast("maximum", x, y)
+    _check_pair("maximum", x, y)
     xp = array_module(x, y)
 
     def maximum_backward(dz):
@@ -175,7 +176,7 @@ def maximum(x, y):
 @operation
 def minimum(x, y):
     """The smaller of x and y; where they are equal each takes half of the gradient."""
-    _check_broadcast("minimum", x, y)
+    _check_pair("minimum", x, y)
     xp = array_module(x, y)
 
     def minimum_backward(dz):

@@ -106,7 +106,7 @@ def getitem(x, index):
 
     Raises IndexError for an index out of range, also on a GPU, where CuPy would silently wrap round.
     """
-    xp = array_module(x)
+    xp = array_module(x, *_items(index))
     _check_indices(x, index)
     y = x[index]
 
