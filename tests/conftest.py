@@ -1,0 +1,20 @@
+"""What tests of several floors share. `tests/support` holds the code behind it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `from support...`
+
+
+@pytest.fixture
+def strict():
+    """A registered array library of device "strict" that refuses to mix with NumPy and counts what is read by the host."""
+    from minidiff import backend
+    from support.strict_arrays import StrictArray, strict_module
+
+    backend.register_array_module(StrictArray, strict_module, "strict")
+    yield strict_module
+    del backend._modules[StrictArray]
+    backend._known.clear()
