@@ -20,6 +20,7 @@ EQUATION_MODULES = (
     "minidiff.diffusion.prediction",
     "minidiff.diffusion.ddpm",
     "minidiff.diffusion.ddim",
+    "minidiff.diffusion.inversion",
     "minidiff.diffusion.guidance",
     "minidiff.diffusion.latent",
     "minidiff.diffusion.oracle",

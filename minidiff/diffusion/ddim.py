@@ -1,4 +1,4 @@
-"""DDIM: sampling on any sub-sequence of times, with as much noise as wanted (eta), and back from an image to its noise."""
+"""DDIM: sampling on any sub-sequence of times, with as much noise as wanted (eta)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.prediction import clip_x_0, predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.equations import equation
 from minidiff.random import RNG
 
@@ -62,6 +61,22 @@ def ddim_sigma(t, t_prev, schedule, eta=0.0):
     beta_jump = schedule.jump_beta(t_prev, t)
     sigma_t = eta * sqrt(variance_left) * sqrt(beta_jump)
     return sigma_t
+
+
+@equation(
+    "ddim.sigma_hat",
+    slide="DDIM Details",
+    paper="DDIM sec. 5",
+    latex=r"\hat\sigma_{\tau_i} = \sqrt{1-\frac{\bar\alpha_{\tau_i}}{\bar\alpha_{\tau_{i-1}}}}",
+    errata=(29,),
+)
+def ddim_sigma_hat(t, t_prev, schedule):
+    """The larger noise of DDPM with sigma^2 = beta, outside of the family: only the fresh noise takes it, the direction keeps eta = 1.
+
+    0 <= t_prev < t <= T -> float; sqrt(beta_t) if t_prev = t - 1.
+    """
+    sigma_hat = sqrt(schedule.jump_beta(t_prev, t))
+    return sigma_hat
 
 
 @equation(
@@ -122,7 +137,7 @@ def ddim_steps(
     steps: S in 1..T (default T) with `spacing` "uniform" or "quadratic", or tau: the increasing times themselves;
     eta: 0 deterministic .. 1 DDPM; clip: bound for |x_0_hat|; x_T: start here. rng may be None if x_T is given and eta is 0.
     """
-    times = _choose_times(schedule, steps, tau, spacing)
+    times = choose_times(schedule, steps, tau, spacing)
     if rng is None and (x_T is None or eta > 0):
         raise ValueError("ddim_steps: rng may be left out only if x_T is given and eta = 0")
     x_t = rng.normal(shape, dtype=dtype) if x_T is None else x_T
@@ -146,45 +161,8 @@ def ddim_sample(eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Sc
     return x_0
 
 
-@equation(
-    "ddim.inversion_step",
-    slide="DDIM Details",
-    paper="DDIM sec. 4.3 (the ODE, Euler steps towards noise)",
-    latex=r"\mathbf{x}_{\tau_{i+1}} = \sqrt{\bar\alpha_{\tau_{i+1}}}\,\hat{\mathbf{x}}_0"
-    r" + \sqrt{1-\bar\alpha_{\tau_{i+1}}}\,\boldsymbol\epsilon_\theta(\mathbf{x}_{\tau_i},\tau_i)",
-    errata=(30,),
-)
-def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
-    """The deterministic step turned round, from t up to t_next.   x_t, eps_hat: (B, ...); 0 <= t < t_next <= T -> x_next: (B, ...)."""
-    x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
-    signal = sqrt(schedule.alpha_bar(t_next)) * x_0_hat
-    noise = sqrt(schedule.one_minus_alpha_bar(t_next)) * eps_hat
-    x_next = signal + noise
-    return x_next
-
-
-def ddim_invert(
-    eps_theta: EpsTheta,
-    x_0: Any,
-    schedule: Schedule,
-    *,
-    steps: int | None = None,
-    tau: Sequence[int] | None = None,
-    spacing: str = "uniform",
-) -> Any:
-    """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.   x_0: (B, ...) -> x_T: (B, ...).
-
-    The first step, from t = 0, asks the network at t = 1: it is trained for 1..T.
-    """
-    times = _choose_times(schedule, steps, tau, spacing)
-    x_t = x_0
-    for t, t_next in zip([0, *times[:-1]], times, strict=True):
-        eps_hat = predict_noise(eps_theta, x_t, max(t, 1))
-        x_t = ddim_inversion_step(x_t, t, t_next, eps_hat, schedule)
-    return x_t
-
-
-def _choose_times(schedule: Schedule, steps: int | None, tau: Sequence[int] | None, spacing: str) -> list[int]:
+def choose_times(schedule: Schedule, steps: int | None, tau: Sequence[int] | None, spacing: str) -> list[int]:
+    """tau as a list: the given one, checked, or S = `steps` (default T) times with `spacing`."""
     if tau is None:
         return make_tau(schedule.T, schedule.T if steps is None else steps, spacing).tolist()
     if steps is not None:

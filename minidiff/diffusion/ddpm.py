@@ -9,7 +9,7 @@ import numpy as np
 
 from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
-from minidiff.diffusion.prediction import clip_x_0, predict_noise
+from minidiff.diffusion.prediction import clip_x_0, predict_noise, times
 from minidiff.diffusion.reverse import mu_theta, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
@@ -35,19 +35,24 @@ def ddpm_steps(
     *,
     variance: str = "beta_tilde",
     clip: float | None = None,
+    guide: Callable[..., Any] | None = None,
     x_T: Any = None,
     dtype: Any = np.float32,
 ) -> Iterator[Step]:
     """Algorithm 2 as T steps, t = T..1.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples.
 
     variance: sigma_t^2 is "beta_tilde" or "beta"; clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own).
+    guide: called as guide(mu, variance, x_t, t) -> another mean, for classifier guidance (`guidance.shift_mean`).
     """
     x_t = rng.normal(shape, dtype=dtype) if x_T is None else x_T
     for t in range(schedule.T, 0, -1):
         eps_hat = predict_noise(eps_theta, x_t, t)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         mu = mu_theta(x_t, t, eps_hat, schedule)
-        sigma_t = sqrt(sigma_squared(t, schedule, variance))
+        variance_t = sigma_squared(t, schedule, variance)
+        if guide is not None:
+            mu = guide(mu, variance_t, x_t, times(t, x_t))
+        sigma_t = sqrt(variance_t)
         z = rng.normal(x_t.shape, dtype=x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
         x_prev = mu + sigma_t * z
         yield Step("ddpm", t, x_t=x_t, eps_hat=eps_hat, x_0_hat=x_0_hat, mu=mu, sigma_t=sigma_t, z=z, x_prev=x_prev)

@@ -87,6 +87,11 @@ def drop_condition(y, null, p_uncond, rng):
     return xp.where(drop, null, y)
 
 
+def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[..., Any]:
+    """The `guide` of `ddpm_steps` for Algorithm 1.   gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
+    return lambda mu, variance, x_t, t: classifier_mean(mu, variance, gradient(x_t, t), s)
+
+
 def guide_with_classifier(
     eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any], schedule: Schedule, s: float = 1.0
 ) -> Callable[..., Any]:

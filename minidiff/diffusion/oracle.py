@@ -104,8 +104,8 @@ def log_marginal(x_t, t, mixture, schedule):
 )
 def exact_score(x_t, t, mixture, schedule):
     """Gradient of log q(x_t).   x_t: (B, ...); t: int or (B,) in 0..T -> (B, ...)."""
-    responsibility = _softmax(log_joint(x_t, t, mixture, schedule))
-    x, mean, variance, _ = _diffused(x_t, t, mixture, schedule)
+    x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
+    responsibility = _softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
     pull = (mean - x) / variance
     score = (responsibility[:, :, None] * pull).sum(axis=1)
     return score.reshape(x_t.shape)

@@ -1,0 +1,207 @@
+import math
+
+import numpy as np
+import pytest
+
+from minidiff.diffusion import vlb
+from minidiff.diffusion.forward import forward_steps, q_sample
+from minidiff.diffusion.gaussian import bits_per_dim, log_density
+from minidiff.diffusion.losses import loss_weight, squared_norm
+from minidiff.diffusion.oracle import GaussianMixture
+from minidiff.diffusion.posterior import q_posterior
+from minidiff.diffusion.reverse import learned_variance, mu_theta
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.random import RNG
+
+SCHEDULE = make_schedule("linear", 20)
+
+
+def any_network(x_t, t):
+    """No good predictor, but a definite one."""
+    return 0.3 * x_t + 0.1 * np.cos(x_t)
+
+
+def exact_for_standard_normal(x_t, t):
+    """x_0 ~ N(0, I) makes every x_t ~ N(0, I), so E[eps | x_t] = sqrt(1 - alpha_bar_t) x_t."""
+    return np.sqrt(SCHEDULE.one_minus_alpha_bar(t, like=x_t)) * x_t
+
+
+def chain_of(eps_theta, x_0, rng):
+    chain = [x_0, *(step.x_t for step in forward_steps(x_0, SCHEDULE, rng))]
+    t = [np.full(len(x_0), i) for i in range(SCHEDULE.T + 1)]
+    return chain, [eps_theta(chain[i], t[i]) for i in range(1, SCHEDULE.T + 1)]
+
+
+def conditional_expectation(f, mean, variance):
+    """E f(x) for x ~ N(mean, variance), exact for a quadratic f: three Gauss-Hermite nodes."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    return sum(w * f(mean + np.sqrt(variance) * z) for z, w in zip(nodes, weights, strict=True)) / weights.sum()
+
+
+class GridNoise:
+    """In place of an RNG: the noise is a quadrature's nodes, so an average over it is an integral."""
+
+    def __init__(self, eps):
+        self.eps = eps
+
+    def normal(self, shape, dtype):
+        return self.eps
+
+
+def grid(n, m):
+    """Gauss-Hermite nodes of two independent N(0, 1): (n m, 1), (n m, 1), and their probabilities (n m,)."""
+    (a, p), (b, q) = (np.polynomial.hermite_e.hermegauss(k) for k in (n, m))
+    first, second = (nodes.reshape(-1, 1) for nodes in np.meshgrid(a, b, indexing="ij"))
+    return first, second, np.outer(p, q).ravel() / (p.sum() * q.sum())
+
+
+@pytest.mark.checks("vlb.L_T")
+def test_L_T_is_the_expected_log_ratio_to_the_prior(images):
+    x_0, _, _ = images
+    mean, variance = math.sqrt(SCHEDULE.alpha_bar(20)) * x_0, 1 - SCHEDULE.alpha_bar(20)
+    ratio = conditional_expectation(lambda x: log_density(x, mean, variance) - log_density(x, 0.0, 1.0), mean, variance)
+    np.testing.assert_allclose(vlb.L_T(x_0, SCHEDULE), ratio.reshape(3, -1).sum(axis=1), atol=1e-12)
+
+
+@pytest.mark.checks("vlb.L_t_minus_1")
+@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
+def test_L_t_minus_1_is_the_expected_log_ratio_of_the_two_steps(images, variance):
+    x_0, _, eps = images
+    for t in (2, 10, 20):
+        x_t = q_sample(x_0, t, eps, SCHEDULE)
+        eps_hat = any_network(x_t, t)
+        mean_q, variance_q = q_posterior(x_t, x_0, t, SCHEDULE)
+        mean_p, variance_p = mu_theta(x_t, t, eps_hat, SCHEDULE), SCHEDULE.tables[variance][t]
+        ratio = conditional_expectation(
+            lambda x, q=(mean_q, variance_q), p=(mean_p, variance_p): log_density(x, *q) - log_density(x, *p), mean_q, variance_q
+        )
+        L = vlb.L_t_minus_1(x_0, x_t, t, eps_hat, SCHEDULE, variance)
+        np.testing.assert_allclose(L, ratio.reshape(3, -1).sum(axis=1), rtol=1e-12)
+
+
+@pytest.mark.checks("vlb.L_t_minus_1_of_means", "losses.weight")
+@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
+def test_the_changeable_part_is_the_weighted_noise_error_and_the_rest_a_constant(images, variance):
+    x_0, _, eps = images
+    for t in (2, 10, 20):
+        x_t = q_sample(x_0, t, eps, SCHEDULE)
+        eps_hat = any_network(x_t, t)
+        means = vlb.L_t_minus_1_of_means(x_0, x_t, t, eps_hat, SCHEDULE, variance)
+        weight = loss_weight(t, SCHEDULE, variance)
+        np.testing.assert_allclose(means, weight * squared_norm(eps, eps_hat), rtol=1e-9)
+        constant = vlb.L_t_minus_1(x_0, x_t, t, eps_hat, SCHEDULE, variance) - means
+        perfect = vlb.L_t_minus_1(x_0, x_t, t, eps, SCHEDULE, variance)
+        np.testing.assert_allclose(constant, perfect, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.checks("vlb.L_0")
+@pytest.mark.parametrize(("variance", "used"), [("beta", lambda s: s.beta(1)), ("beta_tilde", lambda s: s.beta_tilde(2))])
+def test_L_0_integrates_the_decoder_over_each_bin(images, variance, used):
+    """The bin's probability by Gauss-Legendre quadrature of the density, which L_0 with levels=None returns."""
+    x_0, _, eps = images
+    x_1 = q_sample(x_0, 1, eps, SCHEDULE)
+    eps_hat = any_network(x_1, 1)
+    inside = np.round(np.clip(x_0, -0.9, 0.9) * 127.5 - 0.5) / 127.5 + 1 / 255  # levels of 0..255 away from the edges
+    mean, sigma_squared = mu_theta(x_1, 1, eps_hat, SCHEDULE), used(SCHEDULE)
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    density = [w / 255 * np.exp(log_density(inside + z / 255, mean, sigma_squared)) for z, w in zip(nodes, weights, strict=True)]
+    expected = -np.log(sum(density)).reshape(3, -1).sum(axis=1)
+    np.testing.assert_allclose(vlb.L_0(inside, x_1, eps_hat, SCHEDULE, variance), expected, rtol=1e-9)
+    smooth = -log_density(inside, mean, sigma_squared).reshape(3, -1).sum(axis=1)
+    np.testing.assert_allclose(vlb.L_0(inside, x_1, eps_hat, SCHEDULE, variance, levels=None), smooth, rtol=1e-12)
+
+
+@pytest.mark.checks("vlb.of_chain", "vlb.of_chain_by_posterior")
+def test_bayes_and_the_telescoping_sum_change_nothing(rng):
+    """The slide's lines 3 and 8 on the same chains, for a network that predicts nonsense."""
+    chain, eps_hats = chain_of(any_network, rng.normal((5, 2, 3), dtype=np.float64), rng)
+    before = vlb.vlb_of_chain(chain, eps_hats, SCHEDULE)
+    after = vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE)
+    np.testing.assert_allclose(after, before, rtol=1e-12)
+
+
+@pytest.mark.checks("vlb.of_chain", "vlb.log_likelihood", "vlb.of_chain_by_posterior")
+def test_where_the_model_is_exact_every_chain_gives_the_likelihood_itself(rng):
+    """x_0 ~ N(0, I) with sigma^2 = beta: p_theta is the true reverse process, so the bound is tight, chain by chain."""
+    x_0 = rng.normal((4, 3), dtype=np.float64)
+    exact = -log_density(x_0, 0.0, 1.0).sum(axis=1)
+    bounds = []
+    for _ in range(3):
+        chain, eps_hats = chain_of(exact_for_standard_normal, x_0, rng)
+        bounds.append(vlb.vlb_of_chain(chain, eps_hats, SCHEDULE, "beta"))
+        np.testing.assert_allclose(bounds[-1], exact, rtol=1e-12)
+        np.testing.assert_allclose(vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE, "beta"), exact, rtol=1e-12)
+    np.testing.assert_allclose(vlb.negative_log_likelihood(bounds), exact, rtol=1e-12)
+
+
+@pytest.mark.checks("vlb.log_likelihood")
+def test_the_likelihood_is_the_log_of_a_mean_and_never_above_the_bound(rng):
+    bounds = [np.array([800.0, 3.0]), np.array([801.0, 1.0]), np.array([805.0, 2.0])]
+    nll = vlb.negative_log_likelihood(bounds)
+    assert nll[1] == pytest.approx(-math.log((math.exp(-3) + math.exp(-1) + math.exp(-2)) / 3), rel=1e-12)
+    assert nll[0] == pytest.approx(800 - math.log((1 + math.exp(-1) + math.exp(-5)) / 3), rel=1e-12)
+    assert np.all(nll < np.mean(bounds, axis=0))
+
+
+@pytest.mark.checks("vlb.total")
+def test_the_bound_of_standard_normal_data_is_their_entropy():
+    """Gauss-Hermite data and noise: the sum of the terms, each averaged exactly over x_0 and eps, is the entropy of N(0, 1)."""
+    x_0, eps, probability = grid(3, 3)
+    total = vlb.vlb(exact_for_standard_normal, x_0, SCHEDULE, GridNoise(eps), variance="beta", levels=None)
+    assert (probability * total).sum() == pytest.approx(0.5 * math.log(2 * math.pi * math.e), rel=1e-12)
+
+
+def test_the_walk_yields_L_T_first_and_then_every_t(rng, images):
+    x_0, _, _ = images
+    steps = list(vlb.vlb_steps(any_network, x_0, SCHEDULE, rng))
+    assert [s.t for s in steps] == list(range(21, 0, -1))
+    total = vlb.vlb(any_network, x_0, SCHEDULE, RNG(7))
+    again = sum(s.L for s in vlb.vlb_steps(any_network, x_0, SCHEDULE, RNG(7)))
+    np.testing.assert_allclose(total, again, rtol=1e-12)
+    assert steps[0].bits == pytest.approx(bits_per_dim(vlb.L_T(x_0, SCHEDULE).mean(), 16), rel=1e-12)
+
+
+def test_a_learned_variance_enters_the_bound(images):
+    """At v = 1 it is beta, at v = 0 beta_tilde; in between the KL of a perfect mean is smaller than at either end somewhere."""
+    x_0, _, eps = images
+    x_t = q_sample(x_0, 10, eps, SCHEDULE)
+    at = {v: vlb.L_t_minus_1(x_0, x_t, 10, eps, SCHEDULE, learned_variance(np.full_like(x_t, v), 10, SCHEDULE)) for v in (0.0, 1.0)}
+    np.testing.assert_allclose(at[1.0], vlb.L_t_minus_1(x_0, x_t, 10, eps, SCHEDULE, "beta"), rtol=1e-9)
+    np.testing.assert_allclose(at[0.0], 0, atol=1e-12)
+
+
+def exact_gap(T, variance):
+    """E[bound] - E[-log p] in bits for the mixture with modes +-0.8 and width 0.05, by quadrature: no sampling error."""
+    schedule = make_schedule("linear", T)
+    mixture = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.05)
+    z, eps, probability = grid(9, 25)
+    x_0 = 0.8 + 0.05 * z  # the other mode is its mirror image
+    bound = vlb.vlb(mixture.eps_theta(schedule), x_0, schedule, GridNoise(eps), variance, levels=None)
+    return bits_per_dim((probability * (bound + mixture.log_prob(x_0))).sum(), 1)
+
+
+def test_the_bound_is_above_the_true_nll_of_a_mixture_and_close_to_it():
+    """Exact predictor, sigma^2 = beta: 0.065 bits over the truth at T = 1000, and closer the more steps there are.
+
+    beta_tilde costs 0.60 bits: at small t the data are wide compared with the noise, where beta is the right limit (errata 8).
+    """
+    gap = exact_gap(1000, "beta")
+    assert 0 < gap < 0.066
+    assert exact_gap(300, "beta") == pytest.approx(0.206, abs=0.001)
+    assert exact_gap(1000, "beta_tilde") == pytest.approx(0.601, abs=0.001)
+
+
+def test_bits_per_dim_of_pixels_are_above_the_true_ones_and_close_to_them():
+    """The discretised bound against exact bin probabilities, on 600 one-pixel images: gap within 3 standard errors of the exact 0.065."""
+    schedule = make_schedule("linear", 1000)
+    mixture = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.05)
+    x_0 = np.clip(np.round((mixture.sample(600, RNG(0)) + 1) * 127.5), 0, 255) / 127.5 - 1
+    bound = vlb.vlb(mixture.eps_theta(schedule), x_0, schedule, RNG(1), "beta")
+    gap = bits_per_dim(bound + mixture.log_bin_probability(x_0), 1)
+    assert abs(gap.mean() - 0.065) < 3 * gap.std() / math.sqrt(600) < 0.15
+
+
+def test_t_1_is_not_a_kl(images):
+    x_0, _, eps = images
+    with pytest.raises(ValueError, match=r"t must be in 2\.\.T = 2\.\.20, got 1"):
+        vlb.L_t_minus_1(x_0, x_0, 1, eps, SCHEDULE)
