@@ -101,7 +101,7 @@ class Compilers:
         cxx = [*self.cxx, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
         if module == "cpu":
             # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
-            checked = [*cxx, "-O0" if DEBUG else "-O1", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
+            checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
             emulator = dict.fromkeys(EMULATOR, [*cxx, "-O0", "-g"] if DEBUG else [*cxx, "-O2"])
             emulator[EMULATOR[1]] = [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
