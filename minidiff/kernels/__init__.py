@@ -1,19 +1,14 @@
-"""The hand-written kernels of csrc/, entered into the table of minidiff.dispatch.
+"""The hand-written kernels of csrc/, entered into the table of minidiff.dispatch by the modules imported here.
 
     python -m minidiff                                  # which kernels are there
     with minidiff.use_kernels(conv2d="tiled"): ...      # this version of conv2d, on a GPU or emulated
     with minidiff.kernels.checks(): ...                 # emulated kernels with every memory access checked
 
-The last version registered for an operation is the one that "auto" takes on a GPU.
+The version that is registered last for an operation is the one that "auto" takes on a GPU.
 """
 
-from minidiff.dispatch import register_kernel
-from minidiff.kernels import convolution
+from minidiff.kernels import attention, convolution, group_norm_swish
 from minidiff.kernels.native import checks, status
-from minidiff.kernels.tf32 import allow_tf32
+from minidiff.kernels.tf32 import allow_tf32, tf32_is_allowed
 
-__all__ = ["allow_tf32", "checks", "status"]
-
-for version in ("naive", "tiled", "tf32", "fast"):
-    register_kernel("conv2d", version, convolution.conv2d(version))
-    register_kernel("conv_transpose2d", version, convolution.conv_transpose2d(version))
+__all__ = ["allow_tf32", "attention", "checks", "convolution", "group_norm_swish", "status", "tf32_is_allowed"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.dispatch import Unsupported
+from minidiff.dispatch import Unsupported, register_kernel
 from minidiff.kernels.conv2d import Conv, bias_gradient, forward, input_gradient, weight_gradient
 from minidiff.kernels.tf32 import tf32_is_allowed
 
@@ -125,3 +125,8 @@ def want_shapes(channels_out: int, bias: Any, **arrays: tuple[Any, tuple[int, ..
             raise Unsupported(f"{name} must have shape {shape}, got {tuple(array.shape)}")
     if bias is not None and tuple(bias.shape) != (channels_out,):
         raise Unsupported(f"bias must have shape ({channels_out},), got {tuple(bias.shape)}")
+
+
+for name in ("naive", "tiled", "tf32", "fast"):
+    register_kernel("conv2d", name, conv2d(name))
+    register_kernel("conv_transpose2d", name, conv_transpose2d(name))
