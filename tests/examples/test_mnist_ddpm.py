@@ -1,0 +1,103 @@
+"""The main job as a user starts it: train, interrupt, resume, sample; and what it says when something is wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minidiff.data import draw_digits, write_idx
+from minidiff.data.mnist import MNIST
+from minidiff.random import RNG
+from minidiff.training.checkpoint import load_checkpoint
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ["--data", "mnist", "--channels", "8", "--timesteps", "20", "--batch-size", "16", "--samples", "6", "--sampling-steps", "3"]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """A folder of 64 drawn digits in MNIST's own format."""
+    folder = tmp_path_factory.mktemp("data")
+    labels = np.array([*MNIST.first_labels["t10k"], *np.arange(54) % 10])
+    write_idx(folder / "t10k-images-idx3-ubyte.gz", draw_digits(labels, RNG(0))[:, 0])
+    write_idx(folder / "t10k-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+    return folder
+
+
+def command(script, *arguments):
+    return [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)]
+
+
+def run(script, *arguments, environment=None):
+    return subprocess.run(command(script, *arguments), capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=300)
+
+
+def test_train_then_sample(data_dir, tmp_path):
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 2)
+    assert result.returncode == 0, result.stderr
+    assert "holds only the t10k set" in result.stdout
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint", "loss.png", "loss_per_t.png", "samples.npz", "samples.png"]
+    assert load_checkpoint(out / "checkpoint", "ddpm").description["step"] == 8
+    samples = np.load(out / "samples.npz")["samples"]
+    assert samples.shape == (6, 1, 28, 28) and samples.dtype == np.float32 and samples.min() >= 0 and samples.max() <= 1
+
+    for sampler, name in ((["ddim", "--steps", 4], "ddim-4"), (["ddpm", "--variance", "beta"], "ddpm-20")):
+        arguments = ["--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--samples", 5, "--frames", 3, "--sampler", *sampler]
+        result = run("sample_mnist.py", *arguments)
+        assert result.returncode == 0, result.stderr
+        assert np.load(tmp_path / "s" / f"{name}.npz")["samples"].shape == (5, 1, 28, 28)
+        assert Image.open(tmp_path / "s" / f"{name}.gif").n_frames == 3
+        assert (tmp_path / "s" / f"{name}.png").exists()
+
+
+def test_ctrl_c_saves_and_says_how_to_resume(data_dir, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        command("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 100_000),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    line = ""
+    while "step/s" not in line and "s/step" not in line:  # the progress bar has appeared: it trains
+        line += process.stdout.read(1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert f"--resume --out {out}" in output and "Interrupted; saved" in output
+    step = load_checkpoint(out / "checkpoint").description["step"]
+    assert step >= 1
+
+    epochs = step // 4 + 1
+    result = run("train_mnist_ddpm.py", "--resume", "--out", out, "--epochs", epochs, "--samples", 6, "--sampling-steps", 3)
+    assert result.returncode == 0, result.stderr
+    assert f"continuing at step {step}" in result.stdout
+    assert load_checkpoint(out / "checkpoint").description["step"] == epochs * 4
+
+
+def test_mistakes_are_told_in_one_line(data_dir, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    base = [*SMALL, "--data-dir", data_dir, "--epochs", 1]
+    nowhere = {"MINIDIFF_DATA": str(tmp_path / "empty"), "XDG_CACHE_HOME": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
+    cases = [
+        ([*base, "--out", tmp_path / "file" / "x"], None, "cannot make the folder"),
+        ([*base, "--out", tmp_path / "o", "--channels", "7"], None, "time_channels must be a multiple of 8"),
+        ([*base, "--out", tmp_path / "o", "--schedule", "quadratic"], None, "invalid choice: 'quadratic'"),
+        ([*base, "--out", tmp_path / "o", "--lr", "-1"], None, "argument --lr: wanted a number > 0, got -1"),
+        ([*base, "--out", tmp_path / "o", "--ema", "1"], None, r"argument --ema: wanted a number in [0, 1), got 1"),
+        ([*base, "--out", tmp_path / "o", "--device", "gpu"], None, "device: wanted 'cpu', 'cuda' or 'cuda:N', got 'gpu'"),
+        ([*base, "--out", tmp_path / "o", "--batch-size", "65"], None, "batch_size must be in 1..N = 1..64, got 65"),
+        (["--resume", "--out", tmp_path / "empty"], None, "there is no checkpoint here"),
+        (["--data", "mnist", "--out", tmp_path / "o", "--epochs", "1"], nowhere, "MNIST"),
+    ]
+    for arguments, environment, message in cases:
+        result = run("train_mnist_ddpm.py", *arguments, environment=environment)
+        assert result.returncode == 2, (arguments, result.stdout, result.stderr)
+        assert message in result.stderr and "Traceback" not in result.stderr, (arguments, result.stderr)
