@@ -8,6 +8,7 @@ the memory that was taken elsewhere before.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from types import FunctionType, ModuleType
@@ -27,7 +28,7 @@ class _Held:
         self.array = array  # keeps it alive, and hence its id its own
         self.count = 0
         self.by = by
-        self.views: list[np.ndarray] = []  # released before this array, their owner, was: writeable again together with it
+        self.views: list[weakref.ref] = []  # of this array's memory, made or released while it is held: writeable again together with it
         self.was_writeable = isinstance(array, np.ndarray) and array.flags.writeable
         if self.was_writeable:
             array.flags.writeable = False
@@ -73,6 +74,14 @@ class Guard:
         """The name of an operation whose gradient needs this array, or None."""
         entry = _held.get(id(array)) or _held.get(id(array.base))
         return str(entry.by) if entry else None
+
+
+def note_view(array: Any) -> None:
+    """To be called for a new view: taken of memory that is held it was born read-only, and shall be writeable when that is released."""
+    with _lock:
+        owner = _held.get(id(array.base))
+        if owner is not None and owner.was_writeable and 0 not in array.strides:  # repeated memory stays read-only, as NumPy wants it
+            owner.views.append(weakref.ref(array))
 
 
 def _gather_from(function: Any, found: list[Any]) -> None:
@@ -136,10 +145,12 @@ def _release(array: Any) -> None:
     if not entry.was_writeable:
         return
     if owner is not None and owner.was_writeable:
-        owner.views.append(array)  # NumPy makes no view writeable while its owner is not
+        owner.views.append(weakref.ref(array))  # NumPy makes no view writeable while its owner is not
         return
     array.flags.writeable = True
-    for view in entry.views:
+    for view in (reference() for reference in entry.views):
+        if view is None:
+            continue
         if id(view) in _held:
             _held[id(view)].was_writeable = True
         else:

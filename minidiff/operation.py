@@ -22,10 +22,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from minidiff import anomaly, dispatch
-from minidiff.tape import Input, Node, call_of, is_recording, source_of
+from minidiff.guard import note_view
+from minidiff.tape import Input, Node, as_array, call_of, is_recording, source_of
 from minidiff.tensor import Tensor
 
 operations: dict[str, Operation] = {}
@@ -46,8 +45,7 @@ class Operation:
         arrays = [_plain(value, i, tensors) for i, value in enumerate(args)]
         options = {key: _plain(value, self._position(key), tensors) for key, value in kwargs.items()} if kwargs else {}
         y, backward = dispatch.run(self.name, self.reference, arrays, options)
-        if isinstance(y, np.generic):  # what NumPy makes of arithmetic on 0-d arrays
-            y = np.asarray(y)
+        y = as_array(y)
         if y.dtype.char == "d":
             self._check_float64(tensors)
         context = None
@@ -55,6 +53,8 @@ class Operation:
             context = anomaly.context({**dict(zip(self.parameters, arrays, strict=False)), **options})
             anomaly.check_forward(call_of(self.name), y, context)
 
+        if y.base is not None:
+            note_view(y)
         result = Tensor._of(y)
         if backward is not None and is_recording():
             inputs = [Input(source_of(x), position, item, x.shape, x.dtype) for x, position, item in tensors if x.requires_grad]

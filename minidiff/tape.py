@@ -17,6 +17,8 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from minidiff import anomaly
 from minidiff.backend import array_module
 from minidiff.guard import Guard
@@ -129,7 +131,7 @@ class Node:
             gradient = gradient[x.item]
         if gradient is None:
             raise RuntimeError(f"backward: {self.call} has no derivative for its argument {self.operation.parameters[x.parameter]!r}")
-        gradient = unbroadcast(gradient, x.shape)
+        gradient = unbroadcast(as_array(gradient), x.shape)
         if gradient.dtype != x.dtype:
             raise TypeError(f"backward of {self.call}: the gradient of a {x.dtype} input came out as {gradient.dtype}")
         return gradient
@@ -167,7 +169,7 @@ class _Sums:
         elif source in self._made_here:
             self.of[source] += gradient
         else:
-            self.of[source] = self.of[source] + gradient
+            self.of[source] = as_array(self.of[source] + gradient)
             self._made_here.add(source)
 
     def take(self, source: Node | Tensor) -> Any:
@@ -184,6 +186,11 @@ class _Sums:
 
 def copy(array: Any) -> Any:
     return array_module(array).array(array)
+
+
+def as_array(value: Any) -> Any:
+    """The value itself, or as a 0-d array the scalar that NumPy makes of arithmetic on 0-d arrays."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def backpropagate(
@@ -203,7 +210,7 @@ def backpropagate(
         if dy is None:
             continue
         if ends is None and node.keeper is not None:
-            _add_to_grad(node.keeper(), copy(dy))
+            add_to_grad(node.keeper(), copy(dy))
         wanted = [x.source in leading for x in node.inputs]
         if ends is not None and node in ends:
             found[node] = copy(dy)
@@ -222,9 +229,10 @@ def backpropagate(
     return found
 
 
-def _add_to_grad(x: Tensor | None, gradient: Any) -> None:
+def add_to_grad(x: Tensor | None, gradient: Any) -> None:
+    """Add to x.grad, if x is still there. The gradient must be nobody else's."""
     if x is not None:
-        x.grad = gradient if x.grad is None else x.grad + gradient
+        x.grad = gradient if x.grad is None else as_array(x.grad + gradient)
 
 
 def _path_to(root: Node | Tensor, ends: set[Node | Tensor] | None) -> tuple[list[Node], set[Node | Tensor]]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from minidiff import backend
 from minidiff.guard import Guard
-from minidiff.tape import Node, backpropagate, source_of
+from minidiff.tape import Node, add_to_grad, backpropagate, source_of
 
 Axis = int | tuple[int, ...] | None
 
@@ -155,7 +155,7 @@ class Tensor:
         retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
         """
         for leaf, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
-            leaf.grad = value if leaf.grad is None else leaf.grad + value
+            add_to_grad(leaf, value)
 
     def _seed(self, gradient: Any) -> Any:
         if not self.requires_grad:
@@ -321,8 +321,8 @@ class Tensor:
     def sqrt(self) -> Tensor:
         return F.sqrt(self)
 
-    def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
-        return F.clip(self, low, high)
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        return F.clip(self, min, max)
 
 
 def gradients(output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False) -> list[Any]:

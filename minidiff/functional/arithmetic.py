@@ -187,10 +187,10 @@ def minimum(x, y):
 
 
 @operation
-def clip(x, low=None, high=None):
-    """x limited to low..high (numbers, or None for no limit); no gradient flows where the limit acts."""
+def clip(x, min=None, max=None):
+    """x limited to min..max (numbers, or None for no limit); no gradient flows where the limit acts."""
     xp = array_module(x)
-    y = xp.clip(x, low, high)
+    y = xp.clip(x, min, max)
 
     def clip_backward(dy):
         return dy * (x == y)

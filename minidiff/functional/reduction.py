@@ -20,9 +20,10 @@ def sum(x, axis=None, keepdims=False):
     xp = array_module(x)
     axes = check_axes("sum", axis, x.ndim)
     y = x.sum(axis=axes, keepdims=True)
+    shape_x, shape_y = x.shape, y.shape
 
     def sum_backward(dy):
-        return xp.broadcast_to(dy.reshape(y.shape), x.shape)
+        return xp.broadcast_to(dy.reshape(shape_y), shape_x)
 
     return (y if keepdims else y.squeeze(axes)), sum_backward
 
@@ -33,9 +34,10 @@ def mean(x, axis=None, keepdims=False):
     xp = array_module(x)
     axes = check_axes("mean", axis, x.ndim)
     y = x.mean(axis=axes, keepdims=True)
+    shape_x, shape_y, count = x.shape, y.shape, _count(x, axes)
 
     def mean_backward(dy):
-        return xp.broadcast_to(dy.reshape(y.shape) / _count(x, axes), x.shape)
+        return xp.broadcast_to(dy.reshape(shape_y) / count, shape_x)
 
     return (y if keepdims else y.squeeze(axes)), mean_backward
 

@@ -26,7 +26,7 @@ def avg_pool2d(x, kernel_size):
     y = x[:, :, : h * k, : w * k].reshape(N, C, h, k, w, k).mean(axis=(3, 5))
 
     def avg_pool2d_backward(dy):
-        dx = xp.zeros_like(x)
+        dx = xp.zeros((N, C, H, W), dy.dtype)
         dx[:, :, : h * k, : w * k] = xp.repeat(xp.repeat(dy / (k * k), k, axis=2), k, axis=3)
         return dx
 

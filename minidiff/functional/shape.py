@@ -1,4 +1,7 @@
-"""Shapes and places: reshape, transpose, indexing, joining, padding. Each derivative puts the gradient back where the values came from."""
+"""Shapes and places: reshape, transpose, indexing, joining, padding. Each derivative puts the gradient back where the values came from.
+
+The derivatives keep x's shape and not x, whose memory can thus be freed before they run.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,10 @@ def reshape(x, shape):
     except ValueError:
         raise ValueError(f"reshape: an array of shape {x.shape} ({x.size} elements) can't take shape {shape}") from None
 
+    shape_x = x.shape
+
     def reshape_backward(dy):
-        return dy.reshape(x.shape)
+        return dy.reshape(shape_x)
 
     return y, reshape_backward
 
@@ -57,9 +62,10 @@ def squeeze(x, axis=None):
     axes = tuple(a for a, n in enumerate(x.shape) if n == 1) if axis is None else check_axes("squeeze", axis, x.ndim)
     if any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"squeeze: only axes of size 1 can be left out, got axis {axis} of shape {x.shape}")
+    shape_x = x.shape
 
     def squeeze_backward(dy):
-        return dy.reshape(x.shape)
+        return dy.reshape(shape_x)
 
     return x.squeeze(axes), squeeze_backward
 
@@ -68,9 +74,10 @@ def squeeze(x, axis=None):
 def expand_dims(x, axis):
     """With a new axis of size 1 at `axis` of the result."""
     axis = check_axis("expand_dims", axis, x.ndim + 1)
+    shape_x = x.shape
 
     def expand_dims_backward(dy):
-        return dy.reshape(x.shape)
+        return dy.reshape(shape_x)
 
     return array_module(x).expand_dims(x, axis), expand_dims_backward
 
@@ -93,9 +100,10 @@ def broadcast_to(x, shape):
 def astype(x, dtype):
     """x in another dtype; the gradient comes back in x's own, and integers have none."""
     y = x.astype(dtype)
+    dtype_x = x.dtype
 
     def astype_backward(dy):
-        return dy.astype(x.dtype)
+        return dy.astype(dtype_x)
 
     return y, astype_backward if y.dtype.kind == "f" else None
 
@@ -109,9 +117,10 @@ def getitem(x, index):
     xp = array_module(x, *_items(index))
     _check_indices(x, index)
     y = x[index]
+    shape_x = x.shape
 
     def getitem_backward(dy):
-        dx = xp.zeros_like(x)
+        dx = xp.zeros(shape_x, dy.dtype)
         if _is_basic(index):
             dx[index] = dy
         else:
@@ -179,8 +188,10 @@ def stack(tensors, axis=0):
         raise ValueError(f"stack: wanted at least one tensor, all of one shape, got shapes {[x.shape for x in tensors]}")
     axis = check_axis("stack", axis, tensors[0].ndim + 1)
 
+    count = len(tensors)
+
     def stack_backward(dy):
-        return ([xp.take(dy, i, axis=axis) for i in range(len(tensors))],)
+        return ([xp.take(dy, i, axis=axis) for i in range(count)],)
 
     return xp.stack(tensors, axis), stack_backward
 

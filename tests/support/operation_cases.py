@@ -94,7 +94,7 @@ _all = [
     *_elementwise("negative"), *_elementwise("absolute", apart), *_elementwise("exp"), *_elementwise("log", positive),
     *_elementwise("sqrt", positive), *_elementwise("sin"), *_elementwise("cos"), *_elementwise("sigmoid"), *_elementwise("swish"),
     *_cases("relu", apart(2, 3), positive(1), positive()), *_elementwise("tanh"), *_elementwise("gelu"),
-    *_cases("clip", (apart(3, 4), -0.5, 0.6), (apart(5), None, 0.6), (apart(5), -0.5), {"high": 0.5, "x": apart(6)}),
+    *_cases("clip", (apart(3, 4), -0.5, 0.6), (apart(5), None, 0.6), (apart(5), -0.5), {"max": 0.5, "x": apart(6)}),
     *_cases("where", (bools(2, 3), normal(2, 3), normal(3)), (bools(3), normal(2, 3), 0.0), (bools(2, 1), 1.0, normal(3))),
     *_cases("softmax", normal(3, 4), (normal(2, 3, 2), 1), (normal(2, 3), (0, 1))),
     *_cases("log_softmax", normal(3, 4), (normal(2, 3, 2), 1), (normal(2, 3), (0, 1))),
