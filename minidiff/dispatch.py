@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from minidiff.backend import array_module, is_array
+from minidiff.backend import array_module, device_of, is_array
 
 MODES = ("reference", "auto", "check", "strict")
 
@@ -72,34 +72,50 @@ def run(name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any])
     if table is None:
         return reference(*args, **kwargs)
     choice = _choice.get()
-    version = choice.versions.get(name)
-    device = "cpu" if array_module(*[a for a in args if is_array(a)]).__name__ == "numpy" else "cuda"
-    explicit = version is not None or choice.mode in ("check", "strict")
+    chosen = choice.versions.get(name)
+    version = chosen or next(reversed(table))
+    device = _device_kind([*args, *kwargs.values()])
+    explicit = chosen is not None or choice.mode in ("check", "strict")
     if choice.mode == "reference" or (device == "cpu" and not explicit):
         return reference(*args, **kwargs)
-    kernel, devices = table[version or next(reversed(table))]
+    kernel, devices = table[version]
     try:
         if device not in devices:
-            raise Unsupported(f"version {version} does not run on {device}")
+            raise Unsupported(f"version {version!r} does not run on {device!r}")
         result = kernel(*args, **kwargs)
     except Unsupported as reason:
-        if choice.mode == "strict" or version is not None:
-            raise RuntimeError(f"{name}: the kernel does not take these arguments ({reason}), and a fallback is not allowed here") from reason
+        if choice.mode == "strict" or chosen is not None:
+            raise RuntimeError(
+                f"{name}: kernel {version!r} does not take these arguments ({reason}), and a fallback is not allowed here"
+            ) from reason
         return reference(*args, **kwargs)
     if choice.mode == "check":
-        return _checked(name, result, reference(*args, **kwargs))
+        return _checked(name, reference.__code__.co_varnames, result, reference(*args, **kwargs))
     return result
 
 
-def _checked(name: str, kernel: tuple[Any, Any], reference: tuple[Any, Any]) -> tuple[Any, Callable]:
+def _device_kind(arguments: list[Any]) -> str:
+    """"cpu" or "cuda": where the first array among the arguments is."""
+    for argument in arguments:
+        for value in argument if isinstance(argument, (list, tuple)) else (argument,):
+            if is_array(value):
+                return device_of(value).partition(":")[0]
+    return "cpu"
+
+
+def _checked(
+    name: str, parameters: tuple[str, ...], kernel: tuple[Any, Any], reference: tuple[Any, Any]
+) -> tuple[Any, Callable | None]:
     """Compare the results now, and the gradients when they are computed."""
     _compare(f"{name} forward", kernel[0], reference[0])
+    if reference[1] is None:
+        return kernel[0], None
 
     def checked_backward(dy: Any) -> tuple[Any, ...]:
         ours, theirs = (_as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1]))
-        for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
-                _compare(f"{name} backward, gradient of argument {i + 1}", a, b)
+                _compare(f"{name} backward, gradient of {parameter}", a, b)
         return ours
 
     return kernel[0], checked_backward
