@@ -9,7 +9,8 @@ from __future__ import annotations
 from minidiff.backend import array_module
 from minidiff.functional.columns import convolve, convolve_transposed, kernel_gradient
 from minidiff.functional.memory import channels_first, channels_last
-from minidiff.functional.windows import check_images_and_weight, windows_of
+from minidiff.functional.windows import check_images_and_weight, transposed, windows_of
+from minidiff.functional.winograd import convolve_3x3, suits
 from minidiff.operation import operation
 
 
@@ -26,16 +27,22 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     windows = _windows(x, weight, stride, padding, dilation)
     images = channels_last(x)
     kernel = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)  # groups, rows, columns, in, out
-    y, _ = convolve(images, kernel, windows, bias)
+    y, _ = _convolve(images, kernel, windows, bias)
 
     def conv2d_backward(dy, wanted):
         want_x, want_weight, want_bias = (*wanted, False, False)[:3]
         dy = channels_last(dy)
         dx = dkernel = None
-        if want_x:
-            dx = convolve_transposed(dy, kernel.swapaxes(3, 4), windows, images.shape[1:3])
-        if want_weight:
-            dkernel = kernel_gradient(images, dy, kernel.shape, windows)
+        if want_x and windows[0].stride == windows[1].stride == 1:
+            # y = x * g  =>  dx = dy * flip(g)^T  and  flip(dg)^T = dy * x: both from the columns of dy
+            flipped = kernel[:, ::-1, ::-1].swapaxes(3, 4)
+            dx, dflipped = _convolve(dy, flipped, [transposed(w) for w in windows], partner=images if want_weight else None)
+            dkernel = dflipped[:, ::-1, ::-1].swapaxes(3, 4) if want_weight else None
+        else:
+            if want_x:
+                dx = convolve_transposed(dy, kernel.swapaxes(3, 4), windows, images.shape[1:3])
+            if want_weight:
+                dkernel = kernel_gradient(images, dy, kernel.shape, windows)
         return (
             channels_first(dx) if want_x else None,
             dkernel.transpose(0, 4, 3, 1, 2).reshape(weight.shape) if want_weight else None,
@@ -43,6 +50,11 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         )
 
     return channels_first(y), conv2d_backward
+
+
+def _convolve(x, kernel, windows, bias=None, partner=None):
+    by = convolve_3x3 if suits(x, kernel, windows) else convolve
+    return by(x, kernel, windows, bias, partner)
 
 
 def _windows(x, weight, stride, padding, dilation):

@@ -13,6 +13,7 @@ import numpy as np
 
 from minidiff.backend import array_module
 
+CACHE_LINE = 64  # bytes
 _of_this_thread = threading.local()
 
 
@@ -29,12 +30,20 @@ def channels_first(x):
 def scratch(xp, name, shape, dtype):
     """An uninitialised array, valid until this thread asks for the same name again.
 
-    A fresh array costs a page fault for every 4 KB, and is never in the cache; this one is.
+    A fresh array costs a page fault for every 4 KB, and is never in the cache; this one is. It starts at a cache line, which makes the
+    processor's widest loads half as many.
     """
     if xp is not np:
         return xp.empty(shape, dtype)
     buffers = _of_this_thread.__dict__
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if name not in buffers or buffers[name].size < size:
-        buffers[name] = np.empty(size, np.uint8)
+        memory = np.empty(size + CACHE_LINE, np.uint8)
+        buffers[name] = memory[-memory.ctypes.data % CACHE_LINE :]
     return buffers[name][:size].view(dtype).reshape(shape)
+
+
+def chunks(n, most):
+    """0..n-1 as slices of at most `most`, all about as long."""
+    count = -(-n // max(most, 1))
+    return [slice(n * i // count, n * (i + 1) // count) for i in range(count)]

@@ -10,15 +10,13 @@ dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from minidiff.backend import array_module
-from minidiff.functional.memory import scratch
+from minidiff.functional.memory import chunks, scratch
 from minidiff.operation import operation
 
-CHUNK = 2**16  # numbers that are worked on at a time: a quarter of a megabyte in float32, so that a few such arrays fit the cache of a core
+CHUNK = 2**15  # numbers that are worked on at a time: half a dozen such arrays fit the cache of a core
 
 
 @operation
@@ -27,17 +25,18 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 
     x: (N, C, ...), weight, bias: (C,) or None -> x's shape.    Raises ValueError if C is no multiple of num_groups or a shape does not fit.
     """
-    norm = _GroupNorm("group_norm", x, num_groups, weight, bias, eps)
-    y = array_module(x).empty_like(norm.x)
+    _check_group_norm("group_norm", x, num_groups, weight, bias)
+    norm = _GroupNorm(x, num_groups, weight, bias, eps)
+    y = norm.empty()
     for images in norm.chunks:
-        x_hat = norm.normalize(images)
-        _scale_and_shift(x_hat, norm.weight, norm.bias, out=y[images])
+        norm.normalize(images, out=y[images])
 
-    def group_norm_backward(dy):
-        dy, dx = norm.rows(dy), array_module(x).empty_like(norm.x)
+    def group_norm_backward(dy, wanted):
+        gradients = norm.new_gradients(wanted)
+        dy = norm.rows(dy)
         for images in norm.chunks:
-            norm.backward(images, norm.normalize_again(images), dy[images], out=dx[images])
-        return norm.like_x(dx), None, *norm.parameter_gradients()
+            norm.backward(images, norm.centred(images), dy[images], gradients)
+        return norm.finish(gradients)
 
     return norm.like_x(y), group_norm_backward
 
@@ -45,129 +44,147 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 @operation
 def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
     """swish(group_norm(x, num_groups, weight, bias, eps)), faster; arguments and errors as there."""
+    _check_group_norm("group_norm_swish", x, num_groups, weight, bias)
     xp = array_module(x)
-    norm = _GroupNorm("group_norm_swish", x, num_groups, weight, bias, eps)
-    y = xp.empty_like(norm.x)
+    norm = _GroupNorm(x, num_groups, weight, bias, eps)
+    y = norm.empty()
     for images in norm.chunks:
-        z = norm.normalize(images)
-        _scale_and_shift(z, norm.weight, norm.bias, out=z)
-        z *= 0.5
-        out = xp.tanh(z, out=y[images])  # z * sigmoid(z) = z/2 * (1 + tanh(z/2))
-        out += 1
-        out *= z
+        half_z = norm.normalize(images, factor=0.5)
+        h = xp.tanh(half_z, out=y[images])
+        h += 1
+        h *= half_z  # swish(z) = z * sigmoid(z) = z/2 * (1 + tanh(z/2))
 
-    def group_norm_swish_backward(dy):
-        """dSwish/dz = sigma + z * sigma * (1 - sigma) = (1 + h) * (1 + z/2 * (1 - h)) / 2   with h = tanh(z/2)"""
-        dy, dx = norm.rows(dy), xp.empty_like(norm.x)
+    def group_norm_swish_backward(dy, wanted):
+        """dSwish/dz = sigma + z * sigma * (1 - sigma) = (1 + z/2 - z/2 * h) * (1 + h) / 2   with h = tanh(z/2)"""
+        gradients = norm.new_gradients(wanted)
+        dy = norm.rows(dy)
         for images in norm.chunks:
-            x_hat = norm.normalize_again(images)
-            z = scratch(xp, "z", x_hat.shape, x.dtype)
-            _scale_and_shift(x_hat, norm.weight, norm.bias, out=z)
-            z *= 0.5
-            h = xp.tanh(z, out=scratch(xp, "h", z.shape, x.dtype))
-            dz = xp.subtract(1, h, out=scratch(xp, "dz", z.shape, x.dtype))
-            dz *= z
+            t = norm.centred(images)
+            half_z = norm.scaled(images, t, factor=0.5)
+            h = xp.tanh(half_z, out=norm.scratch("h", images))
+            dz = xp.multiply(half_z, h, out=norm.scratch("dz", images))
+            xp.subtract(half_z, dz, out=dz)
             dz += 1
             h += 1
             dz *= h
             dz *= dy[images]
-            dz *= 0.5
-            norm.backward(images, x_hat, dz, out=dx[images])
-        return norm.like_x(dx), None, *norm.parameter_gradients()
+            norm.backward(images, t, dz, gradients, factor=0.5)
+        return norm.finish(gradients)
 
     return norm.like_x(y), group_norm_swish_backward
 
 
-def _scale_and_shift(x_hat, weight, bias, out):
-    if weight is not None:
-        x_hat = array_module(x_hat).multiply(x_hat, weight, out=out)
-    if bias is not None:
-        array_module(x_hat).add(x_hat, bias, out=out)
-    elif weight is None and out is not x_hat:
-        out[...] = x_hat
-
-
 class _GroupNorm:
-    """The work of group_norm on one chunk of images at a time.
+    """The work of group_norm, on a chunk of images at a time.
 
-    Images are kept as (N, H, W * C): one row of numbers for each row of pixels. A short loop over the few channels of a group is what NumPy
+    Images are kept as (N, H, W * C), one row of numbers for each row of pixels. A short loop over the few channels of a group is what NumPy
     is slowest at, so the sum over a group is taken as a product with `members` (W * C, groups), 1 where a number belongs to a group; its
     transpose hands a number per group out to the row.
     """
 
-    def __init__(self, name, x, num_groups, weight, bias, eps):
-        xp = array_module(x, weight, bias)
-        _check_group_norm(name, x, num_groups, weight, bias)
+    def __init__(self, x, num_groups, weight, bias, eps):
+        xp = self.xp = array_module(x, weight, bias)
         N, C = x.shape[:2]
-        self.shape, self.row_pixels = x.shape, x.shape[-1] if x.ndim > 2 else 1
-        self.eps = eps
+        self.shape, self.pixels = x.shape, x.shape[-1] if x.ndim > 2 else 1
         self.x = self.rows(x)
         row = self.x.shape[2]
-        channel = xp.arange(row) % C
-        self.members = (channel[:, None] // (C // num_groups) == xp.arange(num_groups)).astype(x.dtype)
-        self.count = math.prod(x.shape[1:]) // num_groups
+        self.members = (xp.arange(row)[:, None] % C // (C // num_groups) == xp.arange(num_groups)).astype(x.dtype)
         self.ones = xp.ones((1, self.x.shape[1]), x.dtype)
-        self.weight = None if weight is None else xp.tile(weight, self.row_pixels)
-        self.bias = None if bias is None else xp.tile(bias, self.row_pixels)
+        self.count = x.size // (N * num_groups) if N else 1
+        self.weight = None if weight is None else xp.tile(weight, self.pixels)
+        self.bias = None if bias is None else xp.tile(bias, self.pixels)
+        self.eps = eps
         self.mean = xp.empty((N, 1, num_groups), x.dtype)
         self.inverse_std = xp.empty((N, 1, num_groups), x.dtype)
-        self.dweight, self.dbias = xp.zeros(row, x.dtype), xp.zeros(row, x.dtype)
-        step = max(1, CHUNK * N // max(x.size, 1)) if xp is np else max(N, 1)
-        self.chunks = [slice(first, first + step) for first in range(0, N, step)]
+        self.chunks = chunks(N, CHUNK * N // max(x.size, 1)) if xp is np else [slice(0, N)]
+
+    # -- layout ----------------------------------------------------------------------------------------------------------------------
 
     def rows(self, x):
         """(N, C, ..., W) -> (N, H, W * C), channels last."""
-        xp = array_module(x)
-        return xp.ascontiguousarray(xp.moveaxis(x, 1, -1)).reshape(x.shape[0], -1, self.row_pixels * x.shape[1])
+        return self.xp.ascontiguousarray(self.xp.moveaxis(x, 1, -1)).reshape(x.shape[0], -1, self.pixels * x.shape[1])
 
     def like_x(self, rows):
         """The way back."""
         N, C, *rest = self.shape
-        return array_module(rows).moveaxis(rows.reshape(N, *rest, C), -1, 1)
+        return self.xp.moveaxis(rows.reshape(N, *rest, C), -1, 1)
 
-    def normalize(self, images):
-        """x_hat of these images, in scratch memory; their mean and 1 / std are kept."""
-        xp = array_module(self.x)
-        x = self.x[images]
-        self.mean[images] = (self.ones @ x) @ self.members / self.count
-        x_hat = xp.subtract(x, self.mean[images] @ self.members.T, out=scratch(xp, "x_hat", x.shape, x.dtype))
-        square = xp.multiply(x_hat, x_hat, out=scratch(xp, "square", x.shape, x.dtype))
-        var = (self.ones @ square) @ self.members / self.count
-        self.inverse_std[images] = 1 / xp.sqrt(var + self.eps)
-        x_hat *= self.inverse_std[images] @ self.members.T
-        return x_hat
+    def empty(self):
+        return self.xp.empty(self.x.shape, self.x.dtype)
 
-    def normalize_again(self, images):
-        """x_hat once more, from the kept numbers."""
-        xp = array_module(self.x)
-        x = self.x[images]
-        x_hat = xp.subtract(x, self.mean[images] @ self.members.T, out=scratch(xp, "x_hat", x.shape, x.dtype))
-        x_hat *= self.inverse_std[images] @ self.members.T
-        return x_hat
+    def scratch(self, name, images):
+        return scratch(self.xp, name, self.x[images].shape, self.x.dtype)
 
-    def backward(self, images, x_hat, dz, out):
-        """From dz, the gradient of x_hat * weight + bias, that of x into `out`; those of weight and bias are added up. x_hat is used up."""
-        xp = array_module(x_hat)
-        product = xp.multiply(dz, x_hat, out=scratch(xp, "square", x_hat.shape, x_hat.dtype))
-        sum_dz, sum_dz_x_hat = self.ones @ dz, self.ones @ product
-        self.dbias += sum_dz.sum(axis=(0, 1))
-        self.dweight += sum_dz_x_hat.sum(axis=(0, 1))
-        weight = 1 if self.weight is None else self.weight
-        mean_dx_hat = (sum_dz * weight) @ self.members / self.count
-        mean_dx_hat_x_hat = (sum_dz_x_hat * weight) @ self.members / self.count
+    # -- sums over groups ------------------------------------------------------------------------------------------------------------
+
+    def row_sum(self, a):
+        """(n, H, W * C) -> (n, 1, W * C)"""
+        return self.ones @ a
+
+    def group_mean(self, row_sum):
+        """(n, 1, W * C) -> (n, 1, groups)"""
+        return row_sum @ self.members / self.count
+
+    def spread(self, of_group):
+        """(n, 1, groups) -> (n, 1, W * C)"""
+        return of_group @ self.members.T
+
+    # -- forward ---------------------------------------------------------------------------------------------------------------------
+
+    def normalize(self, images, factor=1, out=None):
+        """factor * (x_hat * weight + bias) of these images; their mean and 1 / std are kept."""
+        self.mean[images] = self.group_mean(self.row_sum(self.x[images]))
+        t = self.centred(images)
+        square = self.xp.multiply(t, t, out=self.scratch("z", images))
+        var = self.group_mean(self.row_sum(square))
+        self.inverse_std[images] = 1 / self.xp.sqrt(var + self.eps)
+        return self.scaled(images, t, factor, out)
+
+    def centred(self, images):
+        """t = x - mean"""
+        return self.xp.subtract(self.x[images], self.spread(self.mean[images]), out=self.scratch("t", images))
+
+    def scaled(self, images, t, factor=1, out=None):
+        """factor * (t / std * weight + bias)"""
+        z = self.xp.multiply(t, factor * self.slope(images), out=self.scratch("z", images) if out is None else out)
+        if self.bias is not None:
+            z += factor * self.bias
+        return z
+
+    def slope(self, images):
+        """weight / std, the derivative of z by x if mean and variance stood still."""
+        slope = self.spread(self.inverse_std[images])
+        return slope if self.weight is None else slope * self.weight
+
+    # -- backward --------------------------------------------------------------------------------------------------------------------
+
+    def new_gradients(self, wanted):
+        zeros = self.xp.zeros(self.x.shape[2], self.x.dtype)
+        return {"x": self.empty(), "weight": zeros, "bias": zeros.copy()}
+
+    def backward(self, images, t, dz, gradients, factor=1):
+        """From factor * dz, the gradient of z = t / std * weight + bias, those of x, weight and bias. t is used up.
+
+        With dx_hat = dz * weight:  dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std
+        """
         inverse_std = self.inverse_std[images]
-        xp.multiply(dz, (inverse_std @ self.members.T) * weight, out=out)
-        out -= (mean_dx_hat * inverse_std) @ self.members.T
-        x_hat *= (mean_dx_hat_x_hat * inverse_std) @ self.members.T
-        out -= x_hat
+        product = self.xp.multiply(dz, t, out=self.scratch("z", images))
+        dbias = factor * self.row_sum(dz)
+        dweight = factor * self.row_sum(product) * self.spread(inverse_std)
+        gradients["bias"] += dbias.sum(axis=(0, 1))
+        gradients["weight"] += dweight.sum(axis=(0, 1))
+        weight = 1 if self.weight is None else self.weight
+        dx = self.xp.multiply(dz, factor * self.slope(images), out=gradients["x"][images])
+        t *= self.spread(self.group_mean(dweight * weight) * inverse_std * inverse_std)
+        dx -= t
+        dx -= self.spread(self.group_mean(dbias * weight) * inverse_std)
 
-    def parameter_gradients(self):
-        """The gradients of weight and bias, None for one that is not there."""
+    def finish(self, gradients):
+        """The gradients of the operation's arguments, in order."""
         C = self.shape[1]
-        dweight = None if self.weight is None else self.dweight.reshape(-1, C).sum(axis=0)
-        dbias = None if self.bias is None else self.dbias.reshape(-1, C).sum(axis=0)
-        self.dweight[...] = self.dbias[...] = 0
-        return dweight, dbias
+        dweight = None if self.weight is None else gradients["weight"].reshape(-1, C).sum(axis=0)
+        dbias = None if self.bias is None else gradients["bias"].reshape(-1, C).sum(axis=0)
+        return self.like_x(gradients["x"]), None, dweight, dbias
 
 
 def _check_group_norm(name, x, num_groups, weight, bias):

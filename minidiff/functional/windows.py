@@ -27,6 +27,11 @@ class Window(NamedTuple):
         return (size + self.before + self.after - self.span) // self.stride + 1
 
 
+def transposed(window):
+    """The window of the transpose of a convolution with stride 1, whose taps are in reverse order."""
+    return window._replace(before=window.span - 1 - window.before, after=window.span - 1 - window.after)
+
+
 def phases(window, size, size_out):
     """The transpose of a strided window as `stride` ordinary windows, one for each residue r of the output index.
 
