@@ -91,7 +91,8 @@ class Compilers:
             if module not in ("cpu", "cuda"):
                 raise SystemExit(f'MINIDIFF_KERNELS: wanted "cpu", "cuda", both or "", got {wanted!r}')
             if module not in possible:
-                raise SystemExit(f"MINIDIFF_KERNELS={wanted!r} wants the {module} kernels, but {self.no_cxx if module == 'cpu' else self.no_nvcc}")
+                missing = self.no_cxx if module == "cpu" else self.no_nvcc
+                raise SystemExit(f"MINIDIFF_KERNELS={wanted!r} wants the {module} kernels, but {missing}")
 
     def commands(self, module: str) -> dict[str, list[str]]:
         """The command for each source of a module, without its input and output."""
@@ -117,7 +118,8 @@ class Compilers:
         """The command that links a module, without its output and objects."""
         if module == "cpu":
             return [*self.cxx, "-shared", "-ldl"]
-        return [str(self.nvcc), "-shared", "-ccbin", self.cxx[0], "-cudart", "static", f"-L{self.nvcc.parent.parent}/lib"]  # lib: pip's nvcc
+        libraries_of_pip = f"-L{self.nvcc.parent.parent}/lib"  # its nvcc looks in lib64 only
+        return [str(self.nvcc), "-shared", "-ccbin", self.cxx[0], "-cudart", "static", libraries_of_pip]
 
 
 class BuildKernels(build_ext):

@@ -63,8 +63,10 @@ def input_gradient(version: str, conv: Conv, dy: Any, weight: Any, bias: Any = N
     """dx (N, C, H, W). With a bias (C,), added to every pixel, it is the forward pass of the transposed convolution."""
     lib, (dy, weight, bias) = prepared(version, conv, dy=dy, weight=weight, bias=bias)
     dx = lib.xp.empty(conv.x_shape, "float32")
-    rows, columns = -(-conv.H // conv.stride_h), -(-conv.W // conv.stride_w)  # of the largest stride class, and its kernel elements
-    taps = -(-conv.U // conv.stride_h) * -(-conv.V // conv.stride_w) if conv.dilation_h == conv.dilation_w == 1 else conv.U * conv.V
+    # the largest stride class, and the kernel elements that reach it
+    rows, columns = planning.ceil_div(conv.H, conv.stride_h), planning.ceil_div(conv.W, conv.stride_w)
+    dilated = conv.dilation_h > 1 or conv.dilation_w > 1
+    taps = conv.U * conv.V if dilated else planning.ceil_div(conv.U, conv.stride_h) * planning.ceil_div(conv.V, conv.stride_w)
     copies = conv.groups * conv.stride_h * conv.stride_w
     product = Product(conv.C // conv.groups, conv.N * rows * columns, conv.O // conv.groups * taps, copies, dx.size)
     lib.module.conv2d_input_gradient(version, conv, dy, weight, bias, dx, *launch_plan(lib, version, product, plan, table=True), lib.stream)

@@ -78,8 +78,9 @@ def float32(**arrays: Any) -> None:
 def checks(on: bool = True) -> Iterator[None]:
     """Inside the block, every memory access of an emulated kernel is checked, like under compute-sanitizer.
 
-    A kernel that reads or writes outside of its arrays, reads shared memory that nobody has written, races, or lets some threads miss a barrier
-    raises RuntimeError with the line of the source, the thread and the block. About 5 times slower.    Raises RuntimeError without _kernels_cpu.
+    A kernel that reads or writes outside of its arrays, reads shared memory that nobody has written, races, or lets some threads miss a
+    barrier raises RuntimeError with the line of the source, the thread and the block. About 5 times slower.
+    Raises RuntimeError without _kernels_cpu.
     """
     module, reason = load("cpu")
     if module is None:
@@ -99,13 +100,15 @@ def status() -> list[str]:
     if cuda is None:
         return [*lines, f"kernels on GPU: {no_cuda}"]
     count, driver, toolkit = cuda.devices()
-    lines.append(f"kernels on GPU: built with CUDA {version(toolkit)} for compute capabilities {', '.join(dotted(cuda.architectures))} and newer")
+    capabilities = ", ".join(dotted(cuda.architectures))
+    lines.append(f"kernels on GPU: built with CUDA {version(toolkit)} for compute capabilities {capabilities} and newer")
     if driver == 0:
         lines.append("  no NVIDIA driver on this machine: they cannot run here")
     elif driver // 1000 < toolkit // 1000:
         lines.append(f"  the NVIDIA driver supports CUDA {version(driver)} only: update it, or build with an older toolkit")
     else:
-        lines.append(f"  {count} GPU{'s' if count != 1 else ''}, driver for CUDA {version(driver)}" + ("" if count else ": they cannot run here"))
+        gpus = "1 GPU" if count == 1 else f"{count} GPUs" if count else "no GPU: they cannot run here"
+        lines.append(f"  driver for CUDA {version(driver)}, {gpus}")
     return lines
 
 

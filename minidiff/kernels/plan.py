@@ -1,7 +1,7 @@
 """Which tile, and how many splits, a convolution's matrix product runs with: a rough model of the time, in GPU cycles.
 
-A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k
-makes more blocks, at the price of a second kernel that adds the parts.
+A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum
+over k makes more blocks, at the price of a second kernel that adds the parts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Plan(NamedTuple):
 
 
 # In the order of csrc/conv2d_fast.cu and csrc/conv2d_tf32.cu. The efficiencies are estimates.
-FAST = (Tile(128, 128, 8, 0.75, 2), Tile(64, 128, 8, 0.70, 4), Tile(32, 128, 8, 0.60, 6), Tile(64, 64, 8, 0.60, 4), Tile(32, 32, 8, 0.35, 8))
+FAST = (
+    Tile(128, 128, 8, 0.75, 2), Tile(64, 128, 8, 0.70, 4), Tile(32, 128, 8, 0.60, 6), Tile(64, 64, 8, 0.60, 4), Tile(32, 32, 8, 0.35, 8),
+)  # fmt: skip
 TF32 = (Tile(64, 128, 16, 0.90, 3), Tile(32, 64, 16, 0.60, 6))
 
 MULTIPLY_ADDS = 128  # per multiprocessor and cycle
@@ -46,13 +48,18 @@ MAX_PARTS = 2**26  # floats
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
+def ceil_div(count: int, size: int) -> int:
+    """How many pieces of `size` cover `count` things."""
+    return -(-count // size)
+
+
 def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> float:
     """The estimated time of the product, cut into `splits` parts."""
-    blocks = -(-product.m // tile.m) * -(-product.n // tile.n) * product.copies * splits
-    slabs = -(-(-(-product.k // tile.depth)) // splits)
-    blocks_per_processor = -(-blocks // multiprocessors)
+    blocks = ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies * splits
+    slabs = ceil_div(ceil_div(product.k, tile.depth), splits)
+    blocks_per_processor = ceil_div(blocks, multiprocessors)
     busy = blocks_per_processor * slabs * tile.m * tile.n * tile.depth / (MULTIPLY_ADDS * tile.efficiency)
-    waiting = -(-blocks_per_processor // tile.resident) * slabs * SLAB_LATENCY
+    waiting = ceil_div(blocks_per_processor, tile.resident) * slabs * SLAB_LATENCY
     adding_parts = START + 2 * splits * product.result_size / FLOATS_PER_CYCLE if splits > 1 else 0
     return START + max(busy, waiting) + adding_parts
 
@@ -70,8 +77,8 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
-    slabs = -(-product.k // tile.depth)
-    if table and -(-slabs // splits) * tile.depth > MAX_TABLE:
+    slabs = ceil_div(product.k, tile.depth)
+    if table and ceil_div(slabs, splits) * tile.depth > MAX_TABLE:
         return False
     forced = table and slabs * tile.depth > MAX_TABLE
     return splits == 1 or (splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS))

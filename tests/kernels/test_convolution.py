@@ -1,0 +1,150 @@
+"""conv2d and conv_transpose2d by kernels: the operations through the table of minidiff.dispatch, against the reference."""
+
+import numpy as np
+import pytest
+
+import minidiff
+from minidiff import Tensor, gradients, kernels, use_kernels
+from minidiff.functional import conv2d, conv_transpose2d
+
+VERSIONS = ("naive", "tiled", "fast")
+
+
+def inputs(device, *shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [Tensor(device.array(rng.standard_normal(shape, dtype=np.float32)), requires_grad=True) for shape in shapes]
+
+
+def results(device, operation, x, weight, bias, options):
+    """y and the gradients of x, weight, bias, for a random gradient of y."""
+    y = operation(x, weight, bias, **options)
+    dy = np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
+    return [y.data, *gradients((y * device.xp.asarray(dy)).sum(), [x, weight, bias])]
+
+
+def assert_same(device, ours, theirs):
+    for name, a, b in zip(("y", "dx", "dweight", "dbias"), ours, theirs, strict=True):
+        a, b = device.numpy(a), device.numpy(b)
+        assert a.shape == b.shape and a.dtype == b.dtype
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), name
+
+
+CASES = [
+    (conv2d, (2, 3, 7, 5), (4, 3, 3, 3), 4, {"padding": 1}),
+    (conv2d, (1, 4, 8, 9), (6, 2, 3, 3), 6, {"padding": (1, 0), "stride": 2, "groups": 2}),
+    (conv_transpose2d, (2, 4, 5, 3), (4, 3, 4, 4), 3, {"stride": 2, "padding": 1}),
+    (conv_transpose2d, (1, 4, 3, 4), (4, 3, 3, 2), 6, {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2), "groups": 2}),
+    (conv_transpose2d, (1, 2, 5, 4), (2, 3, 3, 3), 3, {"dilation": 2, "padding": 1}),
+]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("operation, x_shape, weight_shape, channels, options", CASES)
+def test_equals_the_reference(device, operation, x_shape, weight_shape, channels, options, version):
+    x, weight, bias = inputs(device, x_shape, weight_shape, (channels,))
+    with use_kernels("reference"):
+        theirs = results(device, operation, x, weight, bias, options)
+    with use_kernels("strict", **{operation.name: version}):
+        ours = results(device, operation, x, weight, bias, options)
+    assert_same(device, ours, theirs)
+
+
+@pytest.mark.parametrize("operation, x_shape, weight_shape, channels, options", CASES)
+def test_mode_check_compares_both(device, operation, x_shape, weight_shape, channels, options):
+    with use_kernels("check"):
+        results(device, operation, *inputs(device, x_shape, weight_shape, (channels,)), options)
+
+
+def test_channels_last_memory_gives_the_same(device):
+    x, weight, bias = inputs(device, (2, 5, 6, 3), (4, 3, 3, 3), (4,))
+    x = Tensor(x.data.transpose(0, 3, 1, 2), requires_grad=True)
+    with use_kernels("reference"):
+        theirs = results(device, conv2d, x, weight, bias, {"padding": 1})
+    with use_kernels("strict", conv2d="fast"):
+        ours = results(device, conv2d, x, weight, bias, {"padding": 1})
+    assert_same(device, ours, theirs)
+
+
+def test_only_the_gradients_that_are_wanted(device):
+    x, weight, bias = inputs(device, (1, 2, 4, 4), (3, 2, 3, 3), (3,))
+    with use_kernels("strict"):
+        y = conv2d(x.detach(), weight, None)
+        (dweight,) = gradients(y.sum(), [weight])
+    assert dweight.shape == weight.shape
+
+
+def test_no_images(device):
+    x, weight, bias = inputs(device, (0, 2, 4, 4), (3, 2, 3, 3), (3,))
+    with use_kernels("strict", conv2d="fast"):
+        y, dx, dweight, dbias = results(device, conv2d, x, weight, bias, {})
+    assert y.shape == (0, 3, 2, 2) and dx.shape == (0, 2, 4, 4)
+    assert not dweight.any() and not dbias.any()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"x": np.zeros((1, 3, 4, 4), np.float64)}, "x is float64, the kernels compute in float32"),
+    ({"x": np.zeros((1, 2, 4, 4), np.float32)}, r"x must have shape \(1, 3, 4, 4\), got \(1, 2, 4, 4\)|weight must have shape"),
+    ({"x": np.zeros((3, 4, 4), np.float32)}, "x and weight must have 4 axes"),
+    ({"x": np.zeros((1, 3, 0, 4), np.float32)}, "a size is 0"),
+    ({"bias": np.zeros(5, np.float32)}, r"bias must have shape \(4,\), got \(5,\)"),
+    ({"stride": 0}, "stride must be an int >= 1 or a pair of them, got 0"),
+    ({"padding": "same"}, "padding must be an int >= 0"),
+    ({"groups": 2}, "groups = 2 does not divide"),
+    ({"dilation": 3}, "the kernel is larger than x, the result would be -2 x -2"),
+    ({"stride": 5, "padding": 4}, "the stride is more than 4"),
+    ({"weight": np.zeros((4, 3, 16, 1), np.float32), "padding": 9}, "the kernel has more than 15 rows or columns"),
+])  # fmt: skip
+def test_what_the_kernels_do_not_take_is_named(emulated, change, message):
+    arguments = {"x": np.zeros((1, 3, 4, 4), np.float32), "weight": np.zeros((4, 3, 3, 3), np.float32), "bias": None, **change}
+    with use_kernels("strict", conv2d="fast"), pytest.raises(RuntimeError, match=message):
+        conv2d(**arguments)
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"output_padding": 1}, "output_padding must be smaller than stride or dilation"),
+    ({"padding": 9}, "the padding leaves nothing, the result would be -12 x -12"),
+])  # fmt: skip
+def test_what_the_transposed_kernels_do_not_take_is_named(emulated, options, message):
+    x, weight = np.zeros((1, 3, 4, 4), np.float32), np.zeros((3, 2, 3, 3), np.float32)
+    with use_kernels("strict", conv_transpose2d="fast"), pytest.raises(RuntimeError, match=message):
+        conv_transpose2d(x, weight, **options)
+    with use_kernels("strict", conv_transpose2d="fast"), pytest.raises(RuntimeError, match="x has C = 2 but weight wants C = 3"):
+        conv_transpose2d(x[:, :2], weight)
+
+
+def test_tf32_only_when_allowed(emulated):
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((1, 4, 6, 6), dtype=np.float32), rng.standard_normal((3, 4, 3, 3), dtype=np.float32)
+    message = r"TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32\(True\)"
+    with use_kernels(conv2d="tf32"), pytest.raises(RuntimeError, match=message):
+        conv2d(x, weight)
+    exact = conv2d(x, weight).numpy()
+    kernels.allow_tf32(True)
+    try:
+        with use_kernels(conv2d="tf32"):
+            rounded = conv2d(x, weight).numpy()
+    finally:
+        kernels.allow_tf32(False)
+    assert 1e-6 < np.abs(rounded - exact).max() / np.abs(exact).max() < 2e-3
+
+
+def test_a_tensor_core_needs_a_gpu_that_has_one():
+    class Device:
+        compute_capability = "75"
+
+    class Array:
+        device = Device()
+
+    kernels.allow_tf32(True)
+    try:
+        assert kernels.convolution.permitted("fast", Array()) == "fast"
+        Device.compute_capability = "90"
+        assert kernels.convolution.permitted("fast", Array()) == "tf32"
+        assert kernels.convolution.permitted("fast", np.zeros(1)) == "fast"
+    finally:
+        kernels.allow_tf32(False)
+    assert kernels.convolution.permitted("fast", Array()) == "fast"
+
+
+def test_versions_are_registered_simplest_first():
+    assert minidiff.kernel_versions("conv2d") == minidiff.kernel_versions("conv_transpose2d") == ["naive", "tiled", "tf32", "fast"]
