@@ -20,7 +20,8 @@ import numpy as np
 from minidiff.backend import array_module
 from minidiff.functional.memory import chunks, scratch
 
-POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)  # and infinity, where a polynomial's value is its highest coefficient; these keep float32's error small
+# Small numbers, which keep float32's rounding small; and infinity, where the value of a polynomial is its highest coefficient
+POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILE, TAPS = 4, 3
 READ = TILE + TAPS - 1
 CHUNK = 5 * 2**15  # numbers in the columns of one chunk of images: with all other arrays, about what the cache of one core holds
@@ -33,7 +34,7 @@ def suits(x, kernel, windows):
 
 
 def convolve_3x3(x, kernel, windows, bias=None, partner=None):
-    """As `columns.convolve`, for what `suits`.    x: (N, H, W, in), kernel: (1, 3, 3, in, out) -> y (N, H_out, W_out, out), dkernel or None"""
+    """As `columns.convolve`, for what `suits`.    x: (N, H, W, in), kernel: (1, 3, 3, in, out) -> y (N, H_out, W_out, out), dkernel"""
     n, _, _, c_in = x.shape
     c_out = kernel.shape[4]
     A, G, B_T = _matrices(x.dtype)
@@ -65,7 +66,7 @@ def convolve_3x3(x, kernel, windows, bias=None, partner=None):
 
 
 class _Tiles:
-    """The arrays for a chunk of n images; all are views of scratch memory, made once, so that the loop over chunks has little Python in it."""
+    """The arrays for a chunk of n images, views of scratch memory; made once, so that the loop over chunks has little Python in it."""
 
     def __init__(self, n, x, windows, size_out, c_out):
         _, h, w, c = x.shape
