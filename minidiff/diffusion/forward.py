@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.equations import equation
@@ -75,6 +76,22 @@ def merge_gaussians(alpha_t, alpha_prev):
     newer_variance = 1 - alpha_t
     merged_variance = older_variance + newer_variance
     return sqrt(merged_variance)
+
+
+@equation(
+    "forward.q_chain",
+    slide="Forward Diffusion Process",
+    paper="DDPM eq. 2",
+    latex=r"q(\mathbf{x}_{1:T}|\mathbf{x}_0) = \prod_{t=1}^T q(\mathbf{x}_t|\mathbf{x}_{t-1})",
+)
+def log_q_chain(chain, schedule):
+    """Log-density of a whole chain given its image: a Markov chain's factors.   chain: x_0, x_1, ..., x_T, each (B, ...) -> (B,), nats."""
+    total = 0.0
+    for t in range(1, schedule.T + 1):
+        mean = sqrt(1 - schedule.beta(t)) * chain[t - 1]
+        log_q = log_density(chain[t], mean, schedule.beta(t))
+        total = total + sum_per_image(log_q)
+    return total
 
 
 def forward_steps(x_0: Any, schedule: Schedule, rng: RNG) -> Iterator[Step]:

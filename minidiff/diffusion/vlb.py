@@ -10,7 +10,7 @@ from typing import Any
 
 from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sum_per_image
-from minidiff.diffusion.forward import q_mean_variance, q_sample
+from minidiff.diffusion.forward import log_q_chain, q_mean_variance, q_sample
 from minidiff.diffusion.gaussian import bits_per_dim, discretised_log_probability, kl_gaussians, log_density
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.prediction import predict_noise
@@ -142,13 +142,11 @@ def vlb_of_chain(chain, eps_hats, schedule, variance="beta"):
 
     chain: x_0, x_1, ..., x_T, each (B, ...); eps_hats: eps_theta(x_t, t) for t = 1..T. p_theta(x_0 | x_1) is the density.
     """
-    total = -log_density(chain[-1], 0.0, 1.0)
+    log_p = log_density(chain[-1], 0.0, 1.0)
     for t in range(1, schedule.T + 1):
-        x_prev, x_t = chain[t - 1], chain[t]
-        log_q = log_density(x_t, schedule.alpha(t) ** 0.5 * x_prev, schedule.beta(t))
-        log_p = log_density(x_prev, mu_theta(x_t, t, eps_hats[t - 1], schedule), sigma_squared(t, schedule, variance))
-        total = total + log_q - log_p
-    return sum_per_image(total)
+        mu = mu_theta(chain[t], t, eps_hats[t - 1], schedule)
+        log_p = log_p + log_density(chain[t - 1], mu, sigma_squared(t, schedule, variance))
+    return log_q_chain(chain, schedule) - sum_per_image(log_p)
 
 
 @equation(

@@ -3,7 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion.forward import forward_steps, merge_gaussians, q_mean_variance, q_sample, q_step
+from minidiff.diffusion.forward import forward_steps, log_q_chain, merge_gaussians, q_mean_variance, q_sample, q_step
+from minidiff.diffusion.gaussian import log_density
+from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.schedule import make_schedule
 
 
@@ -15,7 +17,7 @@ def test_q_step_has_the_mean_and_variance_of_the_slide(linear, images):
         beta = 0.0001 + (t - 1) * 0.0199 / 999
         mean = q_step(x, t, 0 * eps, linear)
         np.testing.assert_allclose(mean, math.sqrt(1 - beta) * x, rtol=1e-12)
-        np.testing.assert_allclose((q_step(x, t, eps, linear) - mean) ** 2, beta * eps**2, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(q_step(0 * x, t, eps, linear), math.sqrt(beta) * eps, rtol=1e-12)
 
 
 @pytest.mark.checks("forward.q_sample", "forward.q_mean_variance")
@@ -35,7 +37,7 @@ def test_T_single_steps_have_the_mean_and_the_variance_of_the_closed_form():
             np.testing.assert_allclose(closed_mean, mean, rtol=1e-12)
             assert closed_variance == pytest.approx(variance, rel=1e-12)
             np.testing.assert_allclose(q_sample(x_0, t, 0 * x_0, schedule), mean, rtol=1e-12)
-            np.testing.assert_allclose(q_sample(0 * x_0, t, one, schedule) ** 2, variance, rtol=1e-12)
+            np.testing.assert_allclose(q_sample(0 * x_0, t, one, schedule), math.sqrt(variance), rtol=1e-12)
 
 
 @pytest.mark.checks("forward.q_sample")
@@ -92,3 +94,15 @@ def test_samples_of_the_chain_look_like_the_closed_form(rng):
     mean, variance = q_mean_variance(x_0, 10, schedule)
     assert abs(x_10.mean() - mean[0, 0]) < 5 * math.sqrt(variance / 20_000)
     assert abs(x_10.var() / variance - 1) < 5 * math.sqrt(2 / 20_000)
+
+
+@pytest.mark.checks("forward.q_chain")
+def test_the_chain_s_density_backwards_through_bayes(rng):
+    """q(x_1..x_T | x_0) = q(x_T | x_0) times the posteriors, from T down to 2: the same density factored the other way."""
+    schedule = make_schedule("linear", 15)
+    x_0 = rng.normal((3, 2), dtype=np.float64)
+    chain = [x_0, *(step.x_t for step in forward_steps(x_0, schedule, rng))]
+    backwards = log_density(chain[15], *q_mean_variance(x_0, 15, schedule))
+    for t in range(2, 16):
+        backwards = backwards + log_density(chain[t - 1], *q_posterior(chain[t], x_0, t, schedule))
+    np.testing.assert_allclose(log_q_chain(chain, schedule), backwards.sum(axis=1), rtol=1e-11)

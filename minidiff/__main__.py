@@ -1,0 +1,84 @@
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from minidiff.classroom.status import status
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.   -> the exit status: 0, 1 if the command found something wrong, 2 for wrong arguments."""
+    parser = argparse.ArgumentParser(prog="python -m minidiff", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    explain_command = commands.add_parser("explain", help="a formula, its code and a run; or what is on a slide")
+    explain_command.add_argument("what", nargs="+", help="an equation's id, a slide's title, or a slide's number")
+    commands.add_parser("deck", help="the deck slide by slide with what covers it; status 1 if something is missing")
+    commands.add_parser("mutants", help="break each formula and see whether a test notices; status 1 if none does")
+    step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
+    step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
+    step_command.add_argument("--t", type=int, help="start at this time (train: the time of every image)")
+    step_command.add_argument("--on", default="oracle", help="oracle, digits, or the folder of a checkpoint (default: oracle)")
+    step_command.add_argument("--n", type=int, default=1, help="images in the batch")
+    step_command.add_argument("--T", type=int, default=1000, help="steps of the forward process (oracle, digits)")
+    step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
+    step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
+    step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
+    step_command.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options)
+    except (KeyError, ValueError, RuntimeError, OSError) as error:
+        print(f"minidiff: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "explain":
+        from minidiff.classroom.explain import explain
+
+        print(explain(" ".join(options.what)))
+    elif options.command == "deck":
+        from minidiff.classroom.coverage import deck_report
+
+        report = deck_report()
+        print(report)
+        return 0 if report.complete else 1
+    elif options.command == "mutants":
+        return _mutants()
+    elif options.command == "step":
+        _step(options)
+    else:
+        print(status())
+    return 0
+
+
+def _mutants() -> int:
+    from minidiff.classroom.mutants import describe, run_mutants
+
+    results = []
+    for result in run_mutants():
+        results.append(result)
+        print(describe(result), flush=True)
+    killed = sum(result.killed_by is not None for result in results)
+    print(f"\n{killed} of {len(results)} mutants killed")
+    return 0 if killed == len(results) else 1
+
+
+def _step(options: argparse.Namespace) -> None:
+    from minidiff.classroom.sources import make_source, steps_of
+    from minidiff.classroom.walk import Walker
+    from minidiff.random import RNG
+
+    source = make_source(options.on, options.T, options.schedule)
+    steps = steps_of(options.algorithm, source, RNG(options.seed), n=options.n, steps=options.steps, eta=options.eta, t=options.t)
+    walker = Walker(steps)
+    if options.t is not None and not walker.run_to(options.t):
+        raise ValueError(f"step: no step at t <= {options.t}; times are 1..{source.schedule.T}")
+    walker.do_list("")
+    walker.cmdloop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""`python -m minidiff mutants` - break one term of an equation at a time and see whether its exact checks notice.
+
+A check that passes whatever the formula says proves nothing. Each mutant is one replacement in an equation's source, made in
+the running process; the tests marked with `checks(id)` run on it, and at least one must fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import types
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from minidiff.classroom.catalogue import get_equation
+from minidiff.classroom.coverage import repository, tests_by_equation
+from minidiff.classroom.explain import source_of
+from minidiff.classroom.mutant_list import MUTANTS, Mutant
+
+
+class Result(NamedTuple):
+    """killed_by: the first test that failed, None if the mutant survived."""
+
+    mutant: Mutant
+    killed_by: str | None
+
+
+@contextlib.contextmanager
+def mutated(mutant: Mutant) -> Iterator[None]:
+    """The equation's function with the replacement, for everyone who has imported it.   Raises ValueError if the text is not there once."""
+    function = get_equation(mutant.id).function
+    source = source_of(get_equation(mutant.id))
+    if source.count(mutant.old) != 1:
+        raise ValueError(f"mutant of {mutant.id}: {mutant.old!r} must stand in its source once, found {source.count(mutant.old)}")
+    changed = compile("from __future__ import annotations\n" + source.replace(mutant.old, mutant.new), f"<mutant of {mutant.id}>", "exec")
+    names: dict = {}
+    exec(changed, function.__globals__, names)  # noqa: S102 - our own source, one term replaced
+    original: types.CodeType = function.__code__
+    function.__code__ = names[function.__name__].__code__
+    try:
+        yield
+    finally:
+        function.__code__ = original
+
+
+class _FirstFailure:
+    """A pytest plugin that remembers the first failed test."""
+
+    def __init__(self) -> None:
+        self.failed: str | None = None
+        self.passed = 0
+
+    def pytest_runtest_logreport(self, report) -> None:
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid
+        self.passed += report.when == "call" and report.passed
+
+
+def run_checks(ids: list[str]) -> _FirstFailure:
+    """Run the exact checks of these equations in this process, up to the first failure.   Raises RuntimeError if none can run."""
+    root = repository()
+    if root is None:
+        raise RuntimeError("the tests are not installed here: mutants need a clone of the project, with tests/")
+    try:
+        import pytest
+    except ImportError as error:
+        raise RuntimeError("mutants need pytest: pip install 'minidiff[test]'") from error
+    tests = sorted({f"{root}/{test}" for id in ids for test in tests_by_equation().get(id, [])})
+    seen = _FirstFailure()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests], plugins=[seen])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not (seen.passed or seen.failed):
+        raise RuntimeError(f"pytest could not run the checks of {', '.join(ids)}: exit code {int(code)}")
+    return seen
+
+
+def run_mutants(mutants: tuple[Mutant, ...] = MUTANTS) -> Iterator[Result]:
+    """Each mutant with the test that killed it. The checks must pass on the unchanged equations first, or RuntimeError is raised."""
+    healthy = run_checks(sorted({mutant.id for mutant in mutants}))
+    if healthy.failed:
+        raise RuntimeError(f"the unchanged equations fail {healthy.failed}: mend that first")
+    for mutant in mutants:
+        with mutated(mutant):
+            yield Result(mutant, run_checks([mutant.id]).failed)
+
+
+def describe(result: Result) -> str:
+    """One line: what was changed, and which test noticed."""
+    verdict = f"killed by {result.killed_by.rpartition('::')[2]}" if result.killed_by else "SURVIVED"
+    return f"{result.mutant.id:28} {result.mutant.what:28} {verdict}"

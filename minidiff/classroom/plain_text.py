@@ -1,0 +1,38 @@
+"""LaTeX as one line of Unicode, for a terminal. Only what the equations' LaTeX uses: fonts, accents, roots, fractions, Greek."""
+
+from __future__ import annotations
+
+import re
+
+_SYMBOLS = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
+    "tau": "τ", "phi": "φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π", "int": "∫", "nabla": "∇", "cdot": "·",
+    "sim": "~", "subseteq": "⊆", "leftarrow": "<-", "to": "->", "dots": "...", "pm": "±", "quad": "\u2003", "big": "", "Big": "",
+    "log": "log ", "exp": "exp", "cos": "cos", "sin": "sin", "arg": "arg ", "min": "min",
+}  # fmt: skip
+_ACCENTS = {"bar": "\u0304", "tilde": "\u0303", "hat": "\u0302"}
+_GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+_FONT = re.compile(r"\\(?:mathbf|boldsymbol|mathcal|mathrm|text)\s*(?:" + _GROUP + ")?")
+_ATOM = re.compile(r"√?[^\s_+\-·/(){}^]+(_([^\s{}]|\{[^{}]*\}))?")
+
+
+def plain_text(latex: str) -> str:
+    """One line of Unicode with the same meaning: fractions as a/b with the brackets they need, roots with √, bars and hats as accents."""
+    text = latex.replace(r"\,", " ").replace(r"\|", "‖").replace(r"\{", "\u2774").replace(r"\}", "\u2775")
+    text = re.sub(r"\\([A-Za-z]+)", lambda m: _SYMBOLS.get(m.group(1), m.group(0)), text)
+    text = re.sub(r"\\t?frac(\w)(\w)", r"\1/\2", text)
+    previous = None
+    while previous != text:
+        previous = text
+        text = _FONT.sub(lambda m: m.group(1) or "", text)
+        text = re.sub(r"\\(bar|tilde|hat)\s*(?:\{(\S)\}|([^\s{\\]))", lambda m: (m.group(2) or m.group(3)) + _ACCENTS[m.group(1)], text)
+        text = re.sub(r"\\sqrt" + _GROUP, lambda m: "√" + _wrapped(m.group(1)), text)
+        text = re.sub(r"\\frac" + _GROUP + _GROUP, lambda m: f"{_wrapped(m.group(1))}/{_wrapped(m.group(2))}", text)
+    text = re.sub(r"_\{(.)\}", r"_\1", text).replace("\\ ", " ")
+    text = re.sub(r" +", " ", text).replace("\u2774", "{").replace("\u2775", "}")
+    return re.sub(r"\s*\u2003\s*", "    ", text).strip()
+
+
+def _wrapped(term: str) -> str:
+    """In brackets, unless it is one symbol, perhaps with a subscript."""
+    return term if _ATOM.fullmatch(term) else f"({term})"

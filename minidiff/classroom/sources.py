@@ -1,0 +1,72 @@
+"""What the walk runs on: a network of a checkpoint, or an exact predictor that needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidiff.data import make_digits, to_float
+from minidiff.diffusion.ddim import ddim_steps
+from minidiff.diffusion.ddpm import ddpm_steps
+from minidiff.diffusion.losses import algorithm_1, training_terms
+from minidiff.diffusion.oracle import GaussianMixture
+from minidiff.diffusion.schedule import Schedule, make_schedule
+from minidiff.diffusion.step import Step
+from minidiff.random import RNG
+
+ALGORITHMS = ("ddpm", "ddim", "train")
+N_DIGITS = 200
+
+
+class Source(NamedTuple):
+    """A predictor, its schedule, the shape of a sample, and where images to train on come from."""
+
+    eps_theta: Callable[[Any, Any], Any]
+    schedule: Schedule
+    shape: tuple[int, ...]
+    draw: Callable[[int, RNG], Any]
+
+
+def make_source(name: str, T: int = 1000, schedule: str = "linear") -> Source:
+    """The source called `name`: "oracle" (two clusters of points), "digits" (drawn digits, exact predictor), or a checkpoint's folder."""
+    if name == "oracle":
+        mixture = GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.05)
+        return _exact(mixture, make_schedule(schedule, T))
+    if name == "digits":
+        images = to_float(make_digits(N_DIGITS, seed=0).images)
+        return _exact(GaussianMixture(np.ones(N_DIGITS), images, 0.1), make_schedule(schedule, T))
+    return _trained(name)
+
+
+def _exact(mixture: GaussianMixture, schedule: Schedule) -> Source:
+    return Source(mixture.eps_theta(schedule), schedule, mixture.shape, lambda n, rng: mixture.sample(n, rng, dtype=np.float32))
+
+
+def _trained(folder: str) -> Source:
+    from minidiff.models import UNet
+    from minidiff.training.trainer import load_denoiser
+
+    model, schedule, shape, _ = load_denoiser(folder, UNet)
+    images = to_float(make_digits(N_DIGITS, seed=0).images)
+    return Source(model, schedule, shape, lambda n, rng: images[rng.integers(0, len(images), (n,))])
+
+
+def steps_of(
+    algorithm: str, source: Source, rng: RNG, *, n: int = 1, steps: int | None = None, eta: float = 0.0, t: int | None = None
+) -> Iterator[Step]:
+    """The Steps of "ddpm", "ddim" or "train" on the source.   n: images; steps, eta: DDIM's; t: for "train", every image's time."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"step: the algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    clip = 1.0 if len(source.shape) == 3 else None
+    if algorithm == "ddpm":
+        yield from ddpm_steps(source.eps_theta, (n, *source.shape), source.schedule, rng, clip=clip)
+    elif algorithm == "ddim":
+        yield from ddim_steps(source.eps_theta, (n, *source.shape), source.schedule, rng, steps=steps, eta=eta, clip=clip)
+    while algorithm == "train":
+        x_0 = source.draw(n, rng)
+        if t is None:
+            yield algorithm_1(source.eps_theta, x_0, source.schedule, rng)
+        else:
+            yield training_terms(source.eps_theta, x_0, np.full(n, t), rng.normal(x_0.shape, dtype=x_0.dtype), source.schedule)

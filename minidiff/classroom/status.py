@@ -1,0 +1,53 @@
+"""`python -m minidiff`: what is installed, what is not, and why."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+NEEDED = ("numpy", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
+OPTIONAL = {
+    "cupy": (("cupy-cuda13x", "cupy-cuda12x", "cupy"), "arrays on a GPU: pip install 'minidiff[cuda13]' (or [cuda12])"),
+    "diffusers": (("diffusers",), "the comparison tests: pip install 'minidiff[compare]'"),
+    "pytest": (("pytest",), "the tests and `python -m minidiff mutants`: pip install 'minidiff[test]'"),
+}
+
+
+def status() -> str:
+    """Versions and kernels, one line each."""
+    lines = [f"minidiff {_version('minidiff') or '(not installed, run from its folder)'}, Python {platform.python_version()}"]
+    for name in NEEDED:
+        lines.append(f"  {name} {_version(name) or 'MISSING: pip install minidiff'}")
+    for name, (distributions, what_for) in OPTIONAL.items():
+        version = next(filter(None, map(_version, distributions)), None)
+        lines.append(f"  {name} {version}" if version else f"  {name} not installed; it is for {what_for}")
+    lines += [f"  {line}" for line in kernel_lines()]
+    lines += ["", "python -m minidiff explain 'Forward Diffusion Process'   from a slide to its code", _commands()]
+    return "\n".join(lines)
+
+
+def kernel_lines() -> list[str]:
+    """Which compiled kernels there are, or why there are none."""
+    try:
+        from minidiff import kernels
+    except ImportError as error:
+        return [f"kernels: not available ({error}); everything runs on NumPy"]
+    return kernels.status()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commands() -> str:
+    return "\n".join(
+        (
+            "python -m minidiff explain forward.q_sample              a formula, its code, and a run with numbers",
+            "python -m minidiff deck                                  what covers each formula of the deck",
+            "python -m minidiff step ddpm --t 500                     walk through a sampler, term by term",
+            "python -m minidiff mutants                               break each formula and see a test catch it",
+        )
+    )

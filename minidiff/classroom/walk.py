@@ -1,0 +1,126 @@
+"""`python -m minidiff step ddpm|ddim|train --t 500` - walk through an algorithm in the terminal, term by term."""
+
+from __future__ import annotations
+
+import cmd
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from minidiff.classroom.explain import show
+from minidiff.diffusion.step import Step
+
+
+class Walker(cmd.Cmd):
+    """Commands over a stream of Steps, which it keeps to go back.   steps: from a sampler or the training loss."""
+
+    def __init__(self, steps: Iterator[Step], stdin: IO[str] | None = None, stdout: IO[str] | None = None):
+        super().__init__(stdin=stdin, stdout=stdout)
+        self.use_rawinput = stdin is None
+        self.source = steps
+        self.seen: list[Step] = []
+        self.at = -1
+        self.advance(1)
+
+    intro = "n(ext) [k], b(ack) [k], p(rint) TERM, t TIME, l(ist), break, q(uit), help"
+
+    @property
+    def step(self) -> Step:
+        return self.seen[self.at]
+
+    @property
+    def prompt(self) -> str:  # type: ignore[override]
+        t = self.step.t if np.ndim(self.step.t) == 0 else "per image"
+        return f"({self.step.algorithm} t = {t}) "
+
+    def say(self, text: str) -> None:
+        self.stdout.write(text + "\n")
+
+    def advance(self, count: int) -> bool:
+        """Go `count` steps on.   -> False if the algorithm ended before."""
+        for _ in range(count):
+            if self.at + 1 == len(self.seen):
+                step = next(self.source, None)
+                if step is None:
+                    return False
+                self.seen.append(step)
+            self.at += 1
+        return True
+
+    def run_to(self, t: int) -> bool:
+        """Go on to the first step at time t or below; back if it has been seen.   -> False if there is none."""
+        for index, step in enumerate(self.seen):
+            if np.max(step.t) <= t:
+                self.at = index
+                return True
+        while self.advance(1):
+            if np.max(self.step.t) <= t:
+                return True
+        return False
+
+    def do_next(self, line: str) -> None:
+        """next [k]: go k steps on (1), and list the terms."""
+        if not self.advance(_count(line)):
+            self.say("that was the last step")
+        self.do_list("")
+
+    def do_back(self, line: str) -> None:
+        """back [k]: go k steps back (1), and list the terms."""
+        self.at = max(0, self.at - _count(line))
+        self.do_list("")
+
+    def do_t(self, line: str) -> None:
+        """t TIME: go to the step at this time, or the first below it."""
+        if not line.strip().lstrip("-").isdigit() or not self.run_to(int(line)):
+            self.say(f"no step at t = {line}; the steps so far are t = {self.seen[0].t} .. {self.seen[-1].t}")
+        self.do_list("")
+
+    def do_list(self, line: str) -> None:
+        """list: the terms of this step."""
+        self.say(repr(self.step))
+
+    def do_print(self, line: str) -> None:
+        """print TERM: its values, or a picture of it if it is an image."""
+        try:
+            value = self.step[line.strip()]
+        except KeyError as error:
+            self.say(str(error.args[0]))
+            return
+        self.say(picture(value) if getattr(value, "ndim", 0) == 4 else f"{line.strip()} = {show(value)}")
+
+    def do_break(self, line: str) -> None:
+        """break: Python's debugger with this step as `step`; `c` comes back."""
+        step = self.step  # noqa: F841 - for the person at the prompt
+        breakpoint()  # noqa: T100
+
+    def do_quit(self, line: str) -> bool:
+        """quit: leave."""
+        return True
+
+    do_n, do_b, do_p, do_l, do_q = do_next, do_back, do_print, do_list, do_quit
+
+    def do_EOF(self, line: str) -> bool:  # noqa: N802 - cmd's name for the end of input
+        self.say("")
+        return True
+
+    def emptyline(self) -> bool:
+        self.do_next("")
+        return False
+
+    def default(self, line: str) -> None:
+        self.say(f"no command is called {line.split()[0]!r}. {self.intro}")
+
+
+def picture(images: Any, rows: int = 14) -> str:
+    """The first image in characters, dark to light over -1..1.   images: (B, C, H, W)."""
+    image = np.asarray(images, dtype=np.float64)[0].mean(axis=0)
+    skip = max(1, image.shape[0] // rows)
+    small = image[: image.shape[0] // skip * skip].reshape(-1, skip, image.shape[1]).mean(axis=1)  # characters are twice as high as wide
+    shades = " .:-=+*#%@"
+    index = np.clip((small + 1) / 2 * len(shades), 0, len(shades) - 1).astype(int)
+    return "\n".join("".join(shades[i] for i in row) for row in index)
+
+
+def _count(line: str) -> int:
+    return int(line) if line.strip().isdigit() else 1
