@@ -43,11 +43,20 @@ struct AttentionGradient {
     int parts;              // 1 except for the fast version
 };
 
-// The logit of query i and key j: what the mask adds, and -inf for a pair that is masked or lies outside.
+// How many keys, from the first on, query i may look at; none if there is no such query.
+inline __device__ int keys_seen(const Attention& a, int i) {
+    if (i >= a.queries) return 0;
+    return a.causal && i + 1 < a.keys ? i + 1 : a.keys;
+}
+
+inline __device__ const float* mask_of(const Attention& a, int head) {
+    return a.mask + head / a.heads * a.mask_batch + head % a.heads * a.mask_head;
+}
+
+// The logit of query i and key j: what the mask adds, and -inf for a pair that is not seen.
 inline __device__ float masked(const Attention& a, float logit, int head, int i, int j) {
-    if (i >= a.queries || j >= a.keys || (a.causal && j > i)) return -INFINITY;
-    if (a.mask == nullptr) return logit;
-    return logit + a.mask[head / a.heads * a.mask_batch + head % a.heads * a.mask_head + i * a.mask_query + j * a.mask_key];
+    if (j >= keys_seen(a, i)) return -INFINITY;
+    return a.mask == nullptr ? logit : logit + mask_of(a, head)[i * a.mask_query + j * a.mask_key];
 }
 
 inline __device__ float log_sum_exp(float max, float sum) { return sum == 0 ? INFINITY : max + logf(sum); }

@@ -15,7 +15,6 @@
 //     bytes        4 h D (3 Tq + 4 Tk) at least; q and dO are read, and dQ read and written, once for each of the Tk / KEYS key tiles:
 //                  4 h D (4 Tq Tk / KEYS), most of it in the L2 cache
 
-#include "attention.h"
 #include "attention_tiles.h"
 
 namespace {
@@ -73,15 +72,14 @@ attention_backward_fast_kernel(Attention a, AttentionGradient g, Aligned aligned
                 {
                     float s[ROWS][COLUMNS] = {};
                     add_product_with_transpose<HEAD>(s, q_tile + row * S::STRIDE, k_tile + c * S::STRIDE, S::STRIDE);
+                    finish_logits(s, a, head, i0 + row, j0 + c);
 #pragma unroll
                     for (int i = 0; i < ROWS; i++) {
                         const int query = i0 + row + WARP_ROWS * i;
                         const float lse = query < a.queries ? a.lse[first_query + query] : INFINITY;
 #pragma unroll
-                        for (int j = 0; j < COLUMNS; j++) {
-                            const float logit = masked(a, a.scale * s[i][j], head, query, j0 + c + WARP_COLUMNS * j);
-                            p_tile[(row + WARP_ROWS * i) * S::P_STRIDE + c + WARP_COLUMNS * j] = __expf(logit - lse);
-                        }
+                        for (int j = 0; j < COLUMNS; j++)
+                            p_tile[(row + WARP_ROWS * i) * S::P_STRIDE + c + WARP_COLUMNS * j] = __expf(s[i][j] - lse);
                     }
                 }
                 {

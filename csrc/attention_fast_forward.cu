@@ -12,7 +12,6 @@
 //     operations   4 h Tq Tk D
 //     bytes        4 h D (2 Tq + 2 Tk ceil(Tq / QUERIES))
 
-#include "attention.h"
 #include "attention_tiles.h"
 
 namespace {
@@ -60,17 +59,13 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
 
         float s[ROWS][COLUMNS] = {};
         add_product_with_transpose<HEAD>(s, q_tile + row * S::STRIDE, k_tile + c * S::STRIDE, S::STRIDE);
+        finish_logits(s, a, head, i0 + row, j0 + c);
 
-        const bool all_seen = a.mask == nullptr && !a.causal && j0 + KEYS <= a.keys;
 #pragma unroll
         for (int i = 0; i < ROWS; i++) {
             float m_new = m[i];
 #pragma unroll
-            for (int j = 0; j < COLUMNS; j++) {
-                s[i][j] *= a.scale;
-                if (!all_seen) s[i][j] = masked(a, s[i][j], head, i0 + row + WARP_ROWS * i, j0 + c + WARP_COLUMNS * j);
-                m_new = fmaxf(m_new, s[i][j]);
-            }
+            for (int j = 0; j < COLUMNS; j++) m_new = fmaxf(m_new, s[i][j]);
 #pragma unroll
             for (int distance = 1; distance < WARP_COLUMNS; distance *= 2)  // the 8 lanes that share this query
                 m_new = fmaxf(m_new, __shfl_xor_sync(WHOLE_WARP, m_new, distance));

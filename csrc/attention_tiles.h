@@ -9,7 +9,7 @@
 // rows or columns read from different banks, given strides of 4 or 8 more than a multiple of 32.
 #pragma once
 
-#include "device.h"
+#include "attention.h"
 
 constexpr int WARP_ROWS = 4, WARP_COLUMNS = 8;
 
@@ -90,6 +90,28 @@ __device__ void add_product_of_transpose(float4 (&sum)[ROWS][VECTORS], const flo
         for (int i = 0; i < ROWS; i++)
 #pragma unroll
             for (int v = 0; v < VECTORS; v++) add_scaled(sum[i][v], a[i], b[v]);
+    }
+}
+
+// The logits s of a lane's queries i, i + 4, ... and keys j, j + 8, ..., made of the products <q, k>.
+template <int ROWS, int COLUMNS>
+__device__ void finish_logits(float (&s)[ROWS][COLUMNS], const Attention& a, int head, int i, int j) {
+#pragma unroll
+    for (int n = 0; n < ROWS; n++) {
+        const int seen = keys_seen(a, i + WARP_ROWS * n);
+#pragma unroll
+        for (int m = 0; m < COLUMNS; m++) s[n][m] = j + WARP_COLUMNS * m < seen ? a.scale * s[n][m] : -INFINITY;
+    }
+    if (a.mask == nullptr) return;
+    const float* mask = mask_of(a, head);
+#pragma unroll
+    for (int n = 0; n < ROWS; n++) {
+        const int query = i + WARP_ROWS * n, seen = keys_seen(a, query);
+#pragma unroll
+        for (int m = 0; m < COLUMNS; m++) {
+            const int key = j + WARP_COLUMNS * m;
+            s[n][m] += key < seen ? mask[query * a.mask_query + key * a.mask_key] : 0;
+        }
     }
 }
 
