@@ -12,8 +12,11 @@ from minidiff.tensor import Tensor
 
 
 def fitting_groups(channels: int, at_most: int = 8) -> int:
-    """The largest number of groups <= at_most into which the channels divide."""
-    return max(g for g in range(1, min(at_most, channels) + 1) if channels % g == 0)
+    """The largest number of groups <= at_most into which the channels divide, with two channels or more in each.
+
+    A ResidualBlock adds one number per channel, from the time, in front of norm2: the mean over a group of one channel would take it out again.
+    """
+    return max(g for g in range(1, max(2, min(at_most, channels // 2) + 1)) if channels % g == 0)
 
 
 class TimeEmbedding(Module):
