@@ -4,7 +4,6 @@ import pytest
 import minidiff as md
 from minidiff import functional as F
 
-
 # -- making one -------------------------------------------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,8 @@
 
 `StrictArray` is no NumPy array: NumPy's functions refuse it, it refuses to be mixed with NumPy arrays, and it has no buffer to be read from.
 `strict_module` stands for `cupy`: NumPy's functions on StrictArrays, which return StrictArrays, 0-d ones where NumPy returns numbers. What
-makes the host wait for a value (`float(x)`, `if x:`, `x.item()`) is counted in `StrictArray.host_reads`. `asnumpy` and `asarray` are the two
-ways between the libraries.
+makes the host wait for a value (`float(x)`, `if x:`, `x.item()`) is counted in `StrictArray.host_reads`. `asnumpy` and `asarray` are the
+two ways between the libraries.
 """
 
 from __future__ import annotations
@@ -95,16 +95,20 @@ def _reading(name):
     return read
 
 
+def _swapped(function):
+    return lambda x, y: function(y, x)
+
+
 for _name in (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge",
 ):  # fmt: skip
     _function = _wrapped(getattr(operator, f"__{_name}__"))
-    setattr(StrictArray, f"__{_name}__", lambda x, y, f=_function: f(x, y))
+    setattr(StrictArray, f"__{_name}__", _function)
     if hasattr(np.ndarray, f"__r{_name}__"):
-        setattr(StrictArray, f"__r{_name}__", lambda x, y, f=_function: f(y, x))
+        setattr(StrictArray, f"__r{_name}__", _swapped(_function))
         setattr(StrictArray, f"__i{_name}__", _wrapped(getattr(np.ndarray, f"__i{_name}__")))
 for _name in ("neg", "pos", "abs", "invert", "getitem"):
-    setattr(StrictArray, f"__{_name}__", lambda *args, f=_wrapped(getattr(operator, f"__{_name}__")): f(*args))
+    setattr(StrictArray, f"__{_name}__", _wrapped(getattr(operator, f"__{_name}__")))
 for _name in (
     "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "copy", "cumsum", "dot", "fill", "flatten", "max", "mean", "min", "prod",
     "ravel", "repeat", "reshape", "squeeze", "std", "sum", "swapaxes", "take", "transpose", "var",
