@@ -23,13 +23,19 @@ from minidiff.random import RNG
 from minidiff.tensor import Tensor
 
 
+def _check_counts(**counts: Any) -> None:
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"UNet: {name} must be an int >= 1, got {count!r}")
+
+
 class UNet(Module):
     """eps_theta: (B, image_channels, H, W) and t (B,) -> (B, image_channels, H, W).
 
     n_channels: channels at the full resolution, a multiple of 4. ch_mults: one entry per resolution; level i has n_channels * ch_mults[i]
     channels, as in DDPM. The slide's code multiplies cumulatively: cumulative=True does that, (1, 2, 2) then means 1, 2, 4.
     is_attn: where the blocks have attention (the middle always has). n_blocks: residual blocks per level going down; one more going up.
-    upsample: "transposed" (the deck's) or "nearest". n_groups: None takes up to 8 groups, as many as divide the channels.
+    upsample: "transposed" (the deck's) or "nearest". n_groups: None takes up to 8 groups that divide the channels.
     image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
     """
 
@@ -39,6 +45,11 @@ class UNet(Module):
         dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, image_size: int | tuple[int, int] | None = None,
         rng: RNG | None = None,
     ):  # fmt: skip
+        _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads)
+        if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
+            raise ValueError(f"UNet: n_channels must be a multiple of 4, got {n_channels!r}")
+        if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
+            raise ValueError(f"UNet: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}")
         if len(ch_mults) != len(is_attn):
             raise ValueError(f"UNet: ch_mults and is_attn must be of one length, got {tuple(ch_mults)} and {tuple(is_attn)}")
         if upsample not in ("transposed", "nearest"):
@@ -114,15 +125,18 @@ class UNet(Module):
         levels = 1
         while height % 2**levels == 0 and width % 2**levels == 0:
             levels += 1
-        near = " or ".join(f"{s}x{s}" for s in (height // factor * factor, -(-height // factor) * factor) if s > 0)
+        below = height // factor * factor, width // factor * factor
+        above = -(-height // factor) * factor, -(-width // factor) * factor
+        sizes = " or ".join(f"{h}x{w}" for h, w in dict.fromkeys([below, above]) if h and w)
         raise ValueError(
             f"UNet: images of {height}x{width} can't be halved {self.levels - 1} times for {self.levels} levels (ch_mults). "
-            f"Take at most {levels} levels, or pad the images to a multiple of {factor}, such as {near}"
+            f"They allow at most {levels}; {self.levels} levels want multiples of {factor}, such as {sizes}"
         )
 
     def _check_input(self, x: Any, t: Any) -> None:
-        if x.ndim != 4 or x.shape[1] != self.image_channels:
-            raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got shape {x.shape}")
+        shape = getattr(x, "shape", None)
+        if shape is None or len(shape) != 4 or shape[1] != self.image_channels:
+            raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got {f'shape {shape}' if shape is not None else type(x).__name__}")
         if getattr(t, "shape", None) != x.shape[:1]:
             raise ValueError(f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}")
         self.check_size(*x.shape[2:])

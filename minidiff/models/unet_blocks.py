@@ -72,7 +72,8 @@ class AttentionBlock(Module):
 
     def __init__(self, n_channels: int, n_heads: int, rng: RNG, n_groups: int | None = None):
         if n_channels % n_heads:
-            raise ValueError(f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads")
+            fitting = [h for h in range(1, n_channels + 1) if n_channels % h == 0]
+            raise ValueError(f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads (n_heads); they allow {fitting}")
         self.n_heads = n_heads
         self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
         self.projection = Linear(n_channels, 3 * n_channels, rng=rng)
