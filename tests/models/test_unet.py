@@ -1,0 +1,204 @@
+import numpy as np
+import pytest
+
+import minidiff as md
+from minidiff import functional as F
+from minidiff import optim
+from minidiff.models import UNet
+from minidiff.models.unet_blocks import Downsample, ResidualBlock, UpBlock, Upsample
+
+
+def small(**settings):
+    return UNet(**{"n_channels": 8, "ch_mults": (1, 2), "is_attn": (False, False), "rng": md.RNG(0), **settings})
+
+
+def images(*shape):
+    return md.RNG(1).normal(shape)
+
+
+# -- the architecture of the slides -----------------------------------------------------------------------------------------------------
+
+
+def test_mnist_sizes_at_each_level():
+    """28 - 14 - 7 and back, with 32, 64, 64 channels."""
+    net = UNet(rng=md.RNG(0))
+    sizes = []
+    for block in [*net.down, *net.up]:
+        original = block.forward
+
+        def noting(x, t, original=original):
+            y = original(x, t)
+            sizes.append(y.shape[1:])
+            return y
+
+        block.forward = noting
+    assert net(images(1, 1, 28, 28), np.array([5])).shape == (1, 1, 28, 28)
+    down = [(32, 28, 28), (32, 14, 14), (64, 14, 14), (64, 7, 7), (64, 7, 7)]
+    up = [(64, 7, 7), (64, 7, 7), (64, 14, 14), (64, 14, 14), (32, 14, 14), (32, 28, 28), (32, 28, 28), (32, 28, 28)]
+    assert sizes == down + up
+
+
+def test_ch_mults_multiply_n_channels_or_each_other():
+    """Errata 37: the slide's code multiplies cumulatively, DDPM does not."""
+    plain, cumulative = (UNet(1, 8, (1, 2, 2), (False,) * 3, cumulative=c) for c in (False, True))
+    channels = [[m.res.conv1.weight.shape[0] for m in net.down if not isinstance(m, Downsample)] for net in (plain, cumulative)]
+    assert channels == [[8, 16, 16], [8, 16, 32]]
+    assert plain(images(1, 1, 8, 8), np.array([1])).shape == cumulative(images(1, 1, 8, 8), np.array([1])).shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("ch_mults, is_attn, millions", [((1, 2), (False, True), 0.90), ((1, 2, 2), (False, False, True), 3.43)])
+def test_parameter_count_of_the_decks_network(ch_mults, is_attn, millions):
+    """As counted in the reference that the deck cites: n_channels = 32, cumulative, two blocks a level, attention in the last."""
+    net = UNet(1, 32, ch_mults, is_attn, n_blocks=2, cumulative=True)
+    assert round(net.parameter_count() / 1e6, 2) == millions
+
+
+def test_blocks_going_up_are_one_more_per_level():
+    net = small(n_blocks=2)
+    assert len([m for m in net.up if isinstance(m, UpBlock)]) == 2 * 3 and len([m for m in net.down if not isinstance(m, Downsample)]) == 2 * 2
+
+
+def test_attention_is_where_is_attn_says_and_its_norm_is_used():
+    net = small(is_attn=(False, True))
+    names = {name.rpartition(".attn.")[0] for name in net.state_dict() if ".attn." in name}
+    assert names == {"down.2", "middle", "up.0", "up.1"}
+    F.mse_loss(net(images(2, 1, 4, 4), np.array([1, 2])), images(2, 1, 4, 4) * 0).backward()
+    assert np.abs(net.middle.attn.norm.weight.grad).max() > 0
+
+
+@pytest.mark.parametrize("upsample", ["transposed", "nearest"])
+def test_both_ways_of_upsampling(upsample):
+    net = small(upsample=upsample)
+    assert any(isinstance(m, Upsample) for m in net.up) == (upsample == "transposed")
+    assert net(images(1, 1, 6, 4), np.array([1])).shape == (1, 1, 6, 4)
+
+
+def test_the_time_matters_for_every_small_number_of_channels():
+    """Were each channel a group of its own, GroupNorm would take the time embedding out again."""
+    for n_channels in (4, 8, 12):
+        net = small(n_channels=n_channels, rng=md.RNG(n_channels))
+        x = images(1, 1, 4, 4)
+        assert np.abs(net(x, np.array([1])).data - net(x, np.array([500])).data).max() > 1e-4
+
+
+def test_each_image_has_its_own_time():
+    net = small()
+    x = images(2, 1, 4, 4)
+    both = net(x, np.array([3, 70])).data
+    for i, t in enumerate((3, 70)):
+        np.testing.assert_allclose(net(x[i : i + 1], np.array([t])).data[0], both[i], atol=1e-6)
+
+
+def test_every_parameter_gets_a_gradient_and_one_seed_gives_one_network():
+    net, again = small(is_attn=(True, True)), small(is_attn=(True, True))
+    for a, b in zip(net.parameters(), again.parameters(), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+    F.mse_loss(net(images(2, 1, 4, 4), np.array([1, 2])), images(2, 1, 4, 4) * 0).backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None or not np.abs(p.grad).max() > 0] == []
+
+
+def test_dropout_acts_in_training_only():
+    net = small(dropout=0.5)
+    x, t = images(1, 1, 4, 4), np.array([1])
+    with pytest.raises(RuntimeError, match=r"Dropout\(p=0.5\) draws random numbers in training mode"):
+        net(x, t)
+    with md.random.layers_draw_from(md.RNG(0)):
+        assert not np.array_equal(net(x, t).data, net(x, t).data)
+    net.eval()
+    np.testing.assert_array_equal(net(x, t).data, net(x, t).data)
+
+
+def test_config_makes_the_same_network_again():
+    settings = {"n_channels": 8, "ch_mults": (1, 2), "is_attn": (False, True), "n_blocks": 2, "upsample": "nearest", "n_groups": 4}
+    net = UNet(**settings, rng=md.RNG(0))
+    again = UNet(**net.config, rng=md.RNG(0))
+    assert again.config == net.config
+    again.load_state_dict(net.state_dict())
+    x, t = images(1, 1, 4, 4), np.array([9])
+    np.testing.assert_array_equal(net(x, t).data, again(x, t).data)
+
+
+def test_a_training_step_stays_on_its_device(strict):
+    """Forward, backward, clipping and AdamW in an array library that refuses to mix with NumPy: the same numbers, nothing read by the host."""
+    arrays = {"x": images(2, 1, 4, 4), "target": images(2, 1, 4, 4)[::-1].copy()}
+    results = {}
+    for device in ("cpu", "strict"):
+        net = small(is_attn=(False, True)).to(device)
+        optimizer = optim.AdamW(net.named_parameters(), lr=1e-2, eps=1e-2)  # a small eps would blow up the rounding of zero gradients
+        x, target, t = (md.Tensor(a, device=device) for a in (arrays["x"], arrays["target"], np.array([3, 600])))
+        for _ in range(2):
+            strict.ndarray.host_reads = 0
+            net.zero_grad()
+            F.mse_loss(net(x, t), target).backward()
+            optim.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            assert strict.ndarray.host_reads == 0
+        assert {p.device for p in net.parameters()} == {device}
+        results[device] = [md.backend.to_cpu(a) for a in net.state_dict().values()]
+    for ours, theirs in zip(results["cpu"], results["strict"], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+# -- what it refuses --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"ch_mults": (1, 2, 2)}, r"ch_mults and is_attn must be of one length, got \(1, 2, 2\) and \(False, False\)"),
+        ({"ch_mults": (1, 1.5)}, r"ch_mults must be ints >= 1, one for each resolution, got \(1, 1.5\)"),
+        ({"ch_mults": (), "is_attn": ()}, r"ch_mults must be ints >= 1, one for each resolution, got \(\)"),
+        ({"n_channels": 10}, "n_channels must be a multiple of 4, got 10"),
+        ({"n_channels": 0}, "n_channels must be a multiple of 4, got 0"),
+        ({"n_blocks": 0}, "n_blocks must be an int >= 1, got 0"),
+        ({"image_channels": 0}, "image_channels must be an int >= 1, got 0"),
+        ({"upsample": "bilinear"}, "upsample must be 'transposed' or 'nearest', got 'bilinear'"),
+        ({"dropout": 1.0}, r"Dropout: p must be in \[0, 1\), got 1.0"),
+        ({"n_channels": 12, "n_groups": 8}, r"num_channels = 12 can't be divided into 8 groups; 12 channels allow \[1, 2, 3, 4, 6, 12\]"),
+        ({"n_heads": 5}, r"AttentionBlock: 16 channels can't be divided into 5 heads \(n_heads\); they allow \[1, 2, 4, 8, 16\]"),
+        ({"image_size": 27}, "images of 27x27 can't be halved 1 times .* at most 1; 2 levels want multiples of 2, such as 26x26 or 28x28"),
+    ],
+)
+def test_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        small(**settings)
+
+
+def test_28x28_with_four_levels_is_refused_with_what_would_work():
+    with pytest.raises(
+        ValueError,
+        match=r"UNet: images of 28x28 can't be halved 3 times for 4 levels \(ch_mults\). They allow at most 3; 4 levels want multiples of 8, "
+        "such as 24x24 or 32x32",
+    ):
+        UNet(1, 8, (1, 1, 1, 1), (False,) * 4, image_size=28)
+    net = UNet(1, 8, (1, 1, 1, 1), (False,) * 4)
+    with pytest.raises(ValueError, match="images of 28x28 can't be halved 3 times"):
+        net(images(1, 1, 28, 28), np.array([1]))
+    with pytest.raises(ValueError, match="images of 28x20 can't be halved 3 times .* such as 24x16 or 32x24"):
+        net(images(1, 1, 28, 20), np.array([1]))
+    assert net(images(1, 1, 32, 24), np.array([1])).shape == (1, 1, 32, 24)
+
+
+@pytest.mark.parametrize(
+    "x, t, message",
+    [
+        (images(2, 3, 4, 4), np.array([1, 2]), r"UNet: x must be \(B, 1, H, W\), got shape \(2, 3, 4, 4\)"),
+        (images(1, 4, 4), np.array([1]), r"UNet: x must be \(B, 1, H, W\), got shape \(1, 4, 4\)"),
+        ([[0.0]], np.array([1]), r"UNet: x must be \(B, 1, H, W\), got list"),
+        (images(2, 1, 4, 4), np.array([1]), r"UNet: t must hold one time step per image, shape \(2,\), got \(1,\)"),
+        (images(2, 1, 4, 4), 5, r"UNet: t must hold one time step per image, shape \(2,\), got 5"),
+    ],
+)
+def test_input_that_does_not_fit(x, t, message):
+    with pytest.raises(ValueError, match=message):
+        small()(x, t)
+
+
+def test_float64_images_are_refused_by_a_float32_network():
+    with pytest.raises(TypeError, match="conv2d: weight must have x's dtype float64, got float32"):
+        small()(images(1, 1, 4, 4).astype(np.float64), np.array([1]))
+
+
+def test_residual_block_with_equal_channels_has_no_shortcut_convolution():
+    names = [ResidualBlock(4, out, 16, 0.0, md.RNG(0)).state_dict().keys() for out in (4, 8)]
+    assert not any("shortcut" in name for name in names[0]) and "shortcut.weight" in names[1]
