@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _SYMBOLS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
@@ -13,7 +14,7 @@ _SYMBOLS = {
 _ACCENTS = {"bar": "\u0304", "tilde": "\u0303", "hat": "\u0302"}
 _GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
 _FONT = re.compile(r"\\(?:mathbf|boldsymbol|mathcal|mathrm|text)\s*(?:" + _GROUP + ")?")
-_ATOM = re.compile(r"√?[^\s_+\-·/(){}^]+(_([^\s{}]|\{[^{}]*\}))?")
+_ATOM = re.compile(r"√?[^\s_+\-·/(){}^\\]+(_([^\s{}]|\{[^{}]*\}))?")
 
 
 def plain_text(latex: str) -> str:
@@ -27,10 +28,10 @@ def plain_text(latex: str) -> str:
         text = _FONT.sub(lambda m: m.group(1) or "", text)
         text = re.sub(r"\\(bar|tilde|hat)\s*(?:\{(\S)\}|([^\s{\\]))", lambda m: (m.group(2) or m.group(3)) + _ACCENTS[m.group(1)], text)
         text = re.sub(r"\\sqrt" + _GROUP, lambda m: "√" + _wrapped(m.group(1)), text)
-        text = re.sub(r"\\frac" + _GROUP + _GROUP, lambda m: f"{_wrapped(m.group(1))}/{_wrapped(m.group(2))}", text)
+        text = re.sub(r"\\t?frac" + _GROUP + _GROUP, lambda m: f"{_wrapped(m.group(1))}/{_wrapped(m.group(2))} ", text)
     text = re.sub(r"_\{(.)\}", r"_\1", text).replace("\\ ", " ")
-    text = re.sub(r" +", " ", text).replace("\u2774", "{").replace("\u2775", "}")
-    return re.sub(r"\s*\u2003\s*", "    ", text).strip()
+    text = re.sub(r" +([)\]},·])", r"\1", re.sub(r" +", " ", text)).replace("\u2774", "{").replace("\u2775", "}")
+    return unicodedata.normalize("NFC", re.sub(r"\s*\u2003\s*", "    ", text).strip())
 
 
 def _wrapped(term: str) -> str:

@@ -1,0 +1,90 @@
+import io
+
+import numpy as np
+import pytest
+
+from minidiff.classroom.sources import make_source, steps_of
+from minidiff.classroom.walk import Walker, picture
+from minidiff.diffusion.ddpm import ddpm_steps
+from minidiff.random import RNG
+
+
+def walk(commands, algorithm="ddpm", T=20, **options):
+    """What the terminal shows for these lines of input."""
+    source = make_source("oracle", T)
+    out = io.StringIO()
+    walker = Walker(steps_of(algorithm, source, RNG(0), **options), stdin=io.StringIO(commands), stdout=out)
+    walker.cmdloop()
+    return out.getvalue(), walker
+
+
+def test_next_and_back_go_through_the_steps_and_keep_them():
+    text, walker = walk("next\nn 3\nback 2\nq\n")
+    assert walker.step.t == 18 and [step.t for step in walker.seen] == [20, 19, 18, 17, 16]
+    for t in (19, 16, 18):
+        assert f"Step ddpm, t = {t}" in text
+
+
+def test_t_jumps_forwards_and_back_and_says_where_there_is_none():
+    text, walker = walk("t 5\nt 18\nt 0\nq\n")
+    assert walker.step.t in (1, 18) and "no step at t = 0; the steps so far are t = 20 .. 1" in text
+
+
+def test_print_shows_the_values_of_a_term():
+    text, walker = walk("p sigma_t\nprint nothing\nq\n")
+    assert f"sigma_t = {walker.step.sigma_t:.6g}" in text
+    assert "this ddpm step has no term 'nothing'; it has x_t, eps_hat, x_0_hat, mu, sigma_t, z, x_prev" in text
+
+
+def test_the_end_is_announced_and_an_empty_line_is_next():
+    text, walker = walk("\n\nn 100\n")
+    assert walker.step.t == 1 and "that was the last step" in text
+
+
+def test_unknown_commands_are_answered_with_the_known():
+    text, _ = walk("jump\nq\n")
+    assert "no command is called 'jump'. n(ext) [k], b(ack) [k]" in text
+
+
+def test_break_opens_the_debugger_with_the_step(monkeypatch):
+    import sys
+
+    found = []
+    monkeypatch.setattr(sys, "breakpointhook", lambda: found.append(sys._getframe(1).f_locals["step"].t))
+    walk("n\nbreak\nq\n")
+    assert found == [19]
+
+
+def test_the_walk_shows_what_the_sampler_yields():
+    source = make_source("oracle", 20)
+    expected = list(ddpm_steps(source.eps_theta, (1, 2), source.schedule, RNG(0)))
+    _, walker = walk("n 19\nq\n")
+    np.testing.assert_array_equal(walker.step.x_prev, expected[-1].x_prev)
+
+
+@pytest.mark.parametrize("algorithm", ["ddim", "train"])
+def test_ddim_and_training_walk_too(algorithm):
+    text, walker = walk("n\nq\n", algorithm, steps=5 if algorithm == "ddim" else None, t=7 if algorithm == "train" else None)
+    assert f"Step {algorithm}, t = " in text
+    if algorithm == "train":
+        assert walker.step.t.tolist() == [7] and "loss" in walker.step.names
+
+
+def test_training_without_a_t_draws_one_per_image():
+    source = make_source("oracle", 20)
+    step = next(steps_of("train", source, RNG(0), n=50))
+    assert len(set(step.t.tolist())) > 5
+
+
+def test_the_digits_are_images_and_are_drawn_in_characters():
+    source = make_source("digits", 10)
+    step = list(steps_of("ddim", source, RNG(0), steps=3))[-1]
+    assert step.x_prev.shape == (1, 1, 28, 28)
+    drawn = picture(step.x_prev)
+    assert len(drawn.splitlines()) == 14 and all(len(line) == 28 for line in drawn.splitlines()) and "@" in drawn
+    assert picture(-np.ones((1, 1, 4, 4))) == "\n".join(["    "] * 4)
+
+
+def test_an_unknown_algorithm_is_an_error():
+    with pytest.raises(ValueError, match="the algorithm must be one of ddpm, ddim, train, got 'edm'"):
+        next(steps_of("edm", make_source("oracle", 5), RNG(0)))
