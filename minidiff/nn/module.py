@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidiff import anomaly
-from minidiff.backend import is_array
+from minidiff.backend import array_module, is_array, to_device
 from minidiff.tensor import Tensor
 
 
@@ -111,7 +111,8 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copy the arrays of `state` into the parameters; nothing changes if anything does not fit.
 
-        strict: names must agree exactly. Raises KeyError for missing or unknown names, ValueError for a wrong shape (all listed).
+        strict: names must agree exactly. Raises KeyError for missing or unknown names, ValueError for wrong shapes, TypeError for
+        what are no numbers.
         """
         own = dict(self.named_parameters())
         if strict and own.keys() != state.keys():
@@ -124,8 +125,9 @@ class Module:
         ]
         if wrong:
             raise ValueError(f"load_state_dict: shapes differ: {'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}")
-        for name in shared:
-            own[name].assign(_like(own[name], state[name]))
+        copies = {name: _like(own[name], name, state[name]) for name in shared}
+        for name, array in copies.items():
+            own[name].assign(array)
 
     def __repr__(self) -> str:
         children = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
@@ -140,8 +142,11 @@ def _some(names: list[str]) -> str:
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "none"
 
 
-def _like(parameter: Parameter, array: Any) -> Any:
-    """A copy of `array` with the parameter's dtype, on its device."""
-    source = Tensor(array if is_array(array) else np.asarray(array), dtype=parameter.dtype)
-    moved = source.to(parameter.device).data
-    return moved.copy() if moved is array else moved
+def _like(parameter: Parameter, name: str, array: Any) -> Any:
+    """A copy of `array`, which may be of another library, with the parameter's dtype and on its device."""
+    array = array.data if isinstance(array, Tensor) else array
+    source = array if is_array(array) else np.asarray(array)
+    if source.dtype.kind not in "fiub":
+        raise TypeError(f"load_state_dict: wanted numbers for {name}, got dtype {source.dtype}")
+    moved = to_device(source, parameter.device)
+    return array_module(moved).array(moved, dtype=parameter.dtype)
