@@ -54,10 +54,16 @@ class MultiHeadAttention(Module):
         """
         key = query if key is None else key
         value = key if value is None else value
-        if query.ndim != 3 or query.shape[-1] != self.embed_dim or key.shape[-1] != self.kdim or value.shape[-1] != self.vdim:
+        sizes = [x.shape[-1] if x.ndim == 3 else None for x in (query, key, value)]
+        if sizes != [self.embed_dim, self.kdim, self.vdim]:
             raise ValueError(
                 f"MultiHeadAttention: wanted query (N, T, {self.embed_dim}), key (N, S, {self.kdim}), value (N, S, {self.vdim}), "
                 f"got {query.shape}, {key.shape}, {value.shape}"
+            )
+        if key_padding_mask is not None and (key_padding_mask.dtype != bool or key_padding_mask.shape != key.shape[:2]):
+            raise ValueError(
+                f"MultiHeadAttention: key_padding_mask must be bool {key.shape[:2]}, True where there is padding, "
+                f"got {key_padding_mask.dtype} {key_padding_mask.shape}"
             )
         Q, K, V = (
             self._split(F.linear(x, weight, bias)) for x, weight, bias in zip((query, key, value), *self._projections(), strict=True)
