@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidiff.backend import array_module
+from minidiff.tape import as_array
 
 
 def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, Any], Any]:
@@ -15,11 +16,13 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[
     """
     if not max_norm > 0:
         raise ValueError(f"clip_gradients: max_norm must be > 0, got {max_norm}")
+    if not gradients:
+        raise ValueError("clip_gradients: gradients is empty")
     arrays = list(gradients.values())
     xp = array_module(*arrays)
-    norm = xp.sqrt(sum(xp.vdot(g, g) for g in arrays))
+    norm = as_array(xp.sqrt(sum(xp.vdot(g, g) for g in arrays)))
     scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(arrays[0].dtype)  # stays on the device: nobody waits for a GPU here
-    return {name: g * scale for name, g in gradients.items()}, norm
+    return {name: as_array(g * scale) for name, g in gradients.items()}, norm
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float) -> Any:

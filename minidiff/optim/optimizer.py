@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidiff.backend import array_module, device_of, to_device
+from minidiff.tape import as_array
 from minidiff.tensor import Tensor
 
 
@@ -23,9 +24,12 @@ class Optimizer:
         pairs = [item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(parameters)]
         if not pairs:
             raise ValueError(f"{type(self).__name__}: parameters is empty: there is nothing to train")
-        if not lr >= 0:
-            raise ValueError(f"{type(self).__name__}: lr must be >= 0, got {lr}")
-        self.parameters: dict[str, Tensor] = dict(pairs)
+        self._check_at_least_0(lr=lr)
+        self.parameters: dict[str, Tensor] = {}
+        for name, parameter in pairs:
+            if name in self.parameters or any(parameter is other for other in self.parameters.values()):
+                raise ValueError(f"{type(self).__name__}: parameters must be all different, but {name} comes twice")
+            self.parameters[name] = parameter
         self.lr = lr
         self.steps = 0
         self.state: dict[str, dict[str, Any]] = {}
@@ -33,6 +37,7 @@ class Optimizer:
     def step(self, gradients: Mapping[str, Any] | None = None) -> None:
         """Update each parameter that has a gradient: from `gradients` by name, or else its `.grad`."""
         self.steps += 1
+        self.lr = float(self.lr)  # a NumPy float64 would make the parameters float64
         for name, parameter in self.parameters.items():
             gradient = parameter.grad if gradients is None else gradients.get(name)
             if gradient is None:
@@ -42,11 +47,16 @@ class Optimizer:
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
                 self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots}
-            parameter.assign(self.update(parameter.data, gradient, self.state[name]))
+            parameter.assign(as_array(self.update(parameter.data, gradient, self.state[name])))
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         """The new value of parameter p with gradient g; `state` is edited in place."""
         raise TypeError(f"{type(self).__name__} has no update rule")
+
+    def _check_at_least_0(self, **values: float) -> None:
+        for name, value in values.items():
+            if not value >= 0:
+                raise ValueError(f"{type(self).__name__}: {name} must be >= 0, got {value}")
 
     def zero_grad(self) -> None:
         for parameter in self.parameters.values():
@@ -83,6 +93,7 @@ class SGD(Optimizer):
 
     def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0, weight_decay: float = 0.0):
         super().__init__(parameters, lr)
+        self._check_at_least_0(momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.weight_decay = momentum, weight_decay
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
@@ -108,6 +119,9 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ):  # fmt: skip
         super().__init__(parameters, lr)
+        self._check_at_least_0(eps=eps, weight_decay=weight_decay)
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__}: betas must be two numbers in [0, 1), got {betas}")
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
