@@ -68,7 +68,8 @@ BUGS = {
         FAST, CORRELATE, "if (m >= c.M || pixel >= pixels) return;", "if (pixel >= pixels) return;",
         "out of bounds|data race in global memory"),
     "one pixel too many": Bug(
-        FAST, CORRELATE, "if (pixel + 2 < pixels)", "if (pixel + 2 <= pixels)", "data race in global memory: .* writes at conv2d_correlate.h"),
+        FAST, CORRELATE, "if (pixel + 2 < pixels)", "if (pixel + 2 <= pixels)",
+        "data race in global memory: .* writes at conv2d_correlate.h"),
     "pixels beyond the last image": Bug(
         FAST, WEIGHT, "const bool valid = k < K;", "const bool valid = true;", r"out of bounds: .* reads at conv2d_weight_gradient.h:\d+"),
     "all threads write one number": Bug(
