@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from minidiff.classroom.status import status
 
@@ -14,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command")
     explain_command = commands.add_parser("explain", help="a formula, its code and a run; or what is on a slide")
     explain_command.add_argument("what", nargs="+", help="an equation's id, a slide's title, or a slide's number")
-    commands.add_parser("deck", help="the deck slide by slide with what covers it; status 1 if something is missing")
+    deck_command = commands.add_parser("deck", help="the deck slide by slide with what covers it; status 1 if something is missing")
+    deck_command.add_argument("--markdown", metavar="FILE", help="write it as a page of the docs instead")
     commands.add_parser("mutants", help="break each formula and see whether a test notices; status 1 if none does")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
@@ -42,6 +44,11 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "deck":
         from minidiff.classroom.coverage import deck_report
 
+        if options.markdown:
+            from minidiff.classroom.markdown import deck_markdown
+
+            Path(options.markdown).write_text(deck_markdown(), encoding="utf-8")
+            return 0
         report = deck_report()
         print(report)
         return 0 if report.complete else 1
