@@ -1,6 +1,8 @@
 """Every version of the attention kernels against softmax(Q K^T) V in float64, with all memory accesses checked where they are emulated."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,3 +269,15 @@ def test_the_compiled_module_refuses_what_would_leave_an_array(change, message, 
     version, tile = change.get("version", "fast"), change.get("tile", "auto")
     with pytest.raises(ValueError, match=message):
         device.module.attention_forward(version, a["query"], a["key"], a["value"], a["mask"], False, 1.0, a["output"], a["lse"], tile, 0)
+
+
+def test_the_lines_that_the_page_points_to_are_in_the_kernels():
+    root = Path(__file__).parents[2]
+    tables = re.split(r"\(`(csrc/attention_fast_\w+\.cu)`\) \|", (root / "docs/attention_kernel.md").read_text())[1:]
+    found = 0
+    for file, rows in zip(tables[::2], tables[1::2], strict=True):
+        source = (root / file).read_text()
+        for line in re.findall(r"^\| .* \| `(.+)` \|$", rows, re.MULTILINE):
+            assert line in source, f"docs/attention_kernel.md points to a line that {file} does not have: {line}"
+            found += 1
+    assert found == 16
