@@ -17,7 +17,7 @@ from minidiff.training.checkpoint import CheckpointError, load_checkpoint
 from minidiff.training.classification import load_classifier
 from minidiff.training.metrics import sample_quality
 from minidiff.training.options import add_common_options, one_line_error
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 
 
 def main() -> None:
@@ -36,9 +36,9 @@ def main() -> None:
     print(f"classifier: {100 * facts['accuracy']:.2f} % of {facts['held_out']} held-out images of {facts['data']} right")
     real = dataset.images[RNG(options.seed + 1).permutation(len(dataset))[: len(samples)]]
     noise = RNG(options.seed).normal(samples.shape).clip(-1, 1)
-    with Workers(options.threads) as workers:
+    with Workers(classifier, options.workers) as workers:
         for name, x in (("samples", samples * 2 - 1), ("real", to_float(real)), ("noise", noise)):
-            quality = sample_quality(classifier, x, dataset.images, workers, options.seed)
+            quality = sample_quality(workers, x, dataset.images, options.seed)
             print(f"{name:8} {quality}")
 
 

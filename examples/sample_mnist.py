@@ -17,9 +17,10 @@ from minidiff.models import UNet
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.options import add_common_options, one_line_error, positive_int
-from minidiff.training.parallel import Workers, predictor
 from minidiff.training.pictures import save_gif, save_grid
+from minidiff.training.prediction import predictor
 from minidiff.training.trainer import load_denoiser
+from minidiff.training.workers import Workers
 
 
 def main() -> None:
@@ -40,8 +41,8 @@ def main() -> None:
     shape = (options.samples, *sample_shape)
     rng = RNG(options.seed, options.device)
 
-    with Workers(options.threads) as workers:
-        eps_theta = predictor(model, workers)
+    with Workers(model, options.workers) as workers:
+        eps_theta = predictor(workers)
         if options.sampler == "ddim":
             sampler = ddim_steps(eps_theta, shape, schedule, rng, steps=options.steps, eta=options.eta, clip=1.0)
             total = options.steps

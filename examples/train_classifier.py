@@ -15,7 +15,7 @@ from minidiff.optim import AdamW
 from minidiff.random import RNG
 from minidiff.training.checkpoint import make_folder, save_checkpoint
 from minidiff.training.classification import classifier_steps, judge
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, help="default: one per core")
+    parser.add_argument("--workers", type=int, help="default: one per core")
     parser.add_argument("--out", default="runs/classifier")
     options = parser.parse_args()
 
@@ -39,12 +39,12 @@ def main() -> None:
     optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.05)
     loader = Loader(train.images, train.labels, options.batch_size, rng, drop_last=True)
 
-    with Workers(options.threads) as workers:
-        losses = classifier_steps(model, loader, optimizer, rng, options.epochs, workers)
+    with Workers(model, options.workers) as workers:
+        losses = classifier_steps(loader, optimizer, rng, options.epochs, workers)
         bar = tqdm(losses, total=options.epochs * len(loader), unit="step", mininterval=0.5)
         for loss in bar:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-        judgement = judge(model, to_float(held_out.images), workers)
+        judgement = judge(workers, to_float(held_out.images))
 
     accuracy = float((judgement.labels == held_out.labels).mean())
     facts = {"model": model.config, "accuracy": accuracy, "data": dataset.name, "held_out": len(held_out), "seed": options.seed}

@@ -22,10 +22,11 @@ from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder
 from minidiff.training.metrics import loss_per_t
 from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error
-from minidiff.training.parallel import Workers, evaluating, predictor
 from minidiff.training.pictures import save_grid, save_loss_per_t
+from minidiff.training.prediction import evaluating, predictor
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
+from minidiff.training.workers import Workers
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def main() -> None:
         print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
 
     steps = None if options.epochs is None else options.epochs * len(loader)
-    with Workers(options.threads) as workers:
+    with Workers(model, options.workers) as workers:
         finished = run(
             trainer, options.out, workers, steps=steps, minutes=options.minutes, options=vars(options),
             preview=lambda trainer: draw_preview(trainer, workers, options),
@@ -63,7 +64,7 @@ def main() -> None:
 def draw_preview(trainer: Trainer, workers: Workers, options: argparse.Namespace) -> None:
     """samples.png from the averaged parameters, with few steps."""
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = predictor(trainer.model, workers)
+        eps_theta = predictor(workers)
         noise = RNG(options.seed + 1, options.device)  # the same at each preview, so that one sees the digits emerge
         x_0 = ddim_sample(eps_theta, (64, *trainer.loader.images.shape[1:]), trainer.schedule, noise, steps=20, clip=1.0)
     save_grid(f"{options.out}/samples.png", to_unit(to_cpu(x_0), clip=True), title=f"step {trainer.step}", value_range=(0, 1))
@@ -74,7 +75,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
     noise = RNG(options.seed + 1, options.device)
     shape = (options.samples, *dataset.images.shape[1:])
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = predictor(trainer.model, workers)
+        eps_theta = predictor(workers)
         print(f"sampling {options.samples} images with {options.sampling_steps} steps of DDIM, eta = {options.eta:g}")
         x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta, clip=1.0)
         t, loss = loss_per_t(eps_theta, trainer.loader.images[:256], trainer.schedule, noise)
@@ -95,7 +96,7 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long and where
         saved = load_checkpoint(f"{options.out}/checkpoint", "ddpm").description["options"]
-        for name in ("channels", "schedule", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "threads"):
+        for name in ("channels", "schedule", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"):
             setattr(options, name, saved[name])
     check_limits(options)
     return options

@@ -11,11 +11,13 @@ from minidiff import functional as F
 from minidiff.data.loader import Loader
 from minidiff.models import Classifier
 from minidiff.optim import Optimizer, cosine_decay
-from minidiff.random import RNG, layers_draw_from
+from minidiff.nn import Module
+from minidiff.random import RNG
 from minidiff.tape import no_grad
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.parallel import Workers, evaluating, loss_and_gradients
+from minidiff.training.prediction import evaluating
+from minidiff.training.workers import Workers
 
 
 class Judgement(NamedTuple):
@@ -35,38 +37,39 @@ class Judgement(NamedTuple):
         return self.probabilities.max(axis=1)
 
 
-def classifier_steps(model: Classifier, loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers) -> Iterator[float]:
-    """Minimise the cross-entropy, with the learning rate falling along a cosine; yields the loss of each batch."""
+def classifier_steps(loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers) -> Iterator[float]:
+    """Minimise the cross-entropy of the workers' model, the learning rate falling along a cosine; yields the loss of each batch."""
     lr, total = optimizer.lr, epochs * len(loader)
-    model.train()
+    workers.model.train()
     for step in range(total):
         x, labels = loader.next_batch()
-        seed = int(rng.integers(0, 2**62))
-
-        def loss_of(part: slice, x=x, labels=labels, seed=seed) -> tuple[Tensor, None]:
-            with layers_draw_from(RNG(seed + part.start)):
-                return F.cross_entropy(model(x[part]), labels[part]), None
-
-        loss, gradients, _ = loss_and_gradients(workers, loss_of, optimizer.parameters, len(x))
+        seed = int(rng.integers(0, 2**62))  # for dropout
+        loss, gradients, _ = workers.loss_and_gradients(classification_loss, {"x": x, "labels": labels}, seed)
         optimizer.lr = lr * cosine_decay(step / total)
         optimizer.step(gradients)
         yield float(loss)
 
 
-def judge(model: Classifier, x: Any, workers: Workers, chunk: int = 250) -> Judgement:
-    """What the classifier says about images.    x: (N, C, H, W) float32 in [-1, 1]."""
+def classification_loss(model: Module, x: Any, labels: Any) -> tuple[Tensor, None]:
+    """The mean cross-entropy.    x: (B, ...), labels: (B,)."""
+    return F.cross_entropy(model(x), labels), None
 
-    def run(part: slice) -> list[tuple[Any, Any]]:
-        results = []
-        with no_grad():
-            for start in range(part.start, part.stop, chunk):
-                features = model.features(Tensor(x[start : min(start + chunk, part.stop)]))
-                results.append((F.softmax(model.lin2(features)).numpy(), features.numpy()))
-        return results
 
-    with evaluating(model):
-        results = [pair for part in workers.map(run, len(x)) for pair in part]
-    return Judgement(np.concatenate([p for p, _ in results]), np.concatenate([f for _, f in results]))
+def judge(workers: Workers, x: Any, chunk: int = 250) -> Judgement:
+    """What the workers' model, a Classifier, says about images.    x: (N, C, H, W) float32 in [-1, 1]."""
+    with evaluating(workers.model):
+        parts = workers.map(_judge, {"x": x}, chunk=chunk)
+    return Judgement(np.concatenate([p for p, _ in parts]), np.concatenate([f for _, f in parts]))
+
+
+def _judge(model: Classifier, x: Any, chunk: int) -> tuple[np.ndarray, np.ndarray]:
+    probabilities, features = [], []
+    with no_grad():
+        for start in range(0, len(x), chunk):
+            of_chunk = model.features(Tensor(x[start : start + chunk]))
+            probabilities.append(F.softmax(model.lin2(of_chunk)).numpy())
+            features.append(of_chunk.numpy())
+    return np.concatenate(probabilities), np.concatenate(features)
 
 
 def load_classifier(folder: Any, make: Callable[..., Classifier] = Classifier) -> Classifier:

@@ -16,10 +16,9 @@ from minidiff.data.scaling import to_float
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
-from minidiff.models import Classifier
 from minidiff.random import RNG
 from minidiff.training.classification import judge
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 
 
 def frechet_distance(a: Any, b: Any) -> float:
@@ -59,13 +58,13 @@ class SampleQuality(NamedTuple):
         )
 
 
-def sample_quality(classifier: Classifier, samples: Any, real_images: Any, workers: Workers, seed: int = 0) -> SampleQuality:
-    """samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M at least twice N."""
+def sample_quality(workers: Workers, samples: Any, real_images: Any, seed: int = 0) -> SampleQuality:
+    """The judgement of the workers' model, a Classifier.    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N."""
     n = len(samples)
     if len(real_images) < 2 * n:
         raise ValueError(f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}")
-    of_samples = judge(classifier, samples, workers)
-    of_real = judge(classifier, to_float(real_images), workers)
+    of_samples = judge(workers, samples)
+    of_real = judge(workers, to_float(real_images))
     order = RNG(seed).permutation(len(real_images))
     as_many, rest = of_real.features[order[:n]], of_real.features[order[n:]]
     n_classes = of_samples.probabilities.shape[1]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.training.parallel import Workers
 from minidiff.training.pictures import save_loss_curve
 from minidiff.training.trainer import Trainer
+from minidiff.training.workers import Workers
 
 
 class Interruption:

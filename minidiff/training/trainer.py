@@ -15,11 +15,11 @@ from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, warmup
-from minidiff.random import RNG, layers_draw_from
+from minidiff.random import RNG
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidiff.training.ema import EMA
-from minidiff.training.parallel import Workers, loss_and_gradients
+from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse and further arguments of the model, one entry per image
 Prepare = Callable[[Any, Any, RNG], tuple[Any, dict[str, Any]]]
@@ -28,6 +28,12 @@ Prepare = Callable[[Any, Any, RNG], tuple[Any, dict[str, Any]]]
 def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]:
     """Diffuse the images themselves; the labels are not used."""
     return x_0, {}
+
+
+def loss_terms(model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, **condition: Any) -> tuple[Tensor, tuple[Any, Any]]:
+    """L_simple over a slice of the batch.    -> loss, (x_t, eps_hat)."""
+    step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule)
+    return step.loss, (step.x_t, step.eps_hat.data)
 
 
 class Trainer:
@@ -71,26 +77,12 @@ class Trainer:
 
     def gradients(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers) -> tuple[Step, dict[str, Any]]:
         """The terms of line 5 and the gradient of the loss, computed by slices of the batch.    -> Step, {parameter name: array}."""
-        noise_for = self._layer_noise(len(x_0), workers)
-
-        def loss_of(part: slice) -> tuple[Tensor, Step]:
-            def eps_theta(x_t: Any, t: Any) -> Any:
-                return self.model(x_t, t, **{name: value[part] for name, value in condition.items()})
-
-            with layers_draw_from(noise_for(part)):
-                step = training_terms(eps_theta, x_0[part], t[part], eps[part], self.schedule)
-            return step.loss, step
-
-        loss, gradients, parts = loss_and_gradients(workers, loss_of, self.optimizer.parameters, len(x_0))
+        arrays = {"x_0": x_0, "t": t, "eps": eps, **condition}
+        seed = int(self.rng.integers(0, 2**62))  # for layers that drop out
+        loss, gradients, parts = workers.loss_and_gradients(loss_terms, arrays, seed, schedule=self.schedule)
         xp = array_module(x_0)
-        x_t = xp.concatenate([part.x_t for part in parts])
-        eps_hat = xp.concatenate([part.eps_hat.data for part in parts])
+        x_t, eps_hat = (xp.concatenate([part[i] for part in parts]) for i in range(2))
         return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, loss=loss), gradients
-
-    def _layer_noise(self, batch_size: int, workers: Workers) -> Callable[[slice], RNG]:
-        """An RNG of its own for each slice, drawn from here: threads may run in any order, the numbers stay the same."""
-        seed = int(self.rng.integers(0, 2**62))
-        return lambda part: RNG(seed + part.start, self.rng.device)
 
     @property
     def losses(self) -> np.ndarray:

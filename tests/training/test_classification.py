@@ -10,7 +10,7 @@ from minidiff.random import RNG
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
 from minidiff.training.classification import classifier_steps, judge, load_classifier
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 
 
 def test_it_learns_to_tell_drawn_digits_apart():
@@ -19,9 +19,9 @@ def test_it_learns_to_tell_drawn_digits_apart():
     rng = RNG(1)
     model = Classifier(n_channels=4, n_features=32, rng=rng)
     loader = Loader(images[:500], labels[:500], 50, rng)
-    with Workers(2) as workers:
-        losses = list(classifier_steps(model, loader, AdamW(model.named_parameters(), lr=5e-3), rng, 6, workers))
-        judgement = judge(model, to_float(images[500:]), workers)
+    with Workers(model, 2) as workers:
+        losses = list(classifier_steps(loader, AdamW(model.named_parameters(), lr=5e-3), rng, 6, workers))
+        judgement = judge(workers, to_float(images[500:]))
     assert len(losses) == 60 and np.mean(losses[-5:]) < 0.5 * losses[0]
     assert (judgement.labels == labels[500:]).mean() > 0.8
 
@@ -29,8 +29,8 @@ def test_it_learns_to_tell_drawn_digits_apart():
 def test_judge_is_the_network_in_evaluation_mode_whatever_the_chunks():
     model = Classifier(n_channels=4, rng=RNG(0))
     x = to_float(draw_digits(np.arange(13) % 10, RNG(1)))
-    with Workers(2) as workers:
-        judgement = judge(model, x, workers, chunk=3)
+    with Workers(model, 2) as workers:
+        judgement = judge(workers, x, chunk=3)
     assert model.training  # as before
     model.eval()
     with no_grad():

@@ -8,7 +8,7 @@ from minidiff.diffusion.schedule import make_schedule
 from minidiff.models import Classifier
 from minidiff.random import RNG
 from minidiff.training.metrics import frechet_distance, loss_per_t, sample_quality
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 
 
 def with_moments(mean, covariance, n, rng):
@@ -48,10 +48,10 @@ def test_sample_quality_tells_real_images_from_one_class_and_from_noise():
     labels = np.arange(600) % 10
     real = draw_digits(labels, RNG(0))
     classifier = Classifier(rng=RNG(0))
-    with Workers(2) as workers:
-        same = sample_quality(classifier, to_float(draw_digits(labels[:200], RNG(1))), real, workers)
-        ones = sample_quality(classifier, to_float(draw_digits(np.ones(200, np.int64), RNG(2))), real, workers)
-        noise = sample_quality(classifier, RNG(3).normal((200, 1, 28, 28)).clip(-1, 1), real, workers)
+    with Workers(classifier, 2) as workers:
+        same = sample_quality(workers, to_float(draw_digits(labels[:200], RNG(1))), real)
+        ones = sample_quality(workers, to_float(draw_digits(np.ones(200, np.int64), RNG(2))), real)
+        noise = sample_quality(workers, RNG(3).normal((200, 1, 28, 28)).clip(-1, 1), real)
     assert same.count == 200 and same.class_shares.sum() == pytest.approx(1)
     assert same.frechet < 3 * same.floor < ones.frechet < noise.frechet
     assert same.floor == ones.floor > 0
@@ -59,8 +59,8 @@ def test_sample_quality_tells_real_images_from_one_class_and_from_noise():
 
 
 def test_sample_quality_needs_enough_real_images():
-    with Workers(1) as workers, pytest.raises(ValueError, match="10 samples need at least 20 real images beside them, got 19"):
-        sample_quality(Classifier(), np.zeros((10, 1, 28, 28), np.float32), np.zeros((19, 1, 28, 28), np.uint8), workers)
+    with Workers(Classifier(), 1) as workers, pytest.raises(ValueError, match="10 samples need at least 20 real images beside them, got 19"):
+        sample_quality(workers, np.zeros((10, 1, 28, 28), np.float32), np.zeros((19, 1, 28, 28), np.uint8))
 
 
 def test_loss_per_t_of_known_predictors():

@@ -12,7 +12,7 @@ from minidiff.models import UNet
 from minidiff.optim import AdamW
 from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.parallel import Workers
+from minidiff.training.workers import Workers
 from minidiff.training.run import delayed_interrupt, run
 from minidiff.training.trainer import Trainer
 
@@ -26,7 +26,7 @@ def trainer():
 
 
 def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
-    with Workers(1) as workers:
+    with Workers(trainer.model, 1) as workers:
         assert run(trainer, tmp_path, workers, steps=6, options={"a": 1}, quiet=True)
     assert trainer.step == 6
     checkpoint = load_checkpoint(tmp_path / "checkpoint", "ddpm")
@@ -35,7 +35,7 @@ def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
 
 
 def test_stops_at_the_time_limit_and_a_finished_run_does_nothing_more(trainer, tmp_path):
-    with Workers(1) as workers:
+    with Workers(trainer.model, 1) as workers:
         assert run(trainer, tmp_path, workers, minutes=0.005, quiet=True)
         steps = trainer.step
         assert steps >= 1 and trainer.seconds >= 0.3
@@ -49,7 +49,7 @@ def test_previews_and_checkpoints_come_while_it_runs(trainer, tmp_path):
     def preview(trainer):
         seen.append((trainer.step, load_checkpoint(tmp_path / "checkpoint").description["step"]))
 
-    with Workers(1) as workers:
+    with Workers(trainer.model, 1) as workers:
         run(trainer, tmp_path, workers, steps=5, preview=preview, preview_minutes=1e-9, quiet=True)
     assert seen == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
@@ -64,7 +64,7 @@ def test_interrupt_ends_after_the_step_and_saves(trainer, tmp_path):
             yield step
 
     trainer.steps = interrupted_steps
-    with Workers(1) as workers:
+    with Workers(trainer.model, 1) as workers:
         assert not run(trainer, tmp_path, workers, steps=100, quiet=True)
     assert load_checkpoint(tmp_path / "checkpoint").description["step"] == 3
 
@@ -79,5 +79,5 @@ def test_the_second_interrupt_stops_at_once_and_the_handler_is_put_back():
 
 
 def test_a_run_without_an_end_is_refused(trainer, tmp_path):
-    with Workers(1) as workers, pytest.raises(ValueError, match="give steps or minutes, or both"):
+    with Workers(trainer.model, 1) as workers, pytest.raises(ValueError, match="give steps or minutes, or both"):
         run(trainer, tmp_path, workers, quiet=True)
