@@ -29,9 +29,19 @@ class _Held:
         self.count = 0
         self.by = by
         self.views: list[weakref.ref] = []  # of this array's memory, made or released while it is held: writeable again together with it
-        self.was_writeable = isinstance(array, np.ndarray) and array.flags.writeable
+        self.was_writeable = isinstance(array, np.ndarray) and array.flags.writeable and _can_be_unlocked(array)
         if self.was_writeable:
             array.flags.writeable = False
+
+
+def _can_be_unlocked(array: np.ndarray) -> bool:
+    """Memory of another library (a PyTorch tensor's, say) can't be made writeable again by NumPy, so it isn't made read-only either."""
+    if array.flags.owndata or isinstance(array.base, np.ndarray):
+        return True
+    try:
+        return not memoryview(array.base).readonly  # type: ignore[arg-type]
+    except TypeError:
+        return False
 
 
 _held: dict[int, _Held] = {}  # by id of the array

@@ -200,3 +200,19 @@ def test_arrays_of_a_library_without_read_only_arrays_are_guarded_by_their_tenso
         x.check_editable()
     y.backward(strict.asarray([1.0, 1.0]))
     x[0] = 3.0
+
+
+def test_memory_of_another_library_stays_writeable():
+    """NumPy can't give it back its write permission, so it must not take it away."""
+
+    class Foreign:
+        def __init__(self):
+            self.memory = np.ones(3, np.float32)
+            self.__array_interface__ = self.memory.__array_interface__
+
+    array = np.asarray(Foreign())
+    x = md.Tensor(array, requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    array[0] = 5
+    np.testing.assert_array_equal(x.grad, [2, 2, 2])
