@@ -9,7 +9,7 @@ import numpy as np
 
 from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
-from minidiff.diffusion.prediction import clip_x_0, predict_noise
+from minidiff.diffusion.prediction import clip_x_0, predict_noise, starting_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.equations import equation
@@ -138,15 +138,15 @@ def ddim_steps(
     eta: 0 deterministic .. 1 DDPM; clip: bound for |x_0_hat|; x_T: start here. rng may be None if x_T is given and eta is 0.
     """
     times = choose_times(schedule, steps, tau, spacing)
-    if rng is None and (x_T is None or eta > 0):
-        raise ValueError("ddim_steps: rng may be left out only if x_T is given and eta = 0")
-    x_t = rng.normal(shape, dtype=dtype) if x_T is None else x_T
+    if rng is None and eta > 0:
+        raise ValueError(f"ddim_steps: rng may be left out only if eta = 0, got eta = {eta}")
+    x_t = starting_noise(shape, x_T, rng, dtype)
     for t, t_prev in zip(times[::-1], [*times[-2::-1], 0], strict=True):
         eps_hat = predict_noise(eps_theta, x_t, t)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         sigma_t = ddim_sigma(t, t_prev, schedule, eta)
         direction = ddim_direction(eps_hat, t_prev, sigma_t, schedule)
-        z = rng.normal(x_t.shape, dtype=x_t.dtype) if eta > 0 and t_prev > 0 else array_module(x_t).zeros_like(x_t)
+        z = rng.normal(x_t.shape, dtype=x_t.dtype) if rng and eta > 0 and t_prev > 0 else array_module(x_t).zeros_like(x_t)
         x_prev = ddim_step(x_0_hat, eps_hat, t_prev, sigma_t, z, schedule)
         yield Step(
             "ddim", t, t_prev=t_prev, x_t=x_t, eps_hat=eps_hat, x_0_hat=x_0_hat, sigma_t=sigma_t, direction=direction, z=z, x_prev=x_prev

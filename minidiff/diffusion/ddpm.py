@@ -9,8 +9,8 @@ import numpy as np
 
 from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
-from minidiff.diffusion.prediction import clip_x_0, predict_noise, times
-from minidiff.diffusion.reverse import mu_theta, sigma_squared
+from minidiff.diffusion.prediction import clip_x_0, predict_noise, starting_noise, times
+from minidiff.diffusion.reverse import learned_variance, mu_theta, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.equations import equation
@@ -41,15 +41,18 @@ def ddpm_steps(
 ) -> Iterator[Step]:
     """Algorithm 2 as T steps, t = T..1.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples.
 
-    variance: sigma_t^2 is "beta_tilde" or "beta"; clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own).
+    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a pair (eps, v), see `learned_variance`;
+    clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own);
     guide: called as guide(mu, variance, x_t, t) -> another mean, for classifier guidance (`guidance.shift_mean`).
     """
-    x_t = rng.normal(shape, dtype=dtype) if x_T is None else x_T
+    x_t = starting_noise(shape, x_T, rng, dtype)
     for t in range(schedule.T, 0, -1):
-        eps_hat = predict_noise(eps_theta, x_t, t)
+        eps_hat, v = predict_noise(eps_theta, x_t, t), None
+        if variance == "learned":
+            eps_hat, v = eps_hat
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         mu = mu_theta(x_t, t, eps_hat, schedule)
-        variance_t = sigma_squared(t, schedule, variance)
+        variance_t = sigma_squared(t, schedule, variance) if v is None else learned_variance(v, t, schedule)
         if guide is not None:
             mu = guide(mu, variance_t, x_t, times(t, x_t))
         sigma_t = sqrt(variance_t)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module, is_array
+from minidiff.backend import array_module, is_array, to_cpu
 
 
 def sqrt(x: Any) -> Any:
@@ -42,7 +42,7 @@ def erfc(x: Any) -> Any:
         from cupyx.scipy import special  # type: ignore[import-not-found]
 
         return special.erfc(x)
-    return xp.asarray(np.frompyfunc(math.erfc, 1, 1)(x), dtype=x.dtype)
+    return xp.asarray(np.frompyfunc(math.erfc, 1, 1)(to_cpu(x)).astype(x.dtype))
 
 
 def plain(x: Any) -> Any:

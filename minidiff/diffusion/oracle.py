@@ -149,7 +149,7 @@ def log_reverse(x_prev, x_t, t, mixture, schedule):
 def log_classifier(x_t, t, y, mixture, schedule):
     """The exact classifier of noisy images.   x_t: (B, ...); t: int or (B,) in 0..T; y: int -> (B,), log-probabilities."""
     joint = log_joint(x_t, t, mixture, schedule)
-    mine = np.flatnonzero(mixture.labels == y)
+    mine = np.flatnonzero(mixture.labels == y).tolist()
     return _log_sum_exp(joint[:, mine]) - _log_sum_exp(joint)
 
 

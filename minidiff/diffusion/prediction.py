@@ -9,6 +9,7 @@ from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.targets import eps_from_x_0, x_0_from_eps
 from minidiff.equations import equation
+from minidiff.random import RNG
 from minidiff.tape import no_grad
 
 
@@ -18,15 +19,34 @@ def times(t: int, x_t: Any) -> Any:
     return xp.full((x_t.shape[0],), t, dtype=xp.int64)
 
 
+def starting_noise(shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any) -> Any:
+    """x_T as given, or drawn from N(0, I).   -> (B, ...).   Raises ValueError if there is nothing to start from."""
+    if x_T is not None:
+        return x_T
+    if shape is None or rng is None:
+        raise ValueError(f"sampling: give the shape of the samples and an rng, or x_T; got shape = {shape}, rng = {rng}")
+    return rng.normal(shape, dtype=dtype)
+
+
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
-    """eps_theta(x_t, t) as an array, without a tape.    x_t: (B, ...) -> (B, ...).    Raises ValueError for another shape."""
+    """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.   x_t: (B, ...) -> (B, ...).
+
+    Raises ValueError for another shape than that of x_t, TypeError for another dtype.
+    """
     with no_grad():
-        eps_hat = plain(eps_theta(x_t, times(t, x_t)))
-    if tuple(eps_hat.shape) != tuple(x_t.shape):
-        raise ValueError(f"sampling: eps_theta must return the shape of x_t, {tuple(x_t.shape)}, got {tuple(eps_hat.shape)}")
-    if eps_hat.dtype != x_t.dtype:
-        raise TypeError(f"sampling: eps_theta must return the dtype of x_t, {x_t.dtype}, got {eps_hat.dtype}")
-    return eps_hat
+        prediction = eps_theta(x_t, times(t, x_t))
+    if isinstance(prediction, tuple):
+        return tuple(_checked(part, x_t) for part in prediction)
+    return _checked(prediction, x_t)
+
+
+def _checked(prediction: Any, x_t: Any) -> Any:
+    array = plain(prediction)
+    if tuple(array.shape) != tuple(x_t.shape):
+        raise ValueError(f"sampling: eps_theta must return the shape of x_t, {tuple(x_t.shape)}, got {tuple(array.shape)}")
+    if array.dtype != x_t.dtype:
+        raise TypeError(f"sampling: eps_theta must return the dtype of x_t, {x_t.dtype}, got {array.dtype}")
+    return array
 
 
 @equation(

@@ -119,8 +119,10 @@ def test_eta_0_is_deterministic_and_needs_no_rng(linear):
     first = ddim_sample(half, None, linear, x_T=x_T, steps=10)
     np.testing.assert_array_equal(first, ddim_sample(half, None, linear, RNG(9), x_T=x_T, steps=10))
     assert first.dtype == np.float32
-    with pytest.raises(ValueError, match="rng may be left out only if x_T is given and eta = 0"):
+    with pytest.raises(ValueError, match=r"give the shape of the samples and an rng, or x_T; got shape = \(2, 3\), rng = None"):
         list(ddim_steps(half, (2, 3), linear))
+    with pytest.raises(ValueError, match="rng may be left out only if eta = 0, got eta = 0.5"):
+        list(ddim_steps(half, None, linear, x_T=x_T, eta=0.5))
 
 
 def test_one_gaussian_is_carried_along_the_exact_flow(linear):

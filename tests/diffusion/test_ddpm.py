@@ -34,6 +34,20 @@ def test_algorithm_2_line_by_line(linear, variance):
         np.testing.assert_allclose(p_step(step.x_t, t, step.eps_hat, step.z, short, variance), step.x_prev, rtol=1e-12)
 
 
+def test_a_learned_variance_lies_between_the_fixed_ones():
+    """v = 1 is beta, v = 0 beta_tilde: the same noise gives the samples of the fixed variances (t = 1 adds none)."""
+    schedule = make_schedule("linear", 10)
+    for v, fixed in ((1.0, "beta"), (0.0, "beta_tilde")):
+        learned = ddpm_sample(lambda x, t, v=v: (0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
+        expected = ddpm_sample(half, (2, 3), schedule, RNG(0), variance=fixed, dtype=np.float64)
+        np.testing.assert_allclose(learned, expected, rtol=1e-9)
+
+
+def test_nothing_to_start_from_is_an_error():
+    with pytest.raises(ValueError, match="give the shape of the samples and an rng, or x_T; got shape = None"):
+        next(ddpm_steps(half, None, make_schedule("linear", 10), RNG(0)))
+
+
 def test_a_guide_moves_the_mean_and_nothing_else():
     schedule = make_schedule("linear", 10)
     free, guided = (
