@@ -31,7 +31,7 @@ class Walker(cmd.Cmd):
 
     @property
     def prompt(self) -> str:  # type: ignore[override]
-        t = self.step.t if np.ndim(self.step.t) == 0 else "per image"
+        t = int(np.max(self.step.t)) if np.size(self.step.t) == 1 else "per image"
         return f"({self.step.algorithm} t = {t}) "
 
     def say(self, text: str) -> None:

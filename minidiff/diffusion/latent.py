@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from minidiff.backend import array_module
-from minidiff.diffusion.elementwise import detach, exp, plain
+from minidiff.diffusion.elementwise import detach, exp, plain, sum_per_image
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import L_simple
 from minidiff.equations import equation
@@ -138,7 +138,7 @@ def perplexity(k, K):
 def kl_to_standard_normal(mu, log_variance):
     """The regulariser of a KL autoencoder, summed over the latent.   mu, log_variance: (B, ...) -> (B,), nats."""
     per_element = 0.5 * (mu**2 + exp(log_variance) - 1 - log_variance)
-    return per_element.reshape(mu.shape[0], -1).sum(axis=1)
+    return sum_per_image(per_element)
 
 
 @equation(

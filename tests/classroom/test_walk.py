@@ -67,7 +67,7 @@ def test_ddim_and_training_walk_too(algorithm):
     text, walker = walk("n\nq\n", algorithm, steps=5 if algorithm == "ddim" else None, t=7 if algorithm == "train" else None)
     assert f"Step {algorithm}, t = " in text
     if algorithm == "train":
-        assert walker.step.t.tolist() == [7] and "loss" in walker.step.names
+        assert "(train t = 7) " in text and walker.step.t.tolist() == [7] and "loss" in walker.step.names
 
 
 def test_training_without_a_t_draws_one_per_image():

@@ -96,3 +96,6 @@ def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
     step.loss.backward()
     expected = (2 * (0.5 * step.x_t - step.eps) * step.x_t).mean()
     assert float(scale.grad) == pytest.approx(float(expected), rel=1e-5)
+    scale.grad = None
+    losses.squared_norm(step.eps, scale * Tensor(step.x_t)).mean().backward()
+    assert float(scale.grad) == pytest.approx(4 * float(expected), rel=1e-5)
