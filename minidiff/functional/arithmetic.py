@@ -5,29 +5,15 @@ The derivative of a broadcast argument is summed over the repeated axes by the e
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from minidiff.backend import array_module
+from minidiff.functional.checks import check_broadcast
 from minidiff.operation import operation
-
-
-def _check_pair(name: str, x: Any, y: Any) -> None:
-    """Raise TypeError for arrays of two libraries, ValueError for shapes that do not broadcast."""
-    array_module(x, y)
-    shape_x, shape_y = getattr(x, "shape", ()), getattr(y, "shape", ())
-    if shape_x != shape_y:
-        try:
-            np.broadcast_shapes(shape_x, shape_y)
-        except ValueError:
-            raise ValueError(f"{name}: shapes {shape_x} and {shape_y} do not broadcast (from the right, sizes must be equal or 1)") from None
 
 
 @operation
 def add(x, y):
     """x + y"""
-    _check_pair("add", x, y)
+    check_broadcast("add", x, y)
 
     def add_backward(dz):
         return dz, dz
@@ -38,7 +24,7 @@ def add(x, y):
 @operation
 def subtract(x, y):
     """x - y"""
-    _check_pair("subtract", x, y)
+    check_broadcast("subtract", x, y)
 
     def subtract_backward(dz, wanted):
         return dz, -dz if wanted[1] else None
@@ -49,7 +35,7 @@ def subtract(x, y):
 @operation
 def multiply(x, y):
     """x * y"""
-    _check_pair("multiply", x, y)
+    check_broadcast("multiply", x, y)
 
     def multiply_backward(dz):
         return dz * y, dz * x
@@ -60,7 +46,7 @@ def multiply(x, y):
 @operation
 def divide(x, y):
     """x / y"""
-    _check_pair("divide", x, y)
+    check_broadcast("divide", x, y)
     z = x / y
 
     def divide_backward(dz):
@@ -163,7 +149,7 @@ def cos(x):
 @operation
 def maximum(x, y):
     """The larger of x and y; where they are equal each takes half of the gradient."""
-    _check_pair("maximum", x, y)
+    check_broadcast("maximum", x, y)
     xp = array_module(x, y)
 
     def maximum_backward(dz):
@@ -176,7 +162,7 @@ def maximum(x, y):
 @operation
 def minimum(x, y):
     """The smaller of x and y; where they are equal each takes half of the gradient."""
-    _check_pair("minimum", x, y)
+    check_broadcast("minimum", x, y)
     xp = array_module(x, y)
 
     def minimum_backward(dz):
@@ -201,6 +187,7 @@ def clip(x, min=None, max=None):
 @operation
 def where(condition, x, y):
     """x where the condition holds, y elsewhere."""
+    check_broadcast("where", condition, x, y)
     xp = array_module(condition, x, y)
 
     def where_backward(dz):
@@ -212,34 +199,40 @@ def where(condition, x, y):
 @operation
 def equal(x, y):
     """x == y, as booleans."""
+    check_broadcast("equal", x, y)
     return array_module(x, y).equal(x, y), None
 
 
 @operation
 def not_equal(x, y):
     """x != y, as booleans."""
+    check_broadcast("not_equal", x, y)
     return array_module(x, y).not_equal(x, y), None
 
 
 @operation
 def less(x, y):
     """x < y, as booleans."""
+    check_broadcast("less", x, y)
     return array_module(x, y).less(x, y), None
 
 
 @operation
 def less_equal(x, y):
     """x <= y, as booleans."""
+    check_broadcast("less_equal", x, y)
     return array_module(x, y).less_equal(x, y), None
 
 
 @operation
 def greater(x, y):
     """x > y, as booleans."""
+    check_broadcast("greater", x, y)
     return array_module(x, y).greater(x, y), None
 
 
 @operation
 def greater_equal(x, y):
     """x >= y, as booleans."""
+    check_broadcast("greater_equal", x, y)
     return array_module(x, y).greater_equal(x, y), None

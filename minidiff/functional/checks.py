@@ -1,6 +1,29 @@
-"""What operations want of axes and indices, and the errors that say so."""
+"""What operations want of shapes, axes and indices, and the errors that say so."""
 
 from __future__ import annotations
+
+import numpy as np
+
+from minidiff.backend import array_module
+
+
+def check_broadcast(name, *values):
+    """Raise TypeError for arrays of two libraries, ValueError for shapes that do not broadcast; numbers go with everything."""
+    array_module(*values)
+    shapes = [getattr(value, "shape", ()) for value in values]
+    if any(shape != shapes[0] for shape in shapes):
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            listed = f"{', '.join(map(str, shapes[:-1]))} and {shapes[-1]}"
+            raise ValueError(f"{name}: shapes {listed} do not broadcast (from the right, sizes must be equal or 1)") from None
+
+
+def check_not_empty(name, shape, axes):
+    """Raise ValueError if one of the axes has no elements."""
+    for axis in axes:
+        if shape[axis] == 0:
+            raise ValueError(f"{name}: there is no number to reduce over axis {axis} of shape {shape}")
 
 
 def check_axis(name, axis, ndim):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minidiff.backend import array_module
 from minidiff.operation import operation
 
@@ -13,6 +15,10 @@ def matmul(x, y):
     inner = y.shape[-2] if y.ndim > 1 else y.shape[0] if y.ndim else None
     if not x.ndim or not y.ndim or x.shape[-1] != inner:
         raise ValueError(f"matmul: the last size of x must equal the last but one of y, got shapes {x.shape} and {y.shape}")
+    try:
+        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        raise ValueError(f"matmul: leading sizes of x and y must broadcast, got shapes {x.shape} and {y.shape}") from None
     rows = x if x.ndim > 1 else x[None, :]
     columns = y if y.ndim > 1 else y[:, None]
 
@@ -29,7 +35,7 @@ def matmul(x, y):
             dy = dy[..., 0]
         return dx, dy
 
-    return array_module(x).asarray(x @ y), matmul_backward
+    return x @ y, matmul_backward
 
 
 @operation
@@ -40,6 +46,8 @@ def linear(x, weight, bias=None):
         raise ValueError(f"linear: weight must be (out, in) with in = x's last size, got x {x.shape} and weight {weight.shape}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
+    if bias is not None and bias.dtype != x.dtype:
+        raise TypeError(f"linear: bias must have x's dtype {x.dtype}, got {bias.dtype}")
     y = x @ weight.T
     if bias is not None:
         y += bias

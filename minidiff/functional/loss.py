@@ -26,6 +26,8 @@ def mse_loss(prediction, target, reduction="mean"):
     _check_reduction("mse_loss", reduction)
     if prediction.shape != target.shape:
         raise ValueError(f"mse_loss: prediction and target must have one shape, got {prediction.shape} and {target.shape}")
+    if reduction == "mean" and not prediction.size:
+        raise ValueError(f"mse_loss: there is nothing to take the mean of in shape {prediction.shape}")
     difference = prediction - target
     scale = 1 / difference.size if reduction == "mean" else 1
     if reduction == "none":
@@ -53,6 +55,8 @@ def cross_entropy(logits, labels, reduction="mean"):
         raise ValueError(f"cross_entropy: wanted logits (B, K) and labels (B,), got {logits.shape} and {labels.shape}")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
+    if not logits.size:
+        raise ValueError(f"cross_entropy: logits of shape {logits.shape} are empty")
     check_index_range("cross_entropy: labels", labels, logits.shape[1], lowest=0)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))

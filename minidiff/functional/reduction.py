@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.checks import check_axes, check_axis
+from minidiff.functional.checks import check_axes, check_axis, check_not_empty
 from minidiff.operation import operation
 
 
@@ -33,6 +33,7 @@ def mean(x, axis=None, keepdims=False):
     """The arithmetic mean over `axis`."""
     xp = array_module(x)
     axes = check_axes("mean", axis, x.ndim)
+    check_not_empty("mean", x.shape, axes)
     y = x.mean(axis=axes, keepdims=True)
     shape_x, shape_y, count = x.shape, y.shape, _count(x, axes)
 
@@ -46,6 +47,7 @@ def mean(x, axis=None, keepdims=False):
 def var(x, axis=None, keepdims=False):
     """The variance over `axis`, divided by the count N as NumPy does (PyTorch divides by N - 1)."""
     axes = check_axes("var", axis, x.ndim)
+    check_not_empty("var", x.shape, axes)
     deviation = x - x.mean(axis=axes, keepdims=True)
     y = (deviation * deviation).mean(axis=axes, keepdims=True)
 
@@ -59,6 +61,7 @@ def var(x, axis=None, keepdims=False):
 def max(x, axis=None, keepdims=False):
     """The largest value over `axis`; the gradient is shared equally among equal largest values."""
     axes = check_axes("max", axis, x.ndim)
+    check_not_empty("max", x.shape, axes)
     y = x.max(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 
@@ -67,6 +70,7 @@ def max(x, axis=None, keepdims=False):
 def min(x, axis=None, keepdims=False):
     """The smallest value over `axis`; the gradient is shared equally among equal smallest values."""
     axes = check_axes("min", axis, x.ndim)
+    check_not_empty("min", x.shape, axes)
     y = x.min(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 
