@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from minidiff.backend import array_module, device_of, is_array
@@ -31,8 +32,10 @@ class _Choice(NamedTuple):
     versions: Mapping[str, str]
 
 
-_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_Choice("auto", {}))
-_kernels: dict[str, dict[str, tuple[Callable, tuple[str, ...]]]] = {}  # operation -> version -> (function, devices); the last is the default
+_AUTO = _Choice("auto", MappingProxyType({}))
+_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_AUTO)
+# operation -> version -> (function, devices); the last version is the default
+_kernels: dict[str, dict[str, tuple[Callable, tuple[str, ...]]]] = {}
 
 
 def register_kernel(operation: str, version: str, function: Callable, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> None:

@@ -157,7 +157,7 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 
 class _Sums:
-    """The gradients that reached each node and leaf so far, added up. An array that an operation returned may be shared: it isn't edited."""
+    """The sum of the gradients that reached each node and leaf so far. An array that came from an operation may be shared: no edits."""
 
     def __init__(self) -> None:
         self.of: dict[Node | Tensor, Any] = {}

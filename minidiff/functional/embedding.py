@@ -9,7 +9,7 @@ from minidiff.operation import operation
 
 @operation
 def embedding(indices, weight):
-    """weight[indices]: the row of the table for each index.    indices: any shape of ints in 0..K-1, weight: (K, D) -> indices.shape + (D,).
+    """weight[indices]: the row of the table for each index.    indices: ints in 0..K-1, weight: (K, D) -> indices.shape + (D,).
 
     Raises TypeError for indices that are no ints, IndexError for one outside 0..K-1.
     """

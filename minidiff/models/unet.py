@@ -136,7 +136,8 @@ class UNet(Module):
     def _check_input(self, x: Any, t: Any) -> None:
         shape = getattr(x, "shape", None)
         if shape is None or len(shape) != 4 or shape[1] != self.image_channels:
-            raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got {f'shape {shape}' if shape is not None else type(x).__name__}")
+            got = type(x).__name__ if shape is None else f"shape {shape}"
+            raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got {got}")
         if getattr(t, "shape", None) != x.shape[:1]:
             raise ValueError(f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}")
         self.check_size(*x.shape[2:])

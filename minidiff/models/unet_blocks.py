@@ -14,7 +14,7 @@ from minidiff.tensor import Tensor
 def fitting_groups(channels: int, at_most: int = 8) -> int:
     """The largest number of groups <= at_most into which the channels divide, with two channels or more in each.
 
-    A ResidualBlock adds one number per channel, from the time, in front of norm2: the mean over a group of one channel would take it out again.
+    A ResidualBlock adds one number per channel, from the time, in front of norm2: a group of one channel would take it out again.
     """
     return max(g for g in range(1, max(2, min(at_most, channels // 2) + 1)) if channels % g == 0)
 
@@ -24,7 +24,7 @@ class TimeEmbedding(Module):
 
         PE_{t,i} = sin(t / 10000^(i / (d - 1))),  cos(...)    with d = half_dim = time_channels / 8
 
-    The slide says "same as those from the transformer"; there, sines and cosines alternate and the exponent is 2i / d (Vaswani et al. 2017).
+    The slide says "same as those from the transformer"; there, sines and cosines alternate, with exponent 2i / d (Vaswani et al. 2017).
     """
 
     def __init__(self, time_channels: int, rng: RNG):

@@ -49,8 +49,8 @@ class MultiHeadAttention(Module):
     ) -> Tensor:  # fmt: skip
         """key: the query itself if not given; value: the key if not given.
 
-        key_padding_mask: (N, S) booleans, True = padding, not attended to (PyTorch's sense). mask: broadcastable to (N, heads, T, S), booleans
-        with True = may attend, or numbers that are added, as in `functional.attention`.
+        key_padding_mask: (N, S) booleans, True = padding, not attended to (PyTorch's sense). mask: broadcastable to (N, heads, T, S), True
+        = may be attended to, or numbers that are added, as in `functional.attention`.
         """
         key = query if key is None else key
         value = key if value is None else value

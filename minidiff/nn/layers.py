@@ -100,7 +100,7 @@ class GroupNorm(Module):
 
 
 class GroupNormSwish(GroupNorm):
-    """Swish(GroupNorm(x)) as one operation: the pair stands in front of every convolution of the U-Net, and one pass over memory is cheaper."""
+    """Swish(GroupNorm(x)) as one operation: the pair is in front of every convolution of the U-Net, and one pass over memory is cheaper."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm_swish(x, self.num_groups, self.weight, self.bias, self.eps)
