@@ -11,8 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `from support...`
 @pytest.fixture
 def strict():
     """A registered array library of device "strict" that refuses to mix with NumPy and counts what is read by the host."""
-    from minidiff import backend
     from support.strict_arrays import StrictArray, strict_module
+
+    from minidiff import backend
 
     backend.register_array_module(StrictArray, strict_module, "strict")
     yield strict_module

@@ -104,7 +104,9 @@ def test_module_path_in_the_backward_pass(unet, monkeypatch):
     md.register_kernel("conv2d", "broken", broken)
     with md.detect_anomaly(), md.use_kernels(conv2d="broken"):
         loss = unet(md.Tensor(np.zeros((1, 1, 8, 8), np.float32)), np.array([1])).sum()
-        with pytest.raises(md.AnomalyError, match=r"backward of conv2d: the gradient of weight holds nan(.|\n)*module: up\.3\.res\.conv1\n"):
+        with pytest.raises(
+            md.AnomalyError, match=r"backward of conv2d: the gradient of weight holds nan(.|\n)*module: up\.3\.res\.conv1\n"
+        ):
             loss.backward()
 
 

@@ -25,7 +25,9 @@ def test_a_subclass_is_of_its_parents_library():
 
 
 def test_mixed_libraries(strict):
-    with pytest.raises(TypeError, match=r"arrays of two libraries in one call: numpy \(device 'cpu'\) and strict.*Move one of them: x.to\('cpu'\)"):
+    with pytest.raises(
+        TypeError, match=r"arrays of two libraries in one call: numpy \(device 'cpu'\) and strict.*Move one of them: x.to\('cpu'\)"
+    ):
         backend.array_module(np.ones(2), 3, strict.asarray([1.0]))
 
 

@@ -108,7 +108,10 @@ def test_check_finds_a_nan(x):
 
 def test_check_finds_another_shape_or_dtype(x):
     md.register_kernel("swish", "wrong", lambda x: (x.ravel(), None))
-    with md.use_kernels("check"), pytest.raises(md.KernelMismatch, match=r"the kernel returned float32 \(6,\), the reference float32 \(2, 3\)"):
+    with (
+        md.use_kernels("check"),
+        pytest.raises(md.KernelMismatch, match=r"the kernel returned float32 \(6,\), the reference float32 \(2, 3\)"),
+    ):
         F.swish(x)
 
 
@@ -124,8 +127,12 @@ def test_what_a_kernel_does_not_take_is_computed_by_the_reference_or_is_an_error
     with md.use_kernels("check"):
         assert F.swish(x).requires_grad
     for choice in ({"mode": "strict"}, {"swish": "picky"}):
-        with md.use_kernels(**choice), pytest.raises(
-            RuntimeError, match=r"swish: kernel 'picky' does not take these arguments \(x has odd sizes\), and a fallback is not allowed"
+        with (
+            md.use_kernels(**choice),
+            pytest.raises(
+                RuntimeError,
+                match=r"swish: kernel 'picky' does not take these arguments \(x has odd sizes\), and a fallback is not allowed",
+            ),
         ):
             F.swish(x)
 
@@ -152,9 +159,18 @@ def test_the_device_is_that_of_keyword_arguments_and_lists_too(strict):
 
 
 def test_unknown_mode_operation_and_version():
-    with pytest.raises(ValueError, match="use_kernels: mode must be one of reference, auto, check, strict, got 'fast'"), md.use_kernels("fast"):
+    with (
+        pytest.raises(ValueError, match="use_kernels: mode must be one of reference, auto, check, strict, got 'fast'"),
+        md.use_kernels("fast"),
+    ):
         pass
-    with pytest.raises(ValueError, match=r"use_kernels: swish has no version 'fastest' \(known: naive, fast\)"), md.use_kernels(swish="fastest"):
+    with (
+        pytest.raises(ValueError, match=r"use_kernels: swish has no version 'fastest' \(known: naive, fast\)"),
+        md.use_kernels(swish="fastest"),
+    ):
         pass
-    with pytest.raises(ValueError, match="exp has no version 'naive' .known: no kernels are registered for it"), md.use_kernels(exp="naive"):
+    with (
+        pytest.raises(ValueError, match="exp has no version 'naive' .known: no kernels are registered for it"),
+        md.use_kernels(exp="naive"),
+    ):
         pass

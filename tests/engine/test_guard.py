@@ -24,7 +24,9 @@ def tensors():
 def test_a_tensor_refuses_to_be_edited_and_names_the_operation_and_its_line():
     x, y = tensors()
     z = x * y
-    with pytest.raises(RuntimeError, match=r"this tensor, shape \(3,\), can't be edited in place: the gradient of multiply \(.*test_guard.py:\d+\)"):
+    with pytest.raises(
+        RuntimeError, match=r"this tensor, shape \(3,\), can't be edited in place: the gradient of multiply \(.*test_guard.py:\d+\)"
+    ):
         x[0] = 5.0
     z.backward(np.ones(3))
     x[0] = 5.0

@@ -71,7 +71,9 @@ def test_python_numbers_leave_float32_alone():
 
 
 def test_arrays_of_two_libraries(strict):
-    with pytest.raises(TypeError, match=r"arrays of two libraries in one call: numpy \(device 'cpu'\) and strict \(device 'strict'\). Move one"):
+    with pytest.raises(
+        TypeError, match=r"arrays of two libraries in one call: numpy \(device 'cpu'\) and strict \(device 'strict'\). Move one"
+    ):
         F.linear(np.ones((1, 2)), strict.asarray(np.ones((3, 2))))
 
 

@@ -69,5 +69,7 @@ def test_layers_draw_from_the_generator_of_the_block():
     rng = RNG(0)
     with layers_draw_from(rng):
         assert rng_of_layers("Dropout") is rng
-    with pytest.raises(RuntimeError, match=r"Dropout draws random numbers in training mode: wrap the step in `with minidiff.random.layers_draw_from"):
+    with pytest.raises(
+        RuntimeError, match=r"Dropout draws random numbers in training mode: wrap the step in `with minidiff.random.layers_draw_from"
+    ):
         rng_of_layers("Dropout")

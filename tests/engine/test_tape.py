@@ -196,7 +196,7 @@ def test_arrays_that_are_handed_out_are_nobody_elses():
 
 def chain(x, length):
     for _ in range(length):
-        x = x * 1.0
+        x = -x
     return x
 
 
@@ -251,7 +251,7 @@ def test_backward_frees_what_was_kept():
 
 
 def test_threads_share_leaves():
-    """Four threads, each with its own graph over the same weights, many times: the same gradients as one after another, nothing left held."""
+    """Four threads, each with its own graph over the same weights, many times: the gradients of one after another, nothing left held."""
     rng = md.RNG(0)
     W = md.Tensor(rng.normal((8, 8), dtype=np.float64), requires_grad=True)
     inputs = [rng.normal((4, 8), dtype=np.float64) for _ in range(4)]

@@ -110,10 +110,12 @@ def test_a_tensor_as_index():
 
 
 OPERATORS = [
-    lambda x, y: x + y, lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / y, lambda x, y: 2 + x, lambda x, y: 2 - x, lambda x, y: 2 * x,
+    lambda x, y: x + y, lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / y, lambda x, y: 2 + x, lambda x, y: 2 - x,
+    lambda x, y: 2 * x,
     lambda x, y: 2 / x, lambda x, y: x**2, lambda x, y: -x, lambda x, y: abs(x), lambda x, y: x @ y.T, lambda x, y: x == y,
     lambda x, y: x != y, lambda x, y: x < y, lambda x, y: x <= y, lambda x, y: x > y, lambda x, y: x >= y, lambda x, y: x[1:, ::2],
-    lambda x, y: x.sum(), lambda x, y: x.sum(axis=0, keepdims=True), lambda x, y: x.mean(1), lambda x, y: x.var(), lambda x, y: x.std(axis=1),
+    lambda x, y: x.sum(), lambda x, y: x.sum(axis=0, keepdims=True), lambda x, y: x.mean(1), lambda x, y: x.var(),
+    lambda x, y: x.std(axis=1),
     lambda x, y: x.max(axis=(0, 1)), lambda x, y: x.min(), lambda x, y: x.argmax(), lambda x, y: x.argmax(1), lambda x, y: x.reshape(3, 2),
     lambda x, y: x.reshape((6,)), lambda x, y: x.reshape(-1), lambda x, y: x.T, lambda x, y: x.transpose(), lambda x, y: x.transpose(1, 0),
     lambda x, y: x.transpose((1, 0)), lambda x, y: x.swapaxes(0, 1), lambda x, y: x[:, None].squeeze(), lambda x, y: x[None].squeeze(0),

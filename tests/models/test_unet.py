@@ -55,7 +55,9 @@ def test_parameter_count_of_the_decks_network(ch_mults, is_attn, millions):
 
 def test_blocks_going_up_are_one_more_per_level():
     net = small(n_blocks=2)
-    assert len([m for m in net.up if isinstance(m, UpBlock)]) == 2 * 3 and len([m for m in net.down if not isinstance(m, Downsample)]) == 2 * 2
+    assert (
+        len([m for m in net.up if isinstance(m, UpBlock)]) == 2 * 3 and len([m for m in net.down if not isinstance(m, Downsample)]) == 2 * 2
+    )
 
 
 def test_attention_is_where_is_attn_says_and_its_norm_is_used():
@@ -119,7 +121,7 @@ def test_config_makes_the_same_network_again():
 
 
 def test_a_training_step_stays_on_its_device(strict):
-    """Forward, backward, clipping and AdamW in an array library that refuses to mix with NumPy: the same numbers, nothing read by the host."""
+    """Forward, backward, clipping and AdamW in a library that refuses to mix with NumPy: the same numbers, nothing read by the host."""
     arrays = {"x": images(2, 1, 4, 4), "target": images(2, 1, 4, 4)[::-1].copy()}
     results = {}
     for device in ("cpu", "strict"):
@@ -167,8 +169,8 @@ def test_impossible_settings(settings, message):
 def test_28x28_with_four_levels_is_refused_with_what_would_work():
     with pytest.raises(
         ValueError,
-        match=r"UNet: images of 28x28 can't be halved 3 times for 4 levels \(ch_mults\). They allow at most 3; 4 levels want multiples of 8, "
-        "such as 24x24 or 32x32",
+        match=r"UNet: images of 28x28 can't be halved 3 times for 4 levels \(ch_mults\). "
+        "They allow at most 3; 4 levels want multiples of 8, such as 24x24 or 32x32",
     ):
         UNet(1, 8, (1, 1, 1, 1), (False,) * 4, image_size=28)
     net = UNet(1, 8, (1, 1, 1, 1), (False,) * 4)

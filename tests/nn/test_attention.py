@@ -93,12 +93,32 @@ def test_heads_that_do_not_divide_the_size(heads):
 @pytest.mark.parametrize(
     "query, key, options, message",
     [
-        ((N, T, 6), (N, S, E), {}, r"wanted query \(N, T, 8\), key \(N, S, 8\), value \(N, S, 8\), got \(2, 3, 6\), \(2, 5, 8\), \(2, 5, 8\)"),
+        (
+            (N, T, 6),
+            (N, S, E),
+            {},
+            r"wanted query \(N, T, 8\), key \(N, S, 8\), value \(N, S, 8\), got \(2, 3, 6\), \(2, 5, 8\), \(2, 5, 8\)",
+        ),
         ((T, E), (S, E), {}, r"wanted query \(N, T, 8\).* got \(3, 8\), \(5, 8\), \(5, 8\)"),
         ((N, T, E), (S, E), {}, r"wanted query \(N, T, 8\).* got \(2, 3, 8\), \(5, 8\), \(5, 8\)"),
-        ((N, T, E), (N, S, E), {"key_padding_mask": np.zeros((N, S))}, r"key_padding_mask must be bool \(2, 5\), True .*, got float64 \(2, 5\)"),
-        ((N, T, E), (N, S, E), {"key_padding_mask": np.zeros((N, T), bool)}, r"key_padding_mask must be bool \(2, 5\).*, got bool \(2, 3\)"),
-        ((N, T, E), (N, S, E), {"mask": np.ones((T, T), bool)}, r"attention: mask must broadcast to .* = \(2, 2, 3, 5\), got shape \(3, 3\)"),
+        (
+            (N, T, E),
+            (N, S, E),
+            {"key_padding_mask": np.zeros((N, S))},
+            r"key_padding_mask must be bool \(2, 5\), True .*, got float64 \(2, 5\)",
+        ),
+        (
+            (N, T, E),
+            (N, S, E),
+            {"key_padding_mask": np.zeros((N, T), bool)},
+            r"key_padding_mask must be bool \(2, 5\).*, got bool \(2, 3\)",
+        ),
+        (
+            (N, T, E),
+            (N, S, E),
+            {"mask": np.ones((T, T), bool)},
+            r"attention: mask must broadcast to .* = \(2, 2, 3, 5\), got shape \(3, 3\)",
+        ),
     ],
 )
 def test_input_that_does_not_fit(query, key, options, message):

@@ -135,7 +135,8 @@ _all = [
         (normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 4), normal(3, 5)), (normal(1, 2), normal(3, 2), normal(3, 2), {"scale": 0.3}),
     ),
     *_cases("conv2d", *((normal(2, 2, 7, 6), normal(3, 2, 3, 2), normal(3), how) for how in _convolutions if how)),
-    *_cases("conv2d", (normal(2, 2, 5, 4), normal(4, 2, 3, 3)), (normal(1, 4, 4, 4), normal(6, 2, 3, 3), normal(6), {"groups": 2, "padding": 1})),
+    *_cases("conv2d", (normal(2, 2, 5, 4), normal(4, 2, 3, 3)),
+            (normal(1, 4, 4, 4), normal(6, 2, 3, 3), normal(6), {"groups": 2, "padding": 1})),
     *_cases("conv2d", (normal(2, 3, 4, 4), normal(5, 3, 1, 1), normal(5)), (normal(1, 16, 6, 6), normal(16, 16, 3, 3), normal(16), 1, 1)),
     *_cases("conv_transpose2d", *((normal(2, 2, 4, 3), normal(2, 3, 3, 2), normal(3), how) for how in _convolutions if how)),
     *_cases(
@@ -166,7 +167,6 @@ def draw(case: Case, seed: int = 0, convert: Callable[[Any], Any] = lambda array
     """convert: applied to each array that is drawn."""
     rng = RNG(seed)
     leaves: list[Any] = []
-    rebuild: list[Callable] = []
 
     def prepare(value):
         if isinstance(value, Draw) and value.differentiable:

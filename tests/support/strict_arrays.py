@@ -1,6 +1,7 @@
-"""An array library that behaves like one on a GPU and watches over it, to prove on a machine without a GPU that no operation leaves it.
+"""An array library that behaves like one on a GPU, to prove on a machine without a GPU that no operation leaves it.
 
-`StrictArray` is no NumPy array: NumPy's functions refuse it, it refuses to be mixed with NumPy arrays, and it has no buffer to be read from.
+`StrictArray` is no NumPy array: NumPy's functions refuse it, it refuses to be mixed with NumPy arrays, and it has no buffer to
+be read from.
 `strict_module` stands for `cupy`: NumPy's functions on StrictArrays, which return StrictArrays, 0-d ones where NumPy returns numbers. What
 makes the host wait for a value (`float(x)`, `if x:`, `x.item()`) is counted in `StrictArray.host_reads`. `asnumpy` and `asarray` are the
 two ways between the libraries.
