@@ -217,10 +217,13 @@ def _serve(pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays,
             task, index, n, function, arrays, options, training = message
             try:
                 model.train(training)
-                result = task(model, answer, index, n, function, arrays, options)
-                pipe.send(("gradients" if task is _gradients else "result", result))
+                result: Any = ("gradients" if task is _gradients else "result", task(model, answer, index, n, function, arrays, options))
             except Exception as error:
-                pipe.send(_Failure(error))
+                result = _Failure(error)
+            try:
+                pipe.send(result)
+            except OSError:  # the caller is gone
+                return
 
 
 # fork starts at once and needs no pickled model; elsewhere than on Linux it is unsafe
