@@ -10,8 +10,8 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.data.loader import Loader
 from minidiff.models import Classifier
-from minidiff.optim import Optimizer, cosine_decay
 from minidiff.nn import Module
+from minidiff.optim import Optimizer, cosine_decay
 from minidiff.random import RNG
 from minidiff.tape import no_grad
 from minidiff.tensor import Tensor

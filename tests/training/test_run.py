@@ -12,9 +12,9 @@ from minidiff.models import UNet
 from minidiff.optim import AdamW
 from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.workers import Workers
 from minidiff.training.run import delayed_interrupt, run
 from minidiff.training.trainer import Trainer
+from minidiff.training.workers import Workers
 
 
 @pytest.fixture

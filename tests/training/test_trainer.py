@@ -9,8 +9,8 @@ from minidiff.models import UNet
 from minidiff.optim import SGD, AdamW
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError
-from minidiff.training.workers import Workers
 from minidiff.training.trainer import Trainer, load_denoiser
+from minidiff.training.workers import Workers
 
 
 def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm"):
