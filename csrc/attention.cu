@@ -14,7 +14,7 @@
 //     tiled        the same divided by the ROWS queries of a block; but each multiply-add still reads a number from shared memory
 // The floor is max(operations / peak flop/s, bytes / bandwidth); operations per byte are about T / 2, so operations decide above T ~ 40.
 
-#include "attention.h"
+#include "attention_device.h"
 
 namespace {
 

@@ -13,7 +13,7 @@
 //     operations   14 h Tq Tk D    (s and dp twice, dq, dk, dv; the fast version computes s and dp once: 10 h Tq Tk D)
 //     bytes        4 h D (3 Tq + 4 Tk) at least: q, dO, dq and k, v, dk, dv;  naive: 4 h D * 4 Tq Tk, tiled: the same divided by its ROWS
 
-#include "attention.h"
+#include "attention_device.h"
 
 namespace {
 

@@ -9,7 +9,7 @@
 // rows or columns read from different banks, given strides of 4 or 8 more than a multiple of 32.
 #pragma once
 
-#include "attention.h"
+#include "attention_device.h"
 
 constexpr int WARP_ROWS = 4, WARP_COLUMNS = 8;
 

@@ -7,7 +7,7 @@
 // naive has as many threads as there are groups, some hundreds where the GPU wants 200,000, and neighbouring threads read addresses that
 // lie a whole group apart. Sums are taken relative to the group's first number: a common offset would eat the digits of the rest.
 
-#include "group_norm_tiles.h"
+#include "group_norm_device.h"
 
 namespace {
 

@@ -45,22 +45,6 @@ struct GroupNormGradient {
     float* image_dbias;   // (images, channels)
 };
 
-inline __device__ float weight_of(const GroupNorm& n, int channel) { return n.weight == nullptr ? 1 : n.weight[channel]; }
-inline __device__ float bias_of(const GroupNorm& n, int channel) { return n.bias == nullptr ? 0 : n.bias[channel]; }
-
-inline __device__ float sigmoid(float z) { return 1 / (1 + __expf(-z)); }  // exp may be inf: 1 / inf = 0 is right
-
-template <bool SWISH>
-__device__ float activate(float z) {
-    return SWISH ? z * sigmoid(z) : z;
-}
-template <bool SWISH>
-__device__ float d_activate(float z) {
-    if (!SWISH) return 1;
-    const float sigma = sigmoid(z);
-    return sigma * (1 + z * (1 - sigma));
-}
-
 void group_norm_forward_naive(const GroupNorm& n, cudaStream_t stream);
 void group_norm_forward_fast(const GroupNorm& n, cudaStream_t stream);
 void group_norm_backward_naive(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream);

@@ -8,7 +8,7 @@
 //     fast    a block owns a group of an image: each of its warps sums a slice of a channel, then all write dx from shared memory
 // A last kernel adds up the images, in the same order in every run: no atomics.
 
-#include "group_norm_tiles.h"
+#include "group_norm_device.h"
 
 namespace {
 

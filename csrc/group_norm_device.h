@@ -1,9 +1,25 @@
-// What the fast kernels of group normalisation are made of: wide reads and sums over a block.
+// What the kernels of group normalisation are made of: the formulas for one number; wide reads and sums over a block for the fast version.
 #pragma once
 
 #include <initializer_list>
 
 #include "group_norm_swish.h"
+
+inline __device__ float weight_of(const GroupNorm& n, int channel) { return n.weight == nullptr ? 1 : n.weight[channel]; }
+inline __device__ float bias_of(const GroupNorm& n, int channel) { return n.bias == nullptr ? 0 : n.bias[channel]; }
+
+inline __device__ float sigmoid(float z) { return 1 / (1 + __expf(-z)); }  // exp may be inf: 1 / inf = 0 is right
+
+template <bool SWISH>
+__device__ float activate(float z) {
+    return SWISH ? z * sigmoid(z) : z;
+}
+template <bool SWISH>
+__device__ float d_activate(float z) {
+    if (!SWISH) return 1;
+    const float sigma = sigmoid(z);
+    return sigma * (1 + z * (1 - sigma));
+}
 
 constexpr int MAX_WARPS = 16;            // of a block
 constexpr int SHARED_BYTES = 64 * 1024;  // for a block's copy of its group: what every GPU since Turing has; larger groups are read again
