@@ -155,7 +155,8 @@ class Tensor:
         retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
         """
         for leaf, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
-            add_to_grad(leaf, value)
+            if isinstance(leaf, Tensor):
+                add_to_grad(leaf, value)
 
     def _seed(self, gradient: Any) -> Any:
         if not self.requires_grad:

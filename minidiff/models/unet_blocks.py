@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from minidiff import functional as F
 from minidiff.backend import array_module
@@ -34,7 +35,7 @@ class TimeEmbedding(Module):
         self.lin1 = Linear(time_channels // 4, time_channels, rng=rng)
         self.lin2 = Linear(time_channels, time_channels, rng=rng)
 
-    def forward(self, t) -> Tensor:
+    def forward(self, t: Any) -> Tensor:
         half_dim = self.time_channels // 8
         weight = self.lin1.weight.data
         xp = array_module(weight)
@@ -108,7 +109,7 @@ class DownBlock(Module):
 class UpBlock(DownBlock):
     """The same for the second half; its input is x with the skip connection of skip_channels concatenated."""
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *args, **kwargs):
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *args: Any, **kwargs: Any):
         super().__init__(in_channels + skip_channels, out_channels, *args, **kwargs)
 
 

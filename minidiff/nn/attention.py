@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -72,10 +73,10 @@ class MultiHeadAttention(Module):
         N, _, T, _ = attended.shape
         return self.out_proj(attended.transpose(0, 2, 1, 3).reshape(N, T, self.embed_dim))
 
-    def _projections(self):
+    def _projections(self) -> tuple[list[Tensor], list[Tensor | None]]:
         E = self.embed_dim
         if self.same_size:
-            weights = [self.in_proj_weight[i * E : (i + 1) * E] for i in range(3)]
+            weights: list[Tensor] = [self.in_proj_weight[i * E : (i + 1) * E] for i in range(3)]
         else:
             weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
         biases = [None if self.in_proj_bias is None else self.in_proj_bias[i * E : (i + 1) * E] for i in range(3)]
@@ -87,7 +88,7 @@ class MultiHeadAttention(Module):
         return x.reshape(N, T, self.num_heads, E // self.num_heads).transpose(0, 2, 1, 3)
 
     @staticmethod
-    def _join_masks(mask, key_padding_mask):
+    def _join_masks(mask: Any, key_padding_mask: Any) -> Any:
         if key_padding_mask is None:
             return mask
         padding = key_padding_mask.data if isinstance(key_padding_mask, Tensor) else key_padding_mask

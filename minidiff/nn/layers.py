@@ -5,6 +5,7 @@ Arguments and parameter names are PyTorch's. Each layer draws its initial weight
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,7 @@ class Sequential(Module):
             x = layer(x)
         return x
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Module]:
         return (layer for _, layer in self.named_children())
 
     def __len__(self) -> int:

@@ -28,6 +28,7 @@ class Module:
     """
 
     training = True
+    config: dict[str, Any]  # of a whole network: the arguments that make it again, as a checkpoint keeps them
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{type(self).__name__} has no forward()")
