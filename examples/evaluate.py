@@ -3,8 +3,8 @@
     python examples/train_classifier.py
     python examples/evaluate.py --samples runs/mnist/samples.npz --classifier runs/classifier
 
-Beside the samples it prints the same figures for as many real images, and for pure noise: a classifier alone is fooled by noise, the Frechet
-distance is not.
+Beside the samples it prints the same figures for as many real images, and for pure noise: a classifier alone is fooled by noise,
+the Frechet distance is not.
 """
 
 import argparse

@@ -83,7 +83,8 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
     np.savez_compressed(f"{options.out}/samples.npz", samples=samples)
     save_grid(f"{options.out}/samples.png", samples[:100], value_range=(0, 1), title=f"{trainer.step} steps of training")
     save_loss_per_t(f"{options.out}/loss_per_t.png", t, loss)
-    print(f"last losses {trainer.losses[-200:].mean():.4f} on average; wrote samples.png, samples.npz, loss.png, loss_per_t.png in {options.out}")
+    print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
+    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {options.out}")
 
 
 def parse_options() -> argparse.Namespace:

@@ -1,7 +1,7 @@
 """A checkpoint: a folder with `checkpoint.json` (what it is, in words and numbers) and one safetensors file (the arrays).
 
-The arrays are written first, under a new name; then `checkpoint.json`, which names that file and its size, is replaced in one step. So there is
-a whole checkpoint in the folder at every moment, whatever interrupts the program.
+The arrays are written first, under a new name; then `checkpoint.json`, which names that file and its size, is replaced in one step. So
+there is a whole checkpoint in the folder at every moment, whatever interrupts the program.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CheckpointError(ValueError):
 
 
 class Checkpoint(NamedTuple):
-    """kind: "ddpm", "classifier", ...; description: JSON-able facts, configurations and states; arrays: {"model.conv1.weight": array, ...}."""
+    """kind: "ddpm", "classifier", ...; description: JSON-able facts, configurations, states; arrays: {"model.conv1.weight": array, ...}."""
 
     kind: str
     description: dict[str, Any]

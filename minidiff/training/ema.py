@@ -12,8 +12,8 @@ from minidiff.nn import Module
 class EMA:
     """average = decay * average + (1 - decay) * parameter, after each step.
 
-    decay: in [0, 1); DDPM takes 0.9999 for 800,000 steps. While few steps are done, (1 + n) / (10 + n) is used if it is smaller, so that the
-    random initial values are forgotten quickly.
+    decay: in [0, 1); DDPM takes 0.9999 for 800,000 steps. While few steps are done, (1 + n) / (10 + n) is used if it is smaller, so that
+    the random initial values are forgotten quickly.
     """
 
     def __init__(self, model: Module, decay: float = 0.999):

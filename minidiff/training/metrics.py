@@ -59,7 +59,7 @@ class SampleQuality(NamedTuple):
 
 
 def sample_quality(workers: Workers, samples: Any, real_images: Any, seed: int = 0) -> SampleQuality:
-    """The judgement of the workers' model, a Classifier.    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N."""
+    """What the workers' model, a Classifier, says.    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N."""
     n = len(samples)
     if len(real_images) < 2 * n:
         raise ValueError(f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}")

@@ -40,7 +40,7 @@ def seed(text: str) -> int:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    parser.add_argument("--workers", type=positive_int, help="processes that share a batch (default: one per core; 1 to step through with pdb)")
+    parser.add_argument("--workers", type=positive_int, help="processes sharing a batch (default: one per core; 1 for pdb)")
     parser.add_argument("--seed", type=seed, default=0)
 
 

@@ -30,7 +30,7 @@ class Interruption:
 
 @contextmanager
 def delayed_interrupt() -> Iterator[Interruption]:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. Elsewhere than in the main thread: no effect."""
+    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. No effect outside of the main thread."""
     interruption = Interruption()
 
     def on_signal(number: int, frame: object) -> None:

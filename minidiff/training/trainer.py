@@ -100,7 +100,8 @@ class Trainer:
             arrays |= {f"optimizer.{slot}.{name}": array for slot, array in slots.items()}
         arrays["losses"] = self.losses
         description = {
-            "step": self.step, "seconds": self.seconds, "sample_shape": list(self.sample_shape), "model": self.model.config, "schedule": self.schedule.config,
+            "step": self.step, "seconds": self.seconds, "sample_shape": list(self.sample_shape),
+            "model": self.model.config, "schedule": self.schedule.config,
             "optimizer": {"name": type(self.optimizer).__name__, "steps": self.optimizer.steps, "lr": self.lr},
             "ema": {"decay": self.ema.decay, "updates": self.ema.updates},
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},

@@ -35,7 +35,8 @@ def command(script, *arguments):
 
 
 def run(script, *arguments, environment=None):
-    return subprocess.run(command(script, *arguments), capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=300)
+    environment = {**os.environ, **(environment or {})}
+    return subprocess.run(command(script, *arguments), capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_train_then_sample(data_dir, tmp_path):

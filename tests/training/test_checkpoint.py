@@ -10,7 +10,8 @@ from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_
 
 @pytest.fixture
 def folder(tmp_path):
-    save_checkpoint(tmp_path / "c", "ddpm", {"step": 3, "rng": {"state": 2**100}}, {"model.w": np.arange(6.0).reshape(2, 3), "ema.w": np.ones(2)})
+    arrays = {"model.w": np.arange(6.0).reshape(2, 3), "ema.w": np.ones(2)}
+    save_checkpoint(tmp_path / "c", "ddpm", {"step": 3, "rng": {"state": 2**100}}, arrays)
     return tmp_path / "c"
 
 

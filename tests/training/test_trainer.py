@@ -23,9 +23,8 @@ def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=
 
 def train(trainer, steps, count=2):
     with Workers(trainer.model, count) as workers:
-        for _, step in zip(range(steps), trainer.steps(workers), strict=False):
-            pass
-    return step
+        iterator = trainer.steps(workers)
+        return [next(iterator) for _ in range(steps)][-1]
 
 
 def arrays_of(trainer):
