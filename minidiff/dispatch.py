@@ -119,7 +119,7 @@ def _checked(
         for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
                 # a gradient that is 0 in exact arithmetic comes out as rounding noise, in proportion to dy
-                _compare(f"{name} backward, gradient of {parameter}", a, b, floor=0.1 * float(array_module(dy).abs(dy).max()))
+                _compare(f"{name} backward, gradient of {parameter}", a, b, floor=0.1 * _largest(dy))
         return ours
 
     return kernel[0], checked_backward
@@ -135,6 +135,10 @@ def _as_tuple(gradients: Any) -> tuple[Any, ...]:
     return gradients if isinstance(gradients, tuple) else (gradients,)
 
 
+def _largest(x: Any) -> float:
+    return float(array_module(x).abs(x).max()) if x.size else 0.0
+
+
 def _compare(what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, floor: float = 0.0) -> None:
     """Raise KernelMismatch unless the two agree to within `tolerance` of the reference's largest value (of `floor`, if that is larger)."""
     if kernel.shape != reference.shape or kernel.dtype != reference.dtype:
@@ -145,7 +149,7 @@ def _compare(what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, fl
         return
     xp = array_module(kernel, reference)
     difference = xp.abs(kernel - reference)
-    scale = max(float(xp.abs(reference).max()), floor)
+    scale = max(_largest(reference), floor)
     worst = float(difference.max())
     if not worst <= tolerance * scale:  # also true for NaN
         index = tuple(int(i) for i in xp.unravel_index(xp.argmax(xp.where(xp.isnan(difference), xp.inf, difference)), difference.shape))
