@@ -2,7 +2,7 @@
 
 MINIDIFF_KERNELS="cpu cuda"   insists on these; "" builds none. Without it: whatever compilers are found, pure Python if there is none.
 MINIDIFF_DEBUG=1              -O0 -g, for gdb.
-MINIDIFF_CUDA_ARCHS="90"      compute capabilities instead of the default list; fewer compile faster.
+MINIDIFF_CUDA_ARCHS="8.0 9.0" compiles for these GPUs; "all" for every kind. Without it: for the GPUs that are here, all if none is.
 A compiler that is found but fails is an error, never a silent fallback. Metadata is in pyproject.toml.
 """
 
@@ -31,7 +31,7 @@ BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings
 EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
 
 DEBUG = os.environ.get("MINIDIFF_DEBUG", "") not in ("", "0")
-ARCHITECTURES = ["75", "80", "86", "89", "90"]  # cubins; newer GPUs compile the last one's PTX
+ARCHITECTURES = ["75", "80", "90"]  # 8.6 and 8.9 run the code for 8.0, newer GPUs compile the PTX for 9.0
 
 
 def find_cxx() -> tuple[list[str] | None, str]:
@@ -61,19 +61,35 @@ def find_nvcc() -> tuple[Path | None, str]:
     return None, 'no nvcc in CUDA_HOME, PATH, /usr/local/cuda or the pip package "cuda-toolkit[nvcc,cudart,cccl]"'
 
 
-def architectures(nvcc: Path) -> list[str]:
-    named = os.environ.get("MINIDIFF_CUDA_ARCHS", "").replace(";", " ").replace(",", " ").replace(".", "").split()
-    if named:
-        return named
+def architectures(nvcc: Path) -> tuple[list[str], str]:
+    """The compute capabilities to make machine code for, and the one for PTX, which the driver compiles for GPUs that have none.
+
+    MINIDIFF_CUDA_ARCHS, or this machine's GPUs, or (no GPU here, or MINIDIFF_CUDA_ARCHS=all) all of ARCHITECTURES.
+    """
     listed = subprocess.run([str(nvcc), "--list-gpu-code"], capture_output=True, text=True).stdout.split()
-    return [a for a in ARCHITECTURES if f"sm_{a}" in listed] or ARCHITECTURES
+    everything = [a for a in ARCHITECTURES if f"sm_{a}" in listed] or ARCHITECTURES
+    named = os.environ.get("MINIDIFF_CUDA_ARCHS", "").replace(";", " ").replace(",", " ").replace(".", "").split()
+    here = sorted(set(a for a in capabilities_here() if f"sm_{a}" in listed), key=int)
+    if named and named != ["all"]:
+        return named, named[-1]
+    if here and not named:
+        return here, everything[0]  # other GPUs of a cluster compile the oldest PTX
+    return everything, everything[-1]
 
 
-def generated_code(source: str, archs: list[str]) -> list[str]:
-    """nvcc's options: machine code for each architecture, and PTX of the last for newer ones. TF32 exists from 8.0 on."""
+def capabilities_here() -> list[str]:
+    """Of this machine's GPUs, as the driver's own tool says: ["90"]."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True).stdout.replace(".", "").split()
+
+
+def generated_code(source: str, archs: list[str], ptx: str) -> list[str]:
+    """nvcc's options. TF32 exists from 8.0 on."""
     least = 80 if source.endswith("_tf32.cu") else 0
-    archs = [a for a in archs if int(a) >= least] or [str(least)]
-    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}"]
+    archs, ptx = [a for a in archs if int(a) >= least], str(max(int(ptx), least))
+    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
 
 
 class Compilers:
@@ -107,12 +123,12 @@ class Compilers:
             emulator[EMULATOR[1]] = [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
             return {**dict.fromkeys(KERNELS, checked), **emulator, **dict.fromkeys(BINDINGS, binding)}
-        archs = architectures(self.nvcc)
+        archs, ptx = architectures(self.nvcc)
         host = ["-std=c++17", "-ccbin", self.cxx[0], "-Xcompiler", "-fPIC,-fvisibility=hidden", *include]
         kernel = [str(self.nvcc), *host, "-lineinfo", *(["-g", "-O0"] if DEBUG else ["-O3"])]
         # nvcc hands .cpp files to the C++ compiler, and knows where CUDA's headers and libraries are even if it is a wrapper script
         binding = [str(self.nvcc), *host, "-O1", "-DMODULE=_kernels_cuda", "-DMINIDIFF_CUDA", f'-DARCHITECTURES="{" ".join(archs)}"']
-        return {**{source: [*kernel, *generated_code(source, archs)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
+        return {**{source: [*kernel, *generated_code(source, archs, ptx)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
 
     def link(self, module: str) -> list[str]:
         """The command that links a module, without its output and objects."""

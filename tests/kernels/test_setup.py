@@ -78,9 +78,16 @@ def test_nvcc_is_taken_from_cuda_home_and_told_the_architectures(project):
         pytest.skip("needs g++")
     script = f'echo "$@" >> {project}/said; echo sm_80 sm_90; case "$*" in *empty.cu*) exit 5;; esac'
     nvcc = program(project / "cuda" / "bin" / "nvcc", script)
-    status, said = build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda")
+    status, said = build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", MINIDIFF_CUDA_ARCHS="all")
     assert status != 0 and f"{nvcc} fails (exit status 5)" in said
     kernel = next(line for line in (project / "said").read_text().splitlines() if "empty.cu" in line)
     assert "arch=compute_80,code=sm_80" in kernel and "arch=compute_90,code=compute_90" in kernel and "sm_75" not in kernel
-    status, said = build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", MINIDIFF_CUDA_ARCHS="8.9")
-    assert "arch=compute_89,code=sm_89" in (project / "said").read_text()
+    build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", MINIDIFF_CUDA_ARCHS="8.9")
+    assert "arch=compute_89,code=sm_89 -gencode=arch=compute_89,code=compute_89" in (project / "said").read_text()
+
+
+def test_it_compiles_for_the_gpu_that_is_there(project):
+    program(project / "cuda" / "bin" / "nvcc", f'echo "$@" >> {project}/said; echo sm_75 sm_90; case "$*" in *empty.cu*) exit 5;; esac')
+    program(project / "tools" / "nvidia-smi", "echo 9.0; echo 9.0")
+    build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", PATH=f"{project}/tools:{os.environ['PATH']}")
+    assert "-gencode=arch=compute_90,code=sm_90 -gencode=arch=compute_75,code=compute_75 -c" in (project / "said").read_text()
