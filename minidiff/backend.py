@@ -43,7 +43,7 @@ def cupy() -> ModuleType:
 def _lookup(array: Any) -> tuple[Any, str] | None:
     """The (module, device) of an array; None for anything else."""
     kind = type(array)
-    if kind not in _known:
+    if kind not in _known:  # once per type: this is asked many times for each operation
         if any(base.__module__.partition(".")[0] == "cupy" and base.__name__ == "ndarray" for base in kind.__mro__):
             cupy()
         _known[kind] = next((_modules[base] for base in kind.__mro__ if base in _modules), None)

@@ -28,10 +28,10 @@ class _Held:
         self.array = array  # keeps it alive, and hence its id its own
         self.count = 0
         self.by = by
-        self.views: list[weakref.ref] = []  # of this array's memory, made or released while it is held: writeable again together with it
+        self.views: tuple[weakref.ref, ...] = ()  # of its memory, made or released meanwhile: writeable again with it
         self.was_writeable = isinstance(array, np.ndarray) and array.flags.writeable and _can_be_unlocked(array)
         if self.was_writeable:
-            array.flags.writeable = False
+            array.setflags(write=False)
 
 
 def _can_be_unlocked(array: np.ndarray) -> bool:
@@ -91,7 +91,7 @@ def note_view(array: Any) -> None:
     with _lock:
         owner = _held.get(id(array.base))
         if owner is not None and owner.was_writeable and 0 not in array.strides:  # repeated memory stays read-only, as NumPy wants it
-            owner.views.append(weakref.ref(array))
+            owner.views += (weakref.ref(array),)
 
 
 def _gather_from(function: Any, found: list[Any]) -> None:
@@ -155,13 +155,13 @@ def _release(array: Any) -> None:
     if not entry.was_writeable:
         return
     if owner is not None and owner.was_writeable:
-        owner.views.append(weakref.ref(array))  # NumPy makes no view writeable while its owner is not
+        owner.views += (weakref.ref(array),)  # NumPy makes no view writeable while its owner is not
         return
-    array.flags.writeable = True
+    array.setflags(write=True)
     for view in (reference() for reference in entry.views):
         if view is None:
             continue
         if id(view) in _held:
             _held[id(view)].was_writeable = True
         else:
-            view.flags.writeable = True
+            view.setflags(write=True)

@@ -45,20 +45,19 @@ class Tensor:
             data = data.astype(dtype, copy=False)
         if device is not None:
             data = backend.to_device(data, device)
-        self._set_up(data)
-        self.requires_grad = requires_grad
-
-    def _set_up(self, data: Any) -> None:
         self._data = data
         self.grad: Any = None
         self.node: Node | None = None
         self._requires_grad = False
+        self.requires_grad = requires_grad
 
     @classmethod
     def _of(cls, data: Any) -> Tensor:
         """A tensor around an array, with no checks: for results of operations."""
         tensor = Tensor.__new__(Tensor)
-        tensor._set_up(data)
+        tensor._data = data
+        tensor.grad = tensor.node = None
+        tensor._requires_grad = False
         return tensor
 
     # -- the array -------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ def check_broadcast(name, *values):
     """Raise TypeError for arrays of two libraries, ValueError for shapes that do not broadcast; numbers go with everything."""
     array_module(*values)
     shapes = [getattr(value, "shape", ()) for value in values]
-    if any(shape != shapes[0] for shape in shapes):
+    if shapes.count(shapes[0]) < len(shapes):
         try:
             np.broadcast_shapes(*shapes)
         except ValueError:
