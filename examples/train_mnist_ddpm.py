@@ -39,10 +39,10 @@ def main() -> None:
     schedule = make_schedule(options.schedule, options.timesteps)
     print(schedule.check().sentence)
     channels, size = dataset.images.shape[1:3]
-    model = UNet(channels, options.channels, (1, 2, 2), (False, False, True), image_size=size, rng=rng).to(options.device)
+    model = UNet(channels, options.channels, (1, 2, 4), (False, False, True), zero_init=True, image_size=size, rng=rng).to(options.device)
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
     loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
-    optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.0)
+    optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
     trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=options.ema)
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
@@ -78,7 +78,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
         eps_theta = predictor(workers)
         print(f"sampling {options.samples} images with {options.sampling_steps} steps of DDIM, eta = {options.eta:g}")
         x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta, clip=1.0)
-        t, loss = loss_per_t(eps_theta, trainer.loader.images[:256], trainer.schedule, noise)
+        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], trainer.schedule, noise)
     samples = to_unit(to_cpu(x_0), clip=True)
     np.savez_compressed(f"{options.out}/samples.npz", samples=samples)
     save_grid(f"{options.out}/samples.png", samples[:100], value_range=(0, 1), title=f"{trainer.step} steps of training")
@@ -89,10 +89,10 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/mnist", minutes=7.5)
+    add_training_options(parser, out="runs/mnist", minutes=7.5, batch_size=32)
     add_sampling_options(parser)
-    parser.add_argument("--channels", type=int, default=32, help="of the U-Net at full resolution, a multiple of 8")
-    parser.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
+    parser.add_argument("--channels", type=int, default=16, help="of the U-Net at full resolution, a multiple of 4")
+    parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
     parser.add_argument("--timesteps", type=int, default=1000, help="T")
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long and where

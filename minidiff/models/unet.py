@@ -13,6 +13,7 @@ from minidiff.models.unet_blocks import (
     Downsample,
     MiddleBlock,
     NearestUpsample,
+    ResidualBlock,
     TimeEmbedding,
     UpBlock,
     Upsample,
@@ -36,13 +37,15 @@ class UNet(Module):
     channels, as in DDPM. The slide's code multiplies cumulatively: cumulative=True does that, (1, 2, 2) then means 1, 2, 4.
     is_attn: where the blocks have attention (the middle always has). n_blocks: residual blocks per level going down; one more going up.
     upsample: "transposed" (the deck's) or "nearest". n_groups: None takes up to 8 groups that divide the channels.
+    zero_init: start the last convolution of each residual block and of the network at zero, as DDPM's code does: each block begins as the
+    identity, and the first steps of the training are not spent on undoing random features.
     image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
     """
 
     def __init__(
         self, image_channels: int = 1, n_channels: int = 32, ch_mults: Sequence[int] = (1, 2, 2),
         is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
-        dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, image_size: int | tuple[int, int] | None = None,
+        dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False, image_size: int | tuple[int, int] | None = None,
         rng: RNG | None = None,
     ):  # fmt: skip
         _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads)
@@ -57,7 +60,7 @@ class UNet(Module):
         self.config = {
             "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "is_attn": list(is_attn),
             "n_blocks": n_blocks, "cumulative": cumulative, "n_heads": n_heads, "dropout": dropout, "upsample": upsample,
-            "n_groups": n_groups,
+            "n_groups": n_groups, "zero_init": zero_init,
         }  # fmt: skip
         self.image_channels, self.levels = image_channels, len(ch_mults)
         if image_size is not None:
@@ -95,6 +98,11 @@ class UNet(Module):
 
         self.norm = GroupNormSwish(n_groups or fitting_groups(n_channels), n_channels)
         self.final = Conv2d(n_channels, image_channels, 3, padding=1, rng=rng)
+        if zero_init:
+            blocks = [module for _, module in self.named_modules() if isinstance(module, ResidualBlock)]
+            for conv in [block.conv2 for block in blocks] + [self.final]:
+                for parameter in conv.parameters():
+                    parameter.assign(0 * parameter.data)
 
     def forward(self, x: Tensor, t: Any) -> Tensor:
         """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T."""

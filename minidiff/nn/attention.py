@@ -9,6 +9,7 @@ import numpy as np
 
 from minidiff import functional as F
 from minidiff.backend import array_module
+from minidiff.nn.initialization import default_rng
 from minidiff.nn.layers import Linear
 from minidiff.nn.module import Module, Parameter
 from minidiff.random import RNG
@@ -29,7 +30,7 @@ class MultiHeadAttention(Module):
         if num_heads < 1 or embed_dim % num_heads:
             fitting = [h for h in range(1, embed_dim + 1) if embed_dim % h == 0]
             raise ValueError(f"MultiHeadAttention: embed_dim = {embed_dim} can't be divided into {num_heads} heads; it allows {fitting}")
-        rng = rng or RNG(0)
+        rng = rng or default_rng
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
         self.same_size = self.kdim == self.vdim == embed_dim

@@ -1,6 +1,6 @@
 """The layers: a few parameters each, and a call to the operation of the same name in `minidiff.functional`.
 
-Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or from a generator seeded with 0.
+Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or from one that all such layers share, seeded with 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
-from minidiff.nn.initialization import uniform_fan_in
+from minidiff.nn.initialization import default_rng, uniform_fan_in
 from minidiff.nn.module import Module, Parameter
 from minidiff.random import RNG
 from minidiff.tensor import Tensor
@@ -27,7 +27,7 @@ class Linear(Module):
     """y = x W^T + b.    (..., in_features) -> (..., out_features)"""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, rng: RNG | None = None):
-        rng = rng or RNG(0)
+        rng = rng or default_rng
         self.weight = uniform_fan_in((out_features, in_features), in_features, rng)
         self.bias = uniform_fan_in((out_features,), in_features, rng) if bias else None
 
@@ -45,7 +45,7 @@ class Conv2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
         groups: int = 1, bias: bool = True, rng: RNG | None = None,
     ):  # fmt: skip
-        rng = rng or RNG(0)
+        rng = rng or default_rng
         _check_groups("Conv2d", groups, in_channels=in_channels, out_channels=out_channels)
         height, width = _pair(kernel_size)
         fan_in = in_channels // groups * height * width
@@ -68,7 +68,7 @@ class ConvTranspose2d(Module):
         self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, output_padding: Pair = 0,
         groups: int = 1, bias: bool = True, dilation: Pair = 1, rng: RNG | None = None,
     ):  # fmt: skip
-        rng = rng or RNG(0)
+        rng = rng or default_rng
         _check_groups("ConvTranspose2d", groups, in_channels=in_channels, out_channels=out_channels)
         height, width = _pair(kernel_size)
         fan_in = out_channels // groups * height * width  # PyTorch takes it from weight.shape[1], which is out_channels here
@@ -124,7 +124,7 @@ class Embedding(Module):
     """A trained vector for each of num_embeddings indices.    ints (...) -> (..., embedding_dim)"""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, rng: RNG | None = None):
-        self.weight = Parameter((rng or RNG(0)).normal((num_embeddings, embedding_dim)))
+        self.weight = Parameter((rng or default_rng).normal((num_embeddings, embedding_dim)))
 
     def forward(self, indices: Any) -> Tensor:
         return F.embedding(indices, self.weight)

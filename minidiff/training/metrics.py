@@ -41,10 +41,10 @@ def _square_root(C: np.ndarray) -> np.ndarray:
 
 
 class SampleQuality(NamedTuple):
-    """count: how many samples; confident: share with a top probability >= 0.9; class_shares: (n_classes,);
+    """n_samples: how many; confident: share with a top probability >= 0.9; class_shares: (n_classes,);
     frechet: distance of the samples from the real images; floor: that of as many real images from the other real ones."""
 
-    count: int
+    n_samples: int
     confident: float
     class_shares: np.ndarray
     frechet: float
@@ -53,7 +53,7 @@ class SampleQuality(NamedTuple):
     def __str__(self) -> str:
         shares = " ".join(f"{100 * share:.1f}" for share in self.class_shares)
         return (
-            f"{self.count} samples: {100 * self.confident:.1f} % with a top probability >= 0.9; shares of the classes in %: {shares}; "
+            f"{self.n_samples} samples: {100 * self.confident:.1f} % with a top probability >= 0.9; shares of the classes in %: {shares}; "
             f"Frechet distance {self.frechet:.2f} = {self.frechet / self.floor:.1f} x that of as many real images ({self.floor:.2f})"
         )
 
@@ -69,7 +69,7 @@ def sample_quality(workers: Workers, samples: Any, real_images: Any, seed: int =
     as_many, rest = of_real.features[order[:n]], of_real.features[order[n:]]
     n_classes = of_samples.probabilities.shape[1]
     return SampleQuality(
-        count=n,
+        n_samples=n,
         confident=float((of_samples.confidence >= 0.9).mean()),
         class_shares=np.bincount(of_samples.labels, minlength=n_classes) / n,
         frechet=frechet_distance(of_samples.features, rest),

@@ -44,7 +44,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0)
 
 
-def add_training_options(parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3) -> None:
+def add_training_options(parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64) -> None:
     """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit."""
     add_common_options(parser)
     parser.add_argument("--data", default=data, choices=NAMES, help="auto: MNIST if it can be had, else digits drawn by the program")
@@ -53,16 +53,16 @@ def add_training_options(parser: argparse.ArgumentParser, *, out: str, minutes: 
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its options")
     parser.add_argument("--minutes", type=positive_float, help=f"train so long (default: {minutes:g}, unless --epochs is given)")
     parser.add_argument("--epochs", type=positive_int, help="train so many passes over the data")
-    parser.add_argument("--batch-size", type=positive_int, default=64)
-    parser.add_argument("--lr", type=positive_float, default=lr, help="learning rate of AdamW")
-    parser.add_argument("--ema", type=fraction, default=0.998, help="decay of the averaged parameters, from which samples are drawn")
+    parser.add_argument("--batch-size", type=positive_int, default=batch_size)
+    parser.add_argument("--lr", type=positive_float, default=lr, help="the highest learning rate of AdamW")
+    parser.add_argument("--ema", type=fraction, default=0.995, help="decay of the averaged parameters, from which samples are drawn")
     parser.set_defaults(default_minutes=minutes)
 
 
-def add_sampling_options(parser: argparse.ArgumentParser, samples: int = 512) -> None:
+def add_sampling_options(parser: argparse.ArgumentParser, samples: int = 512, steps: int = 50, eta: float = 1.0) -> None:
     parser.add_argument("--samples", type=positive_int, default=samples, help="how many images to draw")
-    parser.add_argument("--sampling-steps", type=positive_int, default=100, help="S, the steps of DDIM")
-    parser.add_argument("--eta", type=float, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+    parser.add_argument("--sampling-steps", type=positive_int, default=steps, help="S, the steps of DDIM")
+    parser.add_argument("--eta", type=float, default=eta, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
 
 
 def check_limits(options: argparse.Namespace) -> None:

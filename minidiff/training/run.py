@@ -57,6 +57,7 @@ def run(
 ) -> bool:  # fmt: skip
     """Train until `steps` steps or `minutes` minutes are done, both counted over all continuations; save at the end and at each preview.
 
+    The learning rate falls towards the end (`trainer.progress`); with steps alone, a run that was interrupted repeats to the bit.
     preview: called every preview_minutes, to draw samples, say.    -> True at the end, False if Ctrl-C came before it.
     Writes out/checkpoint and out/loss.png.
     """
@@ -64,19 +65,19 @@ def run(
     limits = [f"{steps} steps" if steps is not None else "", f"{minutes:g} minutes" if minutes is not None else ""]
     if not any(limits):
         raise ValueError("run: give steps or minutes, or both")
-    total = (minutes or 0) * 60
     bar = tqdm(total=steps, initial=trainer.step, unit="step", disable=quiet, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
     last_preview = trainer.seconds
-    finished = (steps is not None and trainer.step >= steps) or (minutes is not None and trainer.seconds >= total)
+    finished = _progress(trainer, steps, minutes) >= 1
     with delayed_interrupt() as interrupted, bar:
         iterator = trainer.steps(workers)
         clock = time.monotonic()
         while not finished and not interrupted:
+            trainer.progress = _progress(trainer, steps, minutes)
             next(iterator)
             now = time.monotonic()
             trainer.seconds += now - clock
             clock = now
-            finished = (steps is not None and trainer.step >= steps) or (minutes is not None and trainer.seconds >= total)
+            finished = _progress(trainer, steps, minutes) >= 1
             bar.update()
             if trainer.step % 20 == 0 or finished:
                 bar.set_postfix_str(_postfix(trainer, minutes), refresh=False)
@@ -89,6 +90,11 @@ def run(
         if trainer.step:
             _write(trainer, out, options)
     return finished
+
+
+def _progress(trainer: Trainer, steps: int | None, minutes: float | None) -> float:
+    """How much of the run is done, by steps or by time, whichever is further; 1 at the end."""
+    return max(trainer.step / steps if steps else 0.0, trainer.seconds / (60 * minutes) if minutes else 0.0)
 
 
 def _postfix(trainer: Trainer, minutes: float | None) -> str:

@@ -14,7 +14,7 @@ from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
 from minidiff.nn import Module
-from minidiff.optim import Optimizer, clip_gradients, warmup
+from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.random import RNG
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -40,7 +40,8 @@ class Trainer:
     """Trains eps_theta.    kind: what its checkpoints are called.
 
     model: called as model(x_t, t, **condition); prepare: makes x_0 and the condition of a batch; lr_warmup: steps over which the learning
-    rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each.
+    rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each. `progress`, in
+    0..1, is set by whoever knows when the run ends (run.py): the learning rate falls along a cosine as it grows.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.sample_shape: tuple[int, ...] = loader.images.shape[1:]
         self.step = 0
+        self.progress = 0.0
         self.seconds = 0.0
         self._losses: list[Any] = []
 
@@ -67,7 +69,7 @@ class Trainer:
             t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3:   t ~ Uniform({1, ..., T})
             step, gradients = self.gradients(x_0, t, eps, condition, workers)            # 4:   eps ~ N(0, I)
             gradients, norm = clip_gradients(gradients, self.max_norm)
-            self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup)
+            self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup) * cosine_decay(self.progress, final=0.02)
             self.optimizer.step(gradients)                                               # 5:   take gradient descent step
             self.ema.update(self.model)
             self.step += 1

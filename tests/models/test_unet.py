@@ -204,3 +204,14 @@ def test_float64_images_are_refused_by_a_float32_network():
 def test_residual_block_with_equal_channels_has_no_shortcut_convolution():
     names = [ResidualBlock(4, out, 16, 0.0, md.RNG(0)).state_dict().keys() for out in (4, 8)]
     assert not any("shortcut" in name for name in names[0]) and "shortcut.weight" in names[1]
+
+
+def test_zero_init_starts_as_zero_and_still_learns():
+    """The network predicts 0 at first; only its last convolution has a gradient then, and the others get theirs once it has moved."""
+    model = UNet(1, 8, (1, 2), (False, False), zero_init=True, rng=md.RNG(0))
+    x, t = md.Tensor(md.RNG(1).normal((2, 1, 8, 8))), np.array([1, 5])
+    assert not model(x, t).data.any()
+    ((model(x, t) - 1) ** 2).mean().backward()
+    assert model.final.bias.grad.any() and not model.middle.res1.conv1.weight.grad.any()
+    plain = UNet(1, 8, (1, 2), (False, False), rng=md.RNG(0))
+    np.testing.assert_array_equal(model.image_proj.weight.data, plain.image_proj.weight.data)

@@ -52,7 +52,7 @@ def test_sample_quality_tells_real_images_from_one_class_and_from_noise():
         same = sample_quality(workers, to_float(draw_digits(labels[:200], RNG(1))), real)
         ones = sample_quality(workers, to_float(draw_digits(np.ones(200, np.int64), RNG(2))), real)
         noise = sample_quality(workers, RNG(3).normal((200, 1, 28, 28)).clip(-1, 1), real)
-    assert same.count == 200 and same.class_shares.sum() == pytest.approx(1)
+    assert same.n_samples == 200 and same.class_shares.sum() == pytest.approx(1)
     assert same.frechet < 3 * same.floor < ones.frechet < noise.frechet
     assert same.floor == ones.floor > 0
     assert "200 samples" in str(same) and "Frechet distance" in str(same)

@@ -81,3 +81,15 @@ def test_the_second_interrupt_stops_at_once_and_the_handler_is_put_back():
 def test_a_run_without_an_end_is_refused(trainer, tmp_path):
     with Workers(trainer.model, 1) as workers, pytest.raises(ValueError, match="give steps or minutes, or both"):
         run(trainer, tmp_path, workers, quiet=True)
+
+
+def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
+    trainer.lr_warmup = 0
+    rates = []
+    update = trainer.optimizer.step
+    trainer.optimizer.step = lambda gradients: (rates.append(trainer.optimizer.lr), update(gradients))
+    with Workers(trainer.model, 1) as workers:
+        run(trainer, tmp_path, workers, steps=10, quiet=True)
+    assert rates[0] == trainer.lr
+    assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
+    assert rates[5] == pytest.approx(0.51 * trainer.lr) and rates[-1] < 0.06 * trainer.lr
