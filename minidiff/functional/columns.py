@@ -69,6 +69,8 @@ def convolve(x, kernel, windows, bias=None, partner=None, out=None):
         out = xp.empty((n, *columns.size_out, groups * c_out), x.dtype)
     matrix = kernel.reshape(groups, taps_h * taps_w * c_in, c_out)
     direct = out.flags.c_contiguous
+    row = columns.size_out[1] * groups * c_out
+    bias_row = None if bias is None else xp.tile(bias, columns.size_out[1])
     dmatrix = None
     for first in range(0, n, columns.chunk):
         images = slice(first, first + columns.chunk)
@@ -77,9 +79,10 @@ def convolve(x, kernel, windows, bias=None, partner=None, out=None):
         target = y if direct else scratch(xp, "product", y.shape, y.dtype)
         xp.matmul(a, matrix, out=target.reshape(-1, groups, c_out).transpose(1, 0, 2))
         if bias is not None:
-            target += bias
+            target = target.reshape(-1, row)
+            target += bias_row
         if not direct:
-            y[...] = target
+            y[...] = target.reshape(y.shape)
         if partner is not None:
             dmatrix = _accumulate(dmatrix, a, partner[images])
     if partner is None:
@@ -96,6 +99,12 @@ def kernel_gradient(x, dy, kernel_shape, windows):
         images = slice(first, first + columns.chunk)
         dmatrix = _accumulate(dmatrix, columns(images).transpose(1, 0, 2), dy[images])
     return _as_kernel(xp, dmatrix, kernel_shape, x.dtype)
+
+
+def sum_of_pixels(x):
+    """(N, H, W, C) -> (C,), as a product with a vector of ones, which is faster and rounds less than a sum over the long axes."""
+    pixels = x.reshape(-1, x.shape[3])
+    return array_module(x).ones(pixels.shape[0], x.dtype) @ pixels
 
 
 def _accumulate(total, a, partner):

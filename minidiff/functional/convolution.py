@@ -7,7 +7,7 @@ sums are products of matrices (columns.py), or Winograd's for the 3x3 kernel tha
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.columns import convolve, convolve_transposed, kernel_gradient
+from minidiff.functional.columns import convolve, convolve_transposed, kernel_gradient, sum_of_pixels
 from minidiff.functional.memory import channels_first, channels_last
 from minidiff.functional.windows import check_images_and_weight, transposed, windows_of
 from minidiff.functional.winograd import convolve_3x3, suits
@@ -46,7 +46,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         return (
             channels_first(dx) if want_x else None,
             dkernel.transpose(0, 4, 3, 1, 2).reshape(weight.shape) if want_weight else None,
-            dy.sum(axis=(0, 1, 2)) if want_bias else None,
+            sum_of_pixels(dy) if want_bias else None,
         )
 
     return channels_first(y), conv2d_backward

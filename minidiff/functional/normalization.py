@@ -31,8 +31,8 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     for images in norm.chunks:
         norm.normalize(images, out=y[images])
 
-    def group_norm_backward(dy, wanted):
-        gradients = norm.new_gradients(wanted)
+    def group_norm_backward(dy):
+        gradients = norm.new_gradients()
         dy = norm.rows(dy)
         for images in norm.chunks:
             norm.backward(images, norm.centred(images), dy[images], gradients)
@@ -50,13 +50,13 @@ def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
     y = norm.empty()
     for images in norm.chunks:
         half_z = norm.normalize(images, factor=0.5)
-        h = xp.tanh(half_z, out=y[images])
+        h = xp.tanh(half_z, out=norm.scratch("h", images))
         h += 1
-        h *= half_z  # swish(z) = z * sigmoid(z) = z/2 * (1 + tanh(z/2))
+        xp.multiply(half_z, h, out=y[images])  # swish(z) = z * sigmoid(z) = z/2 * (1 + tanh(z/2))
 
-    def group_norm_swish_backward(dy, wanted):
+    def group_norm_swish_backward(dy):
         """dSwish/dz = sigma + z * sigma * (1 - sigma) = (1 + z/2 - z/2 * h) * (1 + h) / 2   with h = tanh(z/2)"""
-        gradients = norm.new_gradients(wanted)
+        gradients = norm.new_gradients()
         dy = norm.rows(dy)
         for images in norm.chunks:
             t = norm.centred(images)
@@ -90,10 +90,10 @@ class _GroupNorm:
         row = self.x.shape[2]
         self.members = (xp.arange(row)[:, None] % C // (C // num_groups) == xp.arange(num_groups)).astype(x.dtype)
         self.ones = xp.ones((1, self.x.shape[1]), x.dtype)
-        self.count = x.size // (N * num_groups) if N else 1
-        self.weight = None if weight is None else xp.tile(weight, self.pixels)
-        self.bias = None if bias is None else xp.tile(bias, self.pixels)
-        self.eps = eps
+        self.count = x[:1].size // num_groups
+        self.weight, self.bias, self.eps = weight, bias, eps
+        self.weight_row = 1 if weight is None else xp.tile(weight, self.pixels)
+        self.bias_row = None if bias is None else xp.tile(bias, self.pixels)
         self.mean = xp.empty((N, 1, num_groups), x.dtype)
         self.inverse_std = xp.empty((N, 1, num_groups), x.dtype)
         self.chunks = chunks(N, CHUNK * N // max(x.size, 1)) if xp is np else [slice(0, N)]
@@ -102,7 +102,8 @@ class _GroupNorm:
 
     def rows(self, x):
         """(N, C, ..., W) -> (N, H, W * C), channels last."""
-        return self.xp.ascontiguousarray(self.xp.moveaxis(x, 1, -1)).reshape(x.shape[0], -1, self.pixels * x.shape[1])
+        row = self.pixels * self.shape[1]
+        return self.xp.ascontiguousarray(self.xp.moveaxis(x, 1, -1)).reshape(x.shape[0], x[:1].size // row, row)
 
     def like_x(self, rows):
         """The way back."""
@@ -146,19 +147,19 @@ class _GroupNorm:
 
     def scaled(self, images, t, factor=1, out=None):
         """factor * (t / std * weight + bias)"""
-        z = self.xp.multiply(t, factor * self.slope(images), out=self.scratch("z", images) if out is None else out)
+        z = self.scratch("z", images) if out is None else out
+        self.xp.multiply(t, factor * self.slope(images), out=z)
         if self.bias is not None:
-            z += factor * self.bias
+            z += factor * self.bias_row
         return z
 
     def slope(self, images):
-        """weight / std, the derivative of z by x if mean and variance stood still."""
-        slope = self.spread(self.inverse_std[images])
-        return slope if self.weight is None else slope * self.weight
+        """weight / std: dz/dx if mean and variance stood still."""
+        return self.spread(self.inverse_std[images]) * self.weight_row
 
     # -- backward --------------------------------------------------------------------------------------------------------------------
 
-    def new_gradients(self, wanted):
+    def new_gradients(self):
         zeros = self.xp.zeros(self.x.shape[2], self.x.dtype)
         return {"x": self.empty(), "weight": zeros, "bias": zeros.copy()}
 
@@ -173,11 +174,10 @@ class _GroupNorm:
         dweight = factor * self.row_sum(product) * self.spread(inverse_std)
         gradients["bias"] += dbias.sum(axis=(0, 1))
         gradients["weight"] += dweight.sum(axis=(0, 1))
-        weight = 1 if self.weight is None else self.weight
-        dx = self.xp.multiply(dz, factor * self.slope(images), out=gradients["x"][images])
-        t *= self.spread(self.group_mean(dweight * weight) * inverse_std * inverse_std)
-        dx -= t
-        dx -= self.spread(self.group_mean(dbias * weight) * inverse_std)
+        dx = self.xp.multiply(dz, factor * self.slope(images), out=self.scratch("z", images))
+        dx -= self.spread(self.group_mean(dbias * self.weight_row) * inverse_std)
+        t *= self.spread(self.group_mean(dweight * self.weight_row) * inverse_std * inverse_std)  # x_hat / std = t / std^2
+        self.xp.subtract(dx, t, out=gradients["x"][images])
 
     def finish(self, gradients):
         """The gradients of the operation's arguments, in order."""

@@ -6,7 +6,7 @@ Slide "U-Net" (up-sampling). It is the transpose of conv2d as a linear map, henc
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.columns import convolve, convolve_transposed
+from minidiff.functional.columns import convolve, convolve_transposed, sum_of_pixels
 from minidiff.functional.memory import channels_first, channels_last
 from minidiff.functional.windows import check_images_and_weight, pair, windows_of
 from minidiff.operation import operation
@@ -35,7 +35,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
         return (
             channels_first(dx) if want_x else None,
             dkernel.transpose(0, 4, 3, 1, 2).reshape(weight.shape) if want_weight else None,
-            dy.sum(axis=(0, 1, 2)) if want_bias else None,
+            sum_of_pixels(dy) if want_bias else None,
         )
 
     return channels_first(y), conv_transpose2d_backward

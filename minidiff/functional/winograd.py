@@ -25,6 +25,7 @@ POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILE, TAPS = 4, 3
 READ = TILE + TAPS - 1
 CHUNK = 5 * 2**15  # numbers in the columns of one chunk of images: with all other arrays, about what the cache of one core holds
+ROWS = 128  # of the matrices of a chunk at least, so that their products are worth it
 
 
 def suits(x, kernel, windows):
@@ -43,7 +44,8 @@ def convolve_3x3(x, kernel, windows, bias=None, partner=None):
     U = (G @ kernel.reshape(TAPS, -1)).reshape(READ, TAPS * c_in, c_out)
     bias_row = None if bias is None else np.tile(bias, size_out[1])
     dU = None
-    most = CHUNK // (READ * -(-size_out[0] // TILE) * size_out[1] * TAPS * c_in)
+    rows = -(-size_out[0] // TILE) * size_out[1]
+    most = max(CHUNK // (READ * rows * TAPS * c_in), -(-ROWS // rows))
     tiles = None
     for images in chunks(n, most):
         if tiles is None or tiles.n != images.stop - images.start:
