@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -101,13 +102,20 @@ def module_of_device(device: str) -> Any:
     return cupy()
 
 
+def on_device(device: str) -> AbstractContextManager:
+    """Inside the block, arrays that CuPy makes are on `device`, "cuda:1" say; "cuda" stands for the current one. Else nothing changes."""
+    module = module_of_device(device)
+    if module.__name__ != "cupy":
+        return nullcontext()
+    return module.cuda.Device(int(device.partition(":")[2] or module.cuda.runtime.getDevice()))
+
+
 def to_device(array: Any, device: str) -> Any:
-    """The array on `device`: the same object if it is there already, else a copy."""
+    """The array on `device`: the same object if it is there already, else a copy. A copy to a GPU does not make the host wait."""
     target = module_of_device(device)
     source = array_module(array)
-    if getattr(target, "__name__", "") == "cupy":
-        index = int(device.partition(":")[2] or target.cuda.runtime.getDevice())
-        with target.cuda.Device(index):
+    if target.__name__ == "cupy":
+        with on_device(device):
             return target.asarray(array)
     if source is target:
         return array

@@ -82,9 +82,8 @@ def classifier_free_s(eps_y, eps_uncond, s):
 )
 def drop_condition(y, null, p_uncond, rng):
     """Labels for training one network for both: y, or `null` with probability p_uncond.   y: (B,) ints -> (B,) ints."""
-    xp = array_module(y)
     drop = rng.uniform(y.shape) < p_uncond
-    return xp.where(drop, null, y)
+    return array_module(drop, y).where(drop, null, y)
 
 
 def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[..., Any]:

@@ -58,11 +58,50 @@ def test_a_seed_must_be_a_non_negative_int(seed):
 
 
 def test_a_generator_of_a_device_gives_arrays_there(strict):
-    drawn = RNG(0, "strict").normal((2, 3))
-    assert type(drawn) is strict.ndarray
-    np.testing.assert_array_equal(strict.asnumpy(drawn), RNG(0).normal((2, 3)))
+    rng = RNG(0, "strict")
+    assert type(rng.normal((2, 3))) is strict.ndarray and rng.normal((2, 3), np.float64).dtype == np.float64
+    assert rng.uniform().shape == () and rng.uniform(3).dtype == np.float32
+    assert type(rng.integers(0, 5, (3,))) is np.ndarray and type(rng.permutation(4)) is np.ndarray  # they stay on the host
     with pytest.raises(ValueError, match="device: wanted 'cpu', 'cuda' or 'cuda:N', got 'gpu'"):
         RNG(0, "gpu")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_device_continues_from_its_state(strict, dtype):
+    rng = RNG(5, "strict")
+    rng.normal((3, 5), dtype), rng.uniform(2, dtype)
+    state = json.loads(json.dumps(rng.state()))
+    expected = [rng.normal(9, dtype), rng.uniform(3, dtype)]
+    other = RNG(0, "strict")
+    other.set_state(state)
+    for a, b in zip([other.normal(9, dtype), other.uniform(3, dtype)], expected, strict=True):
+        np.testing.assert_array_equal(strict.asnumpy(a), strict.asnumpy(b))
+
+
+def test_a_state_goes_from_one_device_to_another(strict):
+    """A run that was saved on a CPU can go on on a GPU, and the other way round; whole numbers (times, orders) come as they would have."""
+    on_cpu, on_device = RNG(3), RNG(3, "strict")
+    moved, back = RNG(0, "strict"), RNG(0)
+    moved.set_state(on_cpu.state())
+    back.set_state(on_device.state())
+    assert list(moved.integers(0, 99, (5,))) == list(RNG(3).integers(0, 99, (5,))) == list(back.integers(0, 99, (5,)))
+    again = RNG(1, "strict")
+    again.set_state(on_cpu.state())
+    np.testing.assert_array_equal(strict.asnumpy(moved.normal(4)), strict.asnumpy(again.normal(4)))
+
+
+@pytest.mark.parametrize("philox", [{"key": [1], "used": 0}, {"key": [1, 2**32], "used": 0}, {"key": [1, 2]}, {"key": [1, 2], "used": -1}])
+def test_a_state_of_a_device_that_is_none(strict, philox):
+    rng = RNG(0, "strict")
+    before = rng.state()
+    with pytest.raises(ValueError, match=r"RNG: state is not one that RNG.state\(\) returned"):
+        rng.set_state({**rng.state(), "philox": philox})
+    assert rng.state() == before
+
+
+def test_a_device_draws_two_kinds_of_floats(strict):
+    with pytest.raises(TypeError, match="RNG: dtype must be float32 or float64, got float16"):
+        RNG(0, "strict").normal(3, np.float16)
 
 
 def test_layers_draw_from_the_generator_of_the_block():

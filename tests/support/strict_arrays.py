@@ -25,6 +25,7 @@ class StrictArray:
     __slots__ = ("_values", "base", "__weakref__")
     __array_ufunc__ = None
     host_reads = 0
+    watcher: Any = None  # told of each call (support/fake_cupy.py records CUDA graphs with it)
 
     def __init__(self, values: np.ndarray, base: StrictArray | None = None):
         self._values = values
@@ -40,7 +41,7 @@ class StrictArray:
         raise LeakError("iterating over an array reads it one by one")
 
     def __setitem__(self, index, value):
-        self._values[_given(index)] = _given(value)
+        _set(self, index, value)
 
     def __len__(self):
         return len(self._values)
@@ -82,8 +83,13 @@ def _taken(result: Any, arguments: Any = ()) -> Any:
 def _wrapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
-        result = function(*_given(args), **{key: _given(value) for key, value in kwargs.items()})
-        return _taken(result, (*args, *kwargs.values()))
+        given, options = _given(args), {key: _given(value) for key, value in kwargs.items()}
+        if StrictArray.watcher is not None:
+            StrictArray.watcher.before(function, given, options)
+        result = _taken(function(*given, **options), (*args, *kwargs.values()))
+        if StrictArray.watcher is not None:
+            StrictArray.watcher.after(function, given, options, result)
+        return result
 
     return call
 
@@ -91,9 +97,14 @@ def _wrapped(function):
 def _reading(name):
     def read(self, *args):
         StrictArray.host_reads += 1
+        if StrictArray.watcher is not None:
+            StrictArray.watcher.transfer(f"{name} of an array", "D2H")
         return getattr(self._values, name)(*args)
 
     return read
+
+
+_set = _wrapped(np.ndarray.__setitem__)
 
 
 def _swapped(function):
