@@ -20,7 +20,8 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
     xp = array_module(query, key, value, mask)
     _check(query, key, value, mask)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
-    scores = xp.matmul(query * scale, key.swapaxes(-1, -2))
+    scaled_query = query * scale
+    scores = xp.matmul(scaled_query, key.swapaxes(-1, -2))
     if mask is not None:
         scores = xp.where(mask, scores, -xp.inf) if mask.dtype.kind == "b" else scores + mask
     if is_causal:
@@ -29,22 +30,27 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
     y = p @ value
 
     def attention_backward(dy, wanted):
+        """Of the softmax: dscores = p * (dp - sum_s dp p), where the sum is dy . y because y = p v and dp = dy v^T"""
         dp = dy @ value.swapaxes(-1, -2)
-        dscores = p * (dp - (dy * y).sum(axis=-1, keepdims=True))  # sum_s dp p = sum_s dy v p = dy y
-        dvalue = p.swapaxes(-1, -2) @ dy
-        dquery = (dscores @ key) * scale
-        dkey = dscores.swapaxes(-1, -2) @ (query * scale)
-        return dquery, dkey, dvalue, dscores if len(wanted) > 3 and wanted[3] else None
+        dp -= (dy * y).sum(axis=-1, keepdims=True)
+        dscores = xp.multiply(p, dp, out=dp)
+        return (
+            (dscores @ key) * scale if wanted[0] else None,
+            dscores.swapaxes(-1, -2) @ scaled_query if wanted[1] else None,
+            p.swapaxes(-1, -2) @ dy if wanted[2] else None,
+            dscores if wanted[3] else None,
+        )
 
     return y, attention_backward
 
 
 def _softmax(scores):
-    """Along the last axis; a row of -inf, where nothing may be attended to, becomes zeros."""
+    """Along the last axis, in place; a row of -inf, where nothing may be attended to, becomes zeros."""
     xp = array_module(scores)
     largest = scores.max(axis=-1, keepdims=True)
-    p = xp.exp(scores - xp.where(largest == -xp.inf, 0, largest))
-    total = p.sum(axis=-1, keepdims=True)
+    scores -= xp.where(largest == -xp.inf, 0, largest)
+    p = xp.exp(scores, out=scores)
+    total = p @ xp.ones((p.shape[-1], 1), p.dtype)
     p /= xp.where(total == 0, 1, total)
     return p
 
@@ -59,6 +65,8 @@ def _check(query, key, value, mask):
         raise ValueError(f"attention: query and key must agree in their last size, got {query.shape[-1]} and {key.shape[-1]}")
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"attention: key and value must have as many tokens, got {key.shape[-2]} and {value.shape[-2]}")
+    if key.shape[-2] == 0:
+        raise ValueError("attention: key must have at least one token, got none")
     if key.shape[:-2] != query.shape[:-2] or value.shape[:-2] != query.shape[:-2]:
         raise ValueError(
             f"attention: query, key and value must agree in all but the last two sizes, got {query.shape}, {key.shape} and {value.shape}"

@@ -16,7 +16,7 @@ from minidiff.backend import array_module
 from minidiff.functional.memory import chunks, scratch
 from minidiff.operation import operation
 
-CHUNK = 2**15  # numbers that are worked on at a time: half a dozen such arrays fit the cache of a core
+CHUNK = 2**16  # numbers that are worked on at a time: a handful of such arrays fit the cache of a core
 
 
 @operation
@@ -46,54 +46,54 @@ def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
     """swish(group_norm(x, num_groups, weight, bias, eps)), faster; arguments and errors as there."""
     _check_group_norm("group_norm_swish", x, num_groups, weight, bias)
     xp = array_module(x)
-    norm = _GroupNorm(x, num_groups, weight, bias, eps)
+    norm = _GroupNorm(x, num_groups, weight, bias, eps, factor=0.5)
     y = norm.empty()
     for images in norm.chunks:
-        half_z = norm.normalize(images, factor=0.5)
-        h = xp.tanh(half_z, out=norm.scratch("h", images))
+        u = norm.normalize(images, out=norm.scratch("u", images))  # u = z / 2, half of what group_norm returns
+        h = xp.tanh(u, out=norm.scratch("h", images))
         h += 1
-        xp.multiply(half_z, h, out=y[images])  # swish(z) = z * sigmoid(z) = z/2 * (1 + tanh(z/2))
+        xp.multiply(u, h, out=y[images])  # z * sigmoid(z) = u * (1 + tanh(u))
 
     def group_norm_swish_backward(dy):
-        """dSwish/dz = sigma + z * sigma * (1 - sigma) = (1 + z/2 - z/2 * h) * (1 + h) / 2   with h = tanh(z/2)"""
+        """y = u * (1 + h) with h = tanh(u)  =>  dy/du = 1 + h + u * (1 - h^2) = (1 + u - u * h) * (1 + h)"""
         gradients = norm.new_gradients()
         dy = norm.rows(dy)
         for images in norm.chunks:
             t = norm.centred(images)
-            half_z = norm.scaled(images, t, factor=0.5)
-            h = xp.tanh(half_z, out=norm.scratch("h", images))
-            dz = xp.multiply(half_z, h, out=norm.scratch("dz", images))
-            xp.subtract(half_z, dz, out=dz)
-            dz += 1
+            u = norm.scaled(images, t, out=norm.scratch("u", images))
+            h = xp.tanh(u, out=norm.scratch("h", images))
+            du = xp.multiply(u, h, out=norm.scratch("du", images))
+            xp.subtract(u, du, out=du)
+            du += 1
             h += 1
-            dz *= h
-            dz *= dy[images]
-            norm.backward(images, t, dz, gradients, factor=0.5)
+            du *= h
+            du *= dy[images]
+            norm.backward(images, t, du, gradients)
         return norm.finish(gradients)
 
     return norm.like_x(y), group_norm_swish_backward
 
 
 class _GroupNorm:
-    """The work of group_norm, on a chunk of images at a time.
+    """The work of group_norm, on a chunk of images at a time; factor: what the result is multiplied by.
 
     Images are kept as (N, H, W * C), one row of numbers for each row of pixels. A short loop over the few channels of a group is what NumPy
     is slowest at, so the sum over a group is taken as a product with `members` (W * C, groups), 1 where a number belongs to a group; its
     transpose hands a number per group out to the row.
     """
 
-    def __init__(self, x, num_groups, weight, bias, eps):
+    def __init__(self, x, num_groups, weight, bias, eps, factor=1):
         xp = self.xp = array_module(x, weight, bias)
         N, C = x.shape[:2]
         self.shape, self.pixels = x.shape, x.shape[-1] if x.ndim > 2 else 1
         self.x = self.rows(x)
         row = self.x.shape[2]
         self.members = (xp.arange(row)[:, None] % C // (C // num_groups) == xp.arange(num_groups)).astype(x.dtype)
+        self.averages = self.members / max(x[:1].size // num_groups, 1)
         self.ones = xp.ones((1, self.x.shape[1]), x.dtype)
-        self.count = x[:1].size // num_groups
-        self.weight, self.bias, self.eps = weight, bias, eps
-        self.weight_row = 1 if weight is None else xp.tile(weight, self.pixels)
-        self.bias_row = None if bias is None else xp.tile(bias, self.pixels)
+        self.weight, self.bias, self.eps, self.factor = weight, bias, eps, factor
+        self.weight_row = factor if weight is None else xp.tile(factor * weight, self.pixels)
+        self.bias_row = None if bias is None else xp.tile(factor * bias, self.pixels)
         self.mean = xp.empty((N, 1, num_groups), x.dtype)
         self.inverse_std = xp.empty((N, 1, num_groups), x.dtype)
         self.chunks = chunks(N, CHUNK * N // max(x.size, 1)) if xp is np else [slice(0, N)]
@@ -124,7 +124,7 @@ class _GroupNorm:
 
     def group_mean(self, row_sum):
         """(n, 1, W * C) -> (n, 1, groups)"""
-        return row_sum @ self.members / self.count
+        return row_sum @ self.averages
 
     def spread(self, of_group):
         """(n, 1, groups) -> (n, 1, W * C)"""
@@ -132,59 +132,61 @@ class _GroupNorm:
 
     # -- forward ---------------------------------------------------------------------------------------------------------------------
 
-    def normalize(self, images, factor=1, out=None):
+    def normalize(self, images, out):
         """factor * (x_hat * weight + bias) of these images; their mean and 1 / std are kept."""
         self.mean[images] = self.group_mean(self.row_sum(self.x[images]))
         t = self.centred(images)
-        square = self.xp.multiply(t, t, out=self.scratch("z", images))
+        square = self.xp.multiply(t, t, out=self.scratch("square", images))
         var = self.group_mean(self.row_sum(square))
         self.inverse_std[images] = 1 / self.xp.sqrt(var + self.eps)
-        return self.scaled(images, t, factor, out)
+        return self.scaled(images, t, out)
 
     def centred(self, images):
         """t = x - mean"""
         return self.xp.subtract(self.x[images], self.spread(self.mean[images]), out=self.scratch("t", images))
 
-    def scaled(self, images, t, factor=1, out=None):
+    def scaled(self, images, t, out):
         """factor * (t / std * weight + bias)"""
-        z = self.scratch("z", images) if out is None else out
-        self.xp.multiply(t, factor * self.slope(images), out=z)
+        self.xp.multiply(t, self.slope(images), out=out)
         if self.bias is not None:
-            z += factor * self.bias_row
-        return z
+            out += self.bias_row
+        return out
 
     def slope(self, images):
-        """weight / std: dz/dx if mean and variance stood still."""
+        """factor * weight / std: dy/dx if mean and variance stood still."""
         return self.spread(self.inverse_std[images]) * self.weight_row
 
     # -- backward --------------------------------------------------------------------------------------------------------------------
 
     def new_gradients(self):
-        zeros = self.xp.zeros(self.x.shape[2], self.x.dtype)
-        return {"x": self.empty(), "weight": zeros, "bias": zeros.copy()}
+        N, _, row = self.x.shape
+        sums = self.xp.empty((2, N, 1, row), self.x.dtype)
+        return {"x": self.empty(), "sum_dy": sums[0], "sum_dy_t": sums[1]}
 
-    def backward(self, images, t, dz, gradients, factor=1):
-        """From factor * dz, the gradient of z = t / std * weight + bias, those of x, weight and bias. t is used up.
+    def backward(self, images, t, dy, gradients):
+        """dx of these images from dy; t = x - mean is used up. The sums that make dweight and dbias are kept.
 
-        With dx_hat = dz * weight:  dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std
+        With dx_hat = dy * weight:  dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std,  x_hat = t / std
         """
-        inverse_std = self.inverse_std[images]
-        product = self.xp.multiply(dz, t, out=self.scratch("z", images))
-        dbias = factor * self.row_sum(dz)
-        dweight = factor * self.row_sum(product) * self.spread(inverse_std)
-        gradients["bias"] += dbias.sum(axis=(0, 1))
-        gradients["weight"] += dweight.sum(axis=(0, 1))
-        dx = self.xp.multiply(dz, factor * self.slope(images), out=self.scratch("z", images))
-        dx -= self.spread(self.group_mean(dbias * self.weight_row) * inverse_std)
-        t *= self.spread(self.group_mean(dweight * self.weight_row) * inverse_std * inverse_std)  # x_hat / std = t / std^2
-        self.xp.subtract(dx, t, out=gradients["x"][images])
+        xp, inverse_std = self.xp, self.inverse_std[images]
+        sum_dy = gradients["sum_dy"][images] = self.row_sum(dy)
+        sum_dy_t = gradients["sum_dy_t"][images] = self.row_sum(xp.multiply(dy, t, out=self.scratch("product", images)))
+        dx = xp.multiply(dy, self.slope(images), out=self.scratch("product", images))
+        dx -= self.spread(self.group_mean(sum_dy * self.weight_row) * inverse_std)
+        t *= self.spread(self.group_mean(sum_dy_t * self.weight_row) * inverse_std**3)
+        xp.subtract(dx, t, out=gradients["x"][images])
 
     def finish(self, gradients):
         """The gradients of the operation's arguments, in order."""
-        C = self.shape[1]
-        dweight = None if self.weight is None else gradients["weight"].reshape(-1, C).sum(axis=0)
-        dbias = None if self.bias is None else gradients["bias"].reshape(-1, C).sum(axis=0)
+        dweight = dbias = None
+        if self.weight is not None:
+            dweight = self._per_channel(gradients["sum_dy_t"] * self.spread(self.inverse_std))
+        if self.bias is not None:
+            dbias = self._per_channel(gradients["sum_dy"])
         return self.like_x(gradients["x"]), None, dweight, dbias
+
+    def _per_channel(self, sums):
+        return self.factor * sums.reshape(-1, self.shape[1]).sum(axis=0)
 
 
 def _check_group_norm(name, x, num_groups, weight, bias):

@@ -29,7 +29,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     y = convolve_transposed(images, kernel, windows, size_out, bias)
 
     def conv_transpose2d_backward(dy, wanted):
-        want_x, want_weight, want_bias = (*wanted, False, False)[:3]
+        want_x, want_weight, want_bias = wanted[:3]
         dy = channels_last(dy)
         dx, dkernel = convolve(dy, kernel.swapaxes(3, 4), windows, partner=images if want_weight else None)
         return (
