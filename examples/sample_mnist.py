@@ -18,7 +18,7 @@ from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.options import add_common_options, one_line_error, positive_int
 from minidiff.training.pictures import save_gif, save_grid
-from minidiff.training.prediction import predictor
+from minidiff.training.prediction import eps_predictor
 from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 
@@ -37,12 +37,12 @@ def main() -> None:
     options = parser.parse_args()
 
     make_folder(options.out)
-    model, schedule, sample_shape, _ = load_denoiser(options.checkpoint, UNet, device=options.device)
+    model, prediction, schedule, sample_shape, _ = load_denoiser(options.checkpoint, UNet, device=options.device)
     shape = (options.samples, *sample_shape)
     rng = RNG(options.seed, options.device)
 
     with Workers(model, options.workers) as workers:
-        eps_theta = predictor(workers)
+        eps_theta = eps_predictor(workers, prediction, schedule)
         if options.sampler == "ddim":
             sampler = ddim_steps(eps_theta, shape, schedule, rng, steps=options.steps, eta=options.eta, clip=1.0)
             total = options.steps

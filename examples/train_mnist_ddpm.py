@@ -23,7 +23,7 @@ from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_
 from minidiff.training.metrics import loss_per_t
 from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error
 from minidiff.training.pictures import save_grid, save_loss_per_t
-from minidiff.training.prediction import evaluating, predictor
+from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
@@ -43,7 +43,7 @@ def main() -> None:
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
     loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=options.ema)
+    trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict)
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
         print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
@@ -64,7 +64,7 @@ def main() -> None:
 def draw_preview(trainer: Trainer, workers: Workers, options: argparse.Namespace) -> None:
     """samples.png from the averaged parameters, with few steps."""
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = predictor(workers)
+        eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule)
         noise = RNG(options.seed + 1, options.device)  # the same at each preview, so that one sees the digits emerge
         x_0 = ddim_sample(eps_theta, (64, *trainer.loader.images.shape[1:]), trainer.schedule, noise, steps=20, clip=1.0)
     save_grid(f"{options.out}/samples.png", to_unit(to_cpu(x_0), clip=True), title=f"step {trainer.step}", value_range=(0, 1))
@@ -75,7 +75,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
     noise = RNG(options.seed + 1, options.device)
     shape = (options.samples, *dataset.images.shape[1:])
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = predictor(workers)
+        eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule)
         print(f"sampling {options.samples} images with {options.sampling_steps} steps of DDIM, eta = {options.eta:g}")
         x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta, clip=1.0)
         t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], trainer.schedule, noise)
@@ -93,11 +93,12 @@ def parse_options() -> argparse.Namespace:
     add_sampling_options(parser)
     parser.add_argument("--channels", type=int, default=16, help="of the U-Net at full resolution, a multiple of 4")
     parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
+    parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's; v gets the shapes right earlier")
     parser.add_argument("--timesteps", type=int, default=1000, help="T")
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long and where
         saved = load_checkpoint(f"{options.out}/checkpoint", "ddpm").description["options"]
-        for name in ("channels", "schedule", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"):
+        for name in ("channels", "schedule", "predict", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"):
             setattr(options, name, saved[name])
     check_limits(options)
     return options

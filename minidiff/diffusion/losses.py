@@ -10,6 +10,7 @@ from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.reverse import sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.diffusion.targets import regression_target
 from minidiff.equations import equation
 from minidiff.random import RNG
 
@@ -71,17 +72,24 @@ def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, An
     return t, eps
 
 
-def training_terms(eps_theta: Callable[..., Any], x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Step:
+def training_terms(
+    network: Callable[..., Any], x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str = "eps"
+) -> Step:
     """Lines 3 to 5 of Algorithm 1 for given t and eps, with every term.   x_0, eps: (B, ...); t: (B,) in 1..T -> Step.
 
-    `step.loss` is what to call backward() on, if eps_theta is a network.
+    prediction: what the network returns and is compared with: "eps" as in the algorithm, "x_0" or "v".
+    `step.loss` is what to call backward() on, if it is a network.
     """
     x_t = q_sample(x_0, t, eps, schedule)
-    eps_hat = eps_theta(x_t, t)
-    if tuple(eps_hat.shape) != tuple(eps.shape):
-        raise ValueError(f"training: eps_theta must return the shape of x_t, {tuple(eps.shape)}, got {tuple(eps_hat.shape)}")
-    loss = L_simple(eps, eps_hat)
-    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, loss=loss)
+    predicted = network(x_t, t)
+    if tuple(predicted.shape) != tuple(eps.shape):
+        raise ValueError(f"training: eps_theta must return the shape of x_t, {tuple(eps.shape)}, got {tuple(predicted.shape)}")
+    if prediction == "eps":
+        loss = L_simple(eps, predicted)
+        return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=predicted, loss=loss)
+    target = regression_target(prediction, x_0, t, eps, schedule)
+    loss = L_simple(target, predicted)
+    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, target=target, predicted=predicted, loss=loss)
 
 
 @equation(

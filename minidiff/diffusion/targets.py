@@ -110,6 +110,15 @@ _TO_EPS: dict[str, Callable[..., Any]] = {
 }
 
 
+def regression_target(prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Any:
+    """What a network that predicts "eps", "x_0" or "v" is trained to return.   x_0, eps: (B, ...); t: int or (B,) in 1..T -> (B, ...)."""
+    if prediction == "v":
+        return v_target(x_0, t, eps, schedule)
+    if prediction not in ("eps", "x_0"):
+        raise ValueError(f"training: prediction must be one of eps, x_0, v, got {prediction!r}")
+    return eps if prediction == "eps" else x_0
+
+
 def as_eps_theta(network: Callable[..., Any], prediction: str, schedule: Schedule) -> Callable[..., Any]:
     """An `eps_theta(x_t, t)` made from a network that predicts "eps", "x_0", "mu_tilde" or "v", for samplers and losses."""
     if prediction not in _TO_EPS:

@@ -7,9 +7,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from minidiff.backend import array_module
+from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.targets import as_eps_theta
 from minidiff.nn import Module
 from minidiff.tape import no_grad
 from minidiff.training.workers import Workers
+
+
+def eps_predictor(workers: Workers, prediction: str, schedule: Schedule, **condition: Any) -> Callable[[Any, Any], Any]:
+    """eps_theta(x_t, t) for a sampler, from the workers' model and what it predicts ("eps", "x_0" or "v").    Further as `predictor`."""
+    return as_eps_theta(predictor(workers, **condition), prediction, schedule)
 
 
 def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[Any, Any], Any]:

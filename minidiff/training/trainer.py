@@ -10,6 +10,7 @@ import numpy as np
 
 from minidiff.backend import array_module, to_cpu, to_device
 from minidiff.data.loader import Loader
+from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
@@ -30,15 +31,19 @@ def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]
     return x_0, {}
 
 
-def loss_terms(model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, **condition: Any) -> tuple[Tensor, tuple[Any, Any]]:
-    """L_simple over a slice of the batch.    -> loss, (x_t, eps_hat)."""
-    step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule)
-    return step.loss, (step.x_t, step.eps_hat.data)
+def loss_terms(
+    model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str, **condition: Any
+) -> tuple[Tensor, dict[str, Any]]:
+    """L_simple over a slice of the batch.    -> loss, the terms with one entry per image, as arrays."""
+    step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction)
+    return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
 class Trainer:
     """Trains eps_theta.    kind: what its checkpoints are called.
 
+    prediction: what the model returns: "eps", the algorithm's; "x_0" or "v" = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0, whose error
+    counts for more where x_t is mostly noise: there the shape of the image is decided (slide "Why Predict Noise Instead Of Whole Image").
     model: called as model(x_t, t, **condition); prepare: makes x_0 and the condition of a batch; lr_warmup: steps over which the learning
     rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each. `progress`, in
     0..1, is set by whoever knows when the run ends (run.py): the learning rate falls along a cosine as it grows.
@@ -46,10 +51,11 @@ class Trainer:
 
     def __init__(
         self, model: Module, schedule: Schedule, loader: Loader, optimizer: Optimizer, rng: RNG, *, ema_decay: float = 0.999,
-        prepare: Prepare = unconditional, lr_warmup: int = 100, max_norm: float = 1.0, kind: str = "ddpm",
+        prediction: str = "eps", prepare: Prepare = unconditional, lr_warmup: int = 100, max_norm: float = 1.0, kind: str = "ddpm",
     ):  # fmt: skip
         self.model, self.schedule, self.loader, self.optimizer, self.rng = model, schedule, loader, optimizer, rng
         self.ema = EMA(model, ema_decay)
+        self.prediction = prediction
         self.prepare, self.lr_warmup, self.max_norm, self.kind = prepare, lr_warmup, max_norm, kind
         self.lr = optimizer.lr
         self.device = next(model.parameters()).device
@@ -81,10 +87,11 @@ class Trainer:
         """The terms of line 5 and the gradient of the loss, computed by slices of the batch.    -> Step, {parameter name: array}."""
         arrays = {"x_0": x_0, "t": t, "eps": eps, **condition}
         seed = int(self.rng.integers(0, 2**62))  # for layers that drop out
-        loss, gradients, parts = workers.loss_and_gradients(loss_terms, arrays, seed, schedule=self.schedule)
-        xp = array_module(x_0)
-        x_t, eps_hat = (xp.concatenate([part[i] for part in parts]) for i in range(2))
-        return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, loss=loss), gradients
+        loss, gradients, parts = workers.loss_and_gradients(
+            loss_terms, arrays, seed, schedule=self.schedule, prediction=self.prediction
+        )
+        terms = {name: array_module(x_0).concatenate([part[name] for part in parts]) for name in parts[0]}
+        return Step("train", t, **terms, loss=loss), gradients
 
     @property
     def losses(self) -> np.ndarray:
@@ -103,7 +110,7 @@ class Trainer:
         arrays["losses"] = self.losses
         description = {
             "step": self.step, "seconds": self.seconds, "sample_shape": list(self.sample_shape),
-            "model": self.model.config, "schedule": self.schedule.config,
+            "model": self.model.config, "schedule": self.schedule.config, "prediction": self.prediction,
             "optimizer": {"name": type(self.optimizer).__name__, "steps": self.optimizer.steps, "lr": self.lr},
             "ema": {"decay": self.ema.decay, "updates": self.ema.updates},
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
@@ -114,7 +121,7 @@ class Trainer:
         """Continue where `save` left off.    Raises CheckpointError if it is of another kind, model, schedule or optimiser."""
         checkpoint = load_checkpoint(folder, self.kind)
         facts = checkpoint.description
-        for what, own in (("model", self.model.config), ("schedule", self.schedule.config)):
+        for what, own in (("model", self.model.config), ("schedule", self.schedule.config), ("prediction", self.prediction)):
             if facts[what] != own:
                 raise CheckpointError(f"{folder}: its {what} is {facts[what]}, this run's is {own}")
         if facts["optimizer"]["name"] != type(self.optimizer).__name__:
@@ -136,10 +143,11 @@ class Trainer:
 
 
 class Denoiser(NamedTuple):
-    """What samples are drawn with: a model with its averaged (EMA) parameters, its schedule, the shape (C, H, W) of a sample, the facts of
-    the checkpoint (`trainer.save`'s options among them)."""
+    """What samples are drawn with: a model with its averaged (EMA) parameters, what it predicts, its schedule, the shape (C, H, W) of a
+    sample, the facts of the checkpoint (`trainer.save`'s options among them)."""
 
     model: Any
+    prediction: str
     schedule: Schedule
     sample_shape: tuple[int, ...]
     facts: dict[str, Any]
@@ -151,4 +159,5 @@ def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kin
     facts = checkpoint.description
     model: Any = model_class(**facts["model"])
     model.load_state_dict(checkpoint.part("ema"))
-    return Denoiser(model.to(device).eval(), make_schedule(**facts["schedule"]), tuple(facts["sample_shape"]), facts)
+    schedule = make_schedule(**facts["schedule"])
+    return Denoiser(model.to(device).eval(), facts["prediction"], schedule, tuple(facts["sample_shape"]), facts)

@@ -9,16 +9,17 @@ from minidiff.models import UNet
 from minidiff.optim import SGD, AdamW
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError
+from minidiff.training.prediction import eps_predictor, predictor
 from minidiff.training.trainer import Trainer, load_denoiser
 from minidiff.training.workers import Workers
 
 
-def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm"):
+def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm", prediction="eps"):
     rng = RNG(seed)
     model = UNet(1, channels, (1, 2), (False, True), n_heads=2, dropout=dropout, rng=rng)
     pictures = (RNG(1).uniform((images, 1, 8, 8)) * 255).astype(np.uint8)
     loader = Loader(pictures, None, batch_size, rng)
-    return Trainer(model, make_schedule("cosine", T), loader, optimizer(model.named_parameters(), lr=1e-3), rng, lr_warmup=5, kind=kind)
+    return Trainer(model, make_schedule("cosine", T), loader, optimizer(model.named_parameters(), lr=1e-3), rng, lr_warmup=5, kind=kind, prediction=prediction)
 
 
 def train(trainer, steps, count=2):
@@ -66,6 +67,26 @@ def test_a_step_has_every_term_and_they_fit_together():
     np.testing.assert_allclose(step.x_t, np.sqrt(alpha_bar) * step.x_0 + np.sqrt(1 - alpha_bar) * step.eps, atol=1e-5)
     np.testing.assert_allclose(step.loss, ((step.eps - step.eps_hat) ** 2).mean(), rtol=1e-5)
     assert trainer.losses[-1] == step.loss
+
+
+def test_a_model_may_predict_v_and_samplers_get_its_eps():
+    trainer = make_trainer(dropout=0.0, prediction="v")
+    step = train(trainer, 2)
+    alpha_bar = trainer.schedule.alpha_bar(step.t)[:, None, None, None]
+    v = np.sqrt(alpha_bar) * step.eps - np.sqrt(1 - alpha_bar) * step.x_0
+    np.testing.assert_allclose(step.target, v, atol=1e-5)
+    np.testing.assert_allclose(step.loss, ((step.predicted - v) ** 2).mean(), rtol=1e-5)
+
+    with Workers(trainer.model, 1) as workers:
+        eps_theta = eps_predictor(workers, "v", trainer.schedule)
+        v_hat = predictor(workers)(step.x_t, step.t)
+        expected = np.sqrt(alpha_bar) * v_hat + np.sqrt(1 - alpha_bar) * step.x_t
+        np.testing.assert_allclose(eps_theta(step.x_t, step.t), expected, atol=1e-5)
+
+
+def test_an_unknown_prediction_is_refused():
+    with pytest.raises(ValueError, match="prediction must be one of eps, x_0, v, got 'noise'"):
+        train(make_trainer(prediction="noise"), 1, count=1)
 
 
 def test_the_number_of_workers_changes_only_the_rounding():
@@ -126,6 +147,7 @@ def test_load_denoiser_has_the_averaged_parameters(tmp_path):
         ({"channels": 8}, "its model is .*'n_channels': 4.*, this run's is .*'n_channels': 8"),
         ({"T": 60}, "its schedule is .*'T': 50.*, this run's is .*'T': 60"),
         ({"optimizer": SGD}, "trained with AdamW, this run has SGD"),
+        ({"prediction": "v"}, "its prediction is eps, this run's is v"),
         ({"kind": "ldm"}, "this is a checkpoint of kind 'ddpm', wanted is 'ldm'"),
         ({"batch_size": 6}, "batch_size = 8 but here batch_size = 6"),
     ],
