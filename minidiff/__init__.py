@@ -20,6 +20,6 @@ from minidiff.random import RNG
 __version__ = "0.1.0"
 
 __all__ = [
-    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly", "functional", "gradients", "is_recording",
-    "kernel_versions", "no_grad", "operation", "register_kernel", "use_kernels",
+    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly", "functional", "gradients",
+    "is_recording", "kernel_versions", "no_grad", "operation", "register_kernel", "use_kernels",
 ]  # fmt: skip

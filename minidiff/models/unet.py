@@ -45,8 +45,8 @@ class UNet(Module):
     def __init__(
         self, image_channels: int = 1, n_channels: int = 32, ch_mults: Sequence[int] = (1, 2, 2),
         is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
-        dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False, image_size: int | tuple[int, int] | None = None,
-        rng: RNG | None = None,
+        dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False,
+        image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
     ):  # fmt: skip
         _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads)
         if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:

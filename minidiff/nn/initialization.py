@@ -10,7 +10,6 @@ import numpy as np
 from minidiff.nn.module import Parameter
 from minidiff.random import RNG
 
-
 default_rng = RNG(0)
 """What layers that are made without an RNG draw from, one after another: two of one shape do not start alike."""
 

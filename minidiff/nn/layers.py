@@ -1,6 +1,7 @@
 """The layers: a few parameters each, and a call to the operation of the same name in `minidiff.functional`.
 
-Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or from one that all such layers share, seeded with 0.
+Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or from one that all such layers share,
+seeded with 0.
 """
 
 from __future__ import annotations

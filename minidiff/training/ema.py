@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minidiff.backend import array_module
 from minidiff.nn import Module
+from minidiff.optim import fused
+from minidiff.optim.flat import Flat, fits, whole_of
 
 
 class EMA:
@@ -21,12 +24,35 @@ class EMA:
             raise ValueError(f"EMA: decay must be in [0, 1), got {decay}")
         self.decay = decay
         self.updates = 0
-        self.average = {name: array.copy() for name, array in model.state_dict().items()}
+        parameters = model.state_dict()
+        self.average: Any = Flat(parameters) if fits(parameters) else {name: array.copy() for name, array in parameters.items()}
+        self.numbers = array_module(*parameters.values()).empty(2, "float32")  # decay, 1 - decay: what a GPU reads
 
     def update(self, model: Module) -> None:
+        """One step of the average."""
+        self.begin_update()
+        self.apply(model)
+
+    def begin_update(self) -> None:
+        """The part that counts and plans, on the host."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, array in model.state_dict().items():
+        if isinstance(self.average, Flat):
+            fused.write(array_module(self.numbers), self.numbers, self.present_decay, 1 - self.present_decay)
+
+    @property
+    def present_decay(self) -> float:
+        return min(self.decay, (1 + self.updates) / (10 + self.updates))
+
+    def apply(self, model: Module) -> None:
+        """The part that changes the average."""
+        decay, parameters = self.present_decay, model.state_dict()
+        if isinstance(self.average, Flat):
+            whole = whole_of(parameters)
+            pairs = [(whole, self.average.whole)] if whole is not None else [(parameters[name], self.average[name]) for name in parameters]
+            for array, average in pairs:
+                fused.moving_average(array_module(average), array, self.numbers, average)
+            return
+        for name, array in parameters.items():
             average = self.average[name]
             average *= decay
             average += (1 - decay) * array

@@ -44,7 +44,9 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0)
 
 
-def add_training_options(parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64) -> None:
+def add_training_options(
+    parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64
+) -> None:
     """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit."""
     add_common_options(parser)
     parser.add_argument("--data", default=data, choices=NAMES, help="auto: MNIST if it can be had, else digits drawn by the program")
