@@ -19,7 +19,8 @@ def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=
     model = UNet(1, channels, (1, 2), (False, True), n_heads=2, dropout=dropout, rng=rng)
     pictures = (RNG(1).uniform((images, 1, 8, 8)) * 255).astype(np.uint8)
     loader = Loader(pictures, None, batch_size, rng)
-    return Trainer(model, make_schedule("cosine", T), loader, optimizer(model.named_parameters(), lr=1e-3), rng, lr_warmup=5, kind=kind, prediction=prediction)
+    step = optimizer(model.named_parameters(), lr=1e-3)
+    return Trainer(model, make_schedule("cosine", T), loader, step, rng, lr_warmup=5, kind=kind, prediction=prediction)
 
 
 def train(trainer, steps, count=2):
