@@ -1,0 +1,176 @@
+"""One contestant of unet_cpu.py: reads commands from stdin, answers each with one line of JSON.
+
+train, sample: a warm-up call, then the seconds of one more; memory: the peak of the first training steps; profile: time by kind of
+operation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+
+def squared_error(model, x_t, t, eps):
+    from minidiff import functional as F
+
+    return F.mse_loss(model(x_t, t), eps), None
+
+
+def minidiff_contestant(job):
+    import numpy as np
+
+    import minidiff as md
+    from minidiff import dispatch
+    from minidiff.models import UNet
+    from minidiff.optim import AdamW
+    from minidiff.training.prediction import predictor
+    from minidiff.training.workers import Workers
+
+    rng = md.RNG(0)
+    model = UNet(**job["network"]["settings"], rng=rng)
+    optimizer = AdamW(model.named_parameters(), lr=1e-4)
+    arrays = {"x_t": batch(job, rng.normal), "t": rng.integers(1, 1001, (job["batch"],)), "eps": batch(job, rng.normal)}
+    workers = Workers(model, job["threads"]).__enter__()
+    alone = Workers(model, 1)
+    eps_theta = predictor(workers)
+
+    def train(workers=workers):
+        _, gradients, _ = workers.loss_and_gradients(squared_error, arrays)
+        optimizer.step(gradients)
+
+    def sample():
+        eps_theta(arrays["x_t"], arrays["t"])
+
+    def profile():
+        """Core time of each operation and of its derivative, in one process."""
+        spent = defaultdict(float)
+        plain_run = dispatch.run
+
+        def timed_run(name, reference, args, kwargs):
+            start = time.thread_time()
+            y, backward = plain_run(name, reference, args, kwargs)
+            spent[_FAMILY.get(name, "other")] += time.thread_time() - start
+            if backward is None:
+                return y, None
+
+            def timed_backward(dy, wanted):
+                start = time.thread_time()
+                gradients = backward(dy, wanted) if backward.__code__.co_argcount == 2 else backward(dy)
+                spent[_FAMILY.get(name, "other")] += time.thread_time() - start
+                return gradients
+
+            return y, timed_backward
+
+        plain_step = optimizer.step
+
+        def timed_step(gradients):
+            start = time.thread_time()
+            plain_step(gradients)
+            spent["optimiser"] += time.thread_time() - start
+
+        dispatch.run, optimizer.step = timed_run, timed_step
+        try:
+            for _ in range(REPEATS):
+                train(alone)
+        finally:
+            dispatch.run, optimizer.step = plain_run, plain_step
+        return spent
+
+    return train, sample, profile, {"numpy": np.__version__, "parameters": model.parameter_count()}
+
+
+def torch_contestant(job):
+    import torch
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "models"))
+    from torch_unet import UNet
+
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(0)
+    model = UNet(**job["network"]["settings"])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    x_t, t, eps = batch(job, torch.randn), torch.randint(1, 1001, (job["batch"],)), batch(job, torch.randn)
+
+    def train():
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.mse_loss(model(x_t, t), eps).backward()
+        optimizer.step()
+
+    def sample():
+        with torch.no_grad():
+            model(x_t, t)
+
+    def profile():
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+            for _ in range(REPEATS):
+                train()
+        spent = defaultdict(float)
+        for event in profiler.key_averages():
+            name = event.key.removeprefix("aten::")
+            spent[next((family for word, family in _TORCH_FAMILY.items() if word in name), "other")] += event.self_cpu_time_total / 1e6
+        return spent
+
+    return train, sample, profile, {"torch": torch.__version__}
+
+
+REPEATS = 3
+_FAMILY = {
+    "conv2d": "convolution", "conv_transpose2d": "convolution", "group_norm": "normalisation and Swish",
+    "group_norm_swish": "normalisation and Swish", "swish": "normalisation and Swish", "attention": "attention and linear",
+    "linear": "attention and linear",
+}  # fmt: skip
+_TORCH_FAMILY = {  # the first word that an operation's name contains decides
+    "conv": "convolution", "group_norm": "normalisation and Swish", "native_group": "normalisation and Swish",
+    "silu": "normalisation and Swish", "attention": "attention and linear", "mm": "attention and linear", "Adam": "optimiser",
+    "foreach": "optimiser",
+}  # fmt: skip
+
+
+def batch(job, normal):
+    size = job["network"]["size"]
+    return normal((job["batch"], job["network"]["settings"]["image_channels"], size, size))
+
+
+def processes():
+    """This process and its children."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return ["self", *children]
+
+
+def memory_mib(process, entry):
+    """VmRSS, what is in memory now, or VmHWM, the most since the mark was last reset."""
+    line = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith(entry))
+    return int(line.split()[1]) / 1024
+
+
+def main():
+    train, sample, profile, facts = {"minidiff": minidiff_contestant, "torch": torch_contestant}[sys.argv[1]](json.loads(sys.argv[2]))
+    print(json.dumps(facts), flush=True)
+    for line in sys.stdin:
+        command = line.strip()
+        if command == "quit":
+            break
+        if command in ("train", "sample"):
+            call = train if command == "train" else sample
+            call()
+            start = time.perf_counter()
+            call()
+            answer = {"seconds": time.perf_counter() - start}
+        elif command == "memory":
+            before = {process: memory_mib(process, "VmRSS") for process in processes()}
+            for process in before:
+                Path(f"/proc/{process}/clear_refs").write_text("5")  # resets VmHWM
+            train()
+            train()
+            answer = {"peak_mib": sum(memory_mib(process, "VmHWM") - rss for process, rss in before.items())}
+        else:
+            answer = {"families": {family: seconds * 1e3 / REPEATS for family, seconds in profile().items()}}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
