@@ -105,7 +105,7 @@ def report(result: dict) -> str:
         lines.append(f"| {words} | {_spread(ours, 's')} | {_spread(theirs, 's')} | **{_spread(ratios, '')}** |")
     ours, theirs = (result["memory"][name]["peak_mib"] for name in ("minidiff", "torch"))
     lines.append(f"| peak memory of a training step, above the idle process | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} |")
-    lines += ["", "A training step by kind of operation, forward and backward (minidiff: core time in one process; PyTorch: its profiler):", ""]
+    lines += ["", "A training step by kind of operation (minidiff: core time, all in one process; PyTorch: by its profiler):", ""]
     lines += ["| | minidiff, core ms | share | PyTorch, ms | share |", "|---|---|---|---|---|"]
     totals = {name: sum(of.values()) for name, of in families.items()}
     for family in sorted(set(families["minidiff"]) | set(families["torch"]), key=lambda f: -families["minidiff"].get(f, 0)):
