@@ -6,7 +6,7 @@ Slide "U-Net" (up-sampling). It is the transpose of conv2d as a linear map, henc
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.columns import convolve, convolve_transposed, sum_of_pixels
+from minidiff.functional.columns import convolve, convolve_transposed, kernel_gradient, sum_of_pixels
 from minidiff.functional.memory import channels_first, channels_last
 from minidiff.functional.windows import check_images_and_weight, pair, windows_of
 from minidiff.operation import operation
@@ -31,7 +31,11 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     def conv_transpose2d_backward(dy, wanted):
         want_x, want_weight, want_bias = wanted[:3]
         dy = channels_last(dy)
-        dx, dkernel = convolve(dy, kernel.swapaxes(3, 4), windows, partner=images if want_weight else None)
+        dx = dkernel = None
+        if want_x:
+            dx, dkernel = convolve(dy, kernel.swapaxes(3, 4), windows, partner=images if want_weight else None)
+        elif want_weight:
+            dkernel = kernel_gradient(dy, images, kernel.swapaxes(3, 4).shape, windows)
         return (
             channels_first(dx) if want_x else None,
             dkernel.transpose(0, 4, 3, 1, 2).reshape(weight.shape) if want_weight else None,
