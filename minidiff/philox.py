@@ -23,12 +23,13 @@ LANES = {"float32": 4, "float64": 2}  # numbers from the four words of a block
 
 def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     """The four random words of each counter.    counter: uint32 (..., 4), key: two words -> uint32 (..., 4)"""
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
+    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))  # 64 bits, for the products
+    low = np.uint64(0xFFFFFFFF)
     k0, k1 = key
     for _ in range(ROUNDS):
-        product0, product1 = MULTIPLIERS[0] * c0, MULTIPLIERS[1] * c2
-        c0, c1 = (product1 >> 32) ^ c1 ^ k0, product1 & 0xFFFFFFFF
-        c2, c3 = (product0 >> 32) ^ c3 ^ k1, product0 & 0xFFFFFFFF
+        product0, product1 = np.uint64(MULTIPLIERS[0]) * c0, np.uint64(MULTIPLIERS[1]) * c2
+        c0, c1 = (product1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0), product1 & low
+        c2, c3 = (product0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1), product0 & low
         k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
 
@@ -42,7 +43,7 @@ def words(key: tuple[int, int], start: int, blocks: int) -> np.ndarray:
 
 
 def uniforms(w: np.ndarray, dtype: str, above_0: bool = False) -> np.ndarray:
-    """Words (blocks, 4) as numbers in [0, 1), or in (0, 1] where a logarithm comes next.    -> float32 (blocks, 4) or float64 (blocks, 2)"""
+    """Words (blocks, 4) as numbers in [0, 1), or in (0, 1] for a logarithm.    -> float32 (blocks, 4) or float64 (blocks, 2)"""
     if dtype == "float32":
         return ((w >> 8) + above_0).astype(np.float32) * np.float32(2.0**-24)
     high, low = w[:, 0::2].astype(np.uint64) >> 5, w[:, 1::2].astype(np.uint64) >> 6
@@ -53,7 +54,7 @@ def normals(w: np.ndarray, dtype: str) -> np.ndarray:
     """Words as samples of N(0, 1) by Box and Muller: z = sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v).    -> shape and dtype as `uniforms`"""
     u, v = uniforms(w, dtype, above_0=True)[:, 0::2], uniforms(w, dtype)[:, 1::2]
     radius, angle = np.sqrt(-2 * np.log(u)), u.dtype.type(2 * math.pi) * v
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(len(w), -1)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(len(w), LANES[dtype])
 
 
 def draw(xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[int, ...], dtype: str) -> Any:
@@ -71,7 +72,7 @@ def draw(xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[i
     return result
 
 
-# -- the same for a GPU: one thread per number ----------------------------------------------------------------------------------------------
+# -- the same for a GPU: one thread per number --------------------------------------------------------------------------------------------
 
 PREAMBLE = f"""
 struct Words {{ unsigned int w[4]; }};

@@ -19,3 +19,14 @@ def strict():
     yield strict_module
     del backend._modules[StrictArray]
     backend._known.clear()
+
+
+@pytest.fixture
+def fake_cupy():
+    """Device "cuda" by a module that stands for CuPy; yields (module, watcher): `watcher.transfers` counts what goes to the host and back."""
+    from support import fake_cupy
+
+    if reason := fake_cupy.usable():
+        pytest.skip(reason)
+    with fake_cupy.installed() as both:
+        yield both

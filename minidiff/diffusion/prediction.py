@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.backend import array_module
+import numpy as np
+
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.targets import eps_from_x_0, x_0_from_eps
 from minidiff.equations import equation
@@ -13,10 +14,9 @@ from minidiff.random import RNG
 from minidiff.tape import no_grad
 
 
-def times(t: int, x_t: Any) -> Any:
-    """One t for each image, as a network wants it.    -> int64 (B,) on the device of x_t."""
-    xp = array_module(x_t)
-    return xp.full((x_t.shape[0],), t, dtype=xp.int64)
+def times(t: int, x_t: Any) -> np.ndarray:
+    """One t for each image, as a network wants it.    -> int64 (B,), on the host: the schedule is there, and nobody waits for a GPU."""
+    return np.full((x_t.shape[0],), t, dtype=np.int64)
 
 
 def starting_noise(shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any) -> Any:

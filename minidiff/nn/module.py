@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidiff import anomaly
-from minidiff.backend import array_module, is_array, to_device
+from minidiff.backend import array_module, is_array, on_device, to_device
 from minidiff.tensor import Tensor
 
 
@@ -149,5 +149,6 @@ def _like(parameter: Parameter, name: str, array: Any) -> Any:
     source = array if is_array(array) else np.asarray(array)
     if source.dtype.kind not in "fiub":
         raise TypeError(f"load_state_dict: wanted numbers for {name}, got dtype {source.dtype}")
-    moved = to_device(source, parameter.device)
-    return array_module(moved).array(moved, dtype=parameter.dtype)
+    with on_device(parameter.device):
+        moved = to_device(source, parameter.device)
+        return array_module(moved).array(moved, dtype=parameter.dtype)

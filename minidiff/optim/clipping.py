@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidiff.backend import array_module
+from minidiff.optim.flat import Flat, fits
 from minidiff.tape import as_array
 
 
-def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[str, Any], Any]:
+def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[Mapping[str, Any], Any]:
     """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm.
 
     gradients: {name: array} -> ({name: array}, the norm before, a 0-d array). The arrays given are not edited.
@@ -20,6 +21,11 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[dict[
         raise ValueError("clip_gradients: gradients is empty")
     arrays = list(gradients.values())
     xp = array_module(*arrays)
+    if fits(gradients):
+        flat = Flat(gradients)
+        norm = xp.sqrt((flat.whole * flat.whole).sum())
+        flat.whole *= xp.minimum(max_norm / (norm + 1e-6), 1)
+        return flat, norm
     norm = as_array(xp.sqrt(sum(xp.vdot(g, g) for g in arrays)))
     scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(arrays[0].dtype)  # stays on the device: nobody waits for a GPU here
     return {name: as_array(g * scale) for name, g in gradients.items()}, norm

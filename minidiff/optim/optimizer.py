@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidiff.backend import array_module, device_of, to_device
+from minidiff.guard import Guard
+from minidiff.optim import fused
+from minidiff.optim.flat import Flat, fits
 from minidiff.tape import as_array
 from minidiff.tensor import Tensor
 
@@ -36,18 +39,38 @@ class Optimizer:
 
     def step(self, gradients: Mapping[str, Any] | None = None) -> None:
         """Update each parameter that has a gradient: from `gradients` by name, or else its `.grad`."""
+        self.begin_step()
+        self.apply(gradients)
+
+    def begin_step(self) -> None:
+        """The part of a step that counts and plans, on the host."""
         self.steps += 1
         self.lr = float(self.lr)  # a NumPy float64 would make the parameters float64
-        for name, parameter in self.parameters.items():
-            gradient = parameter.grad if gradients is None else gradients.get(name)
-            if gradient is None:
-                continue
-            if gradient.shape != parameter.shape:
-                raise ValueError(f"step: the gradient of {name} has shape {gradient.shape}, the parameter {parameter.shape}")
+        for name, slots in self.state.items():  # the state follows parameters that were moved
+            device = device_of(self.parameters[name].data)
+            for slot, array in slots.items():
+                if device_of(array) != device:
+                    slots[slot] = to_device(array, device)
+
+    def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
+        """The part of a step that changes the parameters."""
+        for name, gradient in self._checked(gradients).items():
+            parameter = self.parameters[name]
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
                 self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots}
             parameter.assign(as_array(self.update(parameter.data, gradient, self.state[name])))
+
+    def _checked(self, gradients: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """The gradients that there are, by name.    Raises ValueError for one that is not in its parameter's shape."""
+        if gradients is None:
+            gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
+        elif any(gradients.get(name) is None for name in self.parameters):
+            gradients = {name: gradients[name] for name in self.parameters if gradients.get(name) is not None}
+        for name, parameter in self.parameters.items():
+            if name in gradients and gradients[name].shape != parameter.shape:
+                raise ValueError(f"step: the gradient of {name} has shape {gradients[name].shape}, the parameter {parameter.shape}")
+        return gradients
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         """The new value of parameter p with gradient g; `state` is edited in place."""
@@ -123,6 +146,21 @@ class Adam(Optimizer):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{type(self).__name__}: betas must be two numbers in [0, 1), got {betas}")
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+        self.flat: FlatAdam | None = None  # parameters and state on a GPU
+
+    def begin_step(self) -> None:
+        super().begin_step()
+        if not fits({name: p.data for name, p in self.parameters.items()}):
+            self.flat = None
+        elif self.flat is None or self.flat.device != next(iter(self.parameters.values())).device:
+            self.flat = FlatAdam(self)
+        if self.flat is not None:
+            self.flat.begin_step()
+
+    def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
+        gradients = self._checked(gradients)
+        if self.flat is None or not self.flat.apply(gradients):
+            super().apply(gradients)
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         xp = array_module(p)
@@ -151,3 +189,49 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ):  # fmt: skip
         super().__init__(parameters, lr, betas, eps, weight_decay)
+
+
+class FlatAdam:
+    """Adam on a GPU: parameters, m and v lie in three vectors, which one kernel updates in place, by the rule of `Adam.update`."""
+
+    def __init__(self, optimizer: Adam):
+        self.optimizer = optimizer
+        self.parameters = Flat({name: p.data for name, p in optimizer.parameters.items()})
+        self.state = {slot: Flat.zeros_like(self.parameters) for slot in optimizer.slots}
+        self.gradients = Flat.zeros_like(self.parameters)
+        self.xp, self.device = array_module(self.parameters.whole), device_of(self.parameters.whole)
+        self.numbers = self.xp.empty(len(fused.NUMBERS), "float32")
+
+    def begin_step(self) -> None:
+        """Put what the kernel needs of this step onto the device."""
+        self._take()
+        o, (beta1, beta2) = self.optimizer, self.optimizer.betas
+        l2, decay = (0.0, o.weight_decay) if o.decoupled else (o.weight_decay, 0.0)
+        step_size, v_scale = o.lr / (1 - beta1**o.steps), 1 / math.sqrt(1 - beta2**o.steps)
+        fused.write(self.xp, self.numbers, l2, beta1, 1 - beta1, beta2, 1 - beta2, 1 - o.lr * decay, step_size, v_scale, o.eps)
+
+    def _take(self) -> None:
+        """Parameters and state become the pieces, with values that somebody assigned meanwhile; not while a live graph needs the old ones."""
+        if self._is_held():
+            return
+        for name, parameter in self.optimizer.parameters.items():
+            if parameter.data is not self.parameters[name]:
+                self.parameters[name] = parameter.data
+                parameter.assign(self.parameters[name])
+            state = self.optimizer.state.setdefault(name, {slot: flat[name] for slot, flat in self.state.items()})
+            for slot, flat in self.state.items():
+                if state[slot] is not flat[name]:
+                    flat[name] = state[slot]
+                    state[slot] = flat[name]
+
+    def _is_held(self) -> bool:
+        return Guard.holder_of(self.parameters.whole) is not None
+
+    def apply(self, gradients: Mapping[str, Any]) -> bool:
+        """The update; False, and nothing is done, if it can't be done in place: a gradient is missing or a live graph needs old values."""
+        taken = all(p.data is self.parameters[name] for name, p in self.optimizer.parameters.items())
+        if not taken or self._is_held() or not self.parameters.like(gradients):
+            return False
+        g = self.gradients.vector_of(gradients)
+        fused.adam(self.xp, g, self.numbers, self.parameters.whole, self.state["m"].whole, self.state["v"].whole)
+        return True

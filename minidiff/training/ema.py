@@ -26,7 +26,8 @@ class EMA:
         self.updates = 0
         parameters = model.state_dict()
         self.average: Any = Flat(parameters) if fits(parameters) else {name: array.copy() for name, array in parameters.items()}
-        self.numbers = array_module(*parameters.values()).empty(2, "float32")  # decay, 1 - decay: what a GPU reads
+        if isinstance(self.average, Flat):  # on a GPU the kernel reads decay and 1 - decay there
+            self.numbers = array_module(self.average.whole).empty(2, "float32")
 
     def update(self, model: Module) -> None:
         """One step of the average."""

@@ -74,9 +74,9 @@ class Trainer:
             self.sample_shape = x_0.shape[1:]
             t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3:   t ~ Uniform({1, ..., T})
             step, gradients = self.gradients(x_0, t, eps, condition, workers)            # 4:   eps ~ N(0, I)
-            gradients, norm = clip_gradients(gradients, self.max_norm)
+            clipped, norm = clip_gradients(gradients, self.max_norm)
             self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup) * cosine_decay(self.progress, final=0.02)
-            self.optimizer.step(gradients)                                               # 5:   take gradient descent step
+            self.optimizer.step(clipped)                                                 # 5:   take gradient descent step
             self.ema.update(self.model)
             self.step += 1
             self._losses.append(step.loss)
@@ -90,13 +90,15 @@ class Trainer:
         loss, gradients, parts = workers.loss_and_gradients(
             loss_terms, arrays, seed, schedule=self.schedule, prediction=self.prediction
         )
-        terms = {name: array_module(x_0).concatenate([part[name] for part in parts]) for name in parts[0]}
+        terms = parts[0] if len(parts) == 1 else {n: array_module(x_0).concatenate([part[n] for part in parts]) for n in parts[0]}
         return Step("train", t, **terms, loss=loss), gradients
 
     @property
     def losses(self) -> np.ndarray:
         """L_simple of each step so far, float32 (steps,). Reading it waits for the device; the loop itself never does."""
-        self._losses = [float(to_cpu(loss)) if not isinstance(loss, float) else loss for loss in self._losses]
+        new = [loss for loss in self._losses if not isinstance(loss, float)]
+        if new:  # one transfer for all
+            self._losses[-len(new) :] = to_cpu(array_module(*new).stack(new)).tolist()
         return np.asarray(self._losses, dtype=np.float32)
 
     # -- checkpoints -----------------------------------------------------------------------------------------------------------------
