@@ -89,7 +89,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/mnist", minutes=7.5, batch_size=32)
+    add_training_options(parser, out="runs/mnist", minutes=7.75, batch_size=16)
     add_sampling_options(parser)
     parser.add_argument("--channels", type=int, default=16, help="of the U-Net at full resolution, a multiple of 4")
     parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
