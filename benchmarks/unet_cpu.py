@@ -73,7 +73,7 @@ def measure(options: argparse.Namespace) -> dict:
     facts = {name: c.facts for name, c in contestants.items()}
     for contestant in contestants.values():
         contestant.close()
-    return {"options": vars(options), "facts": facts, "memory": memory, "seconds": seconds, "families": families, "machine": machine()}
+    return {"options": dict(vars(options)), "facts": facts, "memory": memory, "seconds": seconds, "families": families, "machine": machine()}
 
 
 def _round(of_task: dict[str, list[float]]) -> str:
