@@ -211,7 +211,7 @@ class FlatAdam:
         fused.write(self.xp, self.numbers, l2, beta1, 1 - beta1, beta2, 1 - beta2, 1 - o.lr * decay, step_size, v_scale, o.eps)
 
     def _take(self) -> None:
-        """Parameters and state become the pieces, with values that somebody assigned meanwhile; not while a live graph needs the old ones."""
+        """Parameters and state become the pieces, with values that were assigned meanwhile; not while a live graph needs the old ones."""
         if self._is_held():
             return
         for name, parameter in self.optimizer.parameters.items():

@@ -38,7 +38,9 @@ class StrictArray:
         raise LeakError(f"numpy.{function.__name__} was called with an array of another library: use array_module(x)")
 
     def __iter__(self):
-        raise LeakError("iterating over an array reads it one by one")
+        if self.ndim == 1:
+            raise LeakError("iterating over an array reads it one by one")
+        return (self[i] for i in range(len(self)))
 
     def __setitem__(self, index, value):
         _set(self, index, value)
@@ -59,7 +61,7 @@ def _given(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         raise LeakError(f"a NumPy array of shape {value.shape} was mixed with arrays of another library")
     if isinstance(value, (list, tuple)):
-        return type(value)(_given(item) for item in value)
+        return getattr(type(value), "_make", type(value))(_given(item) for item in value)  # a namedtuple takes a list by _make only
     return value
 
 
@@ -111,10 +113,22 @@ def _swapped(function):
     return lambda x, y: function(y, x)
 
 
+def _operator(function):
+    """As CuPy's: a class with `__array_ufunc__ = None`, a Tensor say, is asked for the result."""
+    wrapped = _wrapped(function)
+
+    def operate(x, y):
+        if not isinstance(y, StrictArray) and getattr(y, "__array_ufunc__", 0) is None:
+            return NotImplemented
+        return wrapped(x, y)
+
+    return operate
+
+
 for _name in (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge",
 ):  # fmt: skip
-    _function = _wrapped(getattr(operator, f"__{_name}__"))
+    _function = _operator(getattr(operator, f"__{_name}__"))
     setattr(StrictArray, f"__{_name}__", _function)
     if hasattr(np.ndarray, f"__r{_name}__"):
         setattr(StrictArray, f"__r{_name}__", _swapped(_function))
