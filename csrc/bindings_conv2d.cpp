@@ -49,8 +49,8 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
-    define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias, Array<float> y,
-                                int tile, int splits, Bias parts, Stream stream) {
+    define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
+                                Array<float> y, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
         const float* b = want_bias(bias, conv.O);
@@ -62,8 +62,8 @@ static Bindings bind([](py::module_& module) {
         unknown(version);
     });
 
-    define(module, "conv2d_input_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> weight, Bias bias,
-                                               Array<float> dx, int tile, int splits, Bias parts, Stream stream) {
+    define(module, "conv2d_input_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> weight,
+                                               Bias bias, Array<float> dx, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &dx, &weight, &dy);
         const float* b = want_bias(bias, conv.C);

@@ -55,7 +55,7 @@ __global__ void input_gradient(Conv conv, const float* dy, const float* weight, 
 __global__ void weight_gradient(Conv conv, const float* dy, const float* x, float* dweight) {
     const unsigned t = blockIdx.x * blockDim.x + threadIdx.x;
     if (t >= unsigned(conv.O) * conv.group_C() * conv.U * conv.V) return;
-    const int v = t % conv.V, u = t / conv.V % conv.U, c = t / (conv.U * conv.V) % conv.group_C(), o = t / (conv.U * conv.V) / conv.group_C();
+    const int v = t % conv.V, u = t / conv.V % conv.U, oc = t / (conv.U * conv.V), c = oc % conv.group_C(), o = oc / conv.group_C();
     const int first_c = o / conv.group_O() * conv.group_C();
 
     float sum = 0;
@@ -109,7 +109,8 @@ void conv2d_naive(const Conv& conv, const float* x, const float* weight, const f
     launch("conv2d_naive", forward, blocks, THREADS, 0, stream, conv, x, weight, bias, y);
 }
 
-void conv2d_input_gradient_naive(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx, cudaStream_t stream) {
+void conv2d_input_gradient_naive(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx,
+                                 cudaStream_t stream) {
     const int blocks = ceil_div(1LL * conv.N * conv.C * conv.H * conv.W, THREADS);
     launch("conv2d_input_gradient_naive", input_gradient, blocks, THREADS, 0, stream, conv, dy, weight, bias, dx);
 }

@@ -65,8 +65,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int taps = rows.taps * columns.taps, K = c.C * taps, all_slabs = ceil_div(K, DEPTH);
     const int first_slab = int(1LL * all_slabs * split / c.splits), slab_count = int(1LL * all_slabs * (split + 1) / c.splits) - first_slab;
     int2* source_tap = dynamic_shared<int2>();  // what to add to the pixel's offset, what the pixel's mask must contain
-    int* weight_tap = reinterpret_cast<int*>(source_tap + slab_count * DEPTH);
-    for (int slot = threadIdx.x; slot < slab_count * DEPTH; slot += THREADS) {
+    const int slots = (slab_count + 1) * DEPTH;
+    int* weight_tap = reinterpret_cast<int*>(source_tap + slots);
+    for (int slot = threadIdx.x; slot < slots; slot += THREADS) {
         const int k = first_slab * DEPTH + slot, channel = taps ? k / taps : 0, uv = k - channel * taps;
         const int u = columns.taps ? uv / columns.taps : 0, v = uv - u * columns.taps;
         const bool padding = k >= K;
@@ -76,15 +77,15 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
 
     // This thread's pixels.
-    int offset[PIXELS];
-    unsigned inside[PIXELS];  // bits of the kernel rows and columns that fall inside the image
+    const float* pixel_at[PIXELS];  // its place in the source; one addition per load leads from there to a tap
+    unsigned inside[PIXELS];        // bits of the kernel rows and columns that fall inside the image
     source += group * c.C * c.source_h * c.source_w;
 #pragma unroll
     for (int e = 0; e < PIXELS; e++) {
         const int pixel = first_pixel + threadIdx.x % N + e * THREADS;
-        const int column = pixel % columns.outputs, row = pixel / columns.outputs % rows.outputs, n = pixel / columns.outputs / rows.outputs;
+        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
         const int h = row * c.source_step_h, w = column * c.source_step_w;
-        offset[e] = (n * c.groups * c.C * c.source_h + h) * c.source_w + w;
+        pixel_at[e] = source + (n * c.groups * c.C * c.source_h + h) * c.source_w + w;
         inside[e] = 0;
         for (int t = 0; t < rows.taps; t++) inside[e] |= unsigned(unsigned(h + rows.shift[t]) < unsigned(c.source_h)) << t;
         for (int t = 0; t < columns.taps; t++) inside[e] |= unsigned(unsigned(w + columns.shift[t]) < unsigned(c.source_w)) << (16 + t);
@@ -97,15 +98,16 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     float next_weight[WEIGHTS], next_source[K_COUNT][PIXELS];
     auto fetch = [&](int slab) {
         const int tap_of_weight = weight_tap[slab * DEPTH + weight_k];
+        const float* weight_at = weight + tap_of_weight;
 #pragma unroll
         for (int e = 0; e < WEIGHTS; e++)
-            next_weight[e] = tap_of_weight >= 0 && e * M_STEP < m_left ? weight[tap_of_weight + e * M_STEP * c.weight_m] : 0;
+            next_weight[e] = tap_of_weight >= 0 && e * M_STEP < m_left ? weight_at[e * M_STEP * c.weight_m] : 0;
 #pragma unroll
         for (int k = 0; k < K_COUNT; k++) {
             const int2 tap = source_tap[slab * DEPTH + slab_k + k * K_STEP];
 #pragma unroll
             for (int e = 0; e < PIXELS; e++)
-                next_source[k][e] = (inside[e] & unsigned(tap.y)) == unsigned(tap.y) ? source[offset[e] + tap.x] : 0;
+                next_source[k][e] = (inside[e] & unsigned(tap.y)) == unsigned(tap.y) ? pixel_at[e][tap.x] : 0;
         }
     };
     auto store = [&](int buffer) {
@@ -125,7 +127,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int plane = c.result_h * c.result_w;
     result += 1LL * split * c.N * c.groups * c.M * plane;
     auto address = [&](int m, int pixel) {
-        const int column = pixel % columns.outputs, row = pixel / columns.outputs % rows.outputs, n = pixel / columns.outputs / rows.outputs;
+        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
         const int h = rows.first + c.step_h * row, w = columns.first + c.step_w * column;
         return result + (n * c.groups * c.M + group * c.M + m) * plane + h * c.result_w + w;
     };
@@ -148,7 +150,8 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 
 Correlation forward_correlation(const Conv&, int splits, const float* result);
 Correlation input_gradient_correlation(const Conv&, int splits, const float* result);
-void sum_parts(const char* name, const float* parts, int count, int size, const float* bias, int channels, int plane, float* result, cudaStream_t);
+void sum_parts(const char* name, const float* parts, int count, int size, const float* bias, int channels, int plane, float* result,
+               cudaStream_t);
 
 template <class Tile>
 void launch_correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
@@ -160,7 +163,7 @@ void launch_correlation(const char* name, const Correlation& c, const float* sou
             taps = std::max(taps, c.rows[a].taps * c.columns[b].taps);
         }
     const int slabs = ceil_div(ceil_div(1LL * c.C * taps, Tile::DEPTH), c.splits);
-    const size_t table = (sizeof(int2) + sizeof(int)) * Tile::DEPTH * slabs;
+    const size_t table = (sizeof(int2) + sizeof(int)) * Tile::DEPTH * (slabs + 1);
     if (table > MAX_TABLE) throw std::runtime_error(std::string(name) + ": too few splits for so many channels x kernel elements");
     const dim3 grid(ceil_div(pixels, Tile::N), ceil_div(c.M, Tile::M), c.groups * c.step_h * c.step_w * c.splits);
     float* target = c.splits == 1 ? result : plan.parts;

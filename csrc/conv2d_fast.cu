@@ -105,7 +105,8 @@ static void correlation(const char* name, const Correlation& c, const float* sou
     }
 }
 
-void conv2d_fast(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan, cudaStream_t stream) {
+void conv2d_fast(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan,
+                 cudaStream_t stream) {
     const float* target = plan.splits == 1 ? y : plan.parts;
     correlation("conv2d_fast", forward_correlation(conv, plan.splits, target), x, weight, bias, y, plan, stream);
 }

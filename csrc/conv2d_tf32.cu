@@ -15,7 +15,8 @@ static void correlation(const char* name, const Correlation& c, const float* sou
     throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
 }
 
-void conv2d_tf32(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan, cudaStream_t stream) {
+void conv2d_tf32(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan,
+                 cudaStream_t stream) {
     const float* target = plan.splits == 1 ? y : plan.parts;
     correlation("conv2d_tf32", forward_correlation(conv, plan.splits, target), x, weight, bias, y, plan, stream);
 }

@@ -130,7 +130,8 @@ void conv2d_tiled(const Conv& conv, const float* x, const float* weight, const f
                    WeightForward{conv, weight}, Patches{conv, x}, Output{conv, bias, y}, stream);
 }
 
-void conv2d_input_gradient_tiled(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx, cudaStream_t stream) {
+void conv2d_input_gradient_tiled(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx,
+                                 cudaStream_t stream) {
     launch_product("conv2d_input_gradient_tiled", conv.groups, conv.group_C(), conv.N * conv.H * conv.W, conv.group_O() * conv.U * conv.V,
                    WeightBackward{conv, weight}, OutputPatches{conv, dy}, InputGradient{conv, bias, dx}, stream);
 }

@@ -2,8 +2,8 @@
 //
 //     dweight[o,(c,u,v)] = sum_{n,i,j} dy[n,o,i,j] * x[n,c,h,w]            h = i * stride + u * dilation - padding, w likewise
 //
-// as a matrix product over k = (n,i,j), with the results of a block in registers (tile.h). The result is small and the sum is long, so
-// the sum is what must be shared among the blocks: each split writes sums of its own images and rows, which are then added in a fixed order.
+// as a matrix product over k = (n,i,j), with the results of a block in registers (tile.h). The result is small and the sum is long, so the
+// sum is what must be shared among the blocks: each split writes the sums of its own pixels, which are then added in a fixed order.
 // (atomicAdd would save the second step, but gives other rounding errors in every run.)
 //
 //     block     owns Tile::M output channels x Tile::N of the (c,u,v); blockIdx = ((c,u,v), o, (group, split))
@@ -80,12 +80,13 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
         const bool valid = k < K;
         const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
-        const int dy_offset = n * conv.O * plane + ij, x_offset = n * conv.C * conv.H * conv.W + row.x + column.x;
+        const float* dy_at = dy + n * conv.O * plane + ij;
+        const float* x_at = x + n * conv.C * conv.H * conv.W + row.x + column.x;
         const unsigned inside = valid ? unsigned(row.y | column.y) : 0;
 #pragma unroll
-        for (int e = 0; e < M_COUNT; e++) next_dy[e] = valid && e * STEP < m_left ? dy[dy_offset + e * STEP * plane] : 0;
+        for (int e = 0; e < M_COUNT; e++) next_dy[e] = valid && e * STEP < m_left ? dy_at[e * STEP * plane] : 0;
 #pragma unroll
-        for (int e = 0; e < N_COUNT; e++) next_x[e] = (inside & tap_bits[e]) == tap_bits[e] ? x[x_offset + tap_offset[e]] : 0;
+        for (int e = 0; e < N_COUNT; e++) next_x[e] = (inside & tap_bits[e]) == tap_bits[e] ? x_at[tap_offset[e]] : 0;
     };
     auto store = [&](int buffer) {
 #pragma unroll

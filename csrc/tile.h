@@ -17,7 +17,8 @@ struct Slabs {
     float b[2][Tile::DEPTH][Tile::N + 4];
 };
 
-// The loop over the slabs. fetch(slab) reads numbers into registers, store(buffer) puts them into shared memory.
+// The loop over the slabs. fetch(slab) reads numbers into registers, store(buffer) puts them into shared memory. After the last slab
+// one more is fetched and not used: around an `if` the compiler would move the reads behind the multiplication, to where they are stored.
 template <class Tile, class Fetch, class Store>
 __device__ void multiply_slabs(Tile& tile, Slabs<Tile>& slabs, int count, Fetch fetch, Store store) {
     if (count > 0) {
@@ -27,9 +28,9 @@ __device__ void multiply_slabs(Tile& tile, Slabs<Tile>& slabs, int count, Fetch 
     __syncthreads();
     for (int slab = 0; slab < count; slab++) {
         const int buffer = slab % 2;
-        if (slab + 1 < count) fetch(slab + 1);  // its numbers arrive during the multiplication
+        fetch(slab + 1);  // its numbers arrive during the multiplication
         tile.multiply_add(slabs.a[buffer], slabs.b[buffer]);
-        if (slab + 1 < count) store(1 - buffer);
+        store(1 - buffer);
         __syncthreads();  // the other slab is complete, and nobody needs this one any more
     }
 }

@@ -153,7 +153,8 @@ static void access(uintptr_t address, size_t bytes, Kind kind, void* code) {
     const bool own_image = address >= uintptr_t(&__ehdr_start) && address < uintptr_t(&__bss_start);  // constants and emulator state
     if (!region && own_image) return;
     if (!region || address + bytes > region->end)
-        fail("out of bounds: " + who(position) + " " + verb(kind) + " at " + line_of(code) + distance_to_an_array(region ? region->end : address));
+        fail("out of bounds: " + who(position) + " " + verb(kind) + " at " + line_of(code) +
+             distance_to_an_array(region ? region->end : address));
     for (uintptr_t word = address & ~uintptr_t(3); word < address + bytes; word += 4) check_word(*region, word, kind, code);
 }
 

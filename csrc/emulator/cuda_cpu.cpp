@@ -96,15 +96,19 @@ int lane() { return position.thread % warpSize; }
 
 void* shared_memory() { return dynamic_memory.data(); }
 
+static void require_whole_warps(int line) {
+    if (blockDim.x * blockDim.y * blockDim.z % warpSize) refuse("a warp function in a block that is no multiple of 32", line);
+}
+
 void wait(Scope scope, int line) {
-    if (scope == WARP && blockDim.x * blockDim.y * blockDim.z % warpSize) refuse("a warp function in a block that is no multiple of 32", line);
+    if (scope == WARP) require_whole_warps(line);
     stop(scope == BLOCK ? AT_BLOCK_BARRIER : AT_WARP_BARRIER, line);
 }
 
 // Each lane of the warp offers a value; all of them come back, in the order of the lanes.
 const void* exchange(unsigned mask, const void* value, size_t bytes, int line) {
     if (mask != 0xffffffff) refuse("a warp function with a mask other than 0xffffffff", line);
-    if (blockDim.x * blockDim.y * blockDim.z % warpSize) refuse("a warp function in a block that is no multiple of 32", line);
+    require_whole_warps(line);
     static char offers[2][32][warpSize * 64];  // two, as one lane may already be at the next exchange
     char* offer = offers[running->exchanges++ % 2][position.thread / warpSize];
     std::memcpy(offer + lane() * bytes, value, bytes);
@@ -157,7 +161,8 @@ static void make_fibers(unsigned count) {
     threads.assign(count, Thread{});
     if (count > stack_count) {
         if (stacks) munmap(stacks, stack_count * STACK);
-        stacks = static_cast<char*>(mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        stacks = static_cast<char*>(mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, kind, -1, 0));
         if (stacks == MAP_FAILED) {
             stacks = nullptr;
             stack_count = 0;

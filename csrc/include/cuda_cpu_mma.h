@@ -41,7 +41,8 @@ UNCHECKED void fill_fragment(fragment<Use, M, N, K, T, Layout>& f, float value) 
 }
 
 template <class Use, class Layout>
-void load_matrix_sync(fragment<Use, 16, 16, 8, precision::tf32, Layout>& f, const float* from, unsigned stride, int line = __builtin_LINE()) {
+void load_matrix_sync(fragment<Use, 16, 16, 8, precision::tf32, Layout>& f, const float* from, unsigned stride,
+                      int line = __builtin_LINE()) {
     cuda_cpu::exchange(0xffffffff, &line, sizeof line, line);  // all lanes come here
     constexpr bool by_rows = std::is_same_v<Layout, row_major>;
     for (int e = 0; e < f.num_elements; e++) f.x[e] = from[by_rows ? f.row(e) * stride + f.column(e) : f.column(e) * stride + f.row(e)];

@@ -78,7 +78,7 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     slabs = ceil_div(product.k, tile.depth)
-    if table and ceil_div(slabs, splits) * tile.depth > MAX_TABLE:
+    if table and (ceil_div(slabs, splits) + 1) * tile.depth > MAX_TABLE:
         return False
-    forced = table and slabs * tile.depth > MAX_TABLE
+    forced = table and (slabs + 1) * tile.depth > MAX_TABLE
     return splits == 1 or (splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS))
