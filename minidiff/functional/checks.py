@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 
 from minidiff.backend import array_module
+
+_waits = ContextVar("index_checks_wait", default=True)
+
+
+@contextmanager
+def nan_for_wrong_indices():
+    """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError: to raise one, Python would have to wait for the GPU.
+
+    For training loops and CUDA graphs. Arrays on the CPU are checked as ever.
+    """
+    token = _waits.set(False)
+    try:
+        yield
+    finally:
+        _waits.reset(token)
 
 
 def check_broadcast(name, *values):
@@ -45,11 +63,24 @@ def check_axes(name, axis, ndim):
     return axes
 
 
-def check_index_range(name, indices, size, lowest=None):
-    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end)."""
+def check_index_range(name, indices, size, lowest=None, waits=False):
+    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end).
+
+    Inside `nan_for_wrong_indices`, for indices on a GPU, unless it `waits` (what they choose can't be NaN): -> a number to be added to
+    what they choose, 0 or NaN. Else None.
+    """
     if not indices.size:
-        return
+        return None
     lowest = -size if lowest is None else lowest
+    xp = array_module(indices)
+    if xp is not np and not (_waits.get() or waits):
+        return xp.where(((indices >= lowest) & (indices < size)).all(), xp.float32(0), xp.float32(xp.nan))
     low, high = int(indices.min()), int(indices.max())
     if low < lowest or high >= size:
         raise IndexError(f"{name}: indices must be in {lowest}..{size - 1}, got {low}..{high}")
+    return None
+
+
+def poisoned(y, nan_or_0):
+    """y + nan_or_0, which `check_index_range` returned, in y's dtype."""
+    return y if nan_or_0 is None else y + nan_or_0.astype(y.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.checks import check_index_range
+from minidiff.functional.checks import check_index_range, poisoned
 from minidiff.operation import operation
 
 
@@ -18,7 +18,7 @@ def embedding(indices, weight):
         raise TypeError(f"embedding: indices must be ints, got {indices.dtype}")
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be (K, D), got shape {weight.shape}")
-    check_index_range("embedding", indices, len(weight), lowest=0)
+    nan_or_0 = check_index_range("embedding", indices, len(weight), lowest=0)
 
     def embedding_backward(dy):
         """A row that was looked up n times collects n gradients."""
@@ -26,4 +26,4 @@ def embedding(indices, weight):
         xp.add.at(dweight, indices, dy)
         return None, dweight
 
-    return weight[indices], embedding_backward
+    return poisoned(weight[indices], nan_or_0), embedding_backward

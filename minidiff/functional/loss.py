@@ -7,7 +7,7 @@ image, so `mse_loss` with "mean" is smaller by the factor C * H * W.
 from __future__ import annotations
 
 from minidiff.backend import array_module
-from minidiff.functional.checks import check_index_range
+from minidiff.functional.checks import check_index_range, poisoned
 from minidiff.operation import operation
 
 
@@ -57,11 +57,11 @@ def cross_entropy(logits, labels, reduction="mean"):
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
     if not logits.size:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} are empty")
-    check_index_range("cross_entropy: labels", labels, logits.shape[1], lowest=0)
+    nan_or_0 = check_index_range("cross_entropy: labels", labels, logits.shape[1], lowest=0)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
     rows = xp.arange(len(labels))
-    losses = -log_p[rows, labels]
+    losses = poisoned(-log_p[rows, labels], nan_or_0)
     scale = 1 / len(labels) if reduction == "mean" else 1
     loss = losses if reduction == "none" else xp.asarray(losses.sum() * losses.dtype.type(scale))
 

@@ -10,7 +10,7 @@ import builtins
 import numpy as np
 
 from minidiff.backend import array_module
-from minidiff.functional.checks import check_axes, check_axis, check_index_range
+from minidiff.functional.checks import check_axes, check_axis, check_index_range, poisoned
 from minidiff.operation import operation
 
 
@@ -115,8 +115,8 @@ def getitem(x, index):
     Raises IndexError for an index out of range, also on a GPU, where CuPy would silently wrap round.
     """
     xp = array_module(x, *_items(index))
-    _check_indices(x, index)
-    y = x[index]
+    nan_or_0 = _check_indices(x, index)
+    y = poisoned(x[index], nan_or_0)
     shape_x = x.shape
 
     def getitem_backward(dy):
@@ -140,16 +140,19 @@ def _is_basic(index):
 
 
 def _check_indices(x, index):
-    """NumPy checks indices itself. CuPy wraps them round silently, so there they are checked here, at the price of waiting for the GPU."""
+    """NumPy checks indices itself. CuPy wraps them round silently, so there they are checked here: as `check_index_range` says."""
     if array_module(x).__name__ == "numpy":
-        return
+        return None
     items = _items(index)
     missing = x.ndim - builtins.sum(_axes_taken(i) for i in items)
-    axis = 0
+    axis, total = 0, None
     for i in items:
-        if isinstance(getattr(i, "dtype", None), np.dtype) and i.dtype.kind in "iu" and i.size:
-            check_index_range("getitem", i, x.shape[axis])
+        numbers = np.asarray(i) if isinstance(i, list) else i
+        if isinstance(getattr(numbers, "dtype", None), np.dtype) and numbers.dtype.kind in "iu":
+            nan_or_0 = check_index_range("getitem", numbers, x.shape[axis], waits=x.dtype.kind != "f")
+            total = nan_or_0 if total is None else total if nan_or_0 is None else total + nan_or_0
         axis += missing if i is Ellipsis else _axes_taken(i)
+    return total
 
 
 def _axes_taken(item):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.backend import to_device
 from minidiff.random import RNG
 
 
@@ -51,9 +52,20 @@ def bools(*shape):
     return Draw(lambda rng: (np.arange(np.prod(shape)) % 2 == 0).reshape(shape), differentiable=False)
 
 
+class Sent(RNG):
+    """The numbers that a CPU draws, on any device: results can be compared."""
+
+    def __init__(self, seed, device):
+        super().__init__(seed)
+        self.device = device
+
+    def uniform(self, shape=(), dtype=np.float32):
+        return to_device(super().uniform(shape, dtype), self.device)
+
+
 def generator(seed):
     """An RNG that starts anew at each call, so that each evaluation of dropout drops the same elements."""
-    return Draw(lambda rng: RNG(seed, rng.device), differentiable=False)
+    return Draw(lambda rng: Sent(seed, rng.device), differentiable=False)
 
 
 def _cases(operation, *calls):
