@@ -89,7 +89,7 @@ def test_mistakes_are_told_in_one_line(data_dir, tmp_path):
     nowhere = {"MINIDIFF_DATA": str(tmp_path / "empty"), "XDG_CACHE_HOME": str(tmp_path / "empty"), "https_proxy": "http://127.0.0.1:9"}
     cases = [
         ([*base, "--out", tmp_path / "file" / "x"], None, "cannot make the folder"),
-        ([*base, "--out", tmp_path / "o", "--channels", "7"], None, "time_channels must be a multiple of 8"),
+        ([*base, "--out", tmp_path / "o", "--channels", "7"], None, "UNet: n_channels must be a multiple of 4, got 7"),
         ([*base, "--out", tmp_path / "o", "--schedule", "quadratic"], None, "invalid choice: 'quadratic'"),
         ([*base, "--out", tmp_path / "o", "--lr", "-1"], None, "argument --lr: wanted a number > 0, got -1"),
         ([*base, "--out", tmp_path / "o", "--ema", "1"], None, r"argument --ema: wanted a number in [0, 1), got 1"),
