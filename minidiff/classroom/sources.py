@@ -14,6 +14,7 @@ from minidiff.diffusion.losses import algorithm_1, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
+from minidiff.diffusion.targets import as_eps_theta
 from minidiff.random import RNG
 
 ALGORITHMS = ("ddpm", "ddim", "train")
@@ -48,9 +49,10 @@ def _trained(folder: str) -> Source:
     from minidiff.models import UNet
     from minidiff.training.trainer import load_denoiser
 
-    model, schedule, shape, _ = load_denoiser(folder, UNet)
+    denoiser = load_denoiser(folder, UNet)
+    eps_theta = as_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)
     images = to_float(make_digits(N_DIGITS, seed=0).images)
-    return Source(model, schedule, shape, lambda n, rng: images[rng.integers(0, len(images), (n,))])
+    return Source(eps_theta, denoiser.schedule, denoiser.sample_shape, lambda n, rng: images[rng.integers(0, len(images), (n,))])
 
 
 def steps_of(

@@ -5,8 +5,15 @@ import pytest
 
 from minidiff.classroom.sources import make_source, steps_of
 from minidiff.classroom.walk import Walker, picture
+from minidiff.data import Loader, draw_digits
 from minidiff.diffusion.ddpm import ddpm_steps
+from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.diffusion.targets import eps_from_v
+from minidiff.models import UNet
+from minidiff.optim import AdamW
 from minidiff.random import RNG
+from minidiff.training.trainer import Trainer
 
 
 def walk(commands, algorithm="ddpm", T=20, **options):
@@ -88,3 +95,20 @@ def test_the_digits_are_images_and_are_drawn_in_characters():
 def test_an_unknown_algorithm_is_an_error():
     with pytest.raises(ValueError, match="the algorithm must be one of ddpm, ddim, train, got 'edm'"):
         next(steps_of("edm", make_source("oracle", 5), RNG(0)))
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_a_checkpoint_is_walked_whatever_its_network_predicts(tmp_path, prediction):
+    rng = RNG(0)
+    model = UNet(1, 8, (1, 1), (False, False), n_heads=1, rng=rng)
+    loader = Loader(draw_digits(np.arange(8) % 10, rng), None, 4, rng)
+    schedule = make_schedule("cosine", 5)
+    trainer = Trainer(model, schedule, loader, AdamW(model.named_parameters()), rng, prediction=prediction)
+    trainer.save(tmp_path)
+    source = make_source(str(tmp_path))
+    steps = list(steps_of("ddpm", source, RNG(1)))
+    assert [step.t for step in steps] == [5, 4, 3, 2, 1] and steps[0].x_t.shape == (1, 1, 28, 28)
+    x_t, t = RNG(2).normal((2, 1, 28, 28)), np.array([2, 5])
+    output = model(x_t, t).data
+    expected = output if prediction == "eps" else eps_from_v(x_t, t, output, schedule)
+    np.testing.assert_allclose(plain(source.eps_theta(x_t, t)), expected, rtol=1e-4, atol=1e-5)
