@@ -23,7 +23,7 @@ def strict():
 
 @pytest.fixture
 def fake_cupy():
-    """Device "cuda" by a module that stands for CuPy; yields (module, watcher); `watcher.transfers` counts what the host and it exchange."""
+    """Device "cuda" by a module that stands for CuPy; yields (module, watcher); `watcher.transfers` counts what host and it exchange."""
     from support import fake_cupy
 
     if reason := fake_cupy.usable():

@@ -1,7 +1,7 @@
 """The operation linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel, whose pixels are the rows of x.
 
-Tokens (B, T, C) that are a view of images (B, C, T), as in the U-Net's attention, are taken without a copy. And these kernels can be recorded
-in a CUDA graph, while CuPy refuses to record the cuBLAS calls of the reference.
+Tokens (B, T, C) that are a view of images (B, C, T), as in the U-Net's attention, are taken without a copy. And these kernels can be
+recorded in a CUDA graph, while CuPy refuses to record the cuBLAS calls of the reference.
 """
 
 from __future__ import annotations
