@@ -31,6 +31,7 @@ def main() -> None:
 
     samples = read_samples(options.samples)
     classifier = load_classifier(options.classifier)
+    classifier.to(options.device)
     dataset = load_dataset(options.data, options.data_dir)
     facts = load_checkpoint(options.classifier, "classifier").description
     print(f"classifier: {100 * facts['accuracy']:.2f} % of {facts['held_out']} held-out images of {facts['data']} right")
@@ -57,5 +58,5 @@ def read_samples(path: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError):
+    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
         main()

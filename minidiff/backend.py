@@ -110,6 +110,16 @@ def on_device(device: str) -> AbstractContextManager:
     return module.cuda.Device(int(device.partition(":")[2] or module.cuda.runtime.getDevice()))
 
 
+def use_device(device: str) -> None:
+    """Make `device` the one on which CuPy works from now on.    Raises ValueError if it names none, RuntimeError if it is not there."""
+    module = module_of_device(device)
+    if module.__name__ == "cupy" and ":" in device:
+        count, number = module.cuda.runtime.getDeviceCount(), int(device.partition(":")[2])
+        if number >= count:
+            raise RuntimeError(f"device {device!r}: this machine has {count} GPU{'s' * (count != 1)}, cuda:0 to cuda:{count - 1}")
+        module.cuda.Device(number).use()
+
+
 def to_device(array: Any, device: str) -> Any:
     """The array on `device`: the same object if it is there already, else a copy. A copy to a GPU does not make the host wait."""
     target = module_of_device(device)

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.backend import to_device
 from minidiff.data.loader import Loader
+from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models import Classifier
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, cosine_decay
@@ -51,8 +53,10 @@ def classifier_steps(loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int
 
 
 def classification_loss(model: Module, x: Any, labels: Any) -> tuple[Tensor, None]:
-    """The mean cross-entropy.    x: (B, ...), labels: (B,)."""
-    return F.cross_entropy(model(x), labels), None
+    """The mean cross-entropy.    x: (B, ...), labels: (B,), from the host."""
+    device = next(model.parameters()).device
+    with nan_for_wrong_indices():  # the Loader has checked the labels
+        return F.cross_entropy(model(Tensor(x, device=device)), to_device(labels, device)), None
 
 
 def judge(workers: Workers, x: Any, chunk: int = 250) -> Judgement:
@@ -64,9 +68,10 @@ def judge(workers: Workers, x: Any, chunk: int = 250) -> Judgement:
 
 def _judge(model: Classifier, x: Any, chunk: int) -> tuple[np.ndarray, np.ndarray]:
     probabilities, features = [], []
+    device = next(model.parameters()).device
     with no_grad():
         for start in range(0, len(x), chunk):
-            of_chunk = model.features(Tensor(x[start : start + chunk]))
+            of_chunk = model.features(Tensor(x[start : start + chunk], device=device))
             probabilities.append(F.softmax(model.lin2(of_chunk)).numpy())
             features.append(of_chunk.numpy())
     return np.concatenate(probabilities), np.concatenate(features)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from minidiff.backend import use_device
 from minidiff.data import NAMES
 
 
@@ -38,8 +39,17 @@ def seed(text: str) -> int:
     return value
 
 
+def device(text: str) -> str:
+    """A device that is there, made the current one."""
+    try:
+        use_device(text)
+    except (ValueError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    parser.add_argument("--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N")
     parser.add_argument("--workers", type=positive_int, help="processes sharing a batch (default: one per core; 1 for pdb)")
     parser.add_argument("--seed", type=seed, default=0)
 

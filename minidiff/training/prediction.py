@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minidiff.backend import array_module
+from minidiff.backend import array_module, device_of
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import as_eps_theta
 from minidiff.nn import Module
@@ -20,13 +20,14 @@ def eps_predictor(workers: Workers, prediction: str, schedule: Schedule, **condi
 
 
 def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[Any, Any], Any]:
-    """The workers' model without a tape, the batch cut over the processes and into chunks that fit the caches.
+    """The workers' model without a tape, on a CPU the batch cut over the processes and into chunks that fit the caches.
 
     condition: further arguments of the model, one entry per image of the batch.    -> (B, ...) arrays from (B, ...) arrays.
     """
 
     def eps_theta(x_t: Any, t: Any) -> Any:
-        parts = workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=chunk)
+        size = chunk if device_of(x_t) == "cpu" else len(x_t)
+        parts = workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=size)
         return parts[0] if len(parts) == 1 else array_module(x_t).concatenate(parts)
 
     return eps_theta
