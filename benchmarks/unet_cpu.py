@@ -5,8 +5,8 @@
     python benchmarks/unet_cpu.py --write docs/benchmarks/unet_cpu.md
 
 Each contestant is a process of its own, so that their thread pools don't disturb one another (minidiff's has worker processes below it);
-they take turns, A B A B, with one warm-up call before each timed one. The ratio is the median of the rounds' ratios. Another busy process
-makes all of this worthless: look at the spread.
+they take turns, A B A B, with one warm-up call before each timed one. The ratio is the median of the rounds' ratios. A round in which other
+programs used more than --others cores is measured again: it says little, and less about PyTorch, whose threads wait for one another.
 """
 
 from __future__ import annotations
@@ -64,20 +64,27 @@ def measure(options: argparse.Namespace) -> dict:
     # Fresh processes: the first training step of each is the one whose memory is looked at, before allocators have settled
     memory = {name: c.ask("memory") for name, c in contestants.items()}
     seconds: dict[str, dict[str, list[float]]] = {task: {name: [] for name in contestants} for task in TASKS}
-    for i in range(options.rounds):
-        for task in TASKS:
-            for name, contestant in contestants.items():
-                seconds[task][name].append(contestant.ask(task)["seconds"])
-        print(f"round {i + 1} of {options.rounds}: " + ", ".join(_round(seconds[task]) for task in TASKS), file=sys.stderr, flush=True)
+    rounds, disturbed = 0, 0
+    while rounds < options.rounds and disturbed < 10 * options.rounds:
+        answers = {task: {name: c.ask(task) for name, c in contestants.items()} for task in TASKS}
+        others = max(answer["cores_of_others"] for of_task in answers.values() for answer in of_task.values())
+        quiet = others <= options.others
+        rounds, disturbed = rounds + quiet, disturbed + (not quiet)
+        for task in TASKS if quiet else ():
+            for name in contestants:
+                seconds[task][name].append(answers[task][name]["seconds"])
+        times = ", ".join(" / ".join(f"{answer['seconds']:.3f}" for answer in answers[task].values()) for task in TASKS)
+        print(f"{'round ' + str(rounds) if quiet else 'disturbed'}: {times} s; {others:.2f} cores of others", file=sys.stderr, flush=True)
+    if not rounds:
+        raise SystemExit(f"other programs used more than {options.others} of a core in each of {disturbed} rounds: try again later")
     families = {name: c.ask("profile")["families"] for name, c in contestants.items()}
     facts = {name: c.facts for name, c in contestants.items()}
     for contestant in contestants.values():
         contestant.close()
-    return {"options": dict(vars(options)), "facts": facts, "memory": memory, "seconds": seconds, "families": families, "machine": machine()}
-
-
-def _round(of_task: dict[str, list[float]]) -> str:
-    return f"{of_task['minidiff'][-1]:.3f} / {of_task['torch'][-1]:.3f} s"
+    return {
+        "options": dict(vars(options)), "facts": facts, "memory": memory, "seconds": seconds, "disturbed": disturbed, "families": families,
+        "machine": machine(),
+    }  # fmt: skip
 
 
 def machine() -> dict:
@@ -94,7 +101,8 @@ def report(result: dict) -> str:
         "",
         f"{result['machine']['cpu']}, {result['machine']['cores']} cores; NumPy {facts['minidiff']['numpy']}, "
         f"PyTorch {facts['torch']['torch']} eager; {facts['minidiff']['parameters']:,} parameters. "
-        f"Medians of {options['rounds']} rounds, the quartiles in brackets; the ratio is the median of the rounds' ratios.",
+        f"Medians of {len(result['seconds']['train']['torch'])} rounds, the quartiles in brackets; the ratio is the median of the rounds' "
+        f"ratios. {result['disturbed']} rounds in which other programs used more than {options['others']} of a core were left out.",
         "",
         "| | minidiff | PyTorch | ratio |",
         "|---|---|---|---|",
@@ -126,6 +134,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--others", type=float, default=0.15, metavar="CORES", help="what other programs may use in a round that counts")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the report there, and the figures beside it as .json")
     options = parser.parse_args()
     result = measure(options)

@@ -1,7 +1,7 @@
 """One contestant of unet_cpu.py: reads commands from stdin, answers each with one line of JSON.
 
-train, sample: a warm-up call, then the seconds of one more; memory: the peak of the first training steps; profile: time by kind of
-operation.
+train, sample: a warm-up call, then the seconds of one more, and how many cores other programs used meanwhile; memory: the peak of the first
+training steps; profile: time by kind of operation.
 """
 
 from __future__ import annotations
@@ -141,6 +141,27 @@ def processes():
     return ["self", *children]
 
 
+def cpu_seconds():
+    """(of all programs, of this process and its children) since they started."""
+    user, nice, system, _idle, _iowait, *interrupts = (int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8])
+    of_all = user + nice + system + sum(interrupts)
+    own = 0
+    for process in processes():
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        own += int(fields[11]) + int(fields[12])  # utime, stime
+    ticks = os.sysconf("SC_CLK_TCK")
+    return of_all / ticks, own / ticks
+
+
+def timed(call):
+    all_before, own_before = cpu_seconds()
+    start = time.perf_counter()
+    call()
+    seconds = time.perf_counter() - start
+    all_after, own_after = cpu_seconds()
+    return {"seconds": seconds, "cores_of_others": (all_after - all_before - (own_after - own_before)) / seconds}
+
+
 def memory_mib(process, entry):
     """VmRSS, what is in memory now, or VmHWM, the most since the mark was last reset."""
     line = next(line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith(entry))
@@ -157,9 +178,7 @@ def main():
         if command in ("train", "sample"):
             call = train if command == "train" else sample
             call()
-            start = time.perf_counter()
-            call()
-            answer = {"seconds": time.perf_counter() - start}
+            answer = timed(call)
         elif command == "memory":
             before = {process: memory_mib(process, "VmRSS") for process in processes()}
             for process in before:
