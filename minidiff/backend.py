@@ -110,6 +110,11 @@ def on_device(device: str) -> AbstractContextManager:
     return module.cuda.Device(int(device.partition(":")[2] or module.cuda.runtime.getDevice()))
 
 
+def is_recording_a_graph(module: Any) -> bool:
+    """Whether what this array module does now is not done, but recorded in a CUDA graph (training/graph.py)."""
+    return module.__name__ == "cupy" and module.cuda.get_current_stream().is_capturing()
+
+
 def use_device(device: str) -> None:
     """Make `device` the one on which CuPy works from now on.    Raises ValueError if it names none, RuntimeError if it is not there."""
     module = module_of_device(device)

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.backend import is_recording_a_graph
+
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # added to the key after each round: the golden ratio and sqrt(3) - 1
 ROUNDS = 10
@@ -64,7 +66,7 @@ def draw(xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[i
         w = words(key, start, -(-size // LANES[dtype]))
         values = normals(w, dtype) if normal else uniforms(w, dtype)
         return xp.asarray(values.reshape(-1)[:size].reshape(shape))
-    if xp.cuda.get_current_stream().is_capturing():
+    if is_recording_a_graph(xp):
         raise RuntimeError("random numbers can't be drawn inside a CUDA graph: each replay would draw the same ones again")
     result = xp.empty(shape, dtype)
     if size:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minidiff.backend import array_module, device_of, to_device
+from minidiff.backend import array_module, device_of, is_recording_a_graph, to_device
 from minidiff.guard import Guard
 from minidiff.optim import fused
 from minidiff.optim.flat import Flat, fits
@@ -54,6 +54,9 @@ class Optimizer:
 
     def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
         """The part of a step that changes the parameters."""
+        if is_recording_a_graph(array_module(next(iter(self.parameters.values())).data)):
+            name = type(self).__name__
+            raise RuntimeError(f"a CUDA graph needs parameters that are updated in place, which this step of {name} can't do")
         for name, gradient in self._checked(gradients).items():
             parameter = self.parameters[name]
             xp = array_module(parameter.data, gradient)

@@ -20,6 +20,7 @@ from minidiff.random import RNG
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidiff.training.ema import EMA
+from minidiff.training.graph import RecordedTraining
 from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse and further arguments of the model, one entry per image
@@ -47,11 +48,13 @@ class Trainer:
     model: called as model(x_t, t, **condition); prepare: makes x_0 and the condition of a batch; lr_warmup: steps over which the learning
     rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each. `progress`, in
     0..1, is set by whoever knows when the run ends (run.py): the learning rate falls along a cosine as it grows.
+    graph: on a GPU, record the step as a CUDA graph (graph.py) and replay it; `recorded.recorded.reason` says why if that is not possible.
     """
 
     def __init__(
         self, model: Module, schedule: Schedule, loader: Loader, optimizer: Optimizer, rng: RNG, *, ema_decay: float = 0.999,
         prediction: str = "eps", prepare: Prepare = unconditional, lr_warmup: int = 100, max_norm: float = 1.0, kind: str = "ddpm",
+        graph: bool = False,
     ):  # fmt: skip
         self.model, self.schedule, self.loader, self.optimizer, self.rng = model, schedule, loader, optimizer, rng
         self.ema = EMA(model, ema_decay)
@@ -59,6 +62,7 @@ class Trainer:
         self.prepare, self.lr_warmup, self.max_norm, self.kind = prepare, lr_warmup, max_norm, kind
         self.lr = optimizer.lr
         self.device = next(model.parameters()).device
+        self.recorded = RecordedTraining(self) if graph else None
         self.sample_shape: tuple[int, ...] = loader.images.shape[1:]
         self.step = 0
         self.progress = 0.0
@@ -72,21 +76,31 @@ class Trainer:
             x_0 = to_device(x_0, self.device)
             x_0, condition = self.prepare(x_0, labels, self.rng)
             self.sample_shape = x_0.shape[1:]
-            t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3:   t ~ Uniform({1, ..., T})
-            step, gradients = self.gradients(x_0, t, eps, condition, workers)            # 4:   eps ~ N(0, I)
-            clipped, norm = clip_gradients(gradients, self.max_norm)
+            t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
             self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup) * cosine_decay(self.progress, final=0.02)
-            self.optimizer.step(clipped)                                                 # 5:   take gradient descent step
-            self.ema.update(self.model)
+            self.optimizer.begin_step()
+            self.ema.begin_update()
+            step = self.learn(x_0, t, eps, condition, workers)                           # 5:   take gradient descent step
             self.step += 1
             self._losses.append(step.loss)
-            step.terms["gradient_norm"] = norm
             yield step                                                                   # 6: until the caller has enough
 
-    def gradients(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers) -> tuple[Step, dict[str, Any]]:
+    def learn(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers) -> Step:
+        """Line 5 of Algorithm 1: the parameters move along the gradient, the average follows.    -> Step, with the gradient's norm."""
+        seed = int(self.rng.integers(0, 2**62))  # for layers that drop out
+        if self.recorded is not None:
+            return self.recorded.step(x_0, t, eps, condition, seed)
+        step, gradients = self.gradients(x_0, t, eps, condition, workers, seed)
+        clipped, step.terms["gradient_norm"] = clip_gradients(gradients, self.max_norm)
+        self.optimizer.apply(clipped)
+        self.ema.apply(self.model)
+        return step
+
+    def gradients(
+        self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers, seed: int
+    ) -> tuple[Step, dict[str, Any]]:
         """The terms of line 5 and the gradient of the loss, computed by slices of the batch.    -> Step, {parameter name: array}."""
         arrays = {"x_0": x_0, "t": t, "eps": eps, **condition}
-        seed = int(self.rng.integers(0, 2**62))  # for layers that drop out
         loss, gradients, parts = workers.loss_and_gradients(
             loss_terms, arrays, seed, schedule=self.schedule, prediction=self.prediction
         )

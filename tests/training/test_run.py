@@ -86,8 +86,8 @@ def test_a_run_without_an_end_is_refused(trainer, tmp_path):
 def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
     trainer.lr_warmup = 0
     rates = []
-    update = trainer.optimizer.step
-    trainer.optimizer.step = lambda gradients: (rates.append(trainer.optimizer.lr), update(gradients))
+    begin = trainer.optimizer.begin_step
+    trainer.optimizer.begin_step = lambda: (rates.append(trainer.optimizer.lr), begin())
     with Workers(trainer.model, 1) as workers:
         run(trainer, tmp_path, workers, steps=10, quiet=True)
     assert rates[0] == trainer.lr
