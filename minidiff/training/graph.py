@@ -1,6 +1,6 @@
 """CUDA graphs: a step of training or sampling recorded once, and from then on launched as a whole.
 
-A step of a small U-Net is some hundreds of kernels of a few microseconds each, and Python needs longer to launch one than the GPU to run it.
+A step of a small U-Net is hundreds of kernels of a few microseconds each, and Python needs longer to launch one than the GPU to run it.
 The recorded graph is launched by a single call. In return it is rigid: it runs the same kernels on the same memory each time. So
 
 - inputs are copied into arrays that stay where they are, and parameters are updated in place (optim/flat.py);
@@ -56,6 +56,7 @@ class Recorded:
     def __init__(self, function: Callable[..., Any], watched: Callable[[], Iterable[Any]] = tuple):
         self.function, self.watched = function, watched
         self.reason = ""  # why nothing is recorded, or ""
+        self.launches = 0  # of graphs
         self._calls: dict[Any, int] = {}
         self._recordings: dict[Any, Recording] = {}
         self._places: list[Any] = []
@@ -78,7 +79,7 @@ class Recorded:
         for name, array in inputs.items():
             recording.inputs[name][...] = array
         recording.graph.launch()
-        self._moves = 0
+        self.launches, self._moves = self.launches + 1, 0
         return recording.outputs
 
     def _record(self, key: Any, inputs: dict[str, Any]) -> bool:
