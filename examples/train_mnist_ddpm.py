@@ -43,7 +43,9 @@ def main() -> None:
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
     loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict)
+    trainer = Trainer(
+        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph
+    )  # fmt: skip
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
         print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")

@@ -68,6 +68,7 @@ def add_training_options(
     parser.add_argument("--batch-size", type=positive_int, default=batch_size)
     parser.add_argument("--lr", type=positive_float, default=lr, help="the highest learning rate of AdamW")
     parser.add_argument("--ema", type=fraction, default=0.995, help="decay of the averaged parameters, from which samples are drawn")
+    parser.add_argument("--graph", action="store_true", help="on a GPU, record the training step as a CUDA graph and replay it")
     parser.set_defaults(default_minutes=minutes)
 
 

@@ -1,0 +1,153 @@
+"""All that needs a GPU, in one command of less than nine minutes: build, test, measure, and write docs/benchmarks/<gpu>.md and .json.
+
+    python benchmarks/gpu.py                     # on a machine with an NVIDIA GPU, nvcc, CuPy and PyTorch
+    python benchmarks/gpu.py --dry-run --out /tmp/dry    # the same lines on any machine, with tiny shapes and a stand-in for CuPy
+
+Each part has its share of the time and runs in its own process; the report is written anew after each, so that what is known survives
+whatever happens later. A part that fails or runs out of time is named in the report. docs/gpu.md says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import gpu_report
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PYTHON = sys.executable
+LEAST = 5.0  # seconds; with less, a part is not begun
+
+
+class Part(NamedTuple):
+    """name; share: of the time, in seconds; command: a list of words."""
+
+    name: str
+    share: float
+    command: list[str]
+    environment: dict[str, str] = {}
+
+
+def parts(options: argparse.Namespace, results: Path) -> list[Part]:
+    """What is done, in order: the figures first, then the tests that take long."""
+    dry = ["--dry-run"] if options.dry_run else []
+
+    def measuring(name: str, share: float) -> Part:
+        return Part(name, share, [PYTHON, str(HERE / "gpu_part.py"), name, str(results), "--seconds", f"{0.85 * share:.0f}", *dry])
+
+    def sanitizer(tool: str) -> Part:
+        words = [
+            shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer", "--tool", tool, "--error-exitcode", "42",
+            "--target-processes", "all", *pytest, "tests/kernels", *device, "-k", "(equal or channels_last or unaligned) and fast",
+        ]  # fmt: skip
+        if options.dry_run:
+            words = [PYTHON, "-c", f"print('compute-sanitizer --tool {tool} runs on a GPU only')"]
+        return Part(f"compute-sanitizer {tool}", 50, words)
+
+    pytest = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib", "-q", "--tb=short", "-rf"]
+    several = ["-n", str(min(8, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
+    kernels = "tests/kernels/test_linear.py" if options.dry_run else "tests/kernels"
+    device = [] if options.dry_run else ["--device", "cuda"]
+    everything = ["tests/optim/test_flat.py"] if options.dry_run else ["tests", *several]
+    chosen = [
+        Part("build", 170, [PYTHON, str(HERE / "gpu_build.py"), *dry]),
+        measuring("machine", 40),
+        Part("kernel tests", 80, [*pytest, kernels, *device, "-k", "not planted and not gdb and not setup"]),
+        measuring("kernels", 140),
+        measuring("training-32", 60),
+        measuring("training-64", 60),
+        measuring("compile-32", 100),
+        sanitizer("memcheck"),
+        Part("test suite", 140, [*pytest, *everything, *device, "--deselect", "tests/kernels/test_setup.py"]),
+        measuring("compile-64", 100),
+        sanitizer("racecheck"),
+        sanitizer("initcheck"),
+    ]
+    return [part for part in chosen if not options.parts or part.name in options.parts]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="where the report goes")
+    parser.add_argument("--minutes", type=float, default=8.8, help="when to stop, whatever is still missing")
+    parser.add_argument("--parts", nargs="*", metavar="PART", help="only these: build machine 'kernel tests' kernels training-32 ...")
+    parser.add_argument("--dry-run", action="store_true", help="run every line on the CPU, with tiny shapes")
+    options = parser.parse_args()
+    start = time.monotonic()
+    end = start + 60 * options.minutes
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = options.out / f"gpu-{os.getpid()}.jsonl"
+    results.write_text("")
+    outcomes: list[dict] = []
+    target = options.out / "gpu.md"
+    todo = parts(options, results)
+    try:
+        for part in todo:
+            outcomes.append(run(part, end))
+            target = write(options, results, outcomes, [p.name for p in todo[len(outcomes) :]], time.monotonic() - start)
+    finally:
+        results.unlink(missing_ok=True)
+    print(target.read_text())
+    print(f"wrote {target} and {target.with_suffix('.json').name} after {time.monotonic() - start:.0f} s")
+    if any(outcome["state"] != "done" for outcome in outcomes):
+        raise SystemExit(1)
+
+
+def run(part: Part, end: float) -> dict:
+    """Run a part within its share, or within what is left.    -> its outcome for the report."""
+    limit = min(part.share, end - time.monotonic() - 3)
+    outcome = {"name": part.name, "state": "done", "seconds": 0.0, "tail": ""}
+    if limit < LEAST:
+        return {**outcome, "state": "no time left"}
+    print(f"== {part.name} (at most {limit:.0f} s)", flush=True)
+    begin = time.monotonic()
+    environment = {**os.environ, **part.environment, "PYTHONUNBUFFERED": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        process = subprocess.Popen(
+            part.command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+    except OSError as problem:
+        return {**outcome, "state": "not there", "tail": str(problem)}
+    try:
+        said, _ = process.communicate(timeout=limit)
+        if process.returncode:
+            outcome["state"] = f"failed ({process.returncode})"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # the part's own session: with all that it started
+        said, _ = process.communicate()
+        outcome["state"] = "ran out of time"
+    print(said[-1500:], flush=True)
+    summary = re.findall(r"^.*\b(?:passed|failed|error|ERROR SUMMARY|built)\b.*$", said, re.MULTILINE)
+    tail = said[-2500:] if outcome["state"] != "done" else "\n".join(summary[-4:])[-500:]
+    return {**outcome, "seconds": round(time.monotonic() - begin, 1), "tail": tail}
+
+
+def write(options: argparse.Namespace, results: Path, outcomes: list[dict], missing: list[str], seconds: float) -> Path:
+    """The report of what is known so far.    -> its path"""
+    rows = [json.loads(line) for line in results.read_text().splitlines() if line.endswith("}")]
+    machine = next((row for row in rows if row["kind"] == "machine"), None)
+    name = re.sub(r"[^a-z0-9]+", "-", machine["gpu"].lower()).strip("-") if machine else "gpu"
+    target = options.out / f"{name}.md"
+    everything = {"outcomes": outcomes, "missing": missing, "seconds": round(seconds), "dry_run": options.dry_run, "results": rows}
+    target.write_text(gpu_report.report(everything))
+    target.with_suffix(".json").write_text(json.dumps(everything, indent=1) + "\n")
+    if name != "gpu":
+        for suffix in (".md", ".json"):
+            (options.out / f"gpu{suffix}").unlink(missing_ok=True)
+    return target
+
+
+if __name__ == "__main__":
+    main()

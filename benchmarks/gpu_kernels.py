@@ -1,0 +1,286 @@
+"""Part of gpu.py: each kernel version of csrc/ against PyTorch and against the floor, at the U-Net's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from gpu_timing import Ceilings, Ours, Theirs, Time, measure, sets_for
+
+from minidiff import kernels
+from minidiff.dispatch import _kernels as table
+
+TOLERANCE = {"fp32": 1e-5, "tf32": 3e-3}  # |result - float64| / |float64|, Euclidean norms
+
+
+class Case(NamedTuple):
+    """A row of the report. ours: {version: one call per set of inputs}, theirs: PyTorch's; check: a version -> its relative error."""
+
+    operation: str
+    shape: str
+    batch: int
+    operations: float
+    moved: float  # bytes
+    ours: dict[str, list[Callable[[], Any]]]
+    theirs: list[Callable[[], Any]]
+    check: Callable[[str], float]
+
+
+CONVOLUTIONS = [  # channels in, channels out, pixels on a side, kernel, stride, padding: those of the U-Nets with 32 and 64 channels
+    (32, 32, 28, 3, 1, 1), (64, 64, 28, 3, 1, 1), (64, 64, 14, 3, 1, 1), (128, 64, 14, 3, 1, 1), (128, 128, 7, 3, 1, 1),
+    (256, 128, 7, 3, 1, 1), (32, 32, 28, 3, 2, 1), (96, 32, 28, 1, 1, 0),
+]  # fmt: skip
+TRANSPOSED = [(64, 64, 7, 4, 2, 1), (64, 64, 14, 4, 2, 1), (128, 128, 14, 4, 2, 1)]
+ATTENTION = [(4, 49, 16), (4, 49, 32), (4, 196, 32), (4, 784, 32), (4, 1024, 64)]  # heads, tokens, size of a head
+GROUP_NORM = [(32, 28), (64, 28), (64, 14), (128, 7)]  # channels, pixels on a side; 8 groups
+BATCHES = (1, 32, 128)
+DRY = {"CONVOLUTIONS": [(2, 3, 6, 3, 2, 1)], "TRANSPOSED": [(3, 2, 3, 4, 2, 1)], "ATTENTION": [(2, 7, 4)],
+       "GROUP_NORM": [(4, 4)], "BATCHES": (2,)}  # fmt: skip
+
+
+def run(emit: Callable[[dict], None], ceilings: Ceilings, out_of_time: Callable[[], bool], dry: bool) -> None:
+    """Measure everything, the largest batch first, and hand each result to `emit`."""
+    ours, theirs = Ours(), Theirs()
+    shapes = {name: DRY[name] if dry else globals()[name] for name in DRY}
+    for batch in reversed(shapes["BATCHES"]):
+        for case in cases(ours, theirs, shapes, batch):
+            if out_of_time():
+                emit({"kind": "cut", "part": "kernels", "at": f"{case.operation} {case.shape}, batch {batch}"})
+                return
+            emit(measured(case, ours, theirs, ceilings))
+
+
+def cases(ours: Ours, theirs: Theirs, shapes: dict[str, Any], batch: int) -> Iterator[Case]:
+    for shape in shapes["CONVOLUTIONS"]:
+        yield from convolution_cases(ours, theirs, batch, *shape, transposed=False)
+    for shape in shapes["ATTENTION"]:
+        yield from attention_cases(ours, theirs, batch, *shape)
+    for shape in shapes["GROUP_NORM"]:
+        yield from group_norm_cases(ours, theirs, batch, *shape)
+    for shape in shapes["TRANSPOSED"]:
+        yield from convolution_cases(ours, theirs, batch, *shape, transposed=True)
+
+
+def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict:
+    """The row of the report."""
+    row: dict[str, Any] = {
+        "kind": "kernel", "operation": case.operation, "shape": case.shape, "batch": case.batch,
+        "floor": ceilings.floor(case.operations, case.moved), "floor_tf32": ceilings.floor(case.operations, case.moved, tf32=True),
+        "ours": {}, "theirs": {}, "errors": {},
+    }  # fmt: skip
+    for version, calls in case.ours.items():
+        tf32 = version == "tf32"
+        kernels.allow_tf32(tf32)
+        try:
+            error = case.check(version)
+            row["errors"][version] = error
+            if not error <= TOLERANCE["tf32" if tf32 else "fp32"]:
+                row["ours"][version] = {"wrong": error}
+                continue
+            row["ours"][version] = as_dict(measure(ours, calls))
+        except Exception as problem:  # one version must not cost the others
+            row["ours"][version] = {"failed": f"{type(problem).__name__}: {problem}"[:300]}
+        finally:
+            kernels.allow_tf32(False)
+            ours.kept = []
+    for tf32 in (False, True):
+        if tf32 and "tf32" not in case.ours:
+            continue
+        theirs.allow_tf32(tf32)
+        try:
+            row["theirs"]["tf32" if tf32 else "fp32"] = as_dict(measure(theirs, case.theirs))
+        except Exception as problem:
+            row["theirs"]["tf32" if tf32 else "fp32"] = {"failed": f"{type(problem).__name__}: {problem}"[:300]}
+        finally:
+            theirs.allow_tf32(False)
+    return row
+
+
+def as_dict(time: Time) -> dict:
+    return {"seconds": time.seconds, "spread": round(time.spread, 3), "graph": time.graph}
+
+
+def relative(result: Any, reference: Any) -> float:
+    """|result - reference| / |reference|; NaN stays NaN."""
+    return float(np.linalg.norm(result.astype(np.float64) - reference) / max(np.linalg.norm(reference), 1e-300))
+
+
+def draw(sets: int, *shapes: tuple[int, ...]) -> list[list[np.ndarray]]:
+    """Random arrays of these shapes, `sets` times."""
+    rng = np.random.default_rng(0)
+    return [[rng.standard_normal(shape, dtype=np.float32) for shape in shapes] for _ in range(sets)]
+
+
+def by_version(operation: str, make: Callable[[str, Callable], list[Callable[[], Any]]]) -> dict[str, list[Callable[[], Any]]]:
+    """{version: calls}, the versions as they are registered. One that refuses these shapes has calls that raise what it said."""
+    found: dict[str, list[Callable[[], Any]]] = {}
+    for version, (function, _) in table[operation].items():
+        try:
+            found[version] = make(version, function)
+        except Exception as problem:
+
+            def refuse(problem: Exception = problem) -> None:
+                raise problem
+
+            found[version] = [refuse]
+    return found
+
+
+def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size, kernel, stride, padding, transposed) -> Iterator[Case]:
+    """Forward, input gradient and weight gradient."""
+    torch, operation = theirs.torch, "conv_transpose2d" if transposed else "conv2d"
+    out = (size - 1) * stride - 2 * padding + kernel if transposed else (size + 2 * padding - kernel) // stride + 1
+    x_shape, y_shape = (batch, c_in, size, size), (batch, c_out, out, out)
+    w_shape = (c_in, c_out, kernel, kernel) if transposed else (c_out, c_in, kernel, kernel)
+    pixels = size * size if transposed else out * out
+    flops = 2.0 * batch * pixels * c_in * c_out * kernel * kernel
+    numbers = [int(np.prod(s)) for s in (x_shape, w_shape, y_shape)]
+    drawn = draw(sets_for(4 * sum(numbers)), x_shape, w_shape, (c_out,), y_shape)
+    mine, other = ([[library.array(a) for a in arrays] for arrays in drawn] for library in (ours, theirs))
+    options = {"stride": stride, "padding": padding}
+    function = torch.nn.functional.conv_transpose2d if transposed else torch.nn.functional.conv2d
+    name = f"{c_in} -> {c_out}, {size}x{size}, {kernel}x{kernel}" + (f", stride {stride}" if stride > 1 else "")
+
+    x, w, b, dy = (t.double() for t in other[0])
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
+        y = function(x, w, b, **options)
+        dx, dw = (ours_numpy(g) for g in aten_backward(torch, dy, x, w, stride, padding, transposed, (True, True)))
+    exact = {"forward": ours_numpy(y), "input gradient": dx, "weight gradient": dw}
+    del x, w, b, dy, y
+
+    wanted = {"forward": None, "input gradient": (True, False, False), "weight gradient": (False, True, False)}
+    for direction, mask in wanted.items():
+
+        def call(function_of_version, arrays, mask=mask):
+            x, w, b, dy = arrays
+            if mask is None:
+                return lambda: function_of_version(x, w, b, stride, padding)[0]
+            backward = function_of_version(x, w, b, stride, padding)[1]
+            return lambda: next(g for g in backward(dy, mask) if g is not None)
+
+        def call_theirs(arrays, mask=mask):
+            x, w, b, dy = arrays
+            if mask is None:
+                return lambda: function(x, w, b, **options)
+            return lambda: aten_backward(torch, dy, x, w, stride, padding, transposed, mask[:2])
+
+        def check(version, mask=mask, direction=direction, call=call):
+            return relative(ours.numpy(call(table[operation][version][0], mine[0])()), exact[direction])
+
+        def calls(version, f, call=call):
+            kernels.allow_tf32(version == "tf32")
+            try:
+                return [call(f, arrays) for arrays in mine]
+            finally:
+                kernels.allow_tf32(False)
+
+        yield Case(
+            f"{operation}, {direction}", name, batch, flops, 4.0 * sum(numbers), by_version(operation, calls),
+            [call_theirs(arrays) for arrays in other], check,
+        )  # fmt: skip
+
+
+def aten_backward(torch: Any, dy, x, w, stride, padding, transposed, mask) -> Any:
+    """dx and dweight as PyTorch's autograd computes them, those that `mask` asks for."""
+    two = [stride] * 2, [padding] * 2, [1, 1], transposed, [0, 0], 1
+    return torch.ops.aten.convolution_backward(dy, x, w, None, *two, [*mask, False])[:2]
+
+
+def ours_numpy(tensor: Any) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: int, size: int) -> Iterator[Case]:
+    """Forward, and forward with backward."""
+    torch, shape = theirs.torch, (batch, heads, tokens, size)
+    sdpa = torch.nn.functional.scaled_dot_product_attention
+    drawn = draw(sets_for(16 * int(np.prod(shape))), shape, shape, shape, shape)
+    mine, other = ([[library.array(a) for a in arrays] for arrays in drawn] for library in (ours, theirs))
+    for arrays in other:
+        for tensor in arrays[:3]:
+            tensor.requires_grad_(True)
+    with torch.no_grad():  # the textbook's formula, for a few images at a time
+        few = min(batch, 4)
+        q, k, v = (t.detach()[:few].double() for t in other[0][:3])
+        exact = ours_numpy(torch.softmax(q @ k.mT / size**0.5, dim=-1) @ v)
+    leaves = [t.detach()[:few].double().requires_grad_(True) for t in other[0][:3]]
+    p = torch.softmax(leaves[0] @ leaves[1].mT / size**0.5, dim=-1)
+    exact_gradients = [ours_numpy(g) for g in torch.autograd.grad(p @ leaves[2], leaves, other[0][3][:few].double())]
+    del p, leaves, q, k, v
+    numbers = 4.0 * np.prod(shape)
+
+    def forward(f, arrays):
+        return lambda: f(*arrays[:3])[0]
+
+    def both(f, arrays):
+        return lambda: f(*arrays[:3])[1](arrays[3], (True, True, True))
+
+    def both_theirs(arrays):
+        return lambda: torch.autograd.grad(sdpa(*arrays[:3]), arrays[:3], arrays[3])
+
+    def check(version):
+        return relative(ours.numpy(forward(table["attention"][version][0], mine[0])())[:few], exact)
+
+    def check_both(version):
+        found = both(table["attention"][version][0], mine[0])()[:3]
+        return max(relative(ours.numpy(a)[:few], b) for a, b in zip(found, exact_gradients, strict=True))
+
+    def without_tape(arrays):
+        plain = [t.detach() for t in arrays[:3]]
+        return lambda: sdpa(*plain)
+
+    name, pairs = f"{heads} heads of {size}, {tokens} tokens", 1.0 * batch * heads * tokens**2 * size
+    yield Case("attention, forward", name, batch, 4 * pairs, 4 * numbers,
+               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other], check)  # fmt: skip
+    yield Case("attention, forward + backward", name, batch, 14 * pairs, 4 * numbers + 8 * numbers,
+               by_version("attention", lambda version, f: [both(f, a) for a in mine]), [both_theirs(a) for a in other],
+               check_both)  # fmt: skip
+
+
+def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size: int) -> Iterator[Case]:
+    """GroupNorm + Swish: forward, and forward with backward."""
+    torch, shape, groups = theirs.torch, (batch, channels, size, size), 2 if channels < 8 else 8
+    drawn = draw(sets_for(8 * int(np.prod(shape))), shape, (channels,), (channels,), shape)
+    mine, other = ([[library.array(a) for a in arrays] for arrays in drawn] for library in (ours, theirs))
+    for arrays in other:
+        for tensor in arrays[:3]:
+            tensor.requires_grad_(True)
+
+    def formula(x, weight, bias):
+        return torch.nn.functional.silu(torch.nn.functional.group_norm(x, groups, weight, bias))
+
+    leaves = [t.detach().double().requires_grad_(True) for t in other[0][:3]]
+    y = formula(*leaves)
+    exact = ours_numpy(y)
+    exact_gradients = [ours_numpy(g) for g in torch.autograd.grad(y, leaves, other[0][3].double())]
+
+    def forward(f, arrays):
+        return lambda: f(arrays[0], groups, arrays[1], arrays[2])[0]
+
+    def both(f, arrays):
+        return lambda: f(arrays[0], groups, arrays[1], arrays[2])[1](arrays[3])
+
+    def check(version):
+        return relative(ours.numpy(forward(table["group_norm_swish"][version][0], mine[0])()), exact)
+
+    def check_both(version):
+        dx, _, dweight, dbias = both(table["group_norm_swish"][version][0], mine[0])()
+        return max(relative(ours.numpy(a), b) for a, b in zip((dx, dweight, dbias), exact_gradients, strict=True))
+
+    def without_tape(arrays):
+        plain = [t.detach() for t in arrays[:3]]
+        return lambda: formula(*plain)
+
+    def both_theirs(arrays):
+        return lambda: torch.autograd.grad(formula(*arrays[:3]), arrays[:3], arrays[3])
+
+    name, numbers = f"{channels} channels, {size}x{size}", float(np.prod(shape))
+    yield Case("group_norm_swish, forward", name, batch, 10 * numbers, 8 * numbers,
+               by_version("group_norm_swish", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other],
+               check)  # fmt: skip
+    yield Case("group_norm_swish, forward + backward", name, batch, 30 * numbers, 20 * numbers,
+               by_version("group_norm_swish", lambda version, f: [both(f, a) for a in mine]), [both_theirs(a) for a in other],
+               check_both)  # fmt: skip
+
+

@@ -1,0 +1,100 @@
+"""benchmarks/gpu.py has one chance on a machine with a GPU: here every line of it runs without one, and its ways to fail are tried."""
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import fake_cupy
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.fixture
+def gpu_module(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("gpu")
+
+
+def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
+    pytest.importorskip("torch", reason="the benchmark compares with PyTorch: needs the compare extra")
+    if reason := fake_cupy.usable():
+        pytest.skip(reason)
+    result = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "build", "machine", "kernels",
+         "training-32", "compile-32", "compute-sanitizer memcheck"],
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stand-in-for-a-gpu.json", "stand-in-for-a-gpu.md"]
+    everything = json.loads((tmp_path / "stand-in-for-a-gpu.json").read_text())
+    assert [outcome["state"] for outcome in everything["outcomes"]] == ["done"] * 6
+    rows = everything["results"]
+    kernels = [row for row in rows if row["kind"] == "kernel"]
+    assert {row["operation"].split(",")[0] for row in kernels} == {"conv2d", "conv_transpose2d", "attention", "group_norm_swish"}
+    for row in kernels:
+        assert all("seconds" in entry for entry in [*row["ours"].values(), *row["theirs"].values()]), row
+        assert all(entry["graph"] for entry in row["ours"].values()), row
+        assert all(error < 1e-5 or version == "tf32" for version, error in row["errors"].items()), row
+    (check,) = (row for row in rows if row["kind"] == "check")
+    assert check["agrees"] and check["graph_agrees"]
+    steps = {(row["task"], row["contestant"]): row for row in rows if row["kind"] == "step"}
+    assert len(steps) == 8 and all("seconds" in row for row in steps.values())
+    assert all("recorded" in steps[task, "minidiff, CUDA graph"]["note"] for task in ("train", "sample"))
+    page = (tmp_path / "stand-in-for-a-gpu.md").read_text()
+    assert "A dry run on a CPU" in page and "WRONG" not in page and "NOT" not in page and "failed" not in page
+
+
+def part(gpu_module, code, share=30.0):
+    return gpu_module.Part("a part", share, [sys.executable, "-c", code])
+
+
+def test_a_part_that_fails_is_named_with_the_end_of_what_it_said(gpu_module):
+    outcome = gpu_module.run(part(gpu_module, "print('so far so good'); raise SystemExit(3)"), time.monotonic() + 60)
+    assert outcome["state"] == "failed (3)" and "so far so good" in outcome["tail"]
+    assert gpu_module.run(gpu_module.Part("a part", 9, ["/nowhere/at/all"]), time.monotonic() + 60)["state"] == "not there"
+
+
+def test_a_part_that_hangs_is_ended_with_all_that_it_started(gpu_module, tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_module, "LEAST", 0.0)
+    code = f"""
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(4); open({str(tmp_path / 'still-there')!r}, 'w')"])
+print("begun", flush=True); time.sleep(60)"""
+    start = time.monotonic()
+    outcome = gpu_module.run(part(gpu_module, code, share=2.0), time.monotonic() + 60)
+    assert outcome["state"] == "ran out of time" and "begun" in outcome["tail"] and time.monotonic() - start < 20
+    time.sleep(4)
+    assert not (tmp_path / "still-there").exists()
+
+
+def test_what_is_known_is_written_even_without_the_machine(gpu_module, tmp_path):
+    results = tmp_path / "results.jsonl"
+    results.write_text('{"kind": "failed", "part": "machine", "why": "no driver"}\n{"kind": "kernel", "cut off')
+    outcome = {"name": "machine", "state": "failed (1)", "seconds": 2.0, "tail": "no driver here"}
+    options = argparse.Namespace(out=tmp_path, dry_run=False)
+    target = gpu_module.write(options, results, [outcome], ["kernels"], 5.0)
+    page = target.read_text()
+    assert target.name == "gpu.md" and "| kernels | not begun |" in page
+    assert "machine failed: `no driver`" in page and "no driver here" in page
+
+
+def test_wrong_and_failed_results_stand_out(gpu_module, tmp_path):
+    row = {
+        "kind": "kernel", "operation": "conv2d, forward", "shape": "s", "batch": 1, "floor": 1e-6, "floor_tf32": 1e-6,
+        "ours": {"naive": {"wrong": 0.5}, "fast": {"failed": "out of | memory"}},
+        "theirs": {"fp32": {"seconds": 2e-6, "spread": 0.1, "graph": False}}, "errors": {"naive": 0.5},
+    }  # fmt: skip
+    step = {"kind": "step", "channels": 32, "batch": 128, "task": "train", "contestant": "torch.compile", "failed": "no compiler"}
+    check = {"kind": "check", "channels": 32, "batch": 128, "loss_error": 1.0, "gradient_error": 1.0, "agrees": False, "graph_error": 1.0,
+             "graph_agrees": False}  # fmt: skip
+    results = tmp_path / "results.jsonl"
+    results.write_text("\n".join(map(json.dumps, [row, step, check])))
+    page = gpu_module.write(argparse.Namespace(out=tmp_path, dry_run=False), results, [], [], 5.0).read_text()
+    assert "**WRONG** (5.0e-01)" in page and "failed: out of / memory" in page and "2.0*" in page
+    assert page.count("**DO NOT AGREE**") == 2 and "| train | torch.compile | failed" in page
