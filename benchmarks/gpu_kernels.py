@@ -232,7 +232,8 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
 
     name, pairs = f"{heads} heads of {size}, {tokens} tokens", 1.0 * batch * heads * tokens**2 * size
     yield Case("attention, forward", name, batch, 4 * pairs, 4 * numbers,
-               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other], check)  # fmt: skip
+               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other],
+               check)  # fmt: skip
     yield Case("attention, forward + backward", name, batch, 14 * pairs, 4 * numbers + 8 * numbers,
                by_version("attention", lambda version, f: [both(f, a) for a in mine]), [both_theirs(a) for a in other],
                check_both)  # fmt: skip
