@@ -21,12 +21,44 @@ def strict():
     backend._known.clear()
 
 
-@pytest.fixture
-def fake_cupy():
-    """Device "cuda" by a module that stands for CuPy; yields (module, watcher); `watcher.transfers` counts what host and it exchange."""
+def pytest_addoption(parser):
+    parser.addoption("--device", choices=["cpu", "cuda"], help="cuda: tests of a GPU fail where they would be skipped; cpu: skip them")
+
+
+@pytest.fixture(params=["stand-in", "gpu"])
+def cuda(request):
+    """Device "cuda": on every machine a module that stands for CuPy, and CuPy itself where there is a GPU. Yields (module, watcher).
+
+    `watcher.transfers` counts what the host and the device exchange; on a GPU nobody counts, and it stays as it is.
+    """
     from support import fake_cupy
 
+    if request.param == "gpu":
+        yield real_cupy(request.config), fake_cupy.Watcher()
+        return
     if reason := fake_cupy.usable():
         pytest.skip(reason)
+    if request.config.getoption("--device") == "cuda":
+        pytest.skip("--device cuda: on the GPU only")
     with fake_cupy.installed() as both:
         yield both
+
+
+@pytest.fixture
+def gpu(request):
+    """CuPy on a GPU."""
+    return real_cupy(request.config)
+
+
+def real_cupy(config):
+    """CuPy, if it finds a GPU; else the test is skipped, or fails with --device cuda."""
+    wanted = config.getoption("--device")
+    if wanted == "cpu":
+        pytest.skip("--device cpu")
+    try:
+        import cupy
+
+        cupy.cuda.runtime.getDeviceCount()
+        return cupy
+    except Exception as error:  # CuPy is missing, or finds no driver
+        (pytest.fail if wanted == "cuda" else pytest.skip)(f"no GPU: {error}")

@@ -32,6 +32,22 @@ def test_it_stays_in_the_library_of_its_arrays(case, strict):
         np.testing.assert_allclose(strict.asnumpy(theirs), ours, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("case", numbered)
+def test_it_gives_the_same_on_a_gpu(case, gpu):
+    """By its formula and by its kernel, where it has one."""
+    if case.operation == "astype":
+        pytest.skip("its purpose is to change the dtype")
+    expected = forward_and_gradients(case)
+    for kernels in ("reference", "auto"):
+        with md.use_kernels(kernels):
+            y, gradients = forward_and_gradients(
+                case, lambda x: gpu.asarray(x.astype(np.float32) if x.dtype == np.float64 else x), "cuda"
+            )
+        for theirs, ours in zip([y, *gradients], [expected[0], *expected[1]], strict=True):
+            assert type(theirs) is gpu.ndarray
+            np.testing.assert_allclose(gpu.asnumpy(theirs), ours, rtol=1e-4, atol=1e-4, err_msg=kernels)
+
+
 @pytest.mark.parametrize("name", sorted(WITHOUT_DERIVATIVE))
 def test_a_comparison_stays_in_the_library_of_its_arrays(name, strict):
     x, y = strict.asarray([1.0, 2.0, 3.0]), strict.asarray([3.0, 2.0, 1.0])

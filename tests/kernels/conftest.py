@@ -54,11 +54,14 @@ class Device:
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request):
+    wanted = request.config.getoption("--device")
+    if wanted not in (None, request.param):
+        pytest.skip(f"--device {wanted}")
     if request.param == "cpu":
         if load("cpu")[0] is None:
             pytest.skip(load("cpu")[1])
     elif gpu() is None:
-        pytest.skip("no GPU, no CuPy, or the CUDA kernels are not built")
+        (pytest.fail if wanted else pytest.skip)("no GPU, no CuPy, or the CUDA kernels are not built")
     with kernels.checks() if request.param == "cpu" else contextlib.nullcontext():
         yield Device(request.param)
 

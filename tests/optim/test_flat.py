@@ -36,14 +36,14 @@ def test_the_vector_of_arrays_is_copied_and_that_of_a_flat_is_its_own():
     np.testing.assert_array_equal(flat.whole, other.whole)
 
 
-def test_only_what_lies_on_a_gpu_is_worth_it(fake_cupy):
-    cupy, _ = fake_cupy
+def test_only_what_lies_on_a_gpu_is_worth_it(cuda):
+    cupy, _ = cuda
     assert not fits(arrays()) and not fits({}) and fits(arrays(cupy))
     assert not fits({"a": cupy.array(np.zeros(3))})
 
 
-def test_the_vector_behind_arrays_is_found(fake_cupy):
-    cupy, _ = fake_cupy
+def test_the_vector_behind_arrays_is_found(cuda):
+    cupy, _ = cuda
     flat = Flat(arrays(cupy))
     assert whole_of(dict(flat)) is flat.whole
     assert whole_of({"a": flat["a"], "b": flat["b"]}) is None

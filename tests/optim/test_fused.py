@@ -35,7 +35,7 @@ def assert_same(ours, theirs, rtol=1e-5):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_equals_the_rule(fake_cupy, name):
+def test_equals_the_rule(cuda, name):
     here, there = OPTIMIZERS[name](parameters()), OPTIMIZERS[name](parameters("cuda"))
     for step in range(12):
         here.lr = there.lr = 0.01 * (1 + step)
@@ -47,8 +47,8 @@ def test_equals_the_rule(fake_cupy, name):
         assert_same(there.state[n], slots)
 
 
-def test_a_step_is_a_few_launches_and_no_transfer(fake_cupy):
-    _, watcher = fake_cupy
+def test_a_step_is_a_few_launches_and_no_transfer(cuda):
+    _, watcher = cuda
     optimizer, g = AdamW(parameters("cuda")), gradients(0, "cuda")
     optimizer.step(g)
     before = dict(watcher.transfers)
@@ -58,15 +58,15 @@ def test_a_step_is_a_few_launches_and_no_transfer(fake_cupy):
     assert all(p.data is a for p, a in zip(optimizer.parameters.values(), addresses, strict=True))
 
 
-def test_the_numbers_are_those_that_the_kernel_reads(fake_cupy):
-    cupy, _ = fake_cupy
+def test_the_numbers_are_those_that_the_kernel_reads(cuda):
+    cupy, _ = cuda
     array = cupy.empty(3, "float32")
     fused.write(cupy, array, 1, 2.5, -3e-8)
     np.testing.assert_array_equal(to_cpu(array), np.float32([1, 2.5, -3e-8]))
     assert len(fused.NUMBERS) == fused.ADAM.count("const float") - 1
 
 
-def test_a_live_graph_keeps_the_values_that_it_needs(fake_cupy):
+def test_a_live_graph_keeps_the_values_that_it_needs(cuda):
     """Its gradient is computed after a step of the optimiser, from the values before it, as on a CPU."""
     results = []
     for device in ("cpu", "cuda"):
@@ -85,7 +85,7 @@ def test_a_live_graph_keeps_the_values_that_it_needs(fake_cupy):
     np.testing.assert_array_equal(results[0], [4, 6])
 
 
-def test_a_missing_gradient_leaves_its_parameter_alone(fake_cupy):
+def test_a_missing_gradient_leaves_its_parameter_alone(cuda):
     here, there = AdamW(parameters()), AdamW(parameters("cuda"))
     for optimizer, device in ((here, "cpu"), (there, "cuda")):
         for step in range(3):
@@ -96,7 +96,7 @@ def test_a_missing_gradient_leaves_its_parameter_alone(fake_cupy):
     assert_same({n: p.data for n, p in there.parameters.items()}, {n: p.data for n, p in here.parameters.items()})
 
 
-def test_assigned_values_are_taken_over(fake_cupy):
+def test_assigned_values_are_taken_over(cuda):
     here, there = AdamW(parameters(), lr=0.1), AdamW(parameters("cuda"), lr=0.1)
     for optimizer, device in ((here, "cpu"), (there, "cuda")):
         optimizer.step(gradients(0, device))
@@ -108,7 +108,7 @@ def test_assigned_values_are_taken_over(fake_cupy):
 
 
 @pytest.mark.parametrize("Optimizer", [SGD, AdamW])
-def test_the_state_follows_a_model_from_device_to_device(fake_cupy, Optimizer):
+def test_the_state_follows_a_model_from_device_to_device(cuda, Optimizer):
     models = [Sequential(Linear(3, 4, rng=RNG(1)), Linear(4, 2, rng=RNG(2))) for _ in range(2)]
     optimizers = [Optimizer(model.named_parameters(), lr=0.1) for model in models]
     x = RNG(3).normal((5, 3))
@@ -122,8 +122,8 @@ def test_the_state_follows_a_model_from_device_to_device(fake_cupy, Optimizer):
     assert_same(models[1].state_dict(), models[0].state_dict(), rtol=1e-4)
 
 
-def test_clipping_on_a_gpu(fake_cupy):
-    _, watcher = fake_cupy
+def test_clipping_on_a_gpu(cuda):
+    _, watcher = cuda
     g = gradients(0, "cuda")
     before = dict(watcher.transfers)
     clipped, norm = clip_gradients(g, 0.5)
@@ -135,7 +135,7 @@ def test_clipping_on_a_gpu(fake_cupy):
 
 
 @pytest.mark.parametrize("flat_parameters", [True, False])
-def test_the_moving_average_on_a_gpu(fake_cupy, flat_parameters):
+def test_the_moving_average_on_a_gpu(cuda, flat_parameters):
     models = [Linear(3, 2, rng=RNG(0)), Linear(3, 2, rng=RNG(0)).to("cuda")]
     averages = [EMA(model, 0.9) for model in models]
     for model, ema, device in zip(models, averages, ("cpu", "cuda"), strict=True):

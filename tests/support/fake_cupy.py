@@ -323,12 +323,16 @@ def installed():
     StrictArray.device, StrictArray.data = property(lambda x: Device()), property(lambda x: SimpleNamespace(ptr=x._values.ctypes.data))
     emulated, reason = native.load("cpu")
     native.load = lambda device: (EmulatedKernels(emulated), "") if device == "cuda" and emulated else before[2](device)
+    modules = dict(backend._modules)
+    for array_type in [t for t, (_, device) in modules.items() if device == "cuda"]:  # CuPy itself
+        del backend._modules[array_type]
     backend.register_array_module(StrictArray, module, "cuda")
     try:
         yield module, watcher
     finally:
         del StrictArray.device, StrictArray.data
-        del backend._modules[StrictArray]
+        backend._modules.clear()
+        backend._modules.update(modules)
         backend._known.clear()
         native.load, StrictArray.watcher = before[2], before[1]
         if before[0] is None:

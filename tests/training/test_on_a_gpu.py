@@ -1,4 +1,4 @@
-"""Training, checkpoints, sampling and judging with device "cuda", on the stand-in for CuPy: nothing leaks, and no step waits."""
+"""Training, checkpoints, sampling and judging with device "cuda", on a GPU and on a stand-in for CuPy: nothing leaks, and no step waits."""
 
 import argparse
 
@@ -38,26 +38,26 @@ def train(trainer, steps):
         return [next(iterator) for _ in range(steps)]
 
 
-def test_a_step_reads_nothing_back(fake_cupy):
-    cupy, watcher = fake_cupy
+def test_a_step_reads_nothing_back(cuda):
+    cupy, watcher = cuda
     trainer = make_trainer("cuda", RNG(0, "cuda"), dropout=0.1)
     with Workers(trainer.model, 1) as workers:
         iterator = trainer.steps(workers)
         next(iterator)
-        before, reads = dict(watcher.transfers), cupy.ndarray.host_reads
+        before = dict(watcher.transfers)
         for _ in range(2):
             step = next(iterator)
-    assert watcher.transfers["D2H"] == before["D2H"] and cupy.ndarray.host_reads == reads
-    assert watcher.transfers["H2D"] - before["H2D"] == 2 * 4  # the images, t for the network, two look-ups in the schedule
+    assert watcher.transfers["D2H"] == before["D2H"]
+    assert watcher.transfers["H2D"] - before["H2D"] in (2 * 4, 0)  # the images, t for the network, two look-ups in the schedule
     assert type(step.loss) is type(step.x_t) is type(step.gradient_norm) is cupy.ndarray and type(step.t) is np.ndarray
     assert trainer.losses.shape == (3,) and np.isfinite(trainer.losses).all()
-    assert watcher.transfers["D2H"] == before["D2H"] + 1 and cupy.ndarray.host_reads == reads
+    assert watcher.transfers["D2H"] - before["D2H"] in (1, 0)
 
 
-def test_it_computes_what_the_cpu_computes(fake_cupy):
+def test_it_computes_what_the_cpu_computes(cuda):
     """The same batches, times and noise on both."""
     here, there = make_trainer("cpu"), make_trainer("cuda")
-    there.rng.normal = lambda shape, dtype=np.float32: fake_cupy[0].asarray(same.normal(shape, dtype))
+    there.rng.normal = lambda shape, dtype=np.float32: cuda[0].asarray(same.normal(shape, dtype))
     same = RNG(0)
     here.rng.normal = RNG(0).normal
     here.optimizer.eps = there.optimizer.eps = 1e-4  # the bias of the keys has no gradient but rounding, which Adam would enlarge
@@ -68,7 +68,7 @@ def test_it_computes_what_the_cpu_computes(fake_cupy):
         np.testing.assert_allclose(to_cpu(there.model.state_dict()[name]), array, rtol=1e-2, atol=1e-4, err_msg=name)
 
 
-def test_a_continued_run_is_exact(fake_cupy, tmp_path):
+def test_a_continued_run_is_exact(cuda, tmp_path):
     whole, first, second = make_trainer("cuda", dropout=0.1), make_trainer("cuda", dropout=0.1), make_trainer("cuda", RNG(9), dropout=0.1)
     train(whole, 4)
     train(first, 2)
@@ -83,7 +83,7 @@ def test_a_continued_run_is_exact(fake_cupy, tmp_path):
 
 
 @pytest.mark.parametrize("saved_on, loaded_on", [("cpu", "cuda"), ("cuda", "cpu")])
-def test_a_checkpoint_goes_from_one_device_to_another(fake_cupy, tmp_path, saved_on, loaded_on):
+def test_a_checkpoint_goes_from_one_device_to_another(cuda, tmp_path, saved_on, loaded_on):
     one, other = make_trainer(saved_on), make_trainer(loaded_on, RNG(9))
     train(one, 2)
     one.save(tmp_path)
@@ -97,22 +97,22 @@ def test_a_checkpoint_goes_from_one_device_to_another(fake_cupy, tmp_path, saved
     assert next(denoiser.model.parameters()).device[:4] == loaded_on[:4]
 
 
-def test_samplers_read_nothing_back(fake_cupy):
-    cupy, watcher = fake_cupy
+def test_samplers_read_nothing_back(cuda):
+    cupy, watcher = cuda
     model = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=RNG(0)).to("cuda")
     rng = RNG(1, "cuda")
     with Workers(model, 1) as workers, evaluating(model):
         for sampler in (ddim_steps(predictor(workers), (2, 1, 4, 4), SCHEDULE, rng, steps=2, eta=1.0, clip=1.0),
                         ddpm_steps(predictor(workers), (2, 1, 4, 4), make_schedule("linear", 2), rng, clip=1.0)):  # fmt: skip
-            before, reads = watcher.transfers["D2H"], cupy.ndarray.host_reads
+            before = watcher.transfers["D2H"]
             steps = list(sampler)
             assert len(steps) == 2 and type(steps[-1].x_prev) is cupy.ndarray
-            assert watcher.transfers["D2H"] == before and cupy.ndarray.host_reads == reads
+            assert watcher.transfers["D2H"] == before
         t, loss = loss_per_t(predictor(workers), (RNG(1).uniform((2, 1, 4, 4)) * 255).astype(np.uint8), SCHEDULE, rng, times=2)
     assert t.shape == loss.shape == (4,) and np.isfinite(loss).all()
 
 
-def test_a_classifier_learns_and_judges_there(fake_cupy):
+def test_a_classifier_learns_and_judges_there(cuda):
     labels = np.arange(20) % 10
     images, rng = draw_digits(labels, RNG(0))[:, :, 2:26:2, 2:26:2], RNG(1, "cuda")
     model = Classifier(n_channels=4, n_features=8, image_size=12, rng=rng).to("cuda")
@@ -125,13 +125,13 @@ def test_a_classifier_learns_and_judges_there(fake_cupy):
     assert np.isfinite(quality.frechet)
 
 
-def test_the_option_names_the_devices_that_are_there(fake_cupy, capsys):
+def test_the_option_names_the_devices_that_are_there(cuda, capsys):
     parser = argparse.ArgumentParser()
     add_common_options(parser)
     assert parser.parse_args(["--device", "cuda:0"]).device == "cuda:0"
     with pytest.raises(SystemExit):
-        parser.parse_args(["--device", "cuda:3"])
-    assert "device 'cuda:3': this machine has 1 GPU, cuda:0 to cuda:0" in capsys.readouterr().err
+        parser.parse_args(["--device", "cuda:99"])
+    assert "device 'cuda:99': this machine has " in capsys.readouterr().err
     with pytest.raises(SystemExit):
         parser.parse_args(["--device", "gpu"])
     assert "device: wanted 'cpu', 'cuda' or 'cuda:N', got 'gpu'" in capsys.readouterr().err
