@@ -17,24 +17,37 @@ class Loader:
         for x_0, labels in loader:            # the rest of this epoch
             ...                               # x_0: (B, C, H, W) float32 in [-1, 1];    labels: (B,) int64
 
-    images: (N, C, H, W), uint8 or float32 in [-1, 1].    labels: (N,) in 0..n_classes-1, or None: then all are 0.
+    images: (N, C, H, W), uint8 or float32 within value_range.    labels: (N,) in 0..n_classes-1, or None: then all are 0.
+    Data that is no image: float32 (N, ...), latents or points, say, with value_range=None; it must be finite.
+    Labels that are no class: integers (N, ...), several facts about each image, say, with n_classes=None.
     drop_last: leave out the last batch of an epoch when fewer than batch_size images remain for it.
     rng: one number is drawn from it, here; the order of epoch e is a function of that number and e alone.
     """
 
-    def __init__(self, images: Any, labels: Any, batch_size: int, rng: RNG, *, drop_last: bool = False, n_classes: int = 10):
-        if images.ndim != 4:
+    def __init__(
+        self, images: Any, labels: Any, batch_size: int, rng: RNG, *, drop_last: bool = False, n_classes: int | None = 10,
+        value_range: tuple[float, float] | None = (-1, 1),
+    ):  # fmt: skip
+        if images.ndim != 4 and value_range is not None:
             raise ValueError(f"Loader: images has shape {images.shape} but (N, C, H, W) is wanted")
+        if images.ndim < 2:
+            raise ValueError(f"Loader: images has shape {images.shape} but (N, ...) is wanted")
         if not 0 < batch_size <= len(images):
             raise ValueError(f"Loader: batch_size must be in 1..N = 1..{len(images)}, got {batch_size}")
         if images.dtype != np.uint8:
             if images.dtype != np.float32:
                 raise TypeError(f"Loader: images has dtype {images.dtype} but uint8 or float32 is wanted")
-            check_range("Loader: images", images, -1, 1)
+            if value_range is not None:
+                check_range("Loader: images", images, *value_range)
+            elif not np.isfinite(images).all():
+                raise ValueError("Loader: images must be finite, got NaN or inf")
         labels = np.zeros(len(images), np.int64) if labels is None else labels
-        if labels.shape != images.shape[:1]:
+        if labels.shape[:1] != images.shape[:1] or (labels.ndim != 1 and n_classes is not None):
             raise ValueError(f"Loader: labels has shape {labels.shape} but images has N = {len(images)}")
-        check_labels("Loader: labels", labels, n_classes)
+        if n_classes is not None:
+            check_labels("Loader: labels", labels, n_classes)
+        elif labels.dtype.kind not in "iu":
+            raise TypeError(f"Loader: labels has dtype {labels.dtype} but integers are wanted")
         self.images, self.labels = images, labels.astype(np.int64)
         self.batch_size, self.drop_last = batch_size, drop_last
         self.epoch = 0  # complete ones

@@ -80,9 +80,21 @@ def test_floats_in_range_are_given_out_as_they_are_and_labels_are_optional():
     assert labels.tolist() == [0] * 23
 
 
+def test_latents_and_points_have_any_range_and_several_facts_each():
+    points, facts = np.float32(10 * NUMBERED[..., 0, 0]), np.stack([LABELS, -LABELS], axis=1)
+    x_0, labels = Loader(points, facts, 23, RNG(0), n_classes=None, value_range=None).next_batch()
+    order = np.rint(x_0[:, 0] / 10).astype(int)
+    assert sorted(order) == list(range(23)) and x_0.shape == (23, 1)
+    np.testing.assert_array_equal(labels, facts[order])
+
+
 @pytest.mark.parametrize(
     ("error", "message", "change"),
     [
+        (ValueError, "Loader: images must be finite", {"images": np.full((23, 2), np.nan, np.float32), "value_range": None}),
+        (ValueError, r"Loader: images has shape \(23,\) but \(N, ...\)", {"images": np.zeros(23, np.float32), "value_range": None}),
+        (ValueError, r"Loader: labels has shape \(23, 1\)", {"labels": LABELS[:, None]}),
+        (TypeError, "Loader: labels has dtype float64 but integers", {"labels": LABELS / 2, "n_classes": None}),
         (ValueError, r"Loader: images must be in \[-1, 1\] but lies in \[0, 22\]", {"images": NUMBERED.astype(np.float32)}),
         (TypeError, "Loader: images has dtype float64 but uint8 or float32 is wanted", {"images": NUMBERED.astype(float)}),
         (ValueError, r"Loader: images has shape \(23, 1\) but \(N, C, H, W\) is wanted", {"images": NUMBERED[..., 0, 0]}),
