@@ -9,6 +9,7 @@ import numpy as np
 
 from minidiff import functional as F
 from minidiff.models.unet_blocks import (
+    Context,
     DownBlock,
     Downsample,
     MiddleBlock,
@@ -39,6 +40,8 @@ class UNet(Module):
     upsample: "transposed" (the deck's) or "nearest". n_groups: None takes up to 8 groups that divide the channels.
     zero_init: start the last convolution of each residual block and of the network at zero, as DDPM's code does: each block begins as the
     identity, and the first steps of the training are not spent on undoing random features.
+    context_channels: if given, the size of the word vectors tau_theta(y) that every attention is followed by cross-attention to.
+    concat_channels: of a picture that is concatenated to x, such as a mask and what it leaves (slide "Latent Diffusion Models").
     image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
     """
 
@@ -46,6 +49,7 @@ class UNet(Module):
         self, image_channels: int = 1, n_channels: int = 32, ch_mults: Sequence[int] = (1, 2, 2),
         is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
         dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False,
+        context_channels: int | None = None, concat_channels: int = 0,
         image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
     ):  # fmt: skip
         _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads)
@@ -60,18 +64,19 @@ class UNet(Module):
         self.config = {
             "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "is_attn": list(is_attn),
             "n_blocks": n_blocks, "cumulative": cumulative, "n_heads": n_heads, "dropout": dropout, "upsample": upsample,
-            "n_groups": n_groups, "zero_init": zero_init,
+            "n_groups": n_groups, "zero_init": zero_init, "context_channels": context_channels, "concat_channels": concat_channels,
         }  # fmt: skip
-        self.image_channels, self.levels = image_channels, len(ch_mults)
+        self.image_channels, self.concat_channels, self.levels = image_channels, concat_channels, len(ch_mults)
+        self.context_channels = context_channels
         if image_size is not None:
             self.check_size(*((image_size, image_size) if isinstance(image_size, int) else image_size))
         rng = rng or RNG(0)
         Up = Upsample if upsample == "transposed" else NearestUpsample
         time_channels = 4 * n_channels
         channels = [n_channels * int(m) for m in (np.cumprod(ch_mults) if cumulative else ch_mults)]
-        common: dict[str, Any] = {"n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups}
+        common: dict[str, Any] = {"n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups, "context_channels": context_channels}
 
-        self.image_proj = Conv2d(image_channels, n_channels, 3, padding=1, rng=rng)
+        self.image_proj = Conv2d(image_channels + concat_channels, n_channels, 3, padding=1, rng=rng)
         self.time_emb = TimeEmbedding(time_channels, rng)
 
         down: list[Module] = []
@@ -104,24 +109,28 @@ class UNet(Module):
                 for parameter in conv.parameters():
                     parameter.assign(0 * parameter.data)
 
-    def forward(self, x: Tensor, t: Any) -> Tensor:
-        """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T."""
+    def forward(self, x: Tensor, t: Any, context: Context | None = None, concat: Any = None) -> Tensor:
+        """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T.
+
+        context: the embedded words, if the network has context_channels; concat: (B, concat_channels, H, W), if it has those.
+        """
         self._check_input(x, t)
+        self._check_condition(x, context, concat)
         t = self.time_emb(t)
-        x = self.image_proj(x)
+        x = self.image_proj(x if concat is None else F.concatenate([x, concat], axis=1))
 
         h = [x]  # outputs at each resolution for the skip connections
         for m in self.down:
-            x = m(x, t)
+            x = m(x, t, context)
             h.append(x)
 
-        x = self.middle(x, t)
+        x = self.middle(x, t, context)
 
         for m in self.up:
             if not isinstance(m, (Upsample, NearestUpsample)):
                 s = h.pop()
                 x = F.concatenate([x, s], axis=1)
-            x = m(x, t)
+            x = m(x, t, context)
 
         return self.final(self.norm(x))
 
@@ -149,3 +158,12 @@ class UNet(Module):
         if getattr(t, "shape", None) != x.shape[:1]:
             raise ValueError(f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}")
         self.check_size(*x.shape[2:])
+
+    def _check_condition(self, x: Any, context: Context | None, concat: Any) -> None:
+        if (context is None) != (self.context_channels is None):
+            wants = "wants no context" if context is not None else f"wants a context with {self.context_channels} channels, got None"
+            raise ValueError(f"UNet: this network (context_channels = {self.context_channels}) {wants}")
+        wanted = (x.shape[0], self.concat_channels, *x.shape[2:]) if self.concat_channels else None
+        got = None if concat is None else tuple(concat.shape)
+        if got != wanted:
+            raise ValueError(f"UNet: concat must be {wanted} for this network (concat_channels = {self.concat_channels}), got {got}")

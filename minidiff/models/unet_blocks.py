@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from minidiff import functional as F
 from minidiff.backend import array_module
-from minidiff.nn import Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module
+from minidiff.nn import Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module, MultiHeadAttention
 from minidiff.random import RNG
 from minidiff.tensor import Tensor
 
@@ -90,19 +90,47 @@ class AttentionBlock(Module):
         return x + res.transpose(0, 2, 1).reshape(B, C, H, W)
 
 
+class Context(NamedTuple):
+    """What cross-attention looks at.    tokens: tau_theta(y), (B, M, context_channels); padding: bool (B, M), True where no word is, or None."""
+
+    tokens: Tensor
+    padding: Any = None
+
+
+class CrossAttentionBlock(Module):
+    """Attention from the pixels to the words: Q = W_Q phi(z_t), K = W_K tau_theta(y), V = W_V tau_theta(y); x is added at the end.
+
+    phi(z_t): x after the norm, its H * W pixels as tokens (LDM sec. 3.3).
+    """
+
+    def __init__(self, n_channels: int, n_heads: int, context_channels: int, rng: RNG, n_groups: int | None = None):
+        self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
+        self.attention = MultiHeadAttention(n_channels, n_heads, kdim=context_channels, vdim=context_channels, rng=rng)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        B, C, H, W = x.shape
+        phi = self.norm(x).reshape(B, C, H * W).transpose(0, 2, 1)
+        res = self.attention(phi, context.tokens, key_padding_mask=context.padding)
+        return x + res.transpose(0, 2, 1).reshape(B, C, H, W)
+
+
 class DownBlock(Module):
-    """ResidualBlock, then attention where has_attn.    First half of the U-Net."""
+    """ResidualBlock, then attention where has_attn, then cross-attention where there is a context, too.    First half of the U-Net."""
 
     def __init__(
         self, in_channels: int, out_channels: int, time_channels: int, has_attn: bool, n_heads: int, dropout: float, rng: RNG,
-        n_groups: int | None = None,
+        n_groups: int | None = None, context_channels: int | None = None,
     ):  # fmt: skip
         self.res = ResidualBlock(in_channels, out_channels, time_channels, dropout, rng, n_groups)
         self.attn = AttentionBlock(out_channels, n_heads, rng, n_groups) if has_attn else Identity()
+        if has_attn and context_channels:
+            self.cross = CrossAttentionBlock(out_channels, n_heads, context_channels, rng, n_groups)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         x = self.res(x, t)
         x = self.attn(x)
+        if context is not None and hasattr(self, "cross"):
+            x = self.cross(x, context)
         return x
 
 
@@ -114,16 +142,23 @@ class UpBlock(DownBlock):
 
 
 class MiddleBlock(Module):
-    """ResidualBlock, AttentionBlock, ResidualBlock at the lowest resolution."""
+    """ResidualBlock, AttentionBlock (and cross-attention), ResidualBlock at the lowest resolution."""
 
-    def __init__(self, n_channels: int, time_channels: int, n_heads: int, dropout: float, rng: RNG, n_groups: int | None = None):
+    def __init__(
+        self, n_channels: int, time_channels: int, n_heads: int, dropout: float, rng: RNG, n_groups: int | None = None,
+        context_channels: int | None = None,
+    ):  # fmt: skip
         self.res1 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
         self.attn = AttentionBlock(n_channels, n_heads, rng, n_groups)
+        if context_channels:
+            self.cross = CrossAttentionBlock(n_channels, n_heads, context_channels, rng, n_groups)
         self.res2 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         x = self.res1(x, t)
         x = self.attn(x)
+        if context is not None and hasattr(self, "cross"):
+            x = self.cross(x, context)
         x = self.res2(x, t)
         return x
 
@@ -134,7 +169,7 @@ class Downsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = Conv2d(n_channels, n_channels, 3, stride=2, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(x)
 
 
@@ -144,7 +179,7 @@ class Upsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = ConvTranspose2d(n_channels, n_channels, 4, stride=2, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(x)
 
 
@@ -154,5 +189,5 @@ class NearestUpsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = Conv2d(n_channels, n_channels, 3, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(F.interpolate(x, 2))

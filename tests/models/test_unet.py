@@ -5,7 +5,7 @@ import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
 from minidiff.models import UNet
-from minidiff.models.unet_blocks import Downsample, ResidualBlock, UpBlock, Upsample
+from minidiff.models.unet_blocks import Context, Downsample, ResidualBlock, UpBlock, Upsample
 
 
 def small(**settings):
@@ -26,8 +26,8 @@ def test_mnist_sizes_at_each_level():
     for block in [*net.down, *net.up]:
         original = block.forward
 
-        def noting(x, t, original=original):
-            y = original(x, t)
+        def noting(x, t, context, original=original):
+            y = original(x, t, context)
             sizes.append(y.shape[1:])
             return y
 
@@ -139,6 +139,59 @@ def test_a_training_step_stays_on_its_device(strict):
         results[device] = [md.backend.to_cpu(a) for a in net.state_dict().values()]
     for ours, theirs in zip(results["cpu"], results["strict"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+# -- conditions ----------------------------------------------------------------------------------------------------------------------------
+
+
+def words(*shape, padding=None):
+    return Context(md.Tensor(md.RNG(5).normal(shape)), padding)
+
+
+def test_cross_attention_follows_every_attention_and_each_image_reads_its_own_words():
+    net = small(is_attn=(False, True), context_channels=6)
+    assert {name.rpartition(".cross.")[0] for name in net.state_dict() if ".cross." in name} == {"down.2", "middle", "up.0", "up.1"}
+    x, t, tokens = images(2, 1, 4, 4), np.array([3, 70]), words(2, 5, 6).tokens
+    both = net(x, t, Context(tokens)).data
+    for i in range(2):
+        np.testing.assert_allclose(net(x[i : i + 1], t[i : i + 1], Context(tokens[i : i + 1])).data[0], both[i], atol=1e-6)
+    assert np.abs(net(x, t, Context(tokens[::-1])).data - both).max() > 1e-4
+
+
+def test_padded_words_are_not_read_and_get_no_gradient():
+    net = small(is_attn=(False, True), context_channels=6)
+    x, t = images(2, 1, 4, 4), np.array([3, 70])
+    padding = np.array([[False, False, True], [False, True, True]])
+    tokens = md.Tensor(words(2, 3, 6).tokens.data, requires_grad=True)
+    y = net(x, t, Context(tokens, padding))
+    (y**2).mean().backward()
+    assert not tokens.grad[padding].any() and tokens.grad[~padding].all()
+    changed = tokens.data + 10 * padding[:, :, None].astype(np.float32)
+    np.testing.assert_allclose(net(x, t, Context(md.Tensor(changed), padding)).data, y.data, atol=1e-6)
+
+
+def test_concatenated_pictures_reach_the_output():
+    net = small(concat_channels=2)
+    assert net.image_proj.weight.shape == (8, 3, 3, 3) and net.config["concat_channels"] == 2
+    x, t, concat = images(1, 1, 4, 4), np.array([3]), images(1, 2, 4, 4)
+    assert net(x, t, concat=concat).shape == x.shape
+    assert np.abs(net(x, t, concat=concat).data - net(x, t, concat=-concat).data).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    "settings, condition, message",
+    [
+        ({}, {"context": words(1, 2, 6)}, r"this network \(context_channels = None\) wants no context"),
+        ({"context_channels": 6}, {}, "wants a context with 6 channels, got None"),
+        ({"context_channels": 6, "is_attn": (True, True)}, {"context": words(1, 2, 5)}, r"wanted query .* key \(N, S, 6\)"),
+        ({}, {"concat": images(1, 1, 4, 4)}, r"concat must be None for this network \(concat_channels = 0\), got \(1, 1, 4, 4\)"),
+        ({"concat_channels": 2}, {}, r"concat must be \(1, 2, 4, 4\) for this network \(concat_channels = 2\), got None"),
+        ({"concat_channels": 2}, {"concat": images(1, 2, 2, 2)}, r"concat must be \(1, 2, 4, 4\) .* got \(1, 2, 2, 2\)"),
+    ],
+)
+def test_conditions_that_do_not_fit(settings, condition, message):
+    with pytest.raises(ValueError, match=message):
+        small(**settings)(images(1, 1, 4, 4), np.array([1]), **condition)
 
 
 # -- what it refuses --------------------------------------------------------------------------------------------------------------------
