@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from support.against_torch import distance
 
 import minidiff as md
 from minidiff import nn
@@ -50,6 +51,35 @@ def test_it_is_torchs_layer(sizes, bias, masks):
         np.testing.assert_allclose(a.grad, b.grad.numpy(), atol=2e-5)
     for name, p in theirs.named_parameters():
         np.testing.assert_allclose(dict(ours.named_parameters())[name].grad, p.grad.numpy(), atol=5e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"kdim": 24, "vdim": 40}], ids=str)
+def test_cross_attention_from_pixels_to_words_is_torchs_to_1e_minus_5(sizes):
+    """49 pixels ask 6 words, of which the captions use 1 to 6; forward and all gradients, relative to the largest number of each."""
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
+    torch.set_num_threads(1)
+    B, pixels, words, embed_dim, heads = 4, 49, 6, 32, 4
+    kdim, vdim = sizes.get("kdim", embed_dim), sizes.get("vdim", embed_dim)
+    theirs = torch.nn.MultiheadAttention(embed_dim, heads, batch_first=True, **sizes)
+    ours = nn.MultiHeadAttention(embed_dim, heads, **sizes, rng=md.RNG(0))
+    ours.load_state_dict({n: normal(i, *a.shape) * 0.3 for i, (n, a) in enumerate(ours.state_dict().items())})
+    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
+    padding = np.arange(words) >= np.array([6, 1, 3, 4])[:, None]
+    arrays = [normal(11, B, pixels, embed_dim), normal(12, B, words, kdim), normal(13, B, words, vdim)]
+
+    inputs, twins = [md.Tensor(a, requires_grad=True) for a in arrays], [torch.tensor(a, requires_grad=True) for a in arrays]
+    y = ours(*inputs, key_padding_mask=padding)
+    twin_y, _ = theirs(*twins, key_padding_mask=torch.tensor(padding), need_weights=False)
+    dy = normal(15, B, pixels, embed_dim)
+    y.backward(dy)
+    twin_y.backward(torch.tensor(dy))
+
+    assert distance(y.data, twin_y.detach().numpy()) <= 1e-5
+    for name, x, twin in zip(("query", "key", "value"), inputs, twins, strict=True):
+        assert distance(x.grad, twin.grad.numpy()) <= 1e-5, name
+    for name, parameter in theirs.named_parameters():
+        assert distance(dict(ours.named_parameters())[name].grad, parameter.grad.numpy()) <= 1e-5, name
+    assert not inputs[1].grad[padding].any() and not inputs[2].grad[padding].any()
 
 
 def test_initial_weights_have_torchs_bounds():

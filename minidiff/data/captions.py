@@ -1,0 +1,171 @@
+"""Captions for pictures that have none: a noun from the label, adjectives from what is measured in the picture.
+
+    captions = Captions.of(dataset)                         # measures all pictures once, to know what is thick for a seven
+    facts = captions.facts(dataset.images, dataset.labels)  # (N, 1 + K), to be handed out by a Loader as the labels
+    tokens = captions.tokens(facts[:64], rng)               # (64, max_words): "a thick seven", "seven", "an upright seven", ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidiff.random import RNG
+
+from .dataset import Dataset
+from .measures import measure
+from .mnist import FASHION
+from .scaling import check_labels
+from .vocabulary import N_SPECIAL, PADDING, Vocabulary
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+CLOTHES = tuple(name.lower() for name in FASHION.classes)
+ADJECTIVES = {
+    "thickness": ("thin", "thick"), "slant": ("upright", "slanted"), "width": ("narrow", "wide"), "brightness": ("dark", "bright"),
+}  # fmt: skip
+"""For each measure the word for its low and for its high values."""
+
+_SUBJECTS = {  # by the name of the data set: the nouns of the classes, and what is worth saying about them
+    "mnist": (NUMBERS, ("thickness", "slant")), "digits": (NUMBERS, ("thickness", "slant")),
+    "fashion-mnist": (CLOTHES, ("width", "brightness")), "fashion": (CLOTHES, ("width", "brightness")),
+}  # fmt: skip
+_AT_MOST = 2  # adjectives in a caption
+_LOW, _NEITHER, _HIGH = -1, 0, 1
+
+
+class Captions:
+    """What is called thick, thin, slanted, ... in one data set, and the captions that follow from it.
+
+    nouns: one word per class.    limits: {measure: (n_classes, 2)}: up to the first number the low adjective holds, from the second the
+    high one. upright: the slant that an upright picture of each class measures; what counts is the distance from it, to either side.
+    `Captions.of` finds them; `config` keeps them in a checkpoint.
+    """
+
+    def __init__(self, nouns: Sequence[str], limits: Mapping[str, Any], upright: Sequence[float] | None = None):
+        self.nouns = tuple(nouns)
+        self.limits = {name: np.asarray(values, np.float32) for name, values in limits.items()}
+        self.upright = np.asarray(np.zeros(len(self.nouns)) if upright is None else upright, np.float32)
+        for name, values in self.limits.items():
+            if name not in ADJECTIVES:
+                raise ValueError(f"Captions: limits must be of {', '.join(ADJECTIVES)}, got {name!r}")
+            if values.shape != (len(self.nouns), 2):
+                raise ValueError(f"Captions: limits[{name!r}] must be {(len(self.nouns), 2)}, a pair for each noun, got {values.shape}")
+        if self.upright.shape != (len(self.nouns),):
+            raise ValueError(f"Captions: upright must be {(len(self.nouns),)}, a slant for each noun, got {self.upright.shape}")
+        adjectives = [word for name in self.limits for word in ADJECTIVES[name]]
+        self.vocabulary = Vocabulary(["a", "an", *adjectives, *self.nouns])
+        self.max_words = 1 + min(_AT_MOST, len(self.limits)) + 1
+        self._nouns = np.array([self.vocabulary.id(noun) for noun in self.nouns])
+        low_high = [[self.vocabulary.id(word) for word in ADJECTIVES[name]] for name in self.limits]
+        self._adjectives = np.array([[low, PADDING, high] for low, high in low_high], np.int64).reshape(-1, 3)  # column 1 + fact
+        articles = [self.vocabulary.id("an" if word[0] in "aeiou" and word != "one" else "a") for word in self.vocabulary.words]
+        self._article = np.array([PADDING] * N_SPECIAL + articles)  # by the id of the word behind it
+
+    @classmethod
+    def of(cls, dataset: Dataset, properties: Sequence[str] | None = None, share: float = 0.25) -> Captions:
+        """Measure a whole data set: an adjective holds for the `share` of each class that lies lowest or highest.
+
+        By class, because an average eight has more ink than an average one: every word is as likely with every noun, and tells something
+        that the noun doesn't. properties: keys of ADJECTIVES; for digits thickness and slant, for clothes width and brightness.
+        Raises ValueError for a data set without nouns or with an empty class.
+        """
+        if dataset.name.lower() not in _SUBJECTS:
+            raise ValueError(f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got {dataset.name!r}")
+        if not 0 < share <= 0.5:
+            raise ValueError(f"Captions: share must be in (0, 0.5], got {share}")
+        nouns, usual = _SUBJECTS[dataset.name.lower()]
+        missing = [nouns[i] for i in range(len(nouns)) if not (dataset.labels == i).any()]
+        if missing:
+            raise ValueError(f"Captions: the data set must have images of each class, got none of: {', '.join(missing)}")
+        names = usual if properties is None else tuple(properties)
+        for name in names:
+            if name not in ADJECTIVES:
+                raise ValueError(f"Captions: properties must be of {', '.join(ADJECTIVES)}, got {name!r}")
+        upright = _upright(measure("slant", dataset.images), dataset.labels, nouns) if "slant" in names else None
+        limits = {}
+        for name in names:
+            values = _values(name, dataset.images, dataset.labels, upright)
+            limits[name] = np.stack([np.quantile(values[dataset.labels == i], [share, 1 - share]) for i in range(len(nouns))])
+        return cls(nouns, limits, None if upright is None else upright.tolist())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """JSON-able: Captions(**config) makes it again."""
+        limits = {name: values.tolist() for name, values in self.limits.items()}
+        return {"nouns": list(self.nouns), "limits": limits, "upright": self.upright.tolist()}
+
+    def facts(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """What is true of each picture: its label, then for each measure -1 (the low adjective holds), 0 (neither) or 1 (the high one).
+
+        images: (N, 1, H, W) uint8, labels: (N,) -> int64 (N, 1 + K), K = len(limits).
+        """
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"Captions: labels must have one entry per image, got {labels.shape} for N = {len(images)}")
+        check_labels("Captions: labels", labels, len(self.nouns))
+        columns = [labels.astype(np.int64)]
+        for name, limits in self.limits.items():
+            values = _values(name, images, labels, self.upright)
+            low, high = limits[labels].T
+            columns.append(np.where(values <= low, _LOW, np.where(values >= high, _HIGH, _NEITHER)))
+        return np.stack(columns, axis=1)
+
+    def tokens(self, facts: np.ndarray, rng: RNG, p_uncond: float = 0.0) -> np.ndarray:
+        """A caption for each row of facts, drawn at random: with or without article, 0, 1 or 2 of the adjectives that hold, and the noun.
+
+        p_uncond: how often the caption is dropped, the null caption in its place (Ho & Salimans, Algorithm 1).
+        -> int64 (B, max_words), padded with 0. Facts come from the host and all numbers are drawn there, whatever the RNG's device.
+        """
+        self._check_facts(facts)
+        if not 0 <= p_uncond <= 1:
+            raise ValueError(f"Captions: p_uncond must be in [0, 1], got {p_uncond}")
+        B, K = len(facts), len(self.limits)
+        n_adjectives = rng.integers(0, _AT_MOST + 1, (B,))
+        has_article = rng.integers(0, 2, (B,)) == 1
+        order = rng.integers(0, 2**62, (B, K))
+        dropped = rng.integers(0, 2**62, (B,)) < p_uncond * 2**62
+
+        true = self._adjectives[np.arange(K), 1 + facts[:, 1:]]  # 0 where neither holds
+        order[true == PADDING] = 2**62  # these come last
+        chosen = np.take_along_axis(true, order.argsort(axis=1), axis=1)[:, :_AT_MOST]
+        chosen = np.where(np.arange(chosen.shape[1]) < n_adjectives[:, None], chosen, PADDING)
+        words = np.concatenate([chosen, self._nouns[facts[:, :1]]], axis=1)
+        words = _to_the_left(words)
+        article = np.where(has_article, self._article[words[:, 0]], PADDING)
+        tokens = _to_the_left(np.concatenate([article[:, None], words], axis=1))
+        tokens[dropped] = self.vocabulary.null(self.max_words)
+        return tokens
+
+    def describe(self, facts: np.ndarray, rng: RNG) -> list[str]:
+        """`tokens` in words, one caption for each row of facts."""
+        return [self.vocabulary.decode(row) for row in self.tokens(facts, rng)]
+
+    def _check_facts(self, facts: np.ndarray) -> None:
+        wanted = f"(B, {1 + len(self.limits)}): label, {', '.join(self.limits)}"
+        if not isinstance(facts, np.ndarray) or facts.ndim != 2 or facts.shape[1] != 1 + len(self.limits):
+            raise ValueError(f"Captions: facts must be a NumPy array {wanted}, got {getattr(facts, 'shape', type(facts).__name__)}")
+        check_labels("Captions: the labels in facts", facts[:, 0], len(self.nouns))
+        if self.limits and np.abs(facts[:, 1:]).max() > 1:
+            raise ValueError(f"Captions: facts must be -1, 0 or 1 after the label, got {facts[:, 1:].min()}..{facts[:, 1:].max()}")
+
+
+def _values(name: str, images: np.ndarray, labels: np.ndarray, upright: np.ndarray | None) -> np.ndarray:
+    values = measure(name, images)
+    return np.abs(values - upright[labels]) if name == "slant" and upright is not None else values
+
+
+def _upright(slants: np.ndarray, labels: np.ndarray, nouns: Sequence[str]) -> np.ndarray:
+    """What an upright picture of each class measures as its slant.    -> (n_classes,)
+
+    A seven's bar reaches to the left, so it measures less than a one written by the same hand. Zeros and ones have no such side: their mean
+    is how the writers lean, and what a class is away from it is its shape. Clothes don't lean: their mean is their shape.
+    """
+    means = np.array([slants[labels == i].mean() for i in range(len(nouns))], np.float32)
+    symmetric = [i for i, noun in enumerate(nouns) if noun in ("zero", "one")]
+    return means - means[symmetric].mean() if symmetric else means
+
+
+def _to_the_left(tokens: np.ndarray) -> np.ndarray:
+    """The words of each row in their order, the padding behind them."""
+    return np.take_along_axis(tokens, (tokens == PADDING).argsort(axis=1, kind="stable"), axis=1)
