@@ -2,9 +2,11 @@
 
     python examples/train_classifier.py
     python examples/evaluate.py --samples runs/mnist/samples.npz --classifier runs/classifier
+    python examples/evaluate.py --samples runs/ldm/samples.npz              # with `labels`: are they what was asked for?
+    python examples/evaluate.py --bits-per-dim runs/mnist/checkpoint        # the variational bound, from a model
 
 Beside the samples it prints the same figures for as many real images, and for pure noise: a classifier alone is fooled by noise,
-the Frechet distance is not.
+the Frechet distance is not. All figures are the same at every run with one seed.
 """
 
 import argparse
@@ -12,11 +14,14 @@ import argparse
 import numpy as np
 
 from minidiff.data import load_dataset, to_float
+from minidiff.models import UNet
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint
 from minidiff.training.classification import load_classifier
-from minidiff.training.metrics import sample_quality
-from minidiff.training.options import add_common_options, one_line_error
+from minidiff.training.metrics import agreement, bits_per_dimension, sample_quality
+from minidiff.training.options import add_common_options, one_line_error, positive_int
+from minidiff.training.prediction import eps_predictor
+from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 
 
@@ -27,9 +32,14 @@ def main() -> None:
     parser.add_argument("--classifier", default="runs/classifier", help="folder that train_classifier.py wrote")
     parser.add_argument("--data", default="mnist", choices=["mnist", "fashion", "digits", "auto"], help="the real images")
     parser.add_argument("--data-dir", help="where the IDX files lie")
+    parser.add_argument("--bits-per-dim", metavar="CHECKPOINT", help="of a pixel model's checkpoint, on --images images; nothing else then")
+    parser.add_argument("--images", type=positive_int, default=64, help="how many, for --bits-per-dim")
     options = parser.parse_args()
+    if options.bits_per_dim:
+        print_bits_per_dim(options)
+        return
 
-    samples = read_samples(options.samples)
+    samples, labels = read_samples(options.samples)
     classifier = load_classifier(options.classifier)
     classifier.to(options.device)
     dataset = load_dataset(options.data, options.data_dir)
@@ -41,12 +51,30 @@ def main() -> None:
         for name, x in (("samples", samples * 2 - 1), ("real", to_float(real)), ("noise", noise)):
             quality = sample_quality(workers, x, dataset.images, options.seed)
             print(f"{name:8} {quality}")
+        if labels is not None and labels.min() >= 0:
+            share, by_class = agreement(workers, samples * 2 - 1, labels)
+            print(f"samples  {100 * share:.1f} % are what was asked for; by class in %: {' '.join(f'{100 * c:.0f}' for c in by_class)}")
 
 
-def read_samples(path: str) -> np.ndarray:
-    """The float32 array `samples` of an npz file.    Raises ValueError if it is none, or has values outside [0, 1]."""
+def print_bits_per_dim(options: argparse.Namespace) -> None:
+    """The variational bound of a pixel model, on images drawn at random."""
+    denoiser = load_denoiser(options.bits_per_dim, UNet, device=options.device)
+    dataset = load_dataset(options.data, options.data_dir)
+    images = dataset.images[RNG(options.seed + 1).permutation(len(dataset))[: options.images]]
+    with Workers(denoiser.model, options.workers) as workers:
+        eps_theta = eps_predictor(workers, denoiser.prediction, denoiser.schedule)
+        bits = bits_per_dimension(eps_theta, images, denoiser.schedule, RNG(options.seed, options.device))
+    print(f"{bits:.3f} bits/dim at most, for {len(images)} images of {dataset.name} in {denoiser.schedule.T} terms (8 bits unencoded)")
+
+
+def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The float32 array `samples` of an npz file, and its `labels` or None.
+
+    Raises ValueError if there is none, or has values outside [0, 1].
+    """
     try:
-        samples = np.load(path)["samples"]
+        file = np.load(path)
+        samples, labels = file["samples"], file["labels"] if "labels" in file else None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: wanted an npz file with an array `samples`: {error}") from error
     if samples.ndim != 4 or samples.dtype != np.float32 or samples.min() < 0 or samples.max() > 1:
@@ -54,7 +82,7 @@ def read_samples(path: str) -> np.ndarray:
             f"{path}: samples must be (N, C, H, W) float32 in [0, 1], got {samples.dtype} {samples.shape} "
             f"in [{samples.min():g}, {samples.max():g}]"
         )
-    return samples
+    return samples, labels
 
 
 if __name__ == "__main__":

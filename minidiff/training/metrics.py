@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff.backend import to_cpu, to_device
-from minidiff.data.scaling import to_float
+from minidiff.data.scaling import check_labels, to_float
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.vlb import vlb_steps
 from minidiff.random import RNG
 from minidiff.training.classification import judge
 from minidiff.training.workers import Workers
@@ -38,6 +39,22 @@ def _square_root(C: np.ndarray) -> np.ndarray:
     """The symmetric square root of a covariance matrix."""
     values, vectors = np.linalg.eigh(C)
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+
+def agreement(workers: Workers, samples: Any, labels: Any) -> tuple[float, np.ndarray]:
+    """How often the workers' model, a Classifier, sees in a sample what was asked for.    -> over all, and by class (n_classes,)
+
+    samples: (N, C, H, W) float in [-1, 1]; labels: (N,) ints in 0..n_classes-1. NaN for a class that was not asked for.
+    """
+    judgement = judge(workers, samples)
+    n_classes = judgement.probabilities.shape[1]
+    if labels.shape != (len(samples),):
+        raise ValueError(f"agreement: labels must be ({len(samples)},), one for each sample, got {labels.shape}")
+    check_labels("agreement: labels", labels, n_classes)
+    right = judgement.labels == labels
+    asked = np.bincount(labels, minlength=n_classes)
+    by_class = np.bincount(labels, right, n_classes) / np.where(asked, asked, np.nan)
+    return float(right.mean()), by_class
 
 
 class SampleQuality(NamedTuple):
@@ -75,6 +92,15 @@ def sample_quality(workers: Workers, samples: Any, real_images: Any, seed: int =
         frechet=frechet_distance(of_samples.features, rest),
         floor=frechet_distance(as_many, rest),
     )
+
+
+def bits_per_dimension(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG) -> float:
+    """The variational bound on what the images cost to send, in bits per pixel and channel: L_T + ... + L_0 (slide "Loss Function").
+
+    images: (N, C, H, W) uint8, of which no one was trained with. T calls of eps_theta; sigma^2 = beta.
+    """
+    x_0 = to_device(to_float(images), rng.device)
+    return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng))
 
 
 def loss_per_t(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, times: int = 40) -> tuple[np.ndarray, np.ndarray]:

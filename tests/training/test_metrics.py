@@ -5,9 +5,10 @@ import pytest
 
 from minidiff.data import draw_digits, to_float
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.diffusion.vlb import vlb_steps
 from minidiff.models import Classifier
 from minidiff.random import RNG
-from minidiff.training.metrics import frechet_distance, loss_per_t, sample_quality
+from minidiff.training.metrics import agreement, bits_per_dimension, frechet_distance, loss_per_t, sample_quality
 from minidiff.training.workers import Workers
 
 
@@ -79,3 +80,36 @@ def test_loss_per_t_of_known_predictors():
     t, loss = loss_per_t(lambda x_t, t: np.zeros_like(x_t), images, schedule, RNG(1), times=5)
     assert len(set(t.tolist())) == 5
     assert loss.mean() == pytest.approx(1, abs=0.02)  # the variance of eps
+
+
+def test_agreement_is_the_share_of_samples_seen_as_asked_for():
+    """A network whose last layer is set so that it always sees a three."""
+    classifier = Classifier(rng=RNG(0))
+    classifier.lin2.weight.assign(np.zeros_like(classifier.lin2.weight.data))
+    classifier.lin2.bias.assign(np.eye(10, dtype=np.float32)[3])
+    labels = np.array([3, 3, 3, 1, 0])
+    with Workers(classifier, 1) as workers:
+        share, by_class = agreement(workers, np.zeros((5, 1, 28, 28), np.float32), labels)
+        assert share == pytest.approx(0.6)
+        np.testing.assert_array_equal(by_class, [0, 0, np.nan, 1, *[np.nan] * 6])
+        with pytest.raises(ValueError, match=r"agreement: labels must be \(5,\), one for each sample, got \(4,\)"):
+            agreement(workers, np.zeros((5, 1, 28, 28), np.float32), labels[:4])
+        with pytest.raises(ValueError, match=r"agreement: labels must be in 0..9 for 10 classes but lie in 0..10"):
+            agreement(workers, np.zeros((5, 1, 28, 28), np.float32), labels + [7, 0, 0, 0, 0])
+
+
+def test_bits_per_dimension_of_a_perfect_predictor_is_what_the_last_step_costs():
+    """With the true noise all KL terms vanish but the variance's part, and L_0 is the density of a pixel's own bin."""
+    schedule = make_schedule("cosine", 20)
+    images = draw_digits(np.arange(8) % 10, RNG(0))
+    x_0 = to_float(images)
+
+    def perfect(x_t, t):
+        alpha_bar = schedule.alpha_bar(t, like=x_t)
+        return ((x_t - np.sqrt(alpha_bar) * x_0) / np.sqrt(schedule.one_minus_alpha_bar(t, like=x_t))).astype(np.float32)
+
+    bits = bits_per_dimension(perfect, images, schedule, RNG(1))
+    wrong = bits_per_dimension(lambda x_t, t: np.zeros_like(x_t), images, schedule, RNG(1))
+    assert 0 < bits < 8 and wrong > 2 * bits
+    expected = sum(step.bits for step in vlb_steps(perfect, x_0, schedule, RNG(1)))
+    assert bits == pytest.approx(expected)
