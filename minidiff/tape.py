@@ -42,8 +42,18 @@ def no_grad() -> Iterator[None]:
         _recording.reset(token)
 
 
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Inside, operations are recorded again, within `no_grad()` too: for a sampler, say, that needs the gradient of a classifier."""
+    token = _recording.set(True)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
 def is_recording() -> bool:
-    """False inside `no_grad()`."""
+    """False inside `no_grad()`, but for what is inside `enable_grad()` there."""
     return _recording.get()
 
 

@@ -12,6 +12,7 @@ from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.schedule import Schedule
 from minidiff.equations import equation
+from minidiff.tape import enable_grad
 
 SLIDE = "Guided Diffusion Models"
 
@@ -118,14 +119,17 @@ def guide_without_classifier(eps_theta: Callable[..., Any], y: Any, null: Any, *
 
 
 def gradient_of_classifier(log_p: Callable[[Any, Any], Any], y: Any) -> Callable[[Any, Any], Any]:
-    """grad log p(y | x_t) of a trained classifier, by autograd.   log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints."""
-    from minidiff.tensor import Tensor
+    """grad log p(y | x_t) of a trained classifier, by autograd.   log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
+
+    The classifier's parameters get no gradient. Samplers call it where nothing is recorded; it records for itself.
+    """
+    from minidiff.tensor import Tensor, gradients
 
     def gradient(x_t: Any, t: Any) -> Any:
-        x = Tensor(x_t, requires_grad=True)
-        log_probability = log_p(x, t)
-        chosen = log_probability[array_module(x_t).arange(len(y)), y].sum()
-        chosen.backward()
-        return x.grad
+        with enable_grad():
+            x = Tensor(x_t, requires_grad=True)
+            log_probability = log_p(x, t)
+            chosen = log_probability[array_module(x_t).arange(len(y)), y].sum()
+        return gradients(chosen, [x])[0]
 
     return gradient

@@ -159,3 +159,22 @@ def test_the_gradient_of_a_trained_classifier_comes_from_autograd():
     p = np.exp(x @ w) / np.exp(x @ w).sum(axis=1, keepdims=True)
     expected = w.T[y] - p @ w.T
     np.testing.assert_allclose(guidance.gradient_of_classifier(log_p, y)(x, None), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_classifier_guides_ddim_which_records_nothing_itself(linear):
+    """One Gaussian, log p = log sigmoid(2 x): DDIM with autograd's gradient goes where the closed form's, 2 sigmoid(-2 x), does."""
+    data, y = GaussianMixture([1.0], [[0.0]], 1.0), np.ones(5, int)
+    w = Tensor(np.array([[0.0, 2.0]]), requires_grad=True, dtype=np.float64)
+
+    def log_p(x_t, t):
+        logits = x_t @ w
+        return logits - logits.exp().sum(axis=1, keepdims=True).log()
+
+    x_T = np.linspace(-2, 2, 5)[:, None]
+    ends = []
+    for gradient in (guidance.gradient_of_classifier(log_p, y), lambda x_t, t: 2 / (1 + np.exp(2 * x_t))):
+        guided = guidance.guide_with_classifier(data.eps_theta(linear), gradient, linear, s=1.0)
+        ends.append(ddim_sample(guided, None, linear, x_T=x_T, steps=10))
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-10)
+    assert ends[0].mean() > 1  # unguided, each ends where it began: at 0 on average
+    assert w.grad is None

@@ -146,6 +146,20 @@ def test_no_grad_records_nothing_and_ends_with_its_block():
     assert md.is_recording()
 
 
+def test_enable_grad_records_within_no_grad_and_ends_with_its_block():
+    x = leaf(3.0)
+    with md.no_grad():
+        with md.enable_grad():
+            assert md.is_recording()
+            y = x * x
+        assert not md.is_recording()
+        y.backward()
+        with pytest.raises(ZeroDivisionError), md.enable_grad():
+            raise ZeroDivisionError
+        assert not md.is_recording()
+    assert md.is_recording() and x.grad == 6
+
+
 def test_retain_grad_keeps_the_gradient_of_an_intermediate_result():
     x = leaf(3.0)
     h = (x * x).retain_grad()
