@@ -1,22 +1,28 @@
 """Pictures to learn from: MNIST and Fashion-MNIST from files, digits drawn by the program, and mini-batches of them."""
 
 from .atomic import atomic_write
+from .captions import Captions
 from .catalogue import NAMES, load_dataset
 from .dataset import Dataset
 from .digits import draw_digits, make_digits
 from .download import DownloadError, fetch
 from .idx import IdxError, read_idx, write_idx
 from .loader import Loader
+from .measures import measure
 from .mnist import DataNotFound, load_mnist
+from .points import swiss_roll, swiss_roll_curve
 from .scaling import check_labels, check_range, to_bytes, to_float, to_unit
+from .vocabulary import Vocabulary
 
 __all__ = [
     "NAMES",
+    "Captions",
     "DataNotFound",
     "Dataset",
     "DownloadError",
     "IdxError",
     "Loader",
+    "Vocabulary",
     "atomic_write",
     "check_labels",
     "check_range",
@@ -25,7 +31,10 @@ __all__ = [
     "load_dataset",
     "load_mnist",
     "make_digits",
+    "measure",
     "read_idx",
+    "swiss_roll",
+    "swiss_roll_curve",
     "to_bytes",
     "to_float",
     "to_unit",

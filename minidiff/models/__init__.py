@@ -1,6 +1,9 @@
 """Networks. They know layers, not diffusion."""
 
 from minidiff.models.classifier import Classifier
+from minidiff.models.mlp import PointDenoiser
+from minidiff.models.noisy_classifier import NoisyClassifier
+from minidiff.models.text_encoder import TextEncoder
 from minidiff.models.unet import UNet
 
-__all__ = ["Classifier", "UNet"]
+__all__ = ["Classifier", "NoisyClassifier", "PointDenoiser", "TextEncoder", "UNet"]

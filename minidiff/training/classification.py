@@ -39,24 +39,36 @@ class Judgement(NamedTuple):
         return self.probabilities.max(axis=1)
 
 
-def classifier_steps(loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers) -> Iterator[float]:
+# (x_0, rng) of a batch -> what the model is called with: "x" and further arguments, one entry per image
+Inputs = Callable[[Any, RNG], dict[str, Any]]
+
+
+def clean(x_0: Any, rng: RNG) -> dict[str, Any]:
+    """The images as they are."""
+    return {"x": x_0}
+
+
+def classifier_steps(
+    loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers, inputs: Inputs = clean
+) -> Iterator[float]:
     """Minimise the cross-entropy of the workers' model, the learning rate falling along a cosine; yields the loss of each batch."""
     lr, total = optimizer.lr, epochs * len(loader)
     workers.model.train()
     for step in range(total):
-        x, labels = loader.next_batch()
+        x_0, labels = loader.next_batch()
+        arrays = {**inputs(x_0, rng), "labels": labels}
         seed = int(rng.integers(0, 2**62))  # for dropout
-        loss, gradients, _ = workers.loss_and_gradients(classification_loss, {"x": x, "labels": labels}, seed)
+        loss, gradients, _ = workers.loss_and_gradients(classification_loss, arrays, seed)
         optimizer.lr = lr * cosine_decay(step / total)
         optimizer.step(gradients)
         yield float(loss)
 
 
-def classification_loss(model: Module, x: Any, labels: Any) -> tuple[Tensor, None]:
-    """The mean cross-entropy.    x: (B, ...), labels: (B,), from the host."""
+def classification_loss(model: Module, x: Any, labels: Any, **condition: Any) -> tuple[Tensor, None]:
+    """The mean cross-entropy of model(x, **condition).    x: (B, ...), labels: (B,), from the host."""
     device = next(model.parameters()).device
     with nan_for_wrong_indices():  # the Loader has checked the labels
-        return F.cross_entropy(model(Tensor(x, device=device)), to_device(labels, device)), None
+        return F.cross_entropy(model(Tensor(x, device=device), **condition), to_device(labels, device)), None
 
 
 def judge(workers: Workers, x: Any, chunk: int = 250) -> Judgement:
