@@ -18,9 +18,10 @@ from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.random import RNG
 from minidiff.tensor import Tensor
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
 from minidiff.training.ema import EMA
 from minidiff.training.graph import RecordedTraining
+from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse and further arguments of the model, one entry per image
@@ -121,8 +122,7 @@ class Trainer:
         """Write everything that a continued run needs. options: further JSON-able facts, given back by `load_checkpoint`."""
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"ema.{name}": array for name, array in self.ema.average.items()}
-        for name, slots in self.optimizer.state.items():
-            arrays |= {f"optimizer.{slot}.{name}": array for slot, array in slots.items()}
+        arrays |= pack_optimizer(self.optimizer)
         arrays["losses"] = self.losses
         description = {
             "step": self.step, "seconds": self.seconds, "sample_shape": list(self.sample_shape),
@@ -137,20 +137,13 @@ class Trainer:
         """Continue where `save` left off.    Raises CheckpointError if it is of another kind, model, schedule or optimiser."""
         checkpoint = load_checkpoint(folder, self.kind)
         facts = checkpoint.description
-        for what, own in (("model", self.model.config), ("schedule", self.schedule.config), ("prediction", self.prediction)):
-            if facts[what] != own:
-                raise CheckpointError(f"{folder}: its {what} is {facts[what]}, this run's is {own}")
-        if facts["optimizer"]["name"] != type(self.optimizer).__name__:
-            raise CheckpointError(f"{folder}: trained with {facts['optimizer']['name']}, this run has {type(self.optimizer).__name__}")
+        own = {"model": self.model.config, "schedule": self.schedule.config, "prediction": self.prediction}
+        check_same_run(folder, checkpoint, self.optimizer, **own)
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
         for name, array in checkpoint.part("ema").items():
             self.ema.average[name] = to_device(array, self.device)
-        slots: dict[str, dict[str, Any]] = {}
-        for slot in self.optimizer.slots:
-            for name, array in checkpoint.part(f"optimizer.{slot}").items():
-                slots.setdefault(name, {})[slot] = array
-        self.optimizer.load_state_dict({"steps": facts["optimizer"]["steps"], "lr": facts["optimizer"]["lr"], "state": slots})
+        unpack_optimizer(self.optimizer, checkpoint)
         self.lr = facts["optimizer"]["lr"]
         self.ema.decay, self.ema.updates = facts["ema"]["decay"], facts["ema"]["updates"]
         self.rng.set_state(facts["rng"])
