@@ -91,6 +91,12 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
     return Checkpoint(found, facts, arrays)
 
 
+def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
+    """The folder of the checkpoint, if that of the run is given, which holds it as "checkpoint"."""
+    inside = Path(folder) / "checkpoint"
+    return inside if (inside / "checkpoint.json").exists() else Path(folder)
+
+
 def make_folder(folder: str | os.PathLike[str]) -> Path:
     """The folder, made if need be and tried out.    Raises OSError, naming it, if nothing can be written there."""
     folder = Path(folder)

@@ -55,9 +55,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training_options(
-    parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64
-) -> None:
-    """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit."""
+    parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64,
+    ema: float | None = 0.995,
+) -> None:  # fmt: skip
+    """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit.
+
+    ema: the default decay of averaged parameters; None for a training that has neither them nor CUDA graphs.
+    """
     add_common_options(parser)
     parser.add_argument("--data", default=data, choices=NAMES, help="auto: MNIST if it can be had, else digits drawn by the program")
     parser.add_argument("--data-dir", help="folder of the IDX files (else $MINIDIFF_DATA, the user's cache, a download)")
@@ -67,8 +71,9 @@ def add_training_options(
     parser.add_argument("--epochs", type=positive_int, help="train so many passes over the data")
     parser.add_argument("--batch-size", type=positive_int, default=batch_size)
     parser.add_argument("--lr", type=positive_float, default=lr, help="the highest learning rate of AdamW")
-    parser.add_argument("--ema", type=fraction, default=0.995, help="decay of the averaged parameters, from which samples are drawn")
-    parser.add_argument("--graph", action="store_true", help="on a GPU, record the training step as a CUDA graph and replay it")
+    if ema is not None:
+        parser.add_argument("--ema", type=fraction, default=ema, help="decay of the averaged parameters, from which samples are drawn")
+        parser.add_argument("--graph", action="store_true", help="on a GPU, record the training step as a CUDA graph and replay it")
     parser.set_defaults(default_minutes=minutes)
 
 

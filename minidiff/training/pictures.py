@@ -119,6 +119,30 @@ def save_loss_per_t(path: Path, t: Any, loss: Any, bins: int = 40, title: str = 
     _save(figure, path)
 
 
+def save_code_usage(path: Path, counts: Any, title: str = "How often each code is chosen") -> None:
+    """Bars, the commonest code first: a codebook in good use falls gently, a collapsed one is a cliff.    counts: (K,) ints."""
+    counts = to_cpu(counts)
+    if counts.ndim != 1 or len(counts) == 0:
+        raise ValueError(f"save_code_usage: counts has shape {counts.shape} but (K,) with K >= 1 is wanted")
+    figure, axes = _axes(title, "code, by rank", "share of all latents")
+    share = np.sort(counts)[::-1] / max(1, counts.sum())
+    axes.bar(np.arange(1, len(share) + 1), share, width=1.0, color="C0")
+    axes.axhline(1 / len(share), color=INK, linestyle="--", label="all codes equally")
+    axes.legend(fontsize=15)
+    _save(figure, path)
+
+
+def save_perplexity(path: Path, perplexities: Any, n_codes: int, title: str = "Perplexity of the codebook") -> None:
+    """How many codes are in use, effectively, step by step.    perplexities: (steps,)."""
+    steps, curves = _matching("save_perplexity", "perplexities", np.arange(1, len(perplexities) + 1), {"y": np.asarray(perplexities)})
+    figure, axes = _axes(title, "training step", "codes in use, effectively")
+    axes.plot(steps, curves["y"], "." if len(steps) == 1 else "-", color="C0")
+    axes.axhline(n_codes, color=INK, linestyle="--", label=f"K = {n_codes}")
+    axes.set_ylim(0, 1.05 * n_codes)
+    axes.legend(fontsize=15)
+    _save(figure, path)
+
+
 def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequence[Any] | None, value_range: Range) -> np.ndarray:
     """The grid as pixels, (height, width, 3) uint8. Text is drawn by matplotlib, images are copied without resampling."""
     tiles = _tiles(images, value_range)

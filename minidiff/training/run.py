@@ -9,13 +9,29 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from minidiff.diffusion.step import Step
 from minidiff.training.pictures import save_loss_curve
-from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
+
+
+class Trains(Protocol):
+    """What can be run: a trainer of a diffusion model or of an autoencoder, say."""
+
+    step: int
+    seconds: float
+    progress: float
+
+    @property
+    def losses(self) -> np.ndarray: ...
+
+    def steps(self, workers: Workers) -> Iterator[Step]: ...
+
+    def save(self, folder: Any, options: dict[str, Any] | None = None) -> None: ...
 
 
 class Interruption:
@@ -52,8 +68,8 @@ def delayed_interrupt() -> Iterator[Interruption]:
 
 
 def run(
-    trainer: Trainer, out: str | os.PathLike[str], workers: Workers, *, steps: int | None = None, minutes: float | None = None,
-    options: dict | None = None, preview: Callable[[Trainer], None] | None = None, preview_minutes: float = 2.0, quiet: bool = False,
+    trainer: Trains, out: str | os.PathLike[str], workers: Workers, *, steps: int | None = None, minutes: float | None = None,
+    options: dict | None = None, preview: Callable[[Any], None] | None = None, preview_minutes: float = 2.0, quiet: bool = False,
 ) -> bool:  # fmt: skip
     """Train until `steps` steps or `minutes` minutes are done, both counted over all continuations; save at the end and at each preview.
 
@@ -92,12 +108,12 @@ def run(
     return finished
 
 
-def _progress(trainer: Trainer, steps: int | None, minutes: float | None) -> float:
+def _progress(trainer: Trains, steps: int | None, minutes: float | None) -> float:
     """How much of the run is done, by steps or by time, whichever is further; 1 at the end."""
     return max(trainer.step / steps if steps else 0.0, trainer.seconds / (60 * minutes) if minutes else 0.0)
 
 
-def _postfix(trainer: Trainer, minutes: float | None) -> str:
+def _postfix(trainer: Trains, minutes: float | None) -> str:
     text = f"loss {trainer.losses[-100:].mean():.4f}"
     if minutes is not None:
         left = max(0.0, minutes * 60 - trainer.seconds)
@@ -105,7 +121,7 @@ def _postfix(trainer: Trainer, minutes: float | None) -> str:
     return text
 
 
-def _write(trainer: Trainer, out: Path, options: dict | None) -> None:
+def _write(trainer: Trains, out: Path, options: dict | None) -> None:
     trainer.save(out / "checkpoint", options)
     losses = trainer.losses
     window = min(100, max(1, len(losses) // 10))
