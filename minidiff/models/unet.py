@@ -74,7 +74,9 @@ class UNet(Module):
         Up = Upsample if upsample == "transposed" else NearestUpsample
         time_channels = 4 * n_channels
         channels = [n_channels * int(m) for m in (np.cumprod(ch_mults) if cumulative else ch_mults)]
-        common: dict[str, Any] = {"n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups, "context_channels": context_channels}
+        common: dict[str, Any] = {
+            "n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups, "context_channels": context_channels,
+        }  # fmt: skip
 
         self.image_proj = Conv2d(image_channels + concat_channels, n_channels, 3, padding=1, rng=rng)
         self.time_emb = TimeEmbedding(time_channels, rng)

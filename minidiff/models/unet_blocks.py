@@ -91,7 +91,7 @@ class AttentionBlock(Module):
 
 
 class Context(NamedTuple):
-    """What cross-attention looks at.    tokens: tau_theta(y), (B, M, context_channels); padding: bool (B, M), True where no word is, or None."""
+    """What cross-attention looks at.    tokens: tau_theta(y), (B, M, context_channels); padding: bool (B, M), True where no word is."""
 
     tokens: Tensor
     padding: Any = None

@@ -1,0 +1,176 @@
+"""Phase 2 of latent diffusion: train eps_theta(z_t, t, tau_theta(y)) on the latents of an autoencoder, with captions; then sample by words.
+
+    python examples/train_mnist_vqvae.py                                  # phase 1
+    python examples/train_mnist_ldm.py --autoencoder runs/vqvae           # about fifteen minutes on two CPU cores
+    python examples/sample_text.py --prompt "a thin eight"
+
+The loop, the schedule, the samplers and the checkpoints are those of train_mnist_ddpm.py. It writes into --out: samples.png and loss.png as
+it goes, a checkpoint, a copy of the autoencoder, and at the end samples.npz and trajectory.png.
+"""
+
+import argparse
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from minidiff.backend import to_cpu, to_device
+from minidiff.data import Loader, load_dataset, to_unit
+from minidiff.data.captions import Captions
+from minidiff.diffusion.ddim import ddim_sample, ddim_steps
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.models.text_unet import TextUNet
+from minidiff.optim import AdamW
+from minidiff.random import RNG
+from minidiff.training.autoencoder import TrainedAutoencoder, encode_images, load_autoencoder
+from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint, make_folder
+from minidiff.training.options import (
+    add_sampling_options,
+    add_training_options,
+    check_limits,
+    fraction,
+    one_line_error,
+    positive_float,
+    positive_int,
+)  # fmt: skip
+from minidiff.training.pictures import save_grid
+from minidiff.training.prediction import evaluating
+from minidiff.training.run import run
+from minidiff.training.text_to_image import KIND, guided_by_text, with_captions
+from minidiff.training.trainer import Trainer
+from minidiff.training.workers import Workers
+
+
+def main() -> None:
+    options = parse_options()
+    make_folder(options.out)
+    autoencoder = load_autoencoder(options.autoencoder, options.device)
+    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    print(dataset.note)
+    captions = Captions.of(dataset)
+    train, _ = dataset.split(len(dataset) // 5, options.seed)  # the images that phase 1 was trained with
+    with Workers(autoencoder.model, options.workers) as workers:
+        z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
+    print(f"{len(z)} latents {z.shape[1:]}, multiplied by {autoencoder.scale:.3f}; words: {', '.join(captions.vocabulary.words)}")
+
+    rng = RNG(options.seed, options.device)
+    schedule = make_schedule(options.schedule, options.timesteps)
+    model = TextUNet(
+        unet={"image_channels": z.shape[1], "n_channels": options.channels, "ch_mults": (1,), "is_attn": (True,),
+              "n_blocks": options.blocks, "zero_init": True, "image_size": z.shape[2:]},
+        text={"n_words": len(captions.vocabulary), "max_length": captions.max_words},
+        rng=rng,
+    ).to(options.device)  # fmt: skip
+    print(f"U-Net and text encoder with {model.parameter_count():,} parameters on {options.device}")
+    loader = Loader(
+        z, captions.facts(train.images, train.labels), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None
+    )  # fmt: skip
+    optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    trainer = Trainer(
+        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND,
+        prepare=with_captions(captions, options.drop_captions),
+    )  # fmt: skip
+    if options.resume:
+        trainer.load(f"{options.out}/checkpoint")
+        print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
+    keep_autoencoder(checkpoint_in(options.autoencoder), Path(options.out) / "autoencoder")
+
+    steps = None if options.epochs is None else options.epochs * len(loader)
+    with Workers(model, options.workers) as workers:
+        finished = run(
+            trainer, options.out, workers, steps=steps, minutes=options.minutes, options={**vars(options), "captions": captions.config},
+            preview=lambda trainer: draw_preview(trainer, autoencoder, captions, workers, options),
+        )  # fmt: skip
+        if not finished:
+            command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
+            print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+            return
+        draw_results(trainer, autoencoder, captions, workers, options)
+
+
+def keep_autoencoder(source: Path, target: Path) -> None:
+    """A copy beside the checkpoint: latents mean nothing without the decoder that they were made for."""
+    if source.resolve() != target.resolve():
+        new = target.with_name(target.name + ".part")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(source, new)
+        shutil.rmtree(target, ignore_errors=True)
+        new.rename(target)
+
+
+def by_words(trainer: Trainer, captions: Captions, workers: Workers, options, prompts: list[str]):
+    """eps_theta of the trainer's model, guided towards the prompts."""
+    tokens = np.stack([captions.vocabulary.encode(prompt, captions.max_words) for prompt in prompts])
+    null = captions.vocabulary.null(captions.max_words)
+    tokens = to_device(tokens, options.device)
+    return guided_by_text(workers, trainer.prediction, trainer.schedule, tokens, null, options.guidance)
+
+
+def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options) -> None:
+    """samples.png from the averaged parameters, with few steps: a column for each noun."""
+    prompts = list(captions.nouns) * 4
+    noise = RNG(options.seed + 1, options.device)
+    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+        eps_theta = by_words(trainer, captions, workers, options, prompts)
+        z_0 = ddim_sample(eps_theta, (len(prompts), *trainer.sample_shape), trainer.schedule, noise, steps=15)
+    x_0 = to_unit(to_cpu(autoencoder.decode(z_0)))
+    save_grid(f"{options.out}/samples.png", x_0, columns=len(captions.nouns), title=f"step {trainer.step}", value_range=(0, 1))
+
+
+def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options) -> None:
+    """samples.npz, samples.png: a column for each noun; trajectory.png: the decoded latents on their way."""
+    nouns = captions.nouns
+    labels = np.arange(options.samples) % len(nouns)
+    prompts = [f"a {nouns[label]}" for label in labels]
+    noise = RNG(options.seed + 1, options.device)
+    how = f"{options.sampling_steps} steps of DDIM, eta = {options.eta:g}, guidance {options.guidance:g}"
+    print(f"sampling {len(prompts)} images with {how}")
+    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+        eps_theta = by_words(trainer, captions, workers, options, prompts)
+        shape = (len(prompts), *trainer.sample_shape)
+        rows = []
+        for i, step in enumerate(ddim_steps(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta)):
+            if i % max(1, options.sampling_steps // 6) == 0:
+                rows.append(to_unit(to_cpu(autoencoder.decode(step.x_0_hat[: len(nouns)]))))
+    samples = to_unit(to_cpu(autoencoder.decode(step.x_prev))).astype(np.float32)
+    rows.append(samples[: len(nouns)])
+    np.savez_compressed(f"{options.out}/samples.npz", samples=samples, labels=labels, prompts=np.array(prompts))
+    shown = min(len(samples), 10 * len(nouns))
+    save_grid(
+        f"{options.out}/samples.png", samples[:shown], columns=len(nouns), value_range=(0, 1),
+        labels=prompts[:shown], title=f"guidance {options.guidance:g}, {trainer.step} steps of training",
+    )  # fmt: skip
+    title = "the decoded estimate of z_0, from noise (top) to the sample"
+    save_grid(f"{options.out}/trajectory.png", np.concatenate(rows), columns=len(rows[0]), value_range=(0, 1), title=title)
+    print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
+    print(f"wrote samples.png, samples.npz, trajectory.png and loss.png in {options.out}")
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_training_options(parser, out="runs/ldm", minutes=13, batch_size=32)
+    add_sampling_options(parser)
+    parser.add_argument("--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote")
+    parser.add_argument("--channels", type=positive_int, default=64, help="of the U-Net on the latents, a multiple of 4")
+    parser.add_argument("--blocks", type=positive_int, default=2, help="residual blocks on the way down; one more on the way up")
+    parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
+    parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's")
+    parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
+    parser.add_argument("--drop-captions", type=fraction, default=0.1, help="how often a caption is dropped in training")
+    parser.add_argument("--guidance", type=positive_float, default=2.0, help="s of the samples at the end: 1 is the conditional model")
+    options = parser.parse_args()
+    if options.resume:  # the run's own options, but for those that say how long and where
+        saved = load_checkpoint(f"{options.out}/checkpoint", KIND).description["options"]
+        network = ("channels", "blocks", "schedule", "predict", "timesteps")
+        for name in (*network, "drop_captions", "batch_size", "lr", "ema", "seed", "data", "data_dir"):
+            setattr(options, name, saved[name])
+        options.autoencoder = f"{options.out}/autoencoder"
+    check_limits(options)
+    return options
+
+
+if __name__ == "__main__":
+    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+        main()

@@ -1,0 +1,90 @@
+"""Phase 2 of latent diffusion: what text adds to the loop and the samplers, which are the pixel model's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidiff.backend import device_of, to_device
+from minidiff.data.captions import Captions
+from minidiff.diffusion.guidance import guide_without_classifier
+from minidiff.diffusion.schedule import Schedule
+from minidiff.models.text_unet import TextUNet
+from minidiff.random import RNG
+from minidiff.training.autoencoder import TrainedAutoencoder, load_autoencoder
+from minidiff.training.checkpoint import CheckpointError
+from minidiff.training.prediction import eps_predictor
+from minidiff.training.trainer import Denoiser, Prepare, load_denoiser
+from minidiff.training.workers import Workers
+
+KIND = "ldm"
+
+
+def with_captions(captions: Captions, p_uncond: float = 0.1) -> Prepare:
+    """A trainer's `prepare`: a caption for each image, drawn anew each time, dropped with probability p_uncond.
+
+    The loader's labels are `captions.facts`. Dropped captions train the same network without a condition, for classifier-free guidance.
+    """
+
+    def prepare(z_0: Any, facts: Any, rng: RNG) -> tuple[Any, dict[str, Any]]:
+        tokens = captions.tokens(facts, rng, p_uncond)
+        return z_0, {"tokens": to_device(tokens, device_of(z_0))}
+
+    return prepare
+
+
+def guided_by_text(
+    workers: Workers, prediction: str, schedule: Schedule, tokens: Any, null: Any, s: float
+) -> Callable[[Any, Any], Any]:
+    """eps_theta(z_t, t) for any sampler, guided towards captions.
+
+    The workers' model is called as model(z_t, t, tokens=...). tokens: (B, L), a caption per image; null: (L,), no caption; s: strength,
+    0 without condition, 1 the conditional model, more than 1 beyond it.
+    """
+
+    def eps_theta(z_t: Any, t: Any, y: Any) -> Any:
+        return eps_predictor(workers, prediction, schedule, tokens=y)(z_t, t)
+
+    if s == 1:  # half the work
+        return lambda z_t, t: eps_theta(z_t, t, tokens)
+    nothing = to_device(np.tile(null, (len(tokens), 1)), device_of(tokens))
+    return guide_without_classifier(eps_theta, tokens, nothing, s=s)
+
+
+class TextToImage(NamedTuple):
+    """All that a prompt needs to become an image."""
+
+    denoiser: Denoiser
+    autoencoder: TrainedAutoencoder
+    captions: Captions
+
+    def tokens(self, prompts: Sequence[str]) -> np.ndarray:
+        """int64 (B, max_words).    Raises ValueError for an unknown word or too many."""
+        return np.stack([self.captions.vocabulary.encode(prompt, self.captions.max_words) for prompt in prompts])
+
+    def labels(self, prompts: Sequence[str]) -> np.ndarray:
+        """The class that each prompt asks for, -1 if it names none.    -> int64 (B,)"""
+        words = [self.captions.vocabulary.decode(row).split() for row in self.tokens(prompts)]
+        return np.array([next((i for i, noun in enumerate(self.captions.nouns) if noun in row), -1) for row in words])
+
+    def eps_theta(self, workers: Workers, prompts: Sequence[str], guidance: float, device: str = "cpu") -> Callable[[Any, Any], Any]:
+        """The noise predictor for these prompts, one per image."""
+        tokens = to_device(self.tokens(prompts), device)
+        null = self.captions.vocabulary.null(self.captions.max_words)
+        return guided_by_text(workers, self.denoiser.prediction, self.denoiser.schedule, tokens, null, guidance)
+
+
+def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> TextToImage:
+    """What train_mnist_ldm.py wrote: `checkpoint` and, beside it, the `autoencoder` it was trained with.
+
+    Raises CheckpointError for other kinds, or if they don't belong together.
+    """
+    denoiser = load_denoiser(os.path.join(folder, "checkpoint"), TextUNet, KIND, device)
+    autoencoder = load_autoencoder(os.path.join(folder, "autoencoder"), device)
+    latent_shape = tuple(autoencoder.facts["latent_shape"])
+    if denoiser.sample_shape != latent_shape:
+        raise CheckpointError(f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants {latent_shape}")
+    return TextToImage(denoiser, autoencoder, Captions(**denoiser.facts["options"]["captions"]))
