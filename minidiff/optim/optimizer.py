@@ -62,7 +62,7 @@ class Optimizer:
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
                 self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots}
-            parameter.assign(as_array(self.update(parameter.data, gradient, self.state[name])))
+            parameter.assign(as_array(self.update_named(name, parameter.data, gradient, self.state[name])))
 
     def _checked(self, gradients: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The gradients that there are, by name.    Raises ValueError for one that is not in its parameter's shape."""
@@ -74,6 +74,10 @@ class Optimizer:
             if name in gradients and gradients[name].shape != parameter.shape:
                 raise ValueError(f"step: the gradient of {name} has shape {gradients[name].shape}, the parameter {parameter.shape}")
         return gradients
+
+    def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
+        """`update`, for rules that treat some parameters differently."""
+        return self.update(p, g, state)
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         """The new value of parameter p with gradient g; `state` is edited in place."""
