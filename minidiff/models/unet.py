@@ -19,6 +19,8 @@ from minidiff.models.unet_blocks import (
     UpBlock,
     Upsample,
     fitting_groups,
+    from_patches,
+    to_patches,
 )
 from minidiff.nn import Conv2d, GroupNormSwish, Module, ModuleList
 from minidiff.random import RNG
@@ -42,6 +44,8 @@ class UNet(Module):
     identity, and the first steps of the training are not spent on undoing random features.
     context_channels: if given, the size of the word vectors tau_theta(y) that every attention is followed by cross-attention to.
     concat_channels: of a picture that is concatenated to x, such as a mask and what it leaves (slide "Latent Diffusion Models").
+    patch_size: p > 1 takes each p x p patch of the image as one pixel with p^2 times the channels, and lays them out again at the end: half
+    the time for p = 2, as most of it goes into the full resolution.
     image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
     """
 
@@ -49,10 +53,10 @@ class UNet(Module):
         self, image_channels: int = 1, n_channels: int = 32, ch_mults: Sequence[int] = (1, 2, 2),
         is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
         dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False,
-        context_channels: int | None = None, concat_channels: int = 0,
+        context_channels: int | None = None, concat_channels: int = 0, patch_size: int = 1,
         image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
     ):  # fmt: skip
-        _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads)
+        _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads, patch_size=patch_size)
         if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
             raise ValueError(f"UNet: n_channels must be a multiple of 4, got {n_channels!r}")
         if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
@@ -65,9 +69,10 @@ class UNet(Module):
             "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "is_attn": list(is_attn),
             "n_blocks": n_blocks, "cumulative": cumulative, "n_heads": n_heads, "dropout": dropout, "upsample": upsample,
             "n_groups": n_groups, "zero_init": zero_init, "context_channels": context_channels, "concat_channels": concat_channels,
+            "patch_size": patch_size,
         }  # fmt: skip
         self.image_channels, self.concat_channels, self.levels = image_channels, concat_channels, len(ch_mults)
-        self.context_channels = context_channels
+        self.context_channels, self.patch_size = context_channels, patch_size
         if image_size is not None:
             self.check_size(*((image_size, image_size) if isinstance(image_size, int) else image_size))
         rng = rng or RNG(0)
@@ -78,7 +83,7 @@ class UNet(Module):
             "n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups, "context_channels": context_channels,
         }  # fmt: skip
 
-        self.image_proj = Conv2d(image_channels + concat_channels, n_channels, 3, padding=1, rng=rng)
+        self.image_proj = Conv2d((image_channels + concat_channels) * patch_size**2, n_channels, 3, padding=1, rng=rng)
         self.time_emb = TimeEmbedding(time_channels, rng)
 
         down: list[Module] = []
@@ -104,7 +109,7 @@ class UNet(Module):
         self.up = ModuleList(*up)
 
         self.norm = GroupNormSwish(n_groups or fitting_groups(n_channels), n_channels)
-        self.final = Conv2d(n_channels, image_channels, 3, padding=1, rng=rng)
+        self.final = Conv2d(n_channels, image_channels * patch_size**2, 3, padding=1, rng=rng)
         if zero_init:
             blocks = [module for _, module in self.named_modules() if isinstance(module, ResidualBlock)]
             for conv in [block.conv2 for block in blocks] + [self.final]:
@@ -119,7 +124,8 @@ class UNet(Module):
         self._check_input(x, t)
         self._check_condition(x, context, concat)
         t = self.time_emb(t)
-        x = self.image_proj(x if concat is None else F.concatenate([x, concat], axis=1))
+        x = x if concat is None else F.concatenate([x, concat], axis=1)
+        x = self.image_proj(to_patches(x, self.patch_size))
 
         h = [x]  # outputs at each resolution for the skip connections
         for m in self.down:
@@ -134,15 +140,15 @@ class UNet(Module):
                 x = F.concatenate([x, s], axis=1)
             x = m(x, t, context)
 
-        return self.final(self.norm(x))
+        return from_patches(self.final(self.norm(x)), self.patch_size)
 
     def check_size(self, height: int, width: int) -> None:
         """Raise ValueError unless images of height x width can be halved levels - 1 times."""
-        factor = 2 ** (self.levels - 1)
+        factor = self.patch_size * 2 ** (self.levels - 1)
         if height % factor == 0 and width % factor == 0 and min(height, width) >= factor:
             return
         levels = 1
-        while height % 2**levels == 0 and width % 2**levels == 0:
+        while height % (self.patch_size * 2**levels) == 0 and width % (self.patch_size * 2**levels) == 0:
             levels += 1
         below = height // factor * factor, width // factor * factor
         above = -(-height // factor) * factor, -(-width // factor) * factor

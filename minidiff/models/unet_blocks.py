@@ -20,6 +20,23 @@ def fitting_groups(channels: int, at_most: int = 8) -> int:
     return max(g for g in range(1, max(2, min(at_most, channels // 2) + 1)) if channels % g == 0)
 
 
+def to_patches(x: Any, p: int) -> Any:
+    """Each p x p patch as one pixel.    (B, C, H, W) -> (B, C p^2, H / p, W / p)"""
+    if p == 1:
+        return x
+    B, C, H, W = x.shape
+    x = x if isinstance(x, Tensor) else Tensor(x)
+    return x.reshape(B, C, H // p, p, W // p, p).transpose(0, 1, 3, 5, 2, 4).reshape(B, C * p * p, H // p, W // p)
+
+
+def from_patches(x: Tensor, p: int) -> Tensor:
+    """The inverse of `to_patches`.    (B, C p^2, h, w) -> (B, C, p h, p w)"""
+    if p == 1:
+        return x
+    B, C, h, w = x.shape
+    return x.reshape(B, C // p**2, p, p, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(B, C // p**2, p * h, p * w)
+
+
 class TimeEmbedding(Module):
     """The time step as a vector: sines and cosines of t at half_dim frequencies, then a small network.    (B,) -> (B, time_channels)
 

@@ -5,7 +5,7 @@ import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
 from minidiff.models import UNet
-from minidiff.models.unet_blocks import Context, Downsample, ResidualBlock, UpBlock, Upsample
+from minidiff.models.unet_blocks import Context, Downsample, ResidualBlock, UpBlock, Upsample, from_patches, to_patches
 
 
 def small(**settings):
@@ -139,6 +139,39 @@ def test_a_training_step_stays_on_its_device(strict):
         results[device] = [md.backend.to_cpu(a) for a in net.state_dict().values()]
     for ours, theirs in zip(results["cpu"], results["strict"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+# -- patches ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_patches_are_laid_out_and_back():
+    x = np.arange(2 * 3 * 4 * 6, dtype=np.float32).reshape(2, 3, 4, 6)
+    patches = to_patches(x, 2)
+    assert patches.shape == (2, 12, 2, 3)
+    np.testing.assert_array_equal(patches.data[1, 4:8, 1, 2], x[1, 1, 2:4, 4:6].ravel())
+    np.testing.assert_array_equal(from_patches(patches, 2).data, x)
+    assert to_patches(x, 1) is x
+
+
+def test_a_network_on_patches_is_one_on_smaller_images_with_more_channels():
+    net = small(patch_size=2, concat_channels=1, is_attn=(False, True))
+    inner = UNet(8, 8, (1, 2), (False, True), rng=md.RNG(0))
+    state = net.state_dict() | {n: a for n, a in inner.state_dict().items() if n.startswith("final.")}
+    assert net.image_proj.weight.shape == inner.image_proj.weight.shape and net.final.weight.shape == (4, 8, 3, 3)
+    inner.load_state_dict(state)
+    inner.final.weight.data[:4], inner.final.bias.data[:4] = net.final.weight.data, net.final.bias.data
+    x, t, concat = images(2, 1, 8, 12), np.array([3, 70]), images(2, 1, 8, 12)[::-1].copy()
+    both = to_patches(np.concatenate([x, concat], axis=1), 2)
+    expected = from_patches(inner(both, t)[:, :4], 2)
+    np.testing.assert_allclose(net(x, t, concat=concat).data, expected.data, atol=1e-6)
+    assert UNet(**net.config).config == net.config
+
+
+def test_patches_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="images of 28x28 can't be halved 2 times .* at most 2; 3 levels want multiples of 8"):
+        UNet(1, 8, (1, 1, 1), (False,) * 3, patch_size=2, image_size=28)
+    with pytest.raises(ValueError, match="UNet: patch_size must be an int >= 1, got 0"):
+        small(patch_size=0)
 
 
 # -- conditions ----------------------------------------------------------------------------------------------------------------------------
