@@ -1,7 +1,7 @@
 """The same U-Net in minidiff and in PyTorch on this CPU, side by side: a training step, a sampling step, and the memory of a step.
 
     python benchmarks/unet_cpu.py                                # network W1: 32x32x1, 32/64/128 channels, batch 64; a few minutes
-    python benchmarks/unet_cpu.py --network mnist --rounds 15    # the network of examples/train_mnist_ddpm.py
+    python benchmarks/unet_cpu.py --network mnist --rounds 15    # that of examples/train_mnist_ddpm.py --patch-size 1
     python benchmarks/unet_cpu.py --write docs/benchmarks/unet_cpu.md
 
 Each contestant is a process of its own, so that their thread pools don't disturb one another (minidiff's has worker processes below it);
