@@ -10,6 +10,7 @@ the Frechet distance is not. All figures are the same at every run with one seed
 """
 
 import argparse
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -51,9 +52,11 @@ def main() -> None:
         for name, x in (("samples", samples * 2 - 1), ("real", to_float(real)), ("noise", noise)):
             quality = sample_quality(workers, x, dataset.images, options.seed)
             print(f"{name:8} {quality}")
-        if labels is not None and labels.min() >= 0:
-            share, by_class = agreement(workers, samples * 2 - 1, labels)
-            print(f"samples  {100 * share:.1f} % are what was asked for; by class in %: {' '.join(f'{100 * c:.0f}' for c in by_class)}")
+        if labels is not None and labels.max() >= 0:
+            named = labels >= 0  # sample_text.py writes -1 where the prompt names no class
+            share, by_class = agreement(workers, samples[named] * 2 - 1, labels[named])
+            of = "" if named.all() else f" of the {named.sum()} with a class"
+            print(f"samples  {100 * share:.1f} %{of} are what was asked for; by class in %: {' '.join(f'{100 * c:.0f}' for c in by_class)}")
 
 
 def print_bits_per_dim(options: argparse.Namespace) -> None:
@@ -70,18 +73,22 @@ def print_bits_per_dim(options: argparse.Namespace) -> None:
 def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The float32 array `samples` of an npz file, and its `labels` or None.
 
-    Raises ValueError if there is none, or has values outside [0, 1].
+    Raises ValueError if there is none, or has values outside [0, 1] or labels that do not fit.
     """
     try:
         file = np.load(path)
         samples, labels = file["samples"], file["labels"] if "labels" in file else None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path}: wanted an npz file with an array `samples`: {error}") from error
-    if samples.ndim != 4 or samples.dtype != np.float32 or samples.min() < 0 or samples.max() > 1:
+    if samples.size == 0:
+        raise ValueError(f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}")
+    if samples.ndim != 4 or samples.dtype != np.float32 or not (samples.min() >= 0 and samples.max() <= 1):
         raise ValueError(
             f"{path}: samples must be (N, C, H, W) float32 in [0, 1], got {samples.dtype} {samples.shape} "
             f"in [{samples.min():g}, {samples.max():g}]"
         )
+    if labels is not None and (labels.shape != (len(samples),) or labels.dtype.kind not in "iu"):
+        raise ValueError(f"{path}: labels must be ({len(samples)},) integers, one for each sample, got {labels.dtype} {labels.shape}")
     return samples, labels
 
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from minidiff.backend import to_cpu
 from minidiff.data import Loader, load_dataset, to_float, to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.guidance import guide_with_classifier, shift_mean
@@ -33,7 +34,7 @@ from minidiff.training.noisy_classification import (
     noisy_classifier_steps,
     save_noisy_classifier,
 )
-from minidiff.training.options import add_common_options, one_line_error, positive_float, positive_int
+from minidiff.training.options import add_common_options, one_line_error, positive_float, positive_int, zero_to_one
 from minidiff.training.pictures import save_grid
 from minidiff.training.prediction import eps_predictor
 from minidiff.training.trainer import Denoiser, load_denoiser
@@ -46,6 +47,8 @@ def main() -> None:
     options = parse_options()
     make_folder(options.out)
     denoiser = load_denoiser(options.denoiser, UNet, device=options.device)
+    if options.algorithm == 2 and options.sampling_steps > denoiser.schedule.T:
+        raise ValueError(f"--sampling-steps must be in 1..T = 1..{denoiser.schedule.T}, got {options.sampling_steps}")
     judge_model = load_classifier(options.classifier) if Path(options.classifier, "checkpoint.json").exists() else None
     if options.noisy_classifier is None:
         classifier = train_noisy_classifier(denoiser, options)
@@ -58,7 +61,7 @@ def main() -> None:
     samples = {s: sample(denoiser, classifier, labels, s, options) for s in dict.fromkeys(scales)}
 
     guided = samples[options.scale]
-    np.savez_compressed(f"{options.out}/samples.npz", samples=guided, labels=labels)
+    save_npz(f"{options.out}/samples.npz", samples=guided, labels=labels)
     draw(f"{options.out}/guided.png", samples, options)
     print(f"wrote guided.png and samples.npz in {options.out}")
     if judge_model is None:
@@ -143,7 +146,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--algorithm", type=int, default=2, choices=[1, 2], help="2: DDIM with a guided eps_theta; 1: DDPM, all T steps")
     parser.add_argument("--per-class", type=positive_int, default=10, help="images of each digit")
     parser.add_argument("--sampling-steps", type=positive_int, default=50, help="S, the steps of DDIM")
-    parser.add_argument("--eta", type=float, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+    parser.add_argument("--eta", type=zero_to_one, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
     training = parser.add_argument_group("training the classifier of noisy images")
     training.add_argument("--data", default="mnist", choices=["mnist", "fashion", "digits", "auto"])
     training.add_argument("--data-dir", help="where the IDX files lie")

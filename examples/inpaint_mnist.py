@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from minidiff.backend import to_cpu, to_device
-from minidiff.data import Loader, load_dataset, to_float
+from minidiff.data import Loader, load_dataset, to_float, to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.models import UNet
-from minidiff.optim import AdamW
+from minidiff.models.autoencoder_blocks import FACTOR
+from minidiff.optim import Muon
 from minidiff.random import RNG
-from minidiff.training.autoencoder import encode_images, load_autoencoder
+from minidiff.training.autoencoder import encode_images, keep_autoencoder, load_autoencoder
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.classification import judge, load_classifier
+from minidiff.training.classification import load_classifier
 from minidiff.training.concat import class_planes, masked_image, random_masks, stroke_map
-from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int
+from minidiff.training.metrics import agreement
+from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.training.pictures import save_grid
 from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
@@ -41,7 +44,7 @@ def main() -> None:
     autoencoder = load_autoencoder(options.autoencoder, options.device)
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
-    train, held_out = dataset.split(len(dataset) // 5, options.seed)
+    train, held_out = autoencoder.split(dataset)
     with Workers(autoencoder.model, options.workers) as workers:
         z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
     n_classes, size = len(dataset.classes), z.shape[2:]
@@ -67,13 +70,15 @@ def main() -> None:
     ).to(options.device)  # fmt: skip
     print(f"U-Net with {model.parameter_count():,} parameters; {channels} channels are concatenated to the {z.shape[1]} of the latent")
     loader = Loader(z, np.arange(len(z)), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None)
-    optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    optimizer = Muon(model.named_parameters(), lr=options.lr)
     schedule = make_schedule("cosine", 1000)
     trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction="v", graph=options.graph, kind=KIND, prepare=prepare
+        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction="v", kind=KIND, prepare=prepare
     )  # fmt: skip
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
+        print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
+    keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
 
     steps = None if options.epochs is None else options.epochs * len(loader)
     with Workers(model, options.workers) as workers:
@@ -85,8 +90,8 @@ def main() -> None:
 
 def draw(trainer: Trainer, autoencoder, held_out, condition, workers: Workers, options) -> None:
     """inpainting.png: a held-out image a row: itself, what the network was told, five samples; samples.npz; is the class right?"""
-    n, rng = options.samples, RNG(options.seed + 1, options.device)
-    images, labels = held_out.images[:n], held_out.labels[:n]
+    images, labels = held_out.images[: options.samples], held_out.labels[: options.samples]
+    n, rng = len(images), RNG(options.seed + 1, options.device)
     concat, mask = condition(images, labels, rng)
     draws = []
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
@@ -97,25 +102,28 @@ def draw(trainer: Trainer, autoencoder, held_out, condition, workers: Workers, o
             known = to_device(to_float(images), options.device)
             draws.append(to_cpu(x if mask is None else mask * known + (1 - mask) * x))
     x = to_float(images)
-    told = {"mask": lambda: x * to_cpu(mask), "map": lambda: to_cpu(concat).repeat(4, 2).repeat(4, 3) * 2 - 1, "class": lambda: 0 * x}
+    told = {
+        "mask": lambda: x * to_cpu(mask),
+        "map": lambda: to_cpu(concat).repeat(FACTOR, 2).repeat(FACTOR, 3) * 2 - 1,
+        "class": lambda: 0 * x,
+    }
     columns = np.stack([x, told[options.condition](), *draws], axis=1)
     shown = columns[:12].reshape(-1, *x.shape[1:])
     title = f"an image, what is told of it ({options.condition}), five samples"
     save_grid(f"{options.out}/inpainting.png", shown, columns=columns.shape[1], title=title)
-    samples = (np.concatenate(draws) + 1) / 2
-    np.savez_compressed(f"{options.out}/samples.npz", samples=samples.astype(np.float32), labels=np.tile(labels, len(draws)))
+    samples, wanted = np.concatenate(draws), np.tile(labels, len(draws))
+    save_npz(f"{options.out}/samples.npz", samples=to_unit(samples, clip=True).astype(np.float32), labels=wanted)
     if (Path(options.classifier) / "checkpoint.json").exists():
         with Workers(load_classifier(options.classifier), options.workers) as judges:
-            right = judge(judges, samples * 2 - 1).labels == np.tile(labels, len(draws))
-            baseline = judge(judges, told["mask"]()).labels == labels if mask is not None else None
-        line = f"the classifier sees the image's class in {100 * right.mean():.1f} % of {len(samples)} samples"
-        print(line + ("" if baseline is None else f", and in {100 * baseline.mean():.1f} % of the images with holes"))
+            print(f"the classifier sees the image's class in {100 * agreement(judges, samples, wanted)[0]:.1f} % of {len(samples)} samples")
+            if mask is not None:
+                print(f"and in {100 * agreement(judges, told['mask'](), labels)[0]:.1f} % of the images with holes")
     print(f"wrote inpainting.png and samples.npz in {options.out}")
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/inpaint", minutes=4, batch_size=32)
+    add_training_options(parser, out="runs/inpaint", minutes=4, lr=3e-3, batch_size=32)
     parser.add_argument("--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote")
     parser.add_argument("--condition", default="mask", choices=["mask", "class", "map"], help="mask: inpainting")
     parser.add_argument("--channels", type=positive_int, default=64, help="of the U-Net on the latents, a multiple of 4")
@@ -123,7 +131,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--sampling-steps", type=positive_int, default=30, help="S, the steps of DDIM")
     parser.add_argument("--classifier", default="runs/classifier", help="folder of train_classifier.py's; not used if absent")
     options = parser.parse_args()
-    check_limits(options)
+    if options.resume:  # the run's own options, but for those that say how long, where, and how samples are drawn
+        restore(options, KIND, ("condition", "channels", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"))
+        options.autoencoder = f"{options.out}/autoencoder"
+    check_limits(options, parser)
     return options
 
 

@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from minidiff.backend import to_cpu
 from minidiff.data import to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.models import UNet
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import add_common_options, one_line_error, positive_int
+from minidiff.training.options import add_common_options, one_line_error, positive_int, zero_to_one
 from minidiff.training.pictures import save_gif, save_grid
 from minidiff.training.prediction import eps_predictor
 from minidiff.training.trainer import load_denoiser
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="runs/mnist/checkpoint", help="folder that train_mnist_ddpm.py wrote")
     parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"])
     parser.add_argument("--steps", type=positive_int, default=50, help="steps of DDIM; DDPM always takes all T")
-    parser.add_argument("--eta", type=float, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+    parser.add_argument("--eta", type=zero_to_one, default=0.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
     parser.add_argument("--variance", default="beta_tilde", choices=["beta", "beta_tilde"], help="DDPM's sigma^2")
     parser.add_argument("--samples", type=positive_int, default=64)
     parser.add_argument("--frames", type=positive_int, default=40, help="pictures in the GIF")
@@ -60,7 +61,7 @@ def main() -> None:
     name = f"{options.sampler}-{total}"
     save_grid(f"{options.out}/{name}.png", samples, value_range=(0, 1), title=f"{options.sampler.upper()}, {total} steps")
     save_gif(f"{options.out}/{name}.gif", [frame[:64] for frame in frames], titles=titles, value_range=(0, 1))
-    np.savez_compressed(f"{options.out}/{name}.npz", samples=samples)
+    save_npz(f"{options.out}/{name}.npz", samples=samples)
     print(f"wrote {name}.png, {name}.gif and {name}.npz in {options.out}")
 
 

@@ -4,7 +4,7 @@
     python examples/sample_text.py --prompt "a thick three" --prompt "two"                 # a row each
     python examples/sample_text.py --prompt "a seven" --image picture.png --strength 0.7   # image to image: noise it in part, then denoise
 
-It writes into --out: samples.png, samples.npz and trajectory.png, the decoded latent step by step.
+It writes into --out: samples.png, samples.npz, and trajectory.png and .gif, the decoded estimate of z_0 step by step.
 """
 
 import argparse
@@ -15,13 +15,14 @@ from tqdm import tqdm
 
 from minidiff.backend import to_cpu, to_device
 from minidiff.data import to_float, to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps, make_tau
 from minidiff.diffusion.forward import q_sample
 from minidiff.random import RNG
 from minidiff.tape import no_grad
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import add_common_options, one_line_error, positive_int
+from minidiff.training.options import add_common_options, at_least_0, one_line_error, positive_int, zero_to_one
 from minidiff.training.pictures import save_gif, save_grid
 from minidiff.training.text_to_image import TextToImage, load_text_to_image
 from minidiff.training.workers import Workers
@@ -37,10 +38,12 @@ def main() -> None:
     rng = RNG(options.seed, options.device)
     shape = (len(prompts), *model.denoiser.sample_shape)
 
-    tau = make_tau(schedule.T, min(options.steps, schedule.T))
+    share = options.strength if options.image else 1.0  # of the T times, and of the steps
+    if options.steps > schedule.T:
+        raise ValueError(f"--steps must be in 1..T = 1..{schedule.T}, got {options.steps}")
+    tau = make_tau(max(1, round(share * schedule.T)), max(1, round(share * options.steps)))
     z_start = None
     if options.image:
-        tau = tau[tau <= max(1, round(options.strength * schedule.T))]
         z_0 = latent_of(read_image(options.image, model.autoencoder.facts["image_shape"]), model, options.device)
         eps = rng.normal(shape)
         z_start = q_sample(z_0.repeat(len(prompts), axis=0), int(tau[-1]), eps, schedule)
@@ -57,7 +60,7 @@ def main() -> None:
                 rows.append(decoded[:8])
         samples = to_unit(to_cpu(model.autoencoder.decode(step.x_prev))).astype(np.float32)
 
-    np.savez_compressed(f"{options.out}/samples.npz", samples=samples, labels=model.labels(prompts), prompts=np.array(prompts))
+    save_npz(f"{options.out}/samples.npz", samples=samples, labels=model.labels(prompts), prompts=np.array(prompts))
     title = f"guidance {options.guidance:g}, {len(tau)} steps"
     save_grid(f"{options.out}/samples.png", samples, columns=options.samples, title=title, labels=prompts, value_range=(0, 1))
     title = "the decoded estimate of z_0, from the start (top) to the end"
@@ -87,9 +90,9 @@ def parse_options() -> argparse.Namespace:
     add_common_options(parser)
     parser.add_argument("--ldm", default="runs/ldm", help="folder that train_mnist_ldm.py wrote")
     parser.add_argument("--prompt", action="append", help='such as "a thick slanted three"; may be given several times; "" is anything')
-    parser.add_argument("--guidance", type=float, default=3.0, help="s: 0 ignores the prompt, 1 is the conditional model, above is beyond")
-    parser.add_argument("--steps", type=positive_int, default=50, help="S, the steps of DDIM over all T times")
-    parser.add_argument("--eta", type=float, default=1.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+    parser.add_argument("--guidance", type=at_least_0, default=3.0, help="s: 0 ignores the prompt, 1 is the conditional model")
+    parser.add_argument("--steps", type=positive_int, default=50, help="S of DDIM over all T times; of --image, --strength of them")
+    parser.add_argument("--eta", type=zero_to_one, default=1.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
     parser.add_argument("--samples", type=positive_int, default=8, help="images per prompt")
     parser.add_argument("--image", help="a picture file to begin with, white on black, instead of pure noise")
     parser.add_argument("--strength", type=float, default=0.6, help="how much of --image is noised: up to t = strength * T; in (0, 1]")

@@ -18,6 +18,7 @@ import numpy as np
 
 from minidiff.backend import to_cpu, to_device
 from minidiff.data import Loader, swiss_roll, swiss_roll_curve
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.forward import q_sample
@@ -72,7 +73,7 @@ def main() -> None:
     for name, points in clouds.items():
         share, covered = nearness(to_cpu(points), swiss_roll_curve())
         print(f"{name:18}{100 * share:24.1f} %{100 * covered:28.1f} %")
-    np.savez_compressed(f"{options.out}/samples.npz", ddpm=to_cpu(ddpm[-1].x_prev), ddim=to_cpu(ddim[-1].x_prev))
+    save_npz(f"{options.out}/samples.npz", ddpm=to_cpu(ddpm[-1].x_prev), ddim=to_cpu(ddim[-1].x_prev))
     print(f"wrote forward.png, reverse.png, ways.png, field.png, loss.png and samples.npz in {options.out}")
 
 
@@ -136,7 +137,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--timesteps", type=positive_int, default=200, help="T, also the steps of DDPM")
     parser.add_argument("--samples", type=positive_int, default=2000, help="how many points to draw")
     parser.add_argument("--sampling-steps", type=positive_int, default=20, help="S, the steps of DDIM")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.sampling_steps > options.timesteps:
+        parser.error(f"--sampling-steps must be in 1..T = 1..{options.timesteps} (--timesteps), got {options.sampling_steps}")
+    return options
 
 
 if __name__ == "__main__":

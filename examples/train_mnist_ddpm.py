@@ -3,30 +3,31 @@
     python examples/train_mnist_ddpm.py                 # about nine minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume        # go on with the run in --out, after Ctrl-C say
 
-It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end samples.npz, denoising.gif and loss_per_t.png.
+It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end samples.npz and loss_per_t.png.
 """
 
 import argparse
 import shlex
 import sys
 
-import numpy as np
-
 from minidiff.backend import to_cpu
 from minidiff.data import Loader, load_dataset, to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.models import UNet
-from minidiff.optim import AdamW
+from minidiff.optim import AdamW, Muon
 from minidiff.random import RNG
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder
+from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.metrics import loss_per_t
-from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error
+from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.training.pictures import save_grid, save_loss_per_t
 from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
+
+KIND = "ddpm"
 
 
 def main() -> None:
@@ -39,12 +40,16 @@ def main() -> None:
     schedule = make_schedule(options.schedule, options.timesteps)
     print(schedule.check().sentence)
     channels, size = dataset.images.shape[1:3]
-    model = UNet(channels, options.channels, (1, 2, 4), (False, False, True), zero_init=True, image_size=size, rng=rng).to(options.device)
+    ch_mults, is_attn = ((1, 2), (False, True)) if options.patch_size == 2 else ((1, 2, 4), (False, False, True))
+    model = UNet(
+        channels, options.channels, ch_mults, is_attn, zero_init=True, patch_size=options.patch_size, image_size=size, rng=rng
+    ).to(options.device)  # fmt: skip
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
     loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
-    optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    Optimizer = {"muon": Muon, "adamw": AdamW}[options.optimizer]
+    optimizer = Optimizer(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
     trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph
+        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
     )  # fmt: skip
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
@@ -68,7 +73,8 @@ def draw_preview(trainer: Trainer, workers: Workers, options: argparse.Namespace
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule)
         noise = RNG(options.seed + 1, options.device)  # the same at each preview, so that one sees the digits emerge
-        x_0 = ddim_sample(eps_theta, (64, *trainer.loader.images.shape[1:]), trainer.schedule, noise, steps=20, clip=1.0)
+        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, trainer.schedule.T)
+        x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=steps, clip=1.0)
     save_grid(f"{options.out}/samples.png", to_unit(to_cpu(x_0), clip=True), title=f"step {trainer.step}", value_range=(0, 1))
 
 
@@ -82,7 +88,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
         x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta, clip=1.0)
         t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], trainer.schedule, noise)
     samples = to_unit(to_cpu(x_0), clip=True)
-    np.savez_compressed(f"{options.out}/samples.npz", samples=samples)
+    save_npz(f"{options.out}/samples.npz", samples=samples)
     save_grid(f"{options.out}/samples.png", samples[:100], value_range=(0, 1), title=f"{trainer.step} steps of training")
     save_loss_per_t(f"{options.out}/loss_per_t.png", t, loss)
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
@@ -91,18 +97,23 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/mnist", minutes=7.75, batch_size=16)
+    add_training_options(parser, out="runs/mnist", minutes=8.5, lr=3e-3, batch_size=32, graph=True)
     add_sampling_options(parser)
-    parser.add_argument("--channels", type=int, default=16, help="of the U-Net at full resolution, a multiple of 4")
+    parser.add_argument("--patch-size", type=int, default=2, choices=[1, 2], help="2: a U-Net on 2x2 patches, 14-7; 1: the deck's, 28-14-7")
+    parser.add_argument("--channels", type=positive_int, help="of its first level, a multiple of 4 (default: 32 on patches, else 16)")
+    parser.add_argument("--optimizer", choices=["muon", "adamw"], help="default: muon, but adamw with --graph, which can record only that")
     parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
     parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's; v gets the shapes right earlier")
-    parser.add_argument("--timesteps", type=int, default=1000, help="T")
+    parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if options.resume:  # the run's own options, but for those that say how long and where
-        saved = load_checkpoint(f"{options.out}/checkpoint", "ddpm").description["options"]
-        for name in ("channels", "schedule", "predict", "timesteps", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"):
-            setattr(options, name, saved[name])
-    check_limits(options)
+    if options.resume:  # the run's own options, but for those that say how long, where, and how samples are drawn
+        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
+        restore(options, KIND, (*network, "optimizer", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"))
+    options.channels = (32 if options.patch_size == 2 else 16) if options.channels is None else options.channels
+    options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
+    if options.graph and options.optimizer != "adamw":
+        parser.error(f"--graph goes with --optimizer adamw, whose step can be recorded, got {options.optimizer}")
+    check_limits(options, parser)
     return options
 
 

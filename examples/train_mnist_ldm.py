@@ -10,30 +10,30 @@ it goes, a checkpoint, a copy of the autoencoder, and at the end samples.npz and
 
 import argparse
 import shlex
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 
 from minidiff.backend import to_cpu, to_device
 from minidiff.data import Loader, load_dataset, to_unit
+from minidiff.data.atomic import save_npz
 from minidiff.data.captions import Captions
 from minidiff.diffusion.ddim import ddim_sample, ddim_steps
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.models.text_unet import TextUNet
-from minidiff.optim import AdamW
+from minidiff.optim import Muon
 from minidiff.random import RNG
-from minidiff.training.autoencoder import TrainedAutoencoder, encode_images, load_autoencoder
-from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint, make_folder
+from minidiff.training.autoencoder import TrainedAutoencoder, encode_images, keep_autoencoder, load_autoencoder
+from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.options import (
     add_sampling_options,
     add_training_options,
+    at_least_0,
     check_limits,
     fraction,
     one_line_error,
-    positive_float,
     positive_int,
+    restore,
 )  # fmt: skip
 from minidiff.training.pictures import save_grid
 from minidiff.training.prediction import evaluating
@@ -49,8 +49,8 @@ def main() -> None:
     autoencoder = load_autoencoder(options.autoencoder, options.device)
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
-    captions = Captions.of(dataset)
-    train, _ = dataset.split(len(dataset) // 5, options.seed)  # the images that phase 1 was trained with
+    captions = Captions(**options.captions) if options.resume else Captions.of(dataset)
+    train, _ = autoencoder.split(dataset)
     with Workers(autoencoder.model, options.workers) as workers:
         z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
     print(f"{len(z)} latents {z.shape[1:]}, multiplied by {autoencoder.scale:.3f}; words: {', '.join(captions.vocabulary.words)}")
@@ -67,20 +67,21 @@ def main() -> None:
     loader = Loader(
         z, captions.facts(train.images, train.labels), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None
     )  # fmt: skip
-    optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
+    optimizer = Muon(model.named_parameters(), lr=options.lr)
     trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND,
+        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, kind=KIND,
         prepare=with_captions(captions, options.drop_captions),
     )  # fmt: skip
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
         print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
-    keep_autoencoder(checkpoint_in(options.autoencoder), Path(options.out) / "autoencoder")
+    keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
 
     steps = None if options.epochs is None else options.epochs * len(loader)
     with Workers(model, options.workers) as workers:
         finished = run(
-            trainer, options.out, workers, steps=steps, minutes=options.minutes, options={**vars(options), "captions": captions.config},
+            trainer, options.out, workers, steps=steps, minutes=options.minutes,
+            options={**vars(options), "captions": captions.config, "latent_scale": autoencoder.scale},
             preview=lambda trainer: draw_preview(trainer, autoencoder, captions, workers, options),
         )  # fmt: skip
         if not finished:
@@ -88,16 +89,6 @@ def main() -> None:
             print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
             return
         draw_results(trainer, autoencoder, captions, workers, options)
-
-
-def keep_autoencoder(source: Path, target: Path) -> None:
-    """A copy beside the checkpoint: latents mean nothing without the decoder that they were made for."""
-    if source.resolve() != target.resolve():
-        new = target.with_name(target.name + ".part")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(source, new)
-        shutil.rmtree(target, ignore_errors=True)
-        new.rename(target)
 
 
 def by_words(trainer: Trainer, captions: Captions, workers: Workers, options, prompts: list[str]):
@@ -114,7 +105,7 @@ def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
     noise = RNG(options.seed + 1, options.device)
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = by_words(trainer, captions, workers, options, prompts)
-        z_0 = ddim_sample(eps_theta, (len(prompts), *trainer.sample_shape), trainer.schedule, noise, steps=15)
+        z_0 = ddim_sample(eps_theta, (len(prompts), *trainer.sample_shape), trainer.schedule, noise, steps=min(15, trainer.schedule.T))
     x_0 = to_unit(to_cpu(autoencoder.decode(z_0)))
     save_grid(f"{options.out}/samples.png", x_0, columns=len(captions.nouns), title=f"step {trainer.step}", value_range=(0, 1))
 
@@ -136,7 +127,7 @@ def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
                 rows.append(to_unit(to_cpu(autoencoder.decode(step.x_0_hat[: len(nouns)]))))
     samples = to_unit(to_cpu(autoencoder.decode(step.x_prev))).astype(np.float32)
     rows.append(samples[: len(nouns)])
-    np.savez_compressed(f"{options.out}/samples.npz", samples=samples, labels=labels, prompts=np.array(prompts))
+    save_npz(f"{options.out}/samples.npz", samples=samples, labels=labels, prompts=np.array(prompts))
     shown = min(len(samples), 10 * len(nouns))
     save_grid(
         f"{options.out}/samples.png", samples[:shown], columns=len(nouns), value_range=(0, 1),
@@ -150,24 +141,22 @@ def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/ldm", minutes=13, batch_size=32)
+    add_training_options(parser, out="runs/ldm", minutes=13, lr=3e-3, batch_size=32)
     add_sampling_options(parser)
     parser.add_argument("--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote")
     parser.add_argument("--channels", type=positive_int, default=64, help="of the U-Net on the latents, a multiple of 4")
-    parser.add_argument("--blocks", type=positive_int, default=2, help="residual blocks on the way down; one more on the way up")
+    parser.add_argument("--blocks", type=positive_int, default=1, help="residual blocks on the way down; one more on the way up")
     parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
     parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's")
     parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
     parser.add_argument("--drop-captions", type=fraction, default=0.1, help="how often a caption is dropped in training")
-    parser.add_argument("--guidance", type=positive_float, default=2.0, help="s of the samples at the end: 1 is the conditional model")
+    parser.add_argument("--guidance", type=at_least_0, default=2.0, help="s of the samples at the end: 1 is the conditional model")
     options = parser.parse_args()
-    if options.resume:  # the run's own options, but for those that say how long and where
-        saved = load_checkpoint(f"{options.out}/checkpoint", KIND).description["options"]
-        network = ("channels", "blocks", "schedule", "predict", "timesteps")
-        for name in (*network, "drop_captions", "batch_size", "lr", "ema", "seed", "data", "data_dir"):
-            setattr(options, name, saved[name])
+    if options.resume:  # the run's own options, but for those that say how long, where, and how samples are drawn
+        network = ("channels", "blocks", "schedule", "predict", "timesteps", "captions")
+        restore(options, KIND, (*network, "drop_captions", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"))
         options.autoencoder = f"{options.out}/autoencoder"
-    check_limits(options)
+    check_limits(options, parser)
     return options
 
 

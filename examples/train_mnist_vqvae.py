@@ -17,9 +17,9 @@ from minidiff.data import Loader, load_dataset
 from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
 from minidiff.optim import AdamW
 from minidiff.random import RNG
-from minidiff.training.autoencoder import KIND, AutoencoderTrainer, encode_images, reconstruct, scale_of
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder
-from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int
+from minidiff.training.autoencoder import HELD_OUT, KIND, AutoencoderTrainer, encode_images, reconstruct, scale_of
+from minidiff.training.checkpoint import CheckpointError, make_folder
+from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.training.pictures import save_code_usage, save_grid, save_perplexity
 from minidiff.training.run import run
 from minidiff.training.workers import Workers
@@ -30,7 +30,7 @@ def main() -> None:
     make_folder(options.out)
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
-    train, held_out = dataset.split(len(dataset) // 5, options.seed)
+    train, held_out = dataset.split(len(dataset) // HELD_OUT, options.seed)
     rng = RNG(options.seed, options.device)
     size = {"image_channels": dataset.images.shape[1], "n_channels": options.channels, "z_channels": options.latent_channels, "rng": rng}
     if options.regularizer == "vq":
@@ -48,7 +48,7 @@ def main() -> None:
         print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
 
     steps = None if options.epochs is None else options.epochs * len(loader)
-    facts = vars(options)
+    facts = {**vars(options), "dataset": dataset.name}
     with Workers(model, options.workers) as workers:
         finished = run(
             trainer, options.out, workers, steps=steps, minutes=options.minutes, options=facts, preview_minutes=1.0,
@@ -85,17 +85,17 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_options(parser, out="runs/vqvae", minutes=5, batch_size=32, ema=None)
     parser.add_argument("--regularizer", default="vq", choices=["vq", "kl"], help="vq: a codebook; kl: a variational autoencoder")
-    parser.add_argument("--channels", type=positive_int, default=32, help="at 14x14; twice as many at 7x7; a multiple of 4")
+    parser.add_argument("--channels", type=positive_int, default=32, help="at 14x14; twice as many at 7x7; a multiple of 4, at least 8")
     parser.add_argument("--latent-channels", type=positive_int, default=4, help="D, the numbers per latent pixel")
     parser.add_argument("--codes", type=positive_int, default=128, help="K, the size of the codebook")
     parser.add_argument("--ema-codebook", action="store_true", help="codes as running means (VQ-VAE app. A.1) instead of the codebook loss")
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long and where
-        saved = load_checkpoint(f"{options.out}/checkpoint", KIND).description["options"]
-        model = ("regularizer", "channels", "latent_channels", "codes", "ema_codebook")
-        for name in (*model, "batch_size", "lr", "seed", "data", "data_dir", "workers"):
-            setattr(options, name, saved[name])
-    check_limits(options)
+        network = ("regularizer", "channels", "latent_channels", "codes", "ema_codebook")
+        restore(options, KIND, (*network, "batch_size", "lr", "seed", "data", "data_dir", "workers"))
+    if options.regularizer == "kl" and options.ema_codebook:
+        parser.error("--ema-codebook goes with --regularizer vq: kl has no codebook")
+    check_limits(options, parser)
     return options
 
 

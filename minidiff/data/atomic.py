@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 
 @contextmanager
@@ -26,3 +29,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def save_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """np.savez_compressed, complete or not at all."""
+    with atomic_write(path) as part, open(part, "wb") as file:
+        np.savez_compressed(file, **arrays)

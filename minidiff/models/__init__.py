@@ -1,4 +1,4 @@
-"""Networks. They know layers, not diffusion."""
+"""Networks. They know layers and, where a formula of the deck is theirs, that formula; no schedule and no sampler."""
 
 from minidiff.models.classifier import Classifier
 from minidiff.models.mlp import PointDenoiser

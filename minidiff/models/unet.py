@@ -144,6 +144,9 @@ class UNet(Module):
 
     def check_size(self, height: int, width: int) -> None:
         """Raise ValueError unless images of height x width can be halved levels - 1 times."""
+        if min(height, width) < 1 or height % self.patch_size or width % self.patch_size:
+            wanted = f"at least 1 and multiples of patch_size = {self.patch_size}"
+            raise ValueError(f"UNet: height and width must be {wanted}, got {height}x{width}")
         factor = self.patch_size * 2 ** (self.levels - 1)
         if height % factor == 0 and width % factor == 0 and min(height, width) >= factor:
             return

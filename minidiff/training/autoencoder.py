@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidiff.backend import to_cpu, to_device
+from minidiff.backend import device_of, to_cpu, to_device
+from minidiff.data.dataset import Dataset
 from minidiff.data.loader import Loader
 from minidiff.data.scaling import to_float, to_unit
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.latent import decode_latent, latent_scale, perplexity
 from minidiff.diffusion.step import Step
+from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.random import RNG
@@ -21,16 +25,19 @@ from minidiff.tape import no_grad
 from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint, save_checkpoint
 from minidiff.training.codebook import CodebookKeeper
+from minidiff.training.prediction import predict
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 from minidiff.training.workers import Workers
 
 KIND = "autoencoder"
+HELD_OUT = 5  # one in so many images
 RESTARTS_UNTIL = 0.8  # of the run: the decoder must have time to learn what the last new codes mean
 
 
 def autoencoder_terms(model: Autoencoder, x: Any, eps: Any) -> tuple[Tensor, dict[str, Any]]:
     """The loss over a slice of the batch, and the step's terms as arrays."""
-    step = model.terms(Tensor(x), eps)
+    with nan_for_wrong_indices():  # the codes are what argmin gave: to check them, each step would wait for the GPU
+        step = model.terms(Tensor(x), eps)
     return step.loss, {name: plain(value) for name, value in step if name not in ("loss", "x", "e")}
 
 
@@ -172,11 +179,32 @@ class TrainedAutoencoder(NamedTuple):
     scale: float
     facts: dict[str, Any]
 
-    def decode(self, z_0: Any) -> Any:
-        """Images in [-1, 1] of scaled latents, arrays (B, z_channels, h, w) -> (B, C, H, W), as LDM sampling ends."""
-        with no_grad():
-            x = decode_latent(z_0, self.scale, lambda z: plain(self.model.decode(Tensor(z))))
+    def split(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
+        """The images that it was trained with, and the others.    Raises ValueError for another data set than its own."""
+        own, shape = self.facts["options"].get("dataset", dataset.name), tuple(self.facts["image_shape"])
+        if own != dataset.name or dataset.images.shape[1:] != shape:
+            raise ValueError(f"the autoencoder was trained on {own} {shape}, got {dataset.name} {dataset.images.shape[1:]}")
+        return dataset.split(len(dataset) // HELD_OUT, self.facts["options"]["seed"])
+
+    def decode(self, z_0: Any, chunk: int = 100) -> Any:
+        """Images in [-1, 1] of scaled latents, arrays (B, z_channels, h, w) -> (B, C, H, W), as LDM sampling ends.
+
+        On a CPU a chunk at a time, so that the activations of thousands of images don't fill the memory.
+        """
+        size = chunk if device_of(z_0) == "cpu" else len(z_0)
+        x = decode_latent(z_0, self.scale, lambda z: predict(lambda piece: self.model.decode(Tensor(piece)), z, size))
         return x.clip(-1, 1)
+
+
+def keep_autoencoder(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
+    """Copy the checkpoint of phase 1 into `folder`: latents mean nothing without the decoder that they were made for."""
+    source, folder = checkpoint_in(source), Path(folder)
+    if source.resolve() != folder.resolve():
+        new = folder.with_name(folder.name + ".part")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(source, new)
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
 
 
 def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> TrainedAutoencoder:

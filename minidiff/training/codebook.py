@@ -15,6 +15,8 @@ from minidiff.diffusion.latent import ema_codebook
 from minidiff.models.quantizer import VectorQuantizer
 from minidiff.random import RNG
 
+FADED = 1e-20  # a running count of the EMA variant
+
 
 class CodebookKeeper:
     """Called once a step with the vectors that were quantised and the codes that they got.
@@ -44,8 +46,11 @@ class CodebookKeeper:
     def update(self, z_e: Any, k: Any, rng: RNG, restart: bool = True) -> None:
         """After a step.    z_e: (n, D) array; k: (n,) the codes it got; restart=False leaves dead codes alone, as near the end of a run."""
         if self.ema:
-            self.N, self.m, codebook = ema_codebook(self.N, self.m, z_e, k, self.gamma)
+            N, m, codebook = ema_codebook(self.N, self.m, z_e, k, self.gamma)
             self.quantizer.codebook.assign(codebook)
+            xp = array_module(N)
+            faded = N < FADED  # after thousands of steps without a vector N and m would both be 0, and the code 0 / 0: it stays as it is
+            self.N, self.m = xp.where(faded, xp.ones_like(N), N), xp.where(faded[:, None], codebook, m)
         self.counts = self.counts + np.bincount(to_cpu(k), minlength=len(self.counts))
         self.steps += 1
         if self.steps % self.window:

@@ -48,8 +48,8 @@ def masked_image(autoencoder: TrainedAutoencoder, x: Any, mask: Any) -> Any:
     return xp.concatenate([z, average_to(mask, z.shape[2:])], axis=1)
 
 
-def class_planes(labels: Any, n_classes: int, size: tuple[int, int], device: str = "cpu") -> np.ndarray:
-    """One plane per class, ones in that of the image's class.    labels: (B,) ints -> (B, n_classes, h, w) float32"""
+def class_planes(labels: Any, n_classes: int, size: tuple[int, int], device: str = "cpu") -> Any:
+    """One plane per class, ones in that of the image's class.    labels: (B,) ints, on the host -> (B, n_classes, h, w) float32"""
     if labels.ndim != 1 or labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(f"class_planes: labels must be (B,) in 0..{n_classes - 1}, got {labels.shape} in {labels.min()}..{labels.max()}")
     one_hot = (labels[:, None] == np.arange(n_classes)).astype(np.float32)

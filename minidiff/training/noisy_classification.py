@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
-from minidiff.backend import array_module, to_cpu, to_device
+from minidiff.backend import array_module, device_of, to_cpu, to_device
 from minidiff.data.loader import Loader
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.guidance import gradient_of_classifier
@@ -66,7 +66,8 @@ def log_probability(model: Callable[..., Any], x_t: Any, t: Any) -> Tensor:
 
 
 def class_gradient(workers: Workers, y: Any) -> Callable[[Any, Any], Any]:
-    """gradient(x_t, t) = grad log p_phi(y | x_t) for a sampler, the batch cut over the processes.    y: (B,) ints, one per image."""
+    """gradient(x_t, t) = grad log p_phi(y | x_t) for a sampler, the batch cut over the processes.    y: (B,) ints, one per image,
+    on any device."""
 
     def gradient(x_t: Any, t: Any) -> Any:
         if len(y) != len(x_t):
@@ -78,6 +79,7 @@ def class_gradient(workers: Workers, y: Any) -> Callable[[Any, Any], Any]:
 
 
 def _class_gradient(model: NoisyClassifier, x: Any, t: Any, y: Any) -> Any:
+    y = to_device(y, device_of(x))
     return gradient_of_classifier(lambda x_t, t: log_probability(model, x_t, t), y)(x, t)
 
 

@@ -87,4 +87,7 @@ def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> T
     latent_shape = tuple(autoencoder.facts["latent_shape"])
     if denoiser.sample_shape != latent_shape:
         raise CheckpointError(f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants {latent_shape}")
+    scale = denoiser.facts["options"]["latent_scale"]
+    if scale != autoencoder.scale:
+        raise CheckpointError(f"{folder}: the model's latents have the scale {scale}, its autoencoder's {autoencoder.scale}: another one")
     return TextToImage(denoiser, autoencoder, Captions(**denoiser.facts["options"]["captions"]))

@@ -14,11 +14,12 @@ from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
+from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.random import RNG
 from minidiff.tensor import Tensor
-from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
+from minidiff.training.checkpoint import checkpoint_in, load_checkpoint, save_checkpoint
 from minidiff.training.ema import EMA
 from minidiff.training.graph import RecordedTraining
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
@@ -37,7 +38,8 @@ def loss_terms(
     model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str, **condition: Any
 ) -> tuple[Tensor, dict[str, Any]]:
     """L_simple over a slice of the batch.    -> loss, the terms with one entry per image, as arrays."""
-    step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction)
+    with nan_for_wrong_indices():  # of tokens, say: to check them, each step would wait for the GPU
+        step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
@@ -163,8 +165,11 @@ class Denoiser(NamedTuple):
 
 
 def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kind: str = "ddpm", device: str = "cpu") -> Denoiser:
-    """What `Trainer.save` wrote, ready for sampling.    Raises CheckpointError if it is of another kind."""
-    checkpoint = load_checkpoint(folder, kind)
+    """What `Trainer.save` wrote, ready for sampling.    folder: of the run, or of its checkpoint.
+
+    Raises CheckpointError if it is of another kind.
+    """
+    checkpoint = load_checkpoint(checkpoint_in(folder), kind)
     facts = checkpoint.description
     model: Any = model_class(**facts["model"])
     model.load_state_dict(checkpoint.part("ema"))

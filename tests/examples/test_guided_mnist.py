@@ -101,6 +101,8 @@ def test_mistakes_are_told_in_one_line(run, folder, tmp_path):
         (["--noisy-classifier", other], "its schedule is {'name': 'linear', 'T': 9}, the denoiser's is {'name': 'cosine', 'T': 5}"),
         (["--classifier", folder / "denoiser"], "this is a checkpoint of kind 'ddpm', wanted is 'classifier'"),
         (["--label", 10], "argument --label: invalid choice: 10"),
+        (["--sampling-steps", 6], "--sampling-steps must be in 1..T = 1..5, got 6"),
+        (["--eta", 1.5], "argument --eta: wanted a number in [0, 1], got 1.5"),
         (["--scale", -1], "argument --scale: wanted a number > 0, got -1"),
     ):
         status, output, errors = run("--out", tmp_path / "o", *arguments)

@@ -1,6 +1,7 @@
 """Both phases as a user runs them: an autoencoder, a model of its latents, words, holes; and what they say when something is wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,8 @@ def test_words_become_images_and_images_become_others(ldm, tmp_path):
     assert Image.open(tmp_path / "trajectory.gif").n_frames == 4 and (tmp_path / "samples.png").exists()
 
     Image.fromarray(draw_digits(np.array([4]), RNG(1))[0, 0]).save(tmp_path / "four.png")
+    arguments = ["--ldm", ldm, "--image", tmp_path / "four.png", "--steps", 1, "--samples", 1]
+    succeed("sample_text.py", *arguments, "--out", tmp_path / "one")
     for strength in ("0.1", "1"):
         out = tmp_path / strength
         arguments = ["--image", tmp_path / "four.png", "--strength", strength, "--steps", 10, "--samples", 2, "--out", out]
@@ -88,6 +91,22 @@ def test_words_become_images_and_images_become_others(ldm, tmp_path):
         assert np.load(out / "samples.npz")["samples"].shape == (2, 1, 28, 28)
     little, much = (Image.open(tmp_path / strength / "trajectory.gif").n_frames for strength in ("0.1", "1"))
     assert little < much == 10
+
+
+def test_both_kinds_of_runs_go_on_with_their_own_options(data, autoencoder, ldm, tmp_path):
+    small = ["--channels", 8, "--epochs", 1, "--samples", 4, "--sampling-steps", 2, "--classifier", tmp_path]
+    succeed(
+        "inpaint_mnist.py", *data, "--autoencoder", autoencoder, "--condition", "map", "--seed", 3, *small, "--out", tmp_path / "map"
+    )  # fmt: skip
+    more = ["--resume", "--epochs", 2, "--samples", 4, "--sampling-steps", 2, "--classifier", tmp_path, "--out", tmp_path / "map"]
+    assert "continuing at step 5," in succeed("inpaint_mnist.py", *more)
+    facts = load_checkpoint(tmp_path / "map" / "checkpoint", "concat").description
+    assert facts["step"] == 10 and facts["options"]["condition"] == "map" and facts["options"]["seed"] == 3
+
+    shutil.copytree(ldm, tmp_path / "ldm")
+    text = succeed("train_mnist_ldm.py", "--resume", "--epochs", 3, "--samples", 3, "--sampling-steps", 2, "--out", tmp_path / "ldm")
+    assert "continuing at step 10," in text
+    assert load_checkpoint(tmp_path / "ldm" / "checkpoint", "ldm").description["step"] == 15
 
 
 def test_a_hole_is_filled_and_what_was_known_is_kept(data, autoencoder, tmp_path):
@@ -115,4 +134,9 @@ def test_errors_in_one_line(data, ldm, autoencoder, tmp_path):
     assert "--image: wanted a picture file, got" in refuse(
         "sample_text.py", "--ldm", ldm, "--image", ldm / "samples.npz", "--out", tmp_path
     )
+    assert "--steps must be in 1..T = 1..20, got 21" in refuse("sample_text.py", "--ldm", ldm, "--steps", 21, "--out", tmp_path)
+    assert "the autoencoder was trained on MNIST (1, 28, 28), got digits (1, 28, 28)" in refuse(
+        "train_mnist_ldm.py", "--data", "digits", "--autoencoder", autoencoder, "--out", tmp_path
+    )
+    assert "--sampling-steps must be in 1..T = 1..20, got 50" in refuse("train_mnist_ldm.py", "--timesteps", 20, "--out", tmp_path)
     assert "--strength must be in (0, 1], got 2" in refuse("sample_text.py", "--ldm", ldm, "--strength", 2)

@@ -81,6 +81,7 @@ def test_mistakes_are_told_in_one_line(run, tmp_path):
     (tmp_path / "file").write_text("")
     for arguments, message in (
         (["--hidden", 20], "PointDenoiser: n_hidden must be a multiple of 8 and at least 16, got 20"),
+        (["--timesteps", 5, "--sampling-steps", 6], "--sampling-steps must be in 1..T = 1..5 (--timesteps), got 6"),
         (["--steps", 0], "argument --steps: wanted a whole number >= 1, got 0"),
         (["--out", tmp_path / "file" / "x"], "cannot make the folder"),
     ):

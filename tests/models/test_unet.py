@@ -170,6 +170,10 @@ def test_a_network_on_patches_is_one_on_smaller_images_with_more_channels():
 def test_patches_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="images of 28x28 can't be halved 2 times .* at most 2; 3 levels want multiples of 8"):
         UNet(1, 8, (1, 1, 1), (False,) * 3, patch_size=2, image_size=28)
+    with pytest.raises(ValueError, match="height and width must be at least 1 and multiples of patch_size = 3, got 28x28"):
+        UNet(1, 8, (1,), (False,), patch_size=3, image_size=28)
+    with pytest.raises(ValueError, match="height and width must be at least 1 and multiples of patch_size = 1, got 0x0"):
+        UNet(1, 8, (1,), (False,), image_size=0)
     with pytest.raises(ValueError, match="UNet: patch_size must be an int >= 1, got 0"):
         small(patch_size=0)
 

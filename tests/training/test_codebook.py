@@ -175,6 +175,17 @@ def test_it_stays_on_the_device_of_the_codebook(strict):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+def test_a_code_that_nobody_chooses_for_ever_stays_where_it_is():
+    """Its N and m both become 0 in float32: 0 / 0 would be NaN, and argmin takes a NaN for the smallest."""
+    keeper = make_keeper(gamma=0.5)
+    before = codes(keeper).copy()
+    for _ in range(500):
+        keeper.update(np.ones((3, 2), np.float32), np.zeros(3, np.int64), RNG(0), restart=False)
+    np.testing.assert_allclose(codes(keeper)[0], 1, rtol=1e-5)
+    np.testing.assert_allclose(codes(keeper)[1:], before[1:], rtol=1e-4)
+    assert (keeper.N > 0).all() and codes(keeper).dtype == np.float32
+
+
 @pytest.mark.parametrize("settings", [{"gamma": 1.0}, {"gamma": -0.1}, {"window": 0}, {"dead": 1}])
 def test_impossible_settings(settings):
     (name, value), = settings.items()

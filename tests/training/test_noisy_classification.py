@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minidiff.backend import to_cpu, to_device
 from minidiff.data import Loader
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
@@ -96,6 +97,17 @@ def test_the_gradient_is_that_of_finite_differences_whatever_the_number_of_worke
     expected = (log_p(model, x_t + h * direction, t, y) - log_p(model, x_t - h * direction, t, y)) / (2 * h)
     np.testing.assert_allclose((gradient * direction).sum(axis=(1, 2, 3)), expected, rtol=1e-5, atol=1e-9)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_on_a_gpu_the_gradient_is_the_same_and_the_wanted_classes_may_come_from_the_host(cuda):
+    x_t, t, y = RNG(3).normal((4, 1, 4, 4)), np.arange(1, 5) * 10, np.arange(4) % 2
+    gradients = []
+    for device in ("cpu", "cuda"):
+        model = make().to(device).eval()
+        with Workers(model, 1) as workers, no_grad():
+            gradients.append(class_gradient(workers, y)(to_device(x_t, device), t))
+    assert type(gradients[1]) is cuda[0].ndarray
+    np.testing.assert_allclose(to_cpu(gradients[1]), gradients[0], rtol=1e-3, atol=1e-5)
 
 
 def test_a_step_along_the_gradient_raises_the_log_probability_of_the_wanted_class_only(trained):

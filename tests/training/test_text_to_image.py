@@ -97,7 +97,7 @@ def test_guidance_is_the_equation_on_the_model_with_and_without_words(latents):
 
 def test_what_training_wrote_samples_from_prompts(latents, tmp_path):
     of_latents, of_images = text_trainer(latents), autoencoder_trainer(VQAutoencoder(n_channels=8, rng=RNG(0)))
-    of_latents.save(tmp_path / "checkpoint", {"captions": CAPTIONS.config})
+    of_latents.save(tmp_path / "checkpoint", {"captions": CAPTIONS.config, "latent_scale": 2.0})
     of_images.save(tmp_path / "autoencoder", {"latent_scale": 2.0})
     model = load_text_to_image(tmp_path)
     with Workers(model.denoiser.model, 1) as workers:
@@ -116,6 +116,11 @@ def test_a_model_and_an_autoencoder_of_other_latents_are_refused(latents, tmp_pa
     other = autoencoder_trainer(KLAutoencoder(n_channels=8, z_channels=3))
     other.save(tmp_path / "autoencoder", {"latent_scale": 1.0})
     with pytest.raises(CheckpointError, match=r"the model makes latents \(4, 7, 7\), its autoencoder wants \(3, 7, 7\)"):
+        load_text_to_image(tmp_path)
+    same = autoencoder_trainer(VQAutoencoder(n_channels=8))
+    same.save(tmp_path / "autoencoder", {"latent_scale": 1.5})
+    text_trainer(latents).save(tmp_path / "checkpoint", {"captions": CAPTIONS.config, "latent_scale": 2.5})
+    with pytest.raises(CheckpointError, match="the model's latents have the scale 2.5, its autoencoder's 1.5: another one"):
         load_text_to_image(tmp_path)
     other.save(tmp_path / "checkpoint")
     with pytest.raises(CheckpointError, match="this is a checkpoint of kind 'autoencoder', wanted is 'ldm'"):

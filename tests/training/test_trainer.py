@@ -6,7 +6,7 @@ import pytest
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.models import UNet
-from minidiff.optim import SGD, AdamW
+from minidiff.optim import SGD, AdamW, Muon
 from minidiff.random import RNG
 from minidiff.training.checkpoint import CheckpointError
 from minidiff.training.prediction import eps_predictor, predictor
@@ -36,14 +36,16 @@ def arrays_of(trainer):
     return arrays
 
 
-def test_resume_is_exact_to_the_bit(tmp_path):
-    whole = make_trainer()
+@pytest.mark.parametrize("optimizer", [AdamW, Muon])
+def test_resume_is_exact_to_the_bit(tmp_path, optimizer):
+    settings = {"optimizer": optimizer, "channels": 8}
+    whole = make_trainer(**settings)
     train(whole, 20)
 
-    first = make_trainer()
+    first = make_trainer(**settings)
     train(first, 10)
     first.save(tmp_path)
-    second = make_trainer(seed=7)  # everything that the checkpoint does not bring would show
+    second = make_trainer(seed=7, **settings)  # everything that the checkpoint does not bring would show
     second.load(tmp_path)
     train(second, 10)
 
