@@ -50,7 +50,7 @@ def main() -> None:
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     captions = Captions(**options.captions) if options.resume else Captions.of(dataset)
-    train, _ = autoencoder.split(dataset)
+    train, held_out = autoencoder.split(dataset)
     with Workers(autoencoder.model, options.workers) as workers:
         z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
     print(f"{len(z)} latents {z.shape[1:]}, multiplied by {autoencoder.scale:.3f}; words: {', '.join(captions.vocabulary.words)}")
@@ -88,7 +88,7 @@ def main() -> None:
             command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
             print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
             return
-        draw_results(trainer, autoencoder, captions, workers, options)
+        draw_results(trainer, autoencoder, captions, captions.facts(held_out.images, held_out.labels), workers, options)
 
 
 def by_words(trainer: Trainer, captions: Captions, workers: Workers, options, prompts: list[str]):
@@ -101,7 +101,7 @@ def by_words(trainer: Trainer, captions: Captions, workers: Workers, options, pr
 
 def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options) -> None:
     """samples.png from the averaged parameters, with few steps: a column for each noun."""
-    prompts = list(captions.nouns) * 4
+    prompts = captions.plain(np.arange(4 * len(captions.nouns)) % len(captions.nouns))
     noise = RNG(options.seed + 1, options.device)
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = by_words(trainer, captions, workers, options, prompts)
@@ -110,12 +110,12 @@ def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
     save_grid(f"{options.out}/samples.png", x_0, columns=len(captions.nouns), title=f"step {trainer.step}", value_range=(0, 1))
 
 
-def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options) -> None:
-    """samples.npz, samples.png: a column for each noun; trajectory.png: the decoded latents on their way."""
+def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, facts, workers: Workers, options) -> None:
+    """samples.npz, samples.png: a column for each noun; trajectory.png: the decoded latents on their way.    facts: of held-out images."""
     nouns = captions.nouns
-    labels = np.arange(options.samples) % len(nouns)
-    prompts = [f"a {nouns[label]}" for label in labels]
     noise = RNG(options.seed + 1, options.device)
+    labels = np.arange(options.samples) % len(nouns)
+    prompts = captions.of_class(facts, labels, noise)
     how = f"{options.sampling_steps} steps of DDIM, eta = {options.eta:g}, guidance {options.guidance:g}"
     print(f"sampling {len(prompts)} images with {how}")
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
@@ -150,7 +150,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's")
     parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
     parser.add_argument("--drop-captions", type=fraction, default=0.1, help="how often a caption is dropped in training")
-    parser.add_argument("--guidance", type=at_least_0, default=2.0, help="s of the samples at the end: 1 is the conditional model")
+    parser.add_argument("--guidance", type=at_least_0, default=1.25, help="s of the samples at the end: 1 is the conditional model")
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long, where, and how samples are drawn
         network = ("channels", "blocks", "schedule", "predict", "timesteps", "captions")

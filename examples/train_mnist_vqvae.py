@@ -1,6 +1,6 @@
 """Phase 1 of latent diffusion: train an autoencoder, 28x28 pixels <-> 7x7 latents, quantised (VQ-VAE) or KL-regularised.
 
-    python examples/train_mnist_vqvae.py                     # about five minutes on two CPU cores
+    python examples/train_mnist_vqvae.py                     # about three minutes on two CPU cores
     python examples/train_mnist_vqvae.py --regularizer kl    # Stable Diffusion's kind, with the same interface
 
 It writes into --out: reconstructions.png, code_usage.png and perplexity.png as it goes, loss.png, and a checkpoint with the latent scale,
@@ -83,7 +83,7 @@ def draw(trainer: AutoencoderTrainer, held_out, workers: Workers, out: str) -> N
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/vqvae", minutes=5, batch_size=32, ema=None)
+    add_training_options(parser, out="runs/vqvae", minutes=3, batch_size=32, ema=None)
     parser.add_argument("--regularizer", default="vq", choices=["vq", "kl"], help="vq: a codebook; kl: a variational autoencoder")
     parser.add_argument("--channels", type=positive_int, default=32, help="at 14x14; twice as many at 7x7; a multiple of 4, at least 8")
     parser.add_argument("--latent-channels", type=positive_int, default=4, help="D, the numbers per latent pixel")

@@ -137,6 +137,25 @@ class Captions:
         tokens[dropped] = self.vocabulary.null(self.max_words)
         return tokens
 
+    def of_class(self, facts: np.ndarray, labels: np.ndarray, rng: RNG) -> list[str]:
+        """For each label the caption of a picture of that class, drawn from `facts` at random: prompts as various as the pictures are.
+
+        The plain caption alone would not do: a thick seven is called that more often than just "a seven", so what "a seven" asks for is
+        an average one.    Raises ValueError for a class that `facts` has no picture of.
+        """
+        self._check_facts(facts)
+        members = [np.flatnonzero(facts[:, 0] == i) for i in range(len(self.nouns))]
+        missing = [self.nouns[label] for label in np.unique(labels) if not len(members[label])]
+        if missing:
+            raise ValueError(f"Captions: facts must have a picture of each class asked for, got none of: {', '.join(missing)}")
+        rows = [members[label][int(rng.integers(0, len(members[label])))] for label in labels]
+        return self.describe(facts[rows], rng)
+
+    def plain(self, labels: np.ndarray) -> list[str]:
+        """The plainest caption of each label: "a seven", "an eight".    labels: (B,) ints"""
+        check_labels("Captions: labels", labels, len(self.nouns))
+        return [self.vocabulary.decode([self._article[noun], noun]) for noun in self._nouns[labels]]
+
     def describe(self, facts: np.ndarray, rng: RNG) -> list[str]:
         """`tokens` in words, one caption for each row of facts."""
         return [self.vocabulary.decode(row) for row in self.tokens(facts, rng)]

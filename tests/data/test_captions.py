@@ -216,3 +216,21 @@ def test_labels_and_images_that_do_not_fit(captions, digits):
         captions.facts(digits.images[:2], np.zeros(3, int))
     with pytest.raises(ValueError, match=r"Captions: p_uncond must be in \[0, 1\], got 1.5"):
         captions.tokens(np.zeros((1, 3), int), RNG(0), p_uncond=1.5)
+
+
+def test_the_plainest_caption_has_the_right_article(captions):
+    assert captions.plain(np.array([7, 8, 0, 1])) == ["a seven", "an eight", "a zero", "a one"]
+    with pytest.raises(ValueError, match="Captions: labels must be in 0..9 for 10 classes but lie in 10..10"):
+        captions.plain(np.array([10]))
+
+
+def test_prompts_of_a_class_are_captions_of_its_pictures(captions, facts):
+    labels = np.arange(400) % 10
+    prompts = captions.of_class(facts, labels, RNG(0))
+    assert [text.split()[-1] for text in prompts] == [NUMBERS[label] for label in labels]
+    share = np.mean(["thick" in text for text in prompts])
+    among_all = np.mean(["thick" in text for text in captions.describe(facts, RNG(1))])
+    assert share == pytest.approx(among_all, abs=0.06) and share > 0.05
+    only_sevens = facts[facts[:, 0] == 7]
+    with pytest.raises(ValueError, match="Captions: facts must have a picture of each class asked for, got none of: zero, three"):
+        captions.of_class(only_sevens, np.array([3, 0, 7]), RNG(0))

@@ -70,7 +70,7 @@ def test_phase_2_writes_samples_with_their_prompts(ldm):
     samples, labels = file["samples"], file["labels"]
     assert samples.shape == (20, 1, 28, 28) and samples.dtype == np.float32 and samples.min() >= 0 and samples.max() <= 1
     np.testing.assert_array_equal(labels, [*range(10), *range(10)])
-    assert file["prompts"][7] == "a seven"
+    assert all(prompt.endswith(word) for prompt, word in zip(file["prompts"][[7, 18]], ["seven", "eight"], strict=True))
     assert load_checkpoint(ldm / "checkpoint", "ldm").description["step"] == 10
 
 
