@@ -47,7 +47,7 @@ def measure(images: int, steps: int, rounds: int) -> dict[str, list[float]]:
     """Seconds by kind of sampling, in each of the rounds."""
     networks = {
         "pixels, the deck's U-Net": UNet(rng=RNG(0)),
-        "pixels, the U-Net on 2x2 patches of train_mnist_ddpm.py": UNet(1, 16, (1, 4), (False, True), patch_size=2, rng=RNG(0)),
+        "pixels, the U-Net on 2x2 patches of train_mnist_ddpm.py": UNet(1, 32, (1, 2), (False, True), patch_size=2, rng=RNG(0)),
         "latents, and decoding": TextUNet(LATENT, WORDS, rng=RNG(0)),
     }
     autoencoder = TrainedAutoencoder(VQAutoencoder(rng=RNG(0)), 1.0, {})

@@ -66,7 +66,7 @@ def main() -> None:
     rng = RNG(options.seed, options.device)
     channels = condition(train.images[:1], train.labels[:1], RNG(0))[0].shape[1]
     model = UNet(
-        z.shape[1], options.channels, (1,), (True,), n_blocks=2, concat_channels=channels, zero_init=True, image_size=size, rng=rng
+        z.shape[1], options.channels, (1,), (True,), concat_channels=channels, zero_init=True, image_size=size, rng=rng
     ).to(options.device)  # fmt: skip
     print(f"U-Net with {model.parameter_count():,} parameters; {channels} channels are concatenated to the {z.shape[1]} of the latent")
     loader = Loader(z, np.arange(len(z)), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None)
