@@ -1,7 +1,7 @@
 """Phase 2 of latent diffusion: train eps_theta(z_t, t, tau_theta(y)) on the latents of an autoencoder, with captions; then sample by words.
 
     python examples/train_mnist_vqvae.py                                  # phase 1
-    python examples/train_mnist_ldm.py --autoencoder runs/vqvae           # about fifteen minutes on two CPU cores
+    python examples/train_mnist_ldm.py --autoencoder runs/vqvae           # about thirteen minutes on two CPU cores
     python examples/sample_text.py --prompt "a thin eight"
 
 The loop, the schedule, the samplers and the checkpoints are those of train_mnist_ddpm.py. It writes into --out: samples.png and loss.png as
@@ -141,7 +141,7 @@ def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/ldm", minutes=13, lr=3e-3, batch_size=32)
+    add_training_options(parser, out="runs/ldm", minutes=11, lr=3e-3, batch_size=32)
     add_sampling_options(parser)
     parser.add_argument("--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote")
     parser.add_argument("--channels", type=positive_int, default=64, help="of the U-Net on the latents, a multiple of 4")
