@@ -26,4 +26,7 @@ def compare(ours, theirs, arrays, tolerance=1e-5):
     assert distance(y.data, y_torch.detach().numpy()) <= tolerance
     for i, (x, twin) in enumerate(zip(tensors, twins, strict=True)):
         assert x.grad.shape == x.shape and x.grad.dtype == np.float32
+        both = np.abs([x.grad, twin.grad.numpy()])
+        if both.max(initial=0) <= 1e-6 * np.abs(dy).max(initial=0):
+            continue  # zero in exact arithmetic, as that of a query with one key: only the rounding is left, and each library has its own
         assert distance(x.grad, twin.grad.numpy()) <= tolerance, f"gradient of argument {i + 1}"
