@@ -33,7 +33,7 @@ def main() -> None:
     make_folder(options.out)
     model = load_text_to_image(options.ldm, options.device)
     prompts = [prompt for prompt in options.prompt for _ in range(options.samples)]
-    model.tokens(options.prompt)  # an unknown word is told before anything is computed
+    model.captions.encode(options.prompt)  # an unknown word is told before anything is computed
     schedule = model.denoiser.schedule
     rng = RNG(options.seed, options.device)
     shape = (len(prompts), *model.denoiser.sample_shape)

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-from minidiff.backend import to_cpu, to_device
+from minidiff.backend import to_cpu
 from minidiff.data import Loader, load_dataset, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.data.captions import Captions
@@ -91,20 +91,14 @@ def main() -> None:
         draw_results(trainer, autoencoder, captions, captions.facts(held_out.images, held_out.labels), workers, options)
 
 
-def by_words(trainer: Trainer, captions: Captions, workers: Workers, options, prompts: list[str]):
-    """eps_theta of the trainer's model, guided towards the prompts."""
-    tokens = np.stack([captions.vocabulary.encode(prompt, captions.max_words) for prompt in prompts])
-    null = captions.vocabulary.null(captions.max_words)
-    tokens = to_device(tokens, options.device)
-    return guided_by_text(workers, trainer.prediction, trainer.schedule, tokens, null, options.guidance)
-
-
 def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options) -> None:
     """samples.png from the averaged parameters, with few steps: a column for each noun."""
     prompts = captions.plain(np.arange(4 * len(captions.nouns)) % len(captions.nouns))
     noise = RNG(options.seed + 1, options.device)
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = by_words(trainer, captions, workers, options, prompts)
+        eps_theta = guided_by_text(
+            workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device
+        )
         z_0 = ddim_sample(eps_theta, (len(prompts), *trainer.sample_shape), trainer.schedule, noise, steps=min(15, trainer.schedule.T))
     x_0 = to_unit(to_cpu(autoencoder.decode(z_0)))
     save_grid(f"{options.out}/samples.png", x_0, columns=len(captions.nouns), title=f"step {trainer.step}", value_range=(0, 1))
@@ -119,7 +113,9 @@ def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
     how = f"{options.sampling_steps} steps of DDIM, eta = {options.eta:g}, guidance {options.guidance:g}"
     print(f"sampling {len(prompts)} images with {how}")
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = by_words(trainer, captions, workers, options, prompts)
+        eps_theta = guided_by_text(
+            workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device
+        )
         shape = (len(prompts), *trainer.sample_shape)
         rows = []
         for i, step in enumerate(ddim_steps(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta)):

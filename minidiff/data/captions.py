@@ -111,20 +111,16 @@ class Captions:
             columns.append(np.where(values <= low, _LOW, np.where(values >= high, _HIGH, _NEITHER)))
         return np.stack(columns, axis=1)
 
-    def tokens(self, facts: np.ndarray, rng: RNG, p_uncond: float = 0.0) -> np.ndarray:
+    def tokens(self, facts: np.ndarray, rng: RNG) -> np.ndarray:
         """A caption for each row of facts, drawn at random: with or without article, 0, 1 or 2 of the adjectives that hold, and the noun.
 
-        p_uncond: how often the caption is dropped, the null caption in its place (Ho & Salimans, Algorithm 1).
         -> int64 (B, max_words), padded with 0. Facts come from the host and all numbers are drawn there, whatever the RNG's device.
         """
         self._check_facts(facts)
-        if not 0 <= p_uncond <= 1:
-            raise ValueError(f"Captions: p_uncond must be in [0, 1], got {p_uncond}")
         B, K = len(facts), len(self.limits)
         n_adjectives = rng.integers(0, _AT_MOST + 1, (B,))
         has_article = rng.integers(0, 2, (B,)) == 1
         order = rng.integers(0, 2**62, (B, K))
-        dropped = rng.integers(0, 2**62, (B,)) < p_uncond * 2**62
 
         true = self._adjectives[np.arange(K), 1 + facts[:, 1:]]  # 0 where neither holds
         order[true == PADDING] = 2**62  # these come last
@@ -133,9 +129,16 @@ class Captions:
         words = np.concatenate([chosen, self._nouns[facts[:, :1]]], axis=1)
         words = _to_the_left(words)
         article = np.where(has_article, self._article[words[:, 0]], PADDING)
-        tokens = _to_the_left(np.concatenate([article[:, None], words], axis=1))
-        tokens[dropped] = self.vocabulary.null(self.max_words)
-        return tokens
+        return _to_the_left(np.concatenate([article[:, None], words], axis=1))
+
+    def encode(self, prompts: Sequence[str]) -> np.ndarray:
+        """int64 (B, max_words); "" is the null caption.    Raises ValueError for an unknown word or too many."""
+        return np.stack([self.vocabulary.encode(prompt, self.max_words) for prompt in prompts])
+
+    @property
+    def null(self) -> np.ndarray:
+        """What stands for no caption.    int64 (max_words,)"""
+        return self.vocabulary.null(self.max_words)
 
     def of_class(self, facts: np.ndarray, labels: np.ndarray, rng: RNG) -> list[str]:
         """For each label the caption of a picture of that class, drawn from `facts` at random: prompts as various as the pictures are.

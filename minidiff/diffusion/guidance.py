@@ -82,8 +82,9 @@ def classifier_free_s(eps_y, eps_uncond, s):
     latex=r"y \leftarrow \varnothing \text{ with probability } p_{uncond}",
 )
 def drop_condition(y, null, p_uncond, rng):
-    """Labels for training one network for both: y, or `null` with probability p_uncond.   y: (B,) ints -> (B,) ints."""
-    drop = rng.uniform(y.shape) < p_uncond
+    """y, or `null` with probability p_uncond, to train one network for both.   y: (B,) labels or (B, L) words; null: one such -> as y."""
+    drop = rng.uniform(y.shape[:1]) < p_uncond
+    drop = drop.reshape(-1, *[1] * (y.ndim - 1))
     return array_module(drop, y).where(drop, null, y)
 
 

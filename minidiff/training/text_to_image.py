@@ -10,7 +10,7 @@ import numpy as np
 
 from minidiff.backend import device_of, to_device
 from minidiff.data.captions import Captions
-from minidiff.diffusion.guidance import guide_without_classifier
+from minidiff.diffusion.guidance import drop_condition, guide_without_classifier
 from minidiff.diffusion.schedule import Schedule
 from minidiff.models.text_unet import TextUNet
 from minidiff.random import RNG
@@ -27,30 +27,34 @@ def with_captions(captions: Captions, p_uncond: float = 0.1) -> Prepare:
     """A trainer's `prepare`: a caption for each image, drawn anew each time, dropped with probability p_uncond.
 
     The loader's labels are `captions.facts`. Dropped captions train the same network without a condition, for classifier-free guidance.
+    Raises ValueError if p_uncond is outside [0, 1].
     """
+    if not 0 <= p_uncond <= 1:
+        raise ValueError(f"with_captions: p_uncond must be in [0, 1], got {p_uncond}")
 
     def prepare(z_0: Any, facts: Any, rng: RNG) -> tuple[Any, dict[str, Any]]:
-        tokens = captions.tokens(facts, rng, p_uncond)
-        return z_0, {"tokens": to_device(tokens, device_of(z_0))}
+        tokens, null = (to_device(array, device_of(z_0)) for array in (captions.tokens(facts, rng), captions.null))
+        return z_0, {"tokens": drop_condition(tokens, null, p_uncond, rng)}
 
     return prepare
 
 
 def guided_by_text(
-    workers: Workers, prediction: str, schedule: Schedule, tokens: Any, null: Any, s: float
+    workers: Workers, prediction: str, schedule: Schedule, captions: Captions, prompts: Sequence[str], s: float, device: str = "cpu"
 ) -> Callable[[Any, Any], Any]:
-    """eps_theta(z_t, t) for any sampler, guided towards captions.
+    """eps_theta(z_t, t) for any sampler, guided towards the prompts, one per image.
 
-    The workers' model is called as model(z_t, t, tokens=...). tokens: (B, L), a caption per image; null: (L,), no caption; s: strength,
-    0 without condition, 1 the conditional model, more than 1 beyond it.
+    The workers' model is called as model(z_t, t, tokens=...). s: strength, 0 without condition, 1 the conditional model, more than 1
+    beyond it.    Raises ValueError for an unknown word.
     """
+    tokens = to_device(captions.encode(prompts), device)
 
     def eps_theta(z_t: Any, t: Any, y: Any) -> Any:
         return eps_predictor(workers, prediction, schedule, tokens=y)(z_t, t)
 
     if s == 1:  # half the work
         return lambda z_t, t: eps_theta(z_t, t, tokens)
-    nothing = to_device(np.tile(null, (len(tokens), 1)), device_of(tokens))
+    nothing = to_device(np.tile(captions.null, (len(tokens), 1)), device)
     return guide_without_classifier(eps_theta, tokens, nothing, s=s)
 
 
@@ -61,20 +65,14 @@ class TextToImage(NamedTuple):
     autoencoder: TrainedAutoencoder
     captions: Captions
 
-    def tokens(self, prompts: Sequence[str]) -> np.ndarray:
-        """int64 (B, max_words).    Raises ValueError for an unknown word or too many."""
-        return np.stack([self.captions.vocabulary.encode(prompt, self.captions.max_words) for prompt in prompts])
-
     def labels(self, prompts: Sequence[str]) -> np.ndarray:
         """The class that each prompt asks for, -1 if it names none.    -> int64 (B,)"""
-        words = [self.captions.vocabulary.decode(row).split() for row in self.tokens(prompts)]
+        words = [self.captions.vocabulary.decode(row).split() for row in self.captions.encode(prompts)]
         return np.array([next((i for i, noun in enumerate(self.captions.nouns) if noun in row), -1) for row in words])
 
     def eps_theta(self, workers: Workers, prompts: Sequence[str], guidance: float, device: str = "cpu") -> Callable[[Any, Any], Any]:
         """The noise predictor for these prompts, one per image."""
-        tokens = to_device(self.tokens(prompts), device)
-        null = self.captions.vocabulary.null(self.captions.max_words)
-        return guided_by_text(workers, self.denoiser.prediction, self.denoiser.schedule, tokens, null, guidance)
+        return guided_by_text(workers, self.denoiser.prediction, self.denoiser.schedule, self.captions, prompts, guidance, device)
 
 
 def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> TextToImage:

@@ -146,6 +146,14 @@ def test_labels_are_dropped_at_the_given_rate_and_otherwise_kept():
     np.testing.assert_array_equal(guidance.drop_condition(y, 10, 0.0, RNG(0)), y)
 
 
+def test_captions_are_dropped_whole():
+    words, null = np.arange(12_000).reshape(4000, 3), np.array([-1, -2, -3])
+    dropped = guidance.drop_condition(words, null, 0.25, RNG(0))
+    gone = (dropped == null).all(axis=1)
+    assert abs(gone.sum() - 1000) < 5 * math.sqrt(750)
+    np.testing.assert_array_equal(dropped[~gone], words[~gone])
+
+
 def test_the_gradient_of_a_trained_classifier_comes_from_autograd():
     """log p = log softmax of (x w): its gradient is w_y - sum_k p_k w_k."""
     w = np.array([[0.5, -1.0], [2.0, 0.3]], np.float32)

@@ -46,7 +46,7 @@ def latents():
 def test_captions_are_drawn_anew_true_and_sometimes_dropped(latents):
     facts = CAPTIONS.facts(DIGITS.images, DIGITS.labels)
     prepare, rng = with_captions(CAPTIONS, p_uncond=0.25), RNG(0)
-    null = CAPTIONS.vocabulary.null(CAPTIONS.max_words)
+    null = CAPTIONS.null
     dropped, seen = 0, set()
     for _ in range(20):
         z_0, condition = prepare(latents, facts, rng)
@@ -60,6 +60,8 @@ def test_captions_are_drawn_anew_true_and_sometimes_dropped(latents):
                 seen.add(text)
     assert dropped / (20 * len(facts)) == pytest.approx(0.25, abs=0.04)
     assert len(seen) > 30
+    with pytest.raises(ValueError, match=r"with_captions: p_uncond must be in \[0, 1\], got 1.5"):
+        with_captions(CAPTIONS, p_uncond=1.5)
 
 
 def test_the_loop_of_the_pixel_model_trains_on_latents_and_words_and_resumes_exactly(latents, tmp_path):
@@ -84,14 +86,13 @@ def test_the_loop_of_the_pixel_model_trains_on_latents_and_words_and_resumes_exa
 def test_guidance_is_the_equation_on_the_model_with_and_without_words(latents):
     model, schedule = text_trainer(latents).model, make_schedule("cosine", 20)
     prompts = ["a thick seven", "two", "a slanted zero"]
-    tokens = np.stack([CAPTIONS.vocabulary.encode(prompt, CAPTIONS.max_words) for prompt in prompts])
-    null = CAPTIONS.vocabulary.null(CAPTIONS.max_words)
+    tokens, null = CAPTIONS.encode(prompts), CAPTIONS.null
     z_t, t = RNG(3).normal((3, *latents.shape[1:])), np.array([5, 11, 20])
     with_words = model(z_t, t, tokens).data
     without = model(z_t, t, np.tile(null, (3, 1))).data
     with Workers(model, 1) as workers:
         for s in (0.0, 1.0, 2.5):
-            eps_hat = guided_by_text(workers, "eps", schedule, tokens, null, s)(z_t, t)
+            eps_hat = guided_by_text(workers, "eps", schedule, CAPTIONS, prompts, s)(z_t, t)
             np.testing.assert_allclose(eps_hat, without + s * (with_words - without), atol=1e-6)
 
 
@@ -108,7 +109,7 @@ def test_what_training_wrote_samples_from_prompts(latents, tmp_path):
     expected = of_images.model.decode(Tensor(z_0 / 2.0)).data.clip(-1, 1)
     np.testing.assert_allclose(x_0, expected, atol=1e-5)
     with pytest.raises(ValueError, match=r"'eihgt' is not a known word; did you mean 'eight'\? Known are: a, an, "):
-        model.tokens(["a thin eihgt"])
+        model.captions.encode(["a thin eihgt"])
 
 
 def test_a_model_and_an_autoencoder_of_other_latents_are_refused(latents, tmp_path):
