@@ -7,3 +7,4 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
+suppress_warnings = ["misc.highlighting_failure"]  # "python-gpu" and "gdb" are for the tests, which run these blocks
