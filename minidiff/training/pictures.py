@@ -4,6 +4,7 @@ Figures are built without pyplot, so nothing here touches a notebook's or a wind
 """
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ DPI = 100
 SMALLEST_CELL = 84  # pixels on the screen; a 28 x 28 digit is shown three times as large
 GAP = 6  # pixels between images
 TITLE_HEIGHT, LABEL_HEIGHT = 44, 24
-TITLE_SIZE, LABEL_SIZE = 18, 14  # points
+TITLE_SIZE, LABEL_SIZE, WRAPPED_SIZE = 18, 14, 12  # points; labels that need several lines are written in the last size
+LINE = 1.6  # pixels from line to line, per point
 CHARACTER = 0.85  # pixels that a character is wide, per point: not less than most texts need
 INK, PAPER = "#1a1a1a", "white"
 
@@ -40,7 +42,7 @@ def save_grid(
     """Write images side by side as a PNG, each pixel a crisp square.
 
     images: (N, C, H, W) in `value_range`, (-1, 1) or (0, 1); C = 1 (grey) or 3 (red, green, blue).
-    columns: as square as possible by default.    labels: N short texts, one above each image.
+    columns: as square as possible by default.    labels: N short texts, one above each image, in several lines if need be.
     ValueError where images are outside the range (clip a model's samples first) or the shape does not fit.
     """
     picture = _draw_grid(images, columns, title, labels, value_range)
@@ -153,7 +155,9 @@ def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequ
     if labels is not None and len(labels) != n:
         raise ValueError(f"save_grid: labels has {len(labels)} texts but images has N = {n}")
     rows = -(-n // columns)
-    label_height = LABEL_HEIGHT if labels is not None else 0
+    texts, label_size = _wrap([str(label) for label in labels or []], width)
+    lines = 1 + max((text.count("\n") for text in texts), default=0)
+    label_height = 0 if labels is None else LABEL_HEIGHT + int((lines - 1) * LINE * label_size)
     row_height, column_width = label_height + height + GAP, width + GAP
     top = TITLE_HEIGHT if title else GAP
     grid_width = columns * column_width + GAP
@@ -162,8 +166,8 @@ def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequ
     corners = [(left + (i % columns) * column_width, top + (i // columns) * row_height) for i in range(n)]  # x, y of each cell
 
     canvas = np.full((top + rows * row_height, full_width, 3), 255, np.uint8)
-    if title or labels is not None:
-        _write_text(canvas, title, labels, [(x + width / 2, y + LABEL_HEIGHT / 2) for x, y in corners], width)
+    if title or texts:
+        _write_text(canvas, title, texts, [(x + width / 2, y + label_height / 2) for x, y in corners], label_size)
     for tile, (x, y) in zip(tiles, corners, strict=True):
         canvas[y + label_height : y + label_height + height, x : x + width] = tile
     return canvas
@@ -183,19 +187,26 @@ def _tiles(images: Any, value_range: Range) -> np.ndarray:
     return np.broadcast_to(pixels, (*pixels.shape[:3], 3)).repeat(k, axis=1).repeat(k, axis=2)
 
 
-def _write_text(canvas: np.ndarray, title: str | None, labels: Sequence[Any] | None, where: list[tuple[float, float]], space: int) -> None:
-    """Write title and labels on the empty canvas; a label is centred at its `where` (x, y from the top left) and `space` pixels wide."""
+def _wrap(texts: list[str], space: int) -> tuple[list[str], float]:
+    """Break texts between words into lines of at most `space` pixels.    -> the texts, the size that they fit in, in points"""
+    if max(map(len, texts), default=0) <= space / CHARACTER / LABEL_SIZE:
+        return texts, LABEL_SIZE
+    longest_word = max((len(word) for text in texts for word in text.split()), default=1)
+    size = min(WRAPPED_SIZE, space / CHARACTER / longest_word)
+    characters = max(longest_word, int(space / CHARACTER / size))
+    return ["\n".join(textwrap.wrap(text, characters)) for text in texts], size
+
+
+def _write_text(canvas: np.ndarray, title: str | None, texts: list[str], where: list[tuple[float, float]], size: float) -> None:
+    """Write title and labels on the empty canvas; a label is centred at its `where`, x, y from the top left."""
     height, width, _ = canvas.shape
     # half a pixel more, as matplotlib rounds down: 57 / 100 * 100 is 56.99999999999999
     figure = Figure(figsize=((width + 0.5) / DPI, (height + 0.5) / DPI), dpi=DPI, facecolor=PAPER)
     centred: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
     if title:
         figure.text(0.5, 1 - TITLE_HEIGHT / 2 / height, title, fontsize=TITLE_SIZE, **centred)
-    if labels is not None:
-        texts = [str(label) for label in labels]
-        size = min(LABEL_SIZE, space / CHARACTER / max(1, *map(len, texts)))
-        for text, (x, y) in zip(texts, where, strict=True):
-            figure.text(x / width, 1 - y / height, text, fontsize=size, **centred)
+    for text, (x, y) in zip(texts, where, strict=False):
+        figure.text(x / width, 1 - y / height, text, fontsize=size, linespacing=1.1, **centred)
     agg = FigureCanvasAgg(figure)
     agg.draw()
     canvas[:] = np.asarray(agg.buffer_rgba())[..., :3]

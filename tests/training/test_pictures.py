@@ -68,6 +68,21 @@ def test_title_and_labels_are_written_outside_the_images(tmp_path):
     assert 0 < dark[1] < dark[2] < dark[3] and dark[4] == 0
 
 
+def test_long_labels_take_several_lines_of_readable_size(tmp_path):
+    save_grid(tmp_path / "short.png", GREY, columns=5, labels=["eight"] * 5)
+    save_grid(tmp_path / "long.png", GREY, columns=5, labels=["an upright eight", "eight", "two", "", "one"])
+    short, long = pixels(tmp_path / "short.png"), pixels(tmp_path / "long.png")
+    more = len(long) - len(short)
+    assert 2 * 12 <= more <= 2 * 24  # two lines more
+    label_height = pictures.LABEL_HEIGHT + more
+    np.testing.assert_array_equal(long[-90:], short[-90:])  # the images
+    labels = long[pictures.GAP : pictures.GAP + label_height, :, 0] < 128
+    rows = np.flatnonzero(labels[:, : 84 + pictures.GAP].any(axis=1))  # that the first label has ink in
+    assert 0.7 * label_height < np.ptp(rows) < label_height
+    columns = np.flatnonzero(labels.any(axis=0))
+    assert not np.isin(np.arange(84 + pictures.GAP, 84 + 2 * pictures.GAP), columns).any()  # none runs into the next
+
+
 def test_a_long_title_widens_the_picture(tmp_path):
     save_grid(tmp_path / "long.png", GREY[:1], title="a title much wider than one image")
     picture = pixels(tmp_path / "long.png")
