@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.examples import write_digits
 
-from minidiff.data import Loader, draw_digits, write_idx
-from minidiff.data.mnist import MNIST
+from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.models import Classifier, UNet
 from minidiff.optim import AdamW
@@ -26,11 +26,7 @@ SMALL = ["--channels", 4, "--epochs", 1, "--per-class", 2, "--sampling-steps", 3
 def folder(tmp_path_factory):
     """MNIST's own format in data/, checkpoints of untrained networks in denoiser/, small/ (for 14 x 14 pixels) and classifier/."""
     folder = tmp_path_factory.mktemp("guided")
-    (folder / "data").mkdir()
-    labels = np.array([*MNIST.first_labels["t10k"], *np.arange(54) % 10])
-    images = draw_digits(labels, RNG(0))
-    write_idx(folder / "data" / "t10k-images-idx3-ubyte.gz", images[:, 0])
-    write_idx(folder / "data" / "t10k-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+    images, labels = write_digits(folder / "data", 64)
     rng = RNG(0)
     for name, pictures in (("denoiser", images), ("small", images[:, :, ::2, ::2])):
         unet = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)

@@ -1,32 +1,15 @@
 """Both phases as a user runs them: an autoencoder, a model of its latents, words, holes; and what they say when something is wrong."""
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.examples import run, succeed, write_digits
 
-from minidiff.data import draw_digits, write_idx
-from minidiff.data.mnist import MNIST
+from minidiff.data import draw_digits
 from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(script, *arguments):
-    command = [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=300)
-
-
-def succeed(script, *arguments):
-    result = run(script, *arguments)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def refuse(script, *arguments):
@@ -39,9 +22,7 @@ def refuse(script, *arguments):
 def data(tmp_path_factory):
     """Options for 200 drawn digits in MNIST's own format."""
     folder = tmp_path_factory.mktemp("data")
-    labels = np.array([*MNIST.first_labels["t10k"], *np.arange(190) % 10])
-    write_idx(folder / "t10k-images-idx3-ubyte.gz", draw_digits(labels, RNG(0))[:, 0])
-    write_idx(folder / "t10k-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+    write_digits(folder, 200)
     return ["--data", "mnist", "--data-dir", folder]
 
 

@@ -1,22 +1,16 @@
 """The main job as a user starts it: train, interrupt, resume, sample; and what it says when something is wrong."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.examples import command, run, write_digits
 
-from minidiff.data import draw_digits, write_idx
-from minidiff.data.mnist import MNIST
-from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--data", "mnist", "--channels", "8", "--timesteps", "20", "--batch-size", "16", "--samples", "6", "--sampling-steps", "3"]
 
 
@@ -24,19 +18,8 @@ SMALL = ["--data", "mnist", "--channels", "8", "--timesteps", "20", "--batch-siz
 def data_dir(tmp_path_factory):
     """A folder of 64 drawn digits in MNIST's own format."""
     folder = tmp_path_factory.mktemp("data")
-    labels = np.array([*MNIST.first_labels["t10k"], *np.arange(54) % 10])
-    write_idx(folder / "t10k-images-idx3-ubyte.gz", draw_digits(labels, RNG(0))[:, 0])
-    write_idx(folder / "t10k-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+    write_digits(folder, 64)
     return folder
-
-
-def command(script, *arguments):
-    return [sys.executable, str(ROOT / "examples" / script), *map(str, arguments)]
-
-
-def run(script, *arguments, environment=None):
-    environment = {**os.environ, **(environment or {})}
-    return subprocess.run(command(script, *arguments), capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_train_then_sample(data_dir, tmp_path):

@@ -1,25 +1,21 @@
 """Phase 1 as a user starts it: both regularisers, an interruption, Fashion-MNIST, and what it says when something is wrong."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
+from support import examples
+from support.examples import command, write_digits
 
-from minidiff.data import draw_digits, load_dataset, write_idx
+from minidiff.data import load_dataset
 from minidiff.data.mnist import FASHION, MNIST
-from minidiff.random import RNG
 from minidiff.training.autoencoder import encode_images, load_autoencoder, reconstruct
 from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
 from minidiff.training.workers import Workers
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--channels", 8, "--latent-channels", 3, "--codes", 16, "--batch-size", 16]
 STEPS = 3  # an epoch of the 52 images that are not held out
 
@@ -29,19 +25,12 @@ def data_dir(tmp_path_factory):
     """A folder of 64 drawn digits, which stand for MNIST and, in fashion/, for Fashion-MNIST."""
     folder = tmp_path_factory.mktemp("data")
     for source, place in ((MNIST, folder), (FASHION, folder / "fashion")):
-        place.mkdir(exist_ok=True)
-        labels = np.array([*source.first_labels["t10k"], *np.arange(54) % 10])
-        write_idx(place / "t10k-images-idx3-ubyte.gz", draw_digits(labels, RNG(0))[:, 0])
-        write_idx(place / "t10k-labels-idx1-ubyte.gz", labels.astype(np.uint8))
+        write_digits(place, 64, source)
     return folder
 
 
-def command(*arguments):
-    return [sys.executable, str(ROOT / "examples" / "train_mnist_vqvae.py"), *map(str, arguments)]
-
-
 def run(*arguments):
-    return subprocess.run(command(*arguments), capture_output=True, text=True, env=os.environ, timeout=300)
+    return examples.run("train_mnist_vqvae.py", *arguments)
 
 
 @pytest.mark.parametrize("regularizer, data", [("vq", "mnist"), ("kl", "fashion")])
@@ -67,8 +56,9 @@ def test_it_ends_with_pictures_a_checkpoint_and_figures_that_are_true(data_dir, 
 
 
 def test_ctrl_c_saves_and_resume_goes_on_with_the_runs_own_options(data_dir, tmp_path):
+    options = ["--data", "mnist", "--data-dir", data_dir]
     process = subprocess.Popen(
-        command(*SMALL, "--data", "mnist", "--data-dir", data_dir, "--out", tmp_path, "--ema-codebook", "--epochs", 100_000),
+        command("train_mnist_vqvae.py", *SMALL, *options, "--out", tmp_path, "--ema-codebook", "--epochs", 100_000),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     line = ""
