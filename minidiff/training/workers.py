@@ -22,6 +22,7 @@ from minidiff.backend import array_module
 from minidiff.nn import Module
 from minidiff.random import RNG, layers_draw_from
 from minidiff.tensor import gradients
+from minidiff.training.allocator import keep_freed_memory
 
 SMALLEST_SLICE = 4  # images; below, handing them over costs more than it saves
 Arrays = Mapping[str, Any]
@@ -37,6 +38,7 @@ class Workers:
 
         with Workers(model, 2) as workers: ...        # inside, the BLAS library uses one thread per process
 
+    Each process keeps the memory that it frees for its next step (allocator.py), also afterwards.
     count: None takes one per core, at most 8; 1 runs everything in the caller's process, where a debugger can follow. A model on a GPU has
     one. A function that is given to `map` must be importable (no lambda). Before each call the others get the model's present parameters.
     """
@@ -51,6 +53,7 @@ class Workers:
         self._limit: Any = None
 
     def __enter__(self) -> Workers:
+        keep_freed_memory()
         if self.count > 1:
             self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
             self._parameters = SharedArrays(self.model.state_dict())
@@ -203,6 +206,7 @@ def _serve(pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays,
     callers_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the caller decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    keep_freed_memory()
     shared = parameters.arrays
     for name, parameter in model.named_parameters():
         parameter.assign(shared[name])

@@ -1,0 +1,23 @@
+"""Memory that a training step gives back is what the next step asks for: tell the C library to keep it.
+
+A step makes some thousand arrays and drops them all at its end. glibc's malloc then returns the memory to the system, and the next step gets
+it back page by page: each first touch of 4 KB is a page fault, which the kernel answers with a page of zeros. On a virtual machine with two
+cores these faults took a fifth of a step of the U-Net of train_mnist_ddpm.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+NEVER = -1
+LARGEST = 2**25  # bytes: the most that glibc allows; a larger array is mapped from the system, and returned, by itself
+
+
+def keep_freed_memory() -> bool:
+    """From now on this process keeps the memory that it frees, for its own next arrays.    -> False where the C library isn't glibc."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # macOS, musl, Windows
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, LARGEST)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
