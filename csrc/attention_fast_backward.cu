@@ -44,7 +44,8 @@ attention_backward_fast_kernel(Attention a, AttentionGradient g, Aligned aligned
     float *p_tile = shared + S::P, *ds_tile = shared + S::DS;
 
     const int head = blockIdx.x / g.parts, part = blockIdx.x % g.parts;
-    const int warp = threadIdx.x / 32, r = threadIdx.x % 32 / WARP_COLUMNS, c = threadIdx.x % WARP_COLUMNS;
+    const WarpPlace place;
+    const int warp = threadIdx.x / 32, r = place.row, c = place.column;
     const int row = warp * WARP_ROWS * ROWS + r;                 // this lane's queries are i0 + row + 4 i
     const int key_row = (warp * WARP_ROWS + r) * KEY_ROWS;       // its keys, in dK and dV, are j0 + key_row + j
     const size_t first_query = size_t(head) * a.queries, first_key = size_t(head) * a.keys;

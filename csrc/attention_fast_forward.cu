@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
     float *q_tile = shared + S::Q, *k_tile = shared + S::K, *v_tile = shared + S::V, *p_tile = shared + S::P;
 
     const int tiles = ceil_div(a.queries, S::QUERIES), head = blockIdx.x / tiles, i0 = blockIdx.x % tiles * S::QUERIES;
-    const int warp = threadIdx.x / 32, r = threadIdx.x % 32 / WARP_COLUMNS, c = threadIdx.x % WARP_COLUMNS;
+    const WarpPlace place;
+    const int warp = threadIdx.x / 32, r = place.row, c = place.column;
     const int row = warp * WARP_ROWS * ROWS + r;  // this lane's queries are i0 + row + 4 i
     const float* k = a.key + size_t(head) * a.keys * a.size;
     const float* v = a.value + size_t(head) * a.keys * a.value_size;
@@ -66,9 +67,7 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
             float m_new = m[i];
 #pragma unroll
             for (int j = 0; j < COLUMNS; j++) m_new = fmaxf(m_new, s[i][j]);
-#pragma unroll
-            for (int distance = 1; distance < WARP_COLUMNS; distance *= 2)  // the 8 lanes that share this query
-                m_new = fmaxf(m_new, __shfl_xor_sync(WHOLE_WARP, m_new, distance));
+            m_new = row_max(m_new);  // of the 8 lanes that share this query
             const float shift = m_new == -INFINITY ? 0 : m_new;  // -inf - -inf would be NaN
             const float correction = __expf(m[i] - shift);
             m[i] = m_new;
@@ -88,8 +87,7 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
 
 #pragma unroll
     for (int i = 0; i < ROWS; i++) {
-#pragma unroll
-        for (int distance = 1; distance < WARP_COLUMNS; distance *= 2) l[i] += __shfl_xor_sync(WHOLE_WARP, l[i], distance);
+        l[i] = row_sum(l[i]);
         const int query = i0 + row + WARP_ROWS * i;
         if (query < a.queries) {
             const size_t n = size_t(head) * a.queries + query;
