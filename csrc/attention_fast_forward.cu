@@ -110,7 +110,8 @@ void launch_fast(const Attention& a, cudaStream_t stream) {
     launch("attention_fast", attention_fast<HEAD, ROWS, KEYS>, blocks, dim3(THREADS), S::BYTES, stream, a, aligned);
 }
 
-// LARGE reads least from shared memory, but needs many queries to give every SM two blocks; SMALL is for GPUs with little shared memory.
+// LARGE reads least from shared memory, but needs many queries to give every SM two blocks; SMALL is for few queries, so that as many SMs as
+// possible have a block, and for GPUs with little shared memory.
 template <int HEAD>
 void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
     constexpr int LARGE_ROWS = HEAD > 64 ? 4 : 8;  // a thread has 255 registers, for ROWS (KEYS + HEAD) / 8 sums and the operands
@@ -121,7 +122,7 @@ void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
         const int large_blocks = ceil_div(a.queries, Large::QUERIES), medium_blocks = ceil_div(a.queries, Medium::QUERIES);  // of a head
         const bool same_padding = large_blocks * Large::QUERIES == medium_blocks * Medium::QUERIES;
         const bool large_pays = same_padding && a.batch_heads * large_blocks >= 2 * device.processors;
-        if (Medium::BYTES > device.shared_bytes) tile = Tile::SMALL;
+        if (Medium::BYTES > device.shared_bytes || few_tiles(a.batch_heads, a.queries)) tile = Tile::SMALL;
         else tile = large_pays && Large::BYTES <= device.shared_bytes ? Tile::LARGE : Tile::MEDIUM;
     }
     if (tile == Tile::SMALL) launch_fast<HEAD, 2, 32>(a, stream);

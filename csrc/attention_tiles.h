@@ -161,3 +161,6 @@ inline Device this_device() {
     return {132, 227 * 1024};  // the CPU build takes the tiles that an H100 would take
 #endif
 }
+
+// Whether tiles of 64 tokens make too few blocks to give every SM one: tiles of 32 then make more of them.
+inline bool few_tiles(int batch_heads, int tokens) { return 1LL * batch_heads * ceil_div(tokens, 64) < this_device().processors; }
