@@ -65,8 +65,9 @@ def permitted(version: str, x: Any) -> str:
     """The version to run: tensor cores in place of "fast" where they are allowed, and never where they are not."""
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
-    if version == "fast" and tf32_is_allowed() and hasattr(x, "device") and getattr(x.device, "compute_capability", "0") >= "80":
-        return "tf32"
+    if version == "fast" and tf32_is_allowed():
+        capability = getattr(getattr(x, "device", None), "compute_capability", "0")  # "90"; "100" as a string would come before "80"
+        return "tf32" if int(capability) >= 80 else "fast"
     return version
 
 
