@@ -16,6 +16,7 @@ CALLS = 12  # in a graph, at least
 SECONDS = 0.004  # of work in a sample, if the calls are short
 CACHE = 100 * 2**20  # bytes: input sets are made until they fill this, at most SETS
 SETS = 6
+SLOW = 0.02  # seconds: a call that takes longer is measured alone, and not SAMPLES times
 
 
 class Time(NamedTuple):
@@ -33,20 +34,23 @@ def sets_for(bytes_per_set: int) -> int:
 
 def measure(library: Any, calls: list[Callable[[], Any]], seconds: float = SECONDS) -> Time:
     """The time of one call, the calls taking turns.    library: Ours or Theirs."""
-    for call in calls:  # compile, choose algorithms, fill caches
-        call()
+    calls[0]()  # compile, choose algorithms
     library.synchronize()
     start = time.perf_counter()
     calls[0]()
     library.synchronize()
     rough = max(time.perf_counter() - start, 1e-6)
+    if rough > SLOW:
+        calls = calls[:1]
+    for call in calls[1:]:
+        call()
     rounds = 1 if rough * len(calls) > seconds else -(-CALLS // len(calls))
     graph = library.record(calls * rounds)
     count = len(calls) * rounds
     launch = graph if graph is not None else lambda: [call() for call in calls * rounds]
     launch()
     repeats = max(1, min(20, int(seconds / (rough * count))))
-    times = SAMPLES if rough * count < 0.05 else 3 if rough * count < 0.3 else 1
+    times = SAMPLES if rough * count < 0.03 else 3 if rough * count < 0.3 else 1
     samples = [library.elapsed(launch, repeats) / (repeats * count) for _ in range(times)]
     middle = statistics.median(samples)
     return Time(middle, (max(samples) - min(samples)) / max(middle, 1e-12), graph is not None)
