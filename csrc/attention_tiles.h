@@ -162,5 +162,5 @@ inline Device this_device() {
 #endif
 }
 
-// Whether tiles of 64 tokens make too few blocks to give every SM one: tiles of 32 then make more of them.
-inline bool few_tiles(int batch_heads, int tokens) { return 1LL * batch_heads * ceil_div(tokens, 64) < this_device().processors; }
+// Whether tiles of 64 tokens leave half of the SMs without a block: tiles of 32 then make twice as many.
+inline bool few_tiles(int batch_heads, int tokens) { return 2LL * batch_heads * ceil_div(tokens, 64) <= this_device().processors; }
