@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* dweight) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, STEP = Tile::THREADS / DEPTH;
     constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread loads for its k
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
 
     const Conv& conv = g.conv;
     const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;
