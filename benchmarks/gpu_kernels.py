@@ -99,7 +99,8 @@ def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict
 
 
 def as_dict(time: Time) -> dict:
-    return {"seconds": time.seconds, "spread": round(time.spread, 3), "graph": time.graph}
+    found = {"seconds": time.seconds, "spread": round(time.spread, 3), "graph": time.graph}
+    return found if time.graph else {**found, "reason": time.reason}
 
 
 def relative(result: Any, reference: Any) -> float:
