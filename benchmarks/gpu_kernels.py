@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from gpu_shapes import BATCHES, DRY_BATCH, SHAPES
 from gpu_timing import Ceilings, Ours, Theirs, Time, measure, sets_for
 
 from minidiff import kernels
 from minidiff.dispatch import _kernels as table
+from minidiff.kernels import tuning
 
+NAIVE = 1e11  # operations: with more, the naive version would take seconds
 TOLERANCE = {"fp32": 1e-5, "tf32": 3e-3}  # |result - float64| / |float64|, Euclidean norms
+UNTUNED = "fast, plan by model"  # minidiff/kernels/plan.py; in the other columns plans are tried out, as cudnn.benchmark does
 
 
 class Case(NamedTuple):
@@ -27,39 +32,30 @@ class Case(NamedTuple):
     check: Callable[[str], float]
 
 
-CONVOLUTIONS = [  # channels in, channels out, pixels on a side, kernel, stride, padding: those of the U-Nets with 32 and 64 channels
-    (32, 32, 28, 3, 1, 1), (64, 64, 28, 3, 1, 1), (64, 64, 14, 3, 1, 1), (128, 64, 14, 3, 1, 1), (128, 128, 7, 3, 1, 1),
-    (256, 128, 7, 3, 1, 1), (32, 32, 28, 3, 2, 1), (96, 32, 28, 1, 1, 0),
-]  # fmt: skip
-TRANSPOSED = [(64, 64, 7, 4, 2, 1), (64, 64, 14, 4, 2, 1), (128, 128, 14, 4, 2, 1)]
-ATTENTION = [(4, 49, 16), (4, 49, 32), (4, 196, 32), (4, 784, 32), (4, 1024, 64)]  # heads, tokens, size of a head
-GROUP_NORM = [(32, 28), (64, 28), (64, 14), (128, 7)]  # channels, pixels on a side; 8 groups
-BATCHES = (1, 32, 128)
-DRY = {"CONVOLUTIONS": [(2, 3, 6, 3, 2, 1)], "TRANSPOSED": [(3, 2, 3, 4, 2, 1)], "ATTENTION": [(2, 7, 4)],
-       "GROUP_NORM": [(4, 4)], "BATCHES": (2,)}  # fmt: skip
-
-
-def run(emit: Callable[[dict], None], ceilings: Ceilings, out_of_time: Callable[[], bool], dry: bool) -> None:
-    """Measure everything, the largest batch first, and hand each result to `emit`."""
+def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of_time: Callable[[], bool], dry: bool) -> None:
+    """Measure an operation at all its shapes, the largest batch first, and hand each result to `emit`."""
     ours, theirs = Ours(), Theirs()
-    shapes = {name: DRY[name] if dry else globals()[name] for name in DRY}
-    for batch in reversed(shapes["BATCHES"]):
-        for case in cases(ours, theirs, shapes, batch):
+    shapes, cases = SHAPES[operation], CASES[operation]
+    for batch in (DRY_BATCH,) if dry else BATCHES:
+        for shape in shapes[-1:] if dry else shapes[:-1]:
+            where = f"{operation} {shape}, batch {batch}"
             if out_of_time():
-                emit({"kind": "cut", "part": "kernels", "at": f"{case.operation} {case.shape}, batch {batch}"})
+                emit({"kind": "cut", "part": "kernels", "at": where})
+                emit(plans())
                 return
-            emit(measured(case, ours, theirs, ceilings))
+            try:
+                for case in cases(ours, theirs, batch, *shape):
+                    emit(measured(case, ours, theirs, ceilings))
+            except Exception as problem:  # such as too little memory for the reference: the other shapes go on
+                emit({"kind": "failed", "part": where, "why": f"{type(problem).__name__}: {problem}"[:500]})
+    emit(plans())
 
 
-def cases(ours: Ours, theirs: Theirs, shapes: dict[str, Any], batch: int) -> Iterator[Case]:
-    for shape in shapes["CONVOLUTIONS"]:
-        yield from convolution_cases(ours, theirs, batch, *shape, transposed=False)
-    for shape in shapes["ATTENTION"]:
-        yield from attention_cases(ours, theirs, batch, *shape)
-    for shape in shapes["GROUP_NORM"]:
-        yield from group_norm_cases(ours, theirs, batch, *shape)
-    for shape in shapes["TRANSPOSED"]:
-        yield from convolution_cases(ours, theirs, batch, *shape, transposed=True)
+def plans() -> dict:
+    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/plan.py with."""
+    found = [{"convolution": list(key), "tried": [[*plan, round(seconds, 9)] for plan, seconds in times.items()]}
+             for key, times in tuning.tuned().items()]  # fmt: skip
+    return {"kind": "plans", "found": found}
 
 
 def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict:
@@ -70,8 +66,12 @@ def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict
         "ours": {}, "theirs": {}, "errors": {},
     }  # fmt: skip
     for version, calls in case.ours.items():
+        if version == "naive" and case.operations > NAIVE:
+            row["ours"][version] = {"skipped": "too long"}
+            continue
         tf32 = version == "tf32"
         kernels.allow_tf32(tf32)
+        kernels.tune_plans(version != UNTUNED)  # PyTorch tries its algorithms, too: cudnn.benchmark
         try:
             error = case.check(version)
             row["errors"][version] = error
@@ -83,6 +83,7 @@ def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict
             row["ours"][version] = {"failed": f"{type(problem).__name__}: {problem}"[:300]}
         finally:
             kernels.allow_tf32(False)
+            kernels.tune_plans(False)
             ours.kept = []
     for tf32 in (False, True):
         if tf32 and "tf32" not in case.ours:
@@ -98,7 +99,8 @@ def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict
 
 
 def as_dict(time: Time) -> dict:
-    return {"seconds": time.seconds, "spread": round(time.spread, 3), "graph": time.graph}
+    found = {"seconds": time.seconds, "spread": round(time.spread, 3), "graph": time.graph}
+    return found if time.graph else {**found, "reason": time.reason}
 
 
 def relative(result: Any, reference: Any) -> float:
@@ -107,9 +109,9 @@ def relative(result: Any, reference: Any) -> float:
 
 
 def draw(sets: int, *shapes: tuple[int, ...]) -> list[list[np.ndarray]]:
-    """Random arrays of these shapes, `sets` times."""
+    """Random arrays of these shapes, `sets` times the same: on the device each is a copy of its own, which is what the cache sees."""
     rng = np.random.default_rng(0)
-    return [[rng.standard_normal(shape, dtype=np.float32) for shape in shapes] for _ in range(sets)]
+    return [[rng.standard_normal(shape, dtype=np.float32) for shape in shapes]] * sets
 
 
 def by_version(operation: str, make: Callable[[str, Callable], list[Callable[[], Any]]]) -> dict[str, list[Callable[[], Any]]]:
@@ -166,7 +168,8 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
             return lambda: aten_backward(torch, dy, x, w, stride, padding, transposed, mask[:2])
 
         def check(version, mask=mask, direction=direction, call=call):
-            return relative(ours.numpy(call(table[operation][version][0], mine[0])()), exact[direction])
+            function = table[operation]["fast" if version == UNTUNED else version][0]
+            return relative(ours.numpy(call(function, mine[0])()), exact[direction])
 
         def calls(version, f, call=call):
             kernels.allow_tf32(version == "tf32")
@@ -175,8 +178,9 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
             finally:
                 kernels.allow_tf32(False)
 
+        versions = by_version(operation, calls)
         yield Case(
-            f"{operation}, {direction}", name, batch, flops, 4.0 * sum(numbers), by_version(operation, calls),
+            f"{operation}, {direction}", name, batch, flops, 4.0 * sum(numbers), {**versions, UNTUNED: versions["fast"]},
             [call_theirs(arrays) for arrays in other], check,
         )  # fmt: skip
 
@@ -220,11 +224,11 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
         return lambda: torch.autograd.grad(sdpa(*arrays[:3]), arrays[:3], arrays[3])
 
     def check(version):
-        return relative(ours.numpy(forward(table["attention"][version][0], mine[0])())[:few], exact)
+        return relative(ours.numpy(forward(table["attention"][version][0], mine[0])()[:few]), exact)
 
     def check_both(version):
         found = both(table["attention"][version][0], mine[0])()[:3]
-        return max(relative(ours.numpy(a)[:few], b) for a, b in zip(found, exact_gradients, strict=True))
+        return max(relative(ours.numpy(a[:few]), b) for a, b in zip(found, exact_gradients, strict=True))
 
     def without_tape(arrays):
         plain = [t.detach() for t in arrays[:3]]
@@ -285,3 +289,9 @@ def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size
                check_both)  # fmt: skip
 
 
+CASES: dict[str, Callable[..., Iterator[Case]]] = {
+    "conv2d": partial(convolution_cases, transposed=False),
+    "conv_transpose2d": partial(convolution_cases, transposed=True),
+    "attention": attention_cases,
+    "group_norm_swish": group_norm_cases,
+}

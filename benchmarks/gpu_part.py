@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests")]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", help="machine, kernels, training-CHANNELS or compile-CHANNELS")
+    parser.add_argument("part", help="machine, kernels-OPERATION, training-CHANNELS or compile-CHANNELS")
     parser.add_argument("results", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--dry-run", action="store_true")
@@ -49,12 +49,13 @@ def run(part, emit, out_of_time, dry, results) -> None:
     if part == "machine":
         emit({"kind": "machine", **machine()})
         emit({"kind": "ceilings", **ceilings(Theirs(), small=dry)._asdict()})
-    elif part == "kernels":
+    elif part.startswith("kernels-"):
         import gpu_kernels
 
         rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
         found = [{key: row[key] for key in Ceilings._fields} for row in rows if row["kind"] == "ceilings"]
-        gpu_kernels.run(emit, Ceilings(**found[-1]) if found else ceilings(Theirs(), small=dry), out_of_time, dry)
+        known = Ceilings(**found[-1]) if found else ceilings(Theirs(), small=dry)
+        gpu_kernels.run(emit, part.partition("-")[2], known, out_of_time, dry)
     elif part.startswith("training-"):
         import gpu_training
 

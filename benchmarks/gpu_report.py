@@ -47,17 +47,19 @@ def outcome(part: dict) -> str:
 
 def training(checks: list[dict], steps: list[dict]) -> list[str]:
     """The table of the steps, and whether both libraries computed the same."""
-    if not steps:
+    if not steps and not checks:
         return []
     lines = ["", "## MNIST U-Net: a training step and a sampling step", ""]
     for check in checks:
-        verdict = "agree" if check["agrees"] else "**DO NOT AGREE**"
-        with_graph = "agree" if check["graph_agrees"] else "**DO NOT AGREE**"
-        lines.append(
-            f"{check['channels']} channels, batch {check['batch']}: both networks {verdict} (loss to {check['loss_error']:.1e}, "
-            f"gradients to {check['gradient_error']:.1e} of their norm); "
-            f"the losses with and without a CUDA graph {with_graph} ({check['graph_error']:.1e}).  "
-        )
+        line = f"{check['channels']} channels, batch {check['batch']}: "
+        if "agrees" in check:
+            line += f"both networks {verdict(check['agrees'])} (loss to {check['loss_error']:.1e}, "
+            line += f"gradients to {check['gradient_error']:.1e} of their norm).  "
+        elif "graph_agrees" in check:
+            line += f"the losses with and without a CUDA graph {verdict(check['graph_agrees'])} ({check['graph_error']:.1e}).  "
+        else:
+            line += f"**a comparison failed**: `{check['failed']}`  "
+        lines.append(line)
     lines += ["", "Median over rounds of 20 steps; the ratio is to PyTorch eager (below 1 is faster).", ""]
     lines += ["| channels | task | contestant | ms | spread | ratio | preparation, s | |", "|---|---|---|---|---|---|---|---|"]
     for step in steps:
@@ -73,6 +75,10 @@ def training(checks: list[dict], steps: list[dict]) -> list[str]:
         note = step["note"].replace("|", "/")
         lines.append(f"{head} {1e3 * step['seconds']:.3f} | {step['spread']:.0%} | {ratio} | {step['preparation']} | {note} |")
     return lines
+
+
+def verdict(agrees: bool) -> str:
+    return "agree" if agrees else "**DO NOT AGREE**"
 
 
 def kernels(rows: list[dict]) -> list[str]:
@@ -119,6 +125,8 @@ def cell(entry: dict | None) -> str:
         return ""
     if "wrong" in entry:
         return f"**WRONG** ({entry['wrong']:.1e})"
+    if "skipped" in entry:
+        return entry["skipped"]
     if "failed" in entry:
         return f"failed: {entry['failed'][:60].replace('|', '/')}"
     return f"{1e6 * entry['seconds']:.1f}{'' if entry['graph'] else '*'}"

@@ -16,14 +16,17 @@ CALLS = 12  # in a graph, at least
 SECONDS = 0.004  # of work in a sample, if the calls are short
 CACHE = 100 * 2**20  # bytes: input sets are made until they fill this, at most SETS
 SETS = 6
+SLOW = 0.02  # seconds: a call that takes longer is measured alone, and not SAMPLES times
 
 
 class Time(NamedTuple):
-    """seconds: of one call, the median; spread: (largest - smallest) / median of the samples; graph: whether a CUDA graph was timed."""
+    """seconds: of one call, the median; spread: (largest - smallest) / median of the samples; graph: whether a CUDA graph was timed;
+    reason: why not."""
 
     seconds: float
     spread: float
     graph: bool
+    reason: str
 
 
 def sets_for(bytes_per_set: int) -> int:
@@ -33,23 +36,26 @@ def sets_for(bytes_per_set: int) -> int:
 
 def measure(library: Any, calls: list[Callable[[], Any]], seconds: float = SECONDS) -> Time:
     """The time of one call, the calls taking turns.    library: Ours or Theirs."""
-    for call in calls:  # compile, choose algorithms, fill caches
-        call()
+    calls[0]()  # compile, choose algorithms
     library.synchronize()
     start = time.perf_counter()
     calls[0]()
     library.synchronize()
     rough = max(time.perf_counter() - start, 1e-6)
+    if rough > SLOW:
+        calls = calls[:1]
+    for call in calls[1:]:
+        call()
     rounds = 1 if rough * len(calls) > seconds else -(-CALLS // len(calls))
     graph = library.record(calls * rounds)
     count = len(calls) * rounds
     launch = graph if graph is not None else lambda: [call() for call in calls * rounds]
     launch()
     repeats = max(1, min(20, int(seconds / (rough * count))))
-    times = SAMPLES if rough * count < 0.05 else 3 if rough * count < 0.3 else 1
+    times = SAMPLES if rough * count < 0.03 else 3 if rough * count < 0.3 else 1
     samples = [library.elapsed(launch, repeats) / (repeats * count) for _ in range(times)]
     middle = statistics.median(samples)
-    return Time(middle, (max(samples) - min(samples)) / max(middle, 1e-12), graph is not None)
+    return Time(middle, (max(samples) - min(samples)) / max(middle, 1e-12), graph is not None, "" if graph else library.reason)
 
 
 class Ours:
@@ -62,6 +68,7 @@ class Ours:
 
         self.cupy = cupy
         self.kept: list[Any] = []
+        self.reason = ""  # why the last recording failed
 
     def synchronize(self) -> None:
         self.cupy.cuda.Device().synchronize()
@@ -70,20 +77,20 @@ class Ours:
         """One function that makes all the calls, as a CUDA graph; None if they can't be recorded."""
         cuda = self.cupy.cuda
         pool, stream = cuda.MemoryPool(), cuda.Stream(non_blocking=True)
-        failed = False
+        graph, self.reason = None, ""
         with cuda.using_allocator(pool.malloc), stream:
             stream.begin_capture()
             try:
                 for call in calls:
                     call()
-            except Exception:  # CuPy says in many ways that it can't
-                failed = True
+            except Exception as problem:  # CuPy says in many ways that it can't
+                self.reason = f"{type(problem).__name__}: {problem}"[:300]
             try:
                 graph = stream.end_capture()
-            except Exception:
-                failed = True
-        self.kept = [] if failed else [pool, graph]
-        return None if failed else graph.launch
+            except Exception as problem:
+                self.reason = self.reason or f"{type(problem).__name__}: {problem}"[:300]
+        self.kept = [] if self.reason else [pool, graph]
+        return None if self.reason or graph is None else graph.launch
 
     def elapsed(self, launch: Callable[[], Any], repeats: int) -> float:
         """Seconds between two events around `repeats` launches."""
@@ -113,6 +120,7 @@ class Theirs:
         self.torch = torch
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.backends.cudnn.benchmark = True
+        self.reason = ""  # why the last recording failed
         self.allow_tf32(False)
 
     def allow_tf32(self, allowed: bool) -> None:
@@ -138,8 +146,9 @@ class Theirs:
             with torch.cuda.graph(graph):
                 for call in calls:
                     call()
-        except Exception:  # some operations can't be recorded
+        except Exception as problem:  # some operations can't be recorded
             torch.cuda.synchronize()
+            self.reason = f"{type(problem).__name__}: {problem}"[:300]
             return None
         return graph.replay
 

@@ -44,7 +44,8 @@ attention_backward_fast_kernel(Attention a, AttentionGradient g, Aligned aligned
     float *p_tile = shared + S::P, *ds_tile = shared + S::DS;
 
     const int head = blockIdx.x / g.parts, part = blockIdx.x % g.parts;
-    const int warp = threadIdx.x / 32, r = threadIdx.x % 32 / WARP_COLUMNS, c = threadIdx.x % WARP_COLUMNS;
+    const WarpPlace place;
+    const int warp = threadIdx.x / 32, r = place.row, c = place.column;
     const int row = warp * WARP_ROWS * ROWS + r;                 // this lane's queries are i0 + row + 4 i
     const int key_row = (warp * WARP_ROWS + r) * KEY_ROWS;       // its keys, in dK and dV, are j0 + key_row + j
     const size_t first_query = size_t(head) * a.queries, first_key = size_t(head) * a.keys;
@@ -146,7 +147,8 @@ void launch_fast(const Attention& a, const AttentionGradient& g, cudaStream_t st
 
 template <int HEAD>
 void launch_tile(const Attention& a, const AttentionGradient& g, Tile tile, cudaStream_t stream) {
-    if (tile == Tile::AUTO) tile = Shared<HEAD, 4, 64>::BYTES <= this_device().shared_bytes ? Tile::MEDIUM : Tile::SMALL;
+    const bool fits = Shared<HEAD, 4, 64>::BYTES <= this_device().shared_bytes;
+    if (tile == Tile::AUTO) tile = fits && !few_tiles(a.batch_heads, a.keys) ? Tile::MEDIUM : Tile::SMALL;
     if (tile == Tile::SMALL) launch_fast<HEAD, 2, 32>(a, g, stream);
     else launch_fast<HEAD, 4, 64>(a, g, stream);
 }
@@ -163,7 +165,8 @@ void attention_backward_fast(const Attention& a, const AttentionGradient& g, Til
 
 // Enough blocks for four on each SM, but no more parts than key tiles.
 int attention_backward_parts(int batch_heads, int keys) {
-    const int wanted = ceil_div(4 * this_device().processors, batch_heads), key_tiles = ceil_div(keys, 64);
+    const int wanted = ceil_div(4 * this_device().processors, batch_heads);
+    const int key_tiles = ceil_div(keys, few_tiles(batch_heads, keys) ? 32 : 64);
     return ceil_div(key_tiles, ceil_div(key_tiles, wanted < key_tiles ? wanted : key_tiles));  // as many as have work
 }
 

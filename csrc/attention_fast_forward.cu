@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
     float *q_tile = shared + S::Q, *k_tile = shared + S::K, *v_tile = shared + S::V, *p_tile = shared + S::P;
 
     const int tiles = ceil_div(a.queries, S::QUERIES), head = blockIdx.x / tiles, i0 = blockIdx.x % tiles * S::QUERIES;
-    const int warp = threadIdx.x / 32, r = threadIdx.x % 32 / WARP_COLUMNS, c = threadIdx.x % WARP_COLUMNS;
+    const WarpPlace place;
+    const int warp = threadIdx.x / 32, r = place.row, c = place.column;
     const int row = warp * WARP_ROWS * ROWS + r;  // this lane's queries are i0 + row + 4 i
     const float* k = a.key + size_t(head) * a.keys * a.size;
     const float* v = a.value + size_t(head) * a.keys * a.value_size;
@@ -66,9 +67,7 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
             float m_new = m[i];
 #pragma unroll
             for (int j = 0; j < COLUMNS; j++) m_new = fmaxf(m_new, s[i][j]);
-#pragma unroll
-            for (int distance = 1; distance < WARP_COLUMNS; distance *= 2)  // the 8 lanes that share this query
-                m_new = fmaxf(m_new, __shfl_xor_sync(WHOLE_WARP, m_new, distance));
+            m_new = row_max(m_new);  // of the 8 lanes that share this query
             const float shift = m_new == -INFINITY ? 0 : m_new;  // -inf - -inf would be NaN
             const float correction = __expf(m[i] - shift);
             m[i] = m_new;
@@ -88,8 +87,7 @@ __global__ void __launch_bounds__(THREADS, (Shared<HEAD, ROWS, KEYS>::BLOCKS)) a
 
 #pragma unroll
     for (int i = 0; i < ROWS; i++) {
-#pragma unroll
-        for (int distance = 1; distance < WARP_COLUMNS; distance *= 2) l[i] += __shfl_xor_sync(WHOLE_WARP, l[i], distance);
+        l[i] = row_sum(l[i]);
         const int query = i0 + row + WARP_ROWS * i;
         if (query < a.queries) {
             const size_t n = size_t(head) * a.queries + query;
@@ -112,7 +110,8 @@ void launch_fast(const Attention& a, cudaStream_t stream) {
     launch("attention_fast", attention_fast<HEAD, ROWS, KEYS>, blocks, dim3(THREADS), S::BYTES, stream, a, aligned);
 }
 
-// LARGE reads least from shared memory, but needs many queries to give every SM two blocks; SMALL is for GPUs with little shared memory.
+// LARGE reads least from shared memory, but needs many queries to give every SM two blocks; SMALL is for few queries, so that as many SMs as
+// possible have a block, and for GPUs with little shared memory.
 template <int HEAD>
 void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
     constexpr int LARGE_ROWS = HEAD > 64 ? 4 : 8;  // a thread has 255 registers, for ROWS (KEYS + HEAD) / 8 sums and the operands
@@ -123,7 +122,7 @@ void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
         const int large_blocks = ceil_div(a.queries, Large::QUERIES), medium_blocks = ceil_div(a.queries, Medium::QUERIES);  // of a head
         const bool same_padding = large_blocks * Large::QUERIES == medium_blocks * Medium::QUERIES;
         const bool large_pays = same_padding && a.batch_heads * large_blocks >= 2 * device.processors;
-        if (Medium::BYTES > device.shared_bytes) tile = Tile::SMALL;
+        if (Medium::BYTES > device.shared_bytes || few_tiles(a.batch_heads, a.queries)) tile = Tile::SMALL;
         else tile = large_pays && Large::BYTES <= device.shared_bytes ? Tile::LARGE : Tile::MEDIUM;
     }
     if (tile == Tile::SMALL) launch_fast<HEAD, 2, 32>(a, stream);

@@ -4,14 +4,15 @@
 // So each thread owns a tile of the result, say 4 x 8 numbers: for one step along the summed axis it reads 4 + 8 numbers and makes 4 * 8
 // multiply-adds of them.
 //
-// The 32 lanes of a warp stand in 4 rows of 8. Lane (r, c) = (lane / 8, lane % 8) owns rows r, r + 4, r + 8, ... of the warp's result and
+// The 32 lanes of a warp stand in 4 rows of 8 (warp_place.h). Lane (r, c) owns rows r, r + 4, r + 8, ... of the warp's result and
 // columns that belong to c, so that lanes of one row of the warp read the same address (one read serves all) and lanes of different
 // rows or columns read from different banks, given strides of 4 or 8 more than a multiple of 32.
 #pragma once
 
 #include "attention_device.h"
+#include "warp_place.h"
 
-constexpr int WARP_ROWS = 4, WARP_COLUMNS = 8;
+constexpr int WARP_ROWS = WarpPlace::ROWS, WARP_COLUMNS = WarpPlace::COLUMNS;
 
 inline __device__ float4 load4(const float* p) { return *reinterpret_cast<const float4*>(p); }
 inline __device__ void store4(float* p, float4 v) { *reinterpret_cast<float4*>(p) = v; }
@@ -160,3 +161,6 @@ inline Device this_device() {
     return {132, 227 * 1024};  // the CPU build takes the tiles that an H100 would take
 #endif
 }
+
+// Whether tiles of 64 tokens leave half of the SMs without a block: tiles of 32 then make twice as many.
+inline bool few_tiles(int batch_heads, int tokens) { return 2LL * batch_heads * ceil_div(tokens, 64) <= this_device().processors; }

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     constexpr int K_STEP = THREADS > N ? THREADS / N : 1;            // ... at every K_STEP-th k ...
     constexpr int K_COUNT = DEPTH / K_STEP;                          // ... of which there are so many
     constexpr int WEIGHTS = M * DEPTH / THREADS, M_STEP = THREADS / DEPTH;  // of the weight slab: one k, every M_STEP-th m
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
 
     const int split = blockIdx.z % c.splits, classes = c.step_h * c.step_w;
     const int number = blockIdx.z / c.splits % classes, group = blockIdx.z / c.splits / classes;

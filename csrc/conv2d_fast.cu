@@ -49,6 +49,7 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     if (std::max(conv.stride_h, conv.stride_w) > MAX_STRIDE) return "the stride is more than 4";
     if (std::max(conv.padding_h, conv.padding_w) + MAX_TAPS * std::max(conv.dilation_h, conv.dilation_w) > 30000)
         return "the padding or the dilation is too large";
+    if (1LL * conv.groups * conv.stride_h * conv.stride_w > 65535) return "there are too many groups for one launch";
     if (sizeof(int2) * (conv.I + conv.J) > MAX_TABLE) return "the output has too many rows and columns";
     return nullptr;
 }

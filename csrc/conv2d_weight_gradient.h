@@ -12,20 +12,7 @@
 #pragma once
 
 #include "conv2d_correlate.h"
-
-// Division by a number that is known before the launch: floor(a / divisor) by a multiplication, for 0 <= a < 2^31.
-struct Divider {
-    unsigned divisor = 1, multiplier = 0, shift = 0;
-
-    Divider() = default;
-    explicit Divider(unsigned d) : divisor(d) {
-        if (d == 1) return;
-        while ((1ull << shift) < d) shift++;  // 2^shift >= d > 2^(shift - 1)
-        multiplier = unsigned(((1ull << (31 + shift)) + d - 1) / d);
-        shift -= 1;
-    }
-    __device__ int divide(int a) const { return divisor == 1 ? a : int(__umulhi(unsigned(a), multiplier) >> shift); }
-};
+#include "divider.h"
 
 struct WeightGradient {
     Conv conv;
@@ -38,7 +25,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* dweight) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, STEP = Tile::THREADS / DEPTH;
     constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread loads for its k
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
 
     const Conv& conv = g.conv;
     const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;

@@ -22,7 +22,7 @@ __device__ float d_activate(float z) {
 }
 
 constexpr int MAX_WARPS = 16;            // of a block
-constexpr int SHARED_BYTES = 64 * 1024;  // for a block's copy of its group: what every GPU since Turing has; larger groups are read again
+constexpr int SHARED_BYTES = 63 * 1024;  // for a block's copy of its group: what every GPU since Turing has left; larger groups are read again
 
 // WIDTH numbers that one instruction reads or writes.
 template <int WIDTH>

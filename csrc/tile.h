@@ -4,10 +4,10 @@
 //     thread    owns ROWS x COLUMNS results: per k it reads ROWS + COLUMNS numbers for ROWS * COLUMNS multiply-adds, so that
 //               8 x 8 reads 1/4 of a number per multiply-add, where one result per thread (conv2d_tiled.cu) reads 2
 //     warp      4 x 8 threads; a thread's results lie in quads, 16 rows (32 columns) apart, so that one 16-byte read per lane fetches
-//               consecutive quads, without bank conflicts
+//               consecutive quads, without bank conflicts. Which lane stands where: warp_place.h
 #pragma once
 
-#include "device.h"
+#include "warp_place.h"
 
 // Two slabs: while one is multiplied, the next is stored into the other, so that one barrier per slab is enough.
 template <class Tile>
@@ -39,7 +39,7 @@ template <int BLOCK_M, int BLOCK_N, int ROWS, int COLUMNS, int BLOCKS_PER_SM>
 struct RegisterTile {
     static constexpr int M = BLOCK_M, N = BLOCK_N, DEPTH = 8, RESIDENT = BLOCKS_PER_SM;
     static constexpr int THREADS = (M / ROWS) * (N / COLUMNS);
-    static constexpr int WARP_M = 4 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N;
+    static constexpr int WARP_M = WarpPlace::ROWS * ROWS, WARP_N = WarpPlace::COLUMNS * COLUMNS, WARPS_N = N / WARP_N;
 
     float sum[ROWS][COLUMNS];
     int first_m, first_n;  // of this thread's first quads
@@ -47,9 +47,10 @@ struct RegisterTile {
     __device__ RegisterTile() {
         for (int r = 0; r < ROWS; r++)
             for (int c = 0; c < COLUMNS; c++) sum[r][c] = 0;
-        const int warp = threadIdx.x / warpSize, lane = threadIdx.x % warpSize;
-        first_m = warp / WARPS_N * WARP_M + lane / 8 * 4;
-        first_n = warp % WARPS_N * WARP_N + lane % 8 * 4;
+        const WarpPlace place;
+        const int warp = threadIdx.x / warpSize;
+        first_m = warp / WARPS_N * WARP_M + place.row * 4;
+        first_n = warp % WARPS_N * WARP_N + place.column * 4;
     }
 
     __device__ void multiply_add(const float (&a)[DEPTH][M + 4], const float (&b)[DEPTH][N + 4]) {

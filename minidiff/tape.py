@@ -204,11 +204,12 @@ def as_array(value: Any) -> Any:
 
 
 def backpropagate(
-    root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None, retain_graph: bool = False
+    root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None, retain_graph: bool = False, read_only: bool = False
 ) -> dict[Node | Tensor, Any]:
     """The gradient of `root` (weighted by `gradient`) with respect to each target.    -> {source_of(target): array}
 
     targets: None stands for every leaf that requires a gradient. Only the part of the graph that leads to a target is walked.
+    read_only: the arrays of leaves may be shared, with each other too, rather than copied.
     """
     ends = None if targets is None else {source_of(x) for x in targets}
     nodes, leading = _path_to(source_of(root), ends)
@@ -235,7 +236,7 @@ def backpropagate(
         if not retain_graph:
             node.release()
     for leaf in list(sums.of):
-        found[leaf] = sums.take_own(leaf)
+        found[leaf] = sums.take(leaf) if read_only else sums.take_own(leaf)
     return found
 
 

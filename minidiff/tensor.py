@@ -325,13 +325,16 @@ class Tensor:
         return F.clip(self, min, max)
 
 
-def gradients(output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False) -> list[Any]:
+def gradients(
+    output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False, read_only: bool = False
+) -> list[Any]:
     """d(output)/d(input) for each input, as arrays (None where output does not depend on it). No `.grad` is touched.
 
-    gradient: as in `Tensor.backward`. Two threads may do this at once on graphs that share leaves.
+    gradient: as in `Tensor.backward`. read_only: the caller promises to edit no array, so that none is copied for it: two inputs may then
+    have one array, or views of one. Two threads may do this at once on graphs that share leaves.
     """
     inputs = list(inputs)
-    found = backpropagate(output, output._seed(gradient), targets=inputs, retain_graph=retain_graph)
+    found = backpropagate(output, output._seed(gradient), inputs, retain_graph, read_only)
     return [found.get(source_of(x)) for x in inputs]
 
 

@@ -10,5 +10,6 @@ The version that is registered last for an operation is the one that "auto" take
 from minidiff.kernels import attention, convolution, group_norm_swish, linear
 from minidiff.kernels.native import checks, status
 from minidiff.kernels.tf32 import allow_tf32, tf32_is_allowed
+from minidiff.kernels.tuning import tune_plans
 
-__all__ = ["allow_tf32", "attention", "checks", "convolution", "group_norm_swish", "linear", "status", "tf32_is_allowed"]
+__all__ = ["allow_tf32", "attention", "checks", "convolution", "group_norm_swish", "linear", "status", "tf32_is_allowed", "tune_plans"]

@@ -6,10 +6,12 @@ with the roles of x and y exchanged.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minidiff.dispatch import Unsupported
 from minidiff.kernels import plan as planning
+from minidiff.kernels import tuning
 from minidiff.kernels.native import Native, float32, native
 from minidiff.kernels.plan import Plan, Product
 
@@ -55,7 +57,11 @@ def forward(version: str, conv: Conv, x: Any, weight: Any, bias: Any = None, pla
     lib, (x, weight, bias) = prepared(version, conv, x=x, weight=weight, bias=bias)
     y = lib.xp.empty(conv.y_shape, "float32")
     product = Product(conv.O // conv.groups, conv.N * conv.I * conv.J, conv.C // conv.groups * conv.U * conv.V, conv.groups, y.size)
-    lib.module.conv2d(version, conv, x, weight, bias, y, *launch_plan(lib, version, product, plan, table=True), lib.stream)
+
+    def launch(plan: Plan) -> None:
+        lib.module.conv2d(version, conv, x, weight, bias, y, *plan, parts(lib, product, plan), lib.stream)
+
+    launch(plan or choose(lib, version, ("forward", conv), product, True, launch))
     return y
 
 
@@ -69,7 +75,11 @@ def input_gradient(version: str, conv: Conv, dy: Any, weight: Any, bias: Any = N
     taps = conv.U * conv.V if dilated else planning.ceil_div(conv.U, conv.stride_h) * planning.ceil_div(conv.V, conv.stride_w)
     copies = conv.groups * conv.stride_h * conv.stride_w
     product = Product(conv.C // conv.groups, conv.N * rows * columns, conv.O // conv.groups * taps, copies, dx.size)
-    lib.module.conv2d_input_gradient(version, conv, dy, weight, bias, dx, *launch_plan(lib, version, product, plan, table=True), lib.stream)
+
+    def launch(plan: Plan) -> None:
+        lib.module.conv2d_input_gradient(version, conv, dy, weight, bias, dx, *plan, parts(lib, product, plan), lib.stream)
+
+    launch(plan or choose(lib, version, ("input gradient", conv), product, True, launch))
     return dx
 
 
@@ -78,7 +88,11 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
     lib, (dy, x) = prepared(version, conv, dy=dy, x=x)
     dweight = lib.xp.empty(conv.weight_shape, "float32")
     product = Product(conv.O // conv.groups, conv.C // conv.groups * conv.U * conv.V, conv.N * conv.I * conv.J, conv.groups, dweight.size)
-    lib.module.conv2d_weight_gradient(version, conv, dy, x, dweight, *launch_plan(lib, version, product, plan, table=False), lib.stream)
+
+    def launch(plan: Plan) -> None:
+        lib.module.conv2d_weight_gradient(version, conv, dy, x, dweight, *plan, parts(lib, product, plan), lib.stream)
+
+    launch(plan or choose(lib, version, ("weight gradient", conv), product, False, launch))
     return dweight
 
 
@@ -101,9 +115,18 @@ def prepared(version: str, conv: Conv, **arrays: Any) -> tuple[Native, list[Any]
     return lib, [None if a is None else lib.xp.ascontiguousarray(a) for a in arrays.values()]
 
 
-def launch_plan(lib: Native, version: str, product: Product, chosen: Plan | None, table: bool) -> tuple[int, int, Any]:
-    """(tile, splits, the array for the parts) of a launch."""
+def choose(
+    lib: Native, version: str, what: tuple[str, Conv], product: Product, table: bool, launch: Callable[[Plan], None]
+) -> Plan:
+    """The tile and the splits for this sum of this convolution: by the model, or by trying (tuning.py)."""
     if version not in TILES:
-        return 0, 1, None
-    tile, splits = chosen or planning.plan(product, TILES[version], lib.module.multiprocessors(), table)
-    return tile, splits, lib.xp.empty(splits * product.result_size, "float32") if splits > 1 else None
+        return Plan(0, 1)
+    candidates = planning.candidates(product, TILES[version], lib.module.multiprocessors(), table)
+    if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
+        return tuning.fastest(lib.xp, (version, *what, lib.xp.cuda.runtime.getDevice()), candidates, launch)
+    return candidates[0]
+
+
+def parts(lib: Native, product: Product, plan: Plan) -> Any:
+    """The array for the parts of a sum that is split."""
+    return lib.xp.empty(plan.splits * product.result_size, "float32") if plan.splits > 1 else None

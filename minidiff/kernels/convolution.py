@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from minidiff.backend import array_module
 from minidiff.dispatch import Unsupported, register_kernel
 from minidiff.kernels.conv2d import Conv, bias_gradient, forward, input_gradient, weight_gradient
 from minidiff.kernels.tf32 import tf32_is_allowed
@@ -25,6 +26,7 @@ def conv2d(version: str) -> Callable:
 
         def conv2d_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
+            dy = contiguous(dy)
             return (
                 input_gradient(kernel, conv, dy, weight) if want_x else None,
                 weight_gradient(kernel, conv, dy, x) if want_weight else None,
@@ -47,7 +49,7 @@ def conv_transpose2d(version: str) -> Callable:
 
         def conv_transpose2d_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
-            db = None
+            dy, db = contiguous(dy), None
             if want_bias and bias is not None:
                 db = bias_gradient(kernel, conv._replace(N=dy.shape[0], O=conv.C, I=conv.H, J=conv.W), dy)
             return (
@@ -61,12 +63,18 @@ def conv_transpose2d(version: str) -> Callable:
     return conv_transpose2d_by_kernels
 
 
+def contiguous(dy: Any) -> Any:
+    """Once for all the kernels that read dy, which may be a part of the gradient of a concatenation."""
+    return array_module(dy).ascontiguousarray(dy)
+
+
 def permitted(version: str, x: Any) -> str:
     """The version to run: tensor cores in place of "fast" where they are allowed, and never where they are not."""
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
-    if version == "fast" and tf32_is_allowed() and hasattr(x, "device") and getattr(x.device, "compute_capability", "0") >= "80":
-        return "tf32"
+    if version == "fast" and tf32_is_allowed():
+        capability = getattr(getattr(x, "device", None), "compute_capability", "0")  # "90"; "100" as a string would come before "80"
+        return "tf32" if int(capability) >= 80 else "fast"
     return version
 
 

@@ -1,7 +1,8 @@
-"""The operation linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel, whose pixels are the rows of x.
+"""The operation linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel.
 
-Tokens (B, T, C) that are a view of images (B, C, T), as in the U-Net's attention, are taken without a copy. And these kernels can be
-recorded in a CUDA graph, while CuPy refuses to record the cuBLAS calls of the reference.
+Tokens (B, T, C) are the pixels of B images: a view of images (B, C, T), as in the U-Net's attention, is taken without a copy. Vectors
+(B, C) are B images of one pixel, without a copy too. And these kernels can be recorded in a CUDA graph, while CuPy refuses to record the
+cuBLAS calls of the reference.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from minidiff.dispatch import Unsupported, register_kernel
 from minidiff.kernels.conv2d import Conv, bias_gradient, forward, input_gradient, weight_gradient
-from minidiff.kernels.convolution import permitted
+from minidiff.kernels.convolution import contiguous, permitted
 from minidiff.kernels.native import native
 
 
@@ -28,7 +29,7 @@ def linear(version: str) -> Callable:
 
         def linear_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
-            dy = as_images(dy)
+            dy = contiguous(as_images(dy))
             return (
                 as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1]) if want_x else None,
                 weight_gradient(kernel, conv, dy, as_images(x)).reshape(weight.shape) if want_weight else None,
@@ -47,14 +48,17 @@ def sizes(x: Any, weight: Any, bias: Any) -> Conv:
         raise Unsupported(f"x (..., in), weight (out, in) and bias (out,) are wanted, got {x.shape}, {weight.shape} and {shape}")
     if 0 in x.shape or 0 in weight.shape:
         raise Unsupported(f"a size is 0: x {x.shape}, weight {weight.shape}")
-    images, rows = math.prod(x.shape[:-2]), x.shape[-2] if x.ndim > 1 else 1
-    return Conv(images, weight.shape[1], rows, 1, weight.shape[0], 1, 1, rows, 1, 1, 1, 0, 0, 1, 1, 1)
+    rows = rows_of_image(x)
+    return Conv(math.prod(x.shape[:-1]) // rows, weight.shape[1], rows, 1, weight.shape[0], 1, 1, rows, 1, 1, 1, 0, 0, 1, 1, 1)
+
+
+def rows_of_image(x: Any) -> int:
+    return x.shape[-2] if x.ndim > 2 else 1
 
 
 def as_images(x: Any) -> Any:
     """(..., T, C) -> (images, C, T, 1)"""
-    rows = x.shape[-2] if x.ndim > 1 else 1
-    return x.reshape(-1, rows, x.shape[-1]).swapaxes(1, 2)[..., None]
+    return x.reshape(-1, rows_of_image(x), x.shape[-1]).swapaxes(1, 2)[..., None]
 
 
 def as_rows(y: Any, shape: tuple[int, ...]) -> Any:

@@ -45,6 +45,7 @@ START = 2000  # cycles of a launch
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
 MAX_TABLE = 43 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d_correlate.h)
 MAX_PARTS = 2**26  # floats
+MAX_COPIES = 2**16 - 1  # copies * splits of a launch: the third size of a CUDA grid
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
 
@@ -64,16 +65,22 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
     return START + max(busy, waiting) + adding_parts
 
 
-@lru_cache(maxsize=4096)
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
     """The tile and the splits with the least estimated time.    table: the kernel keeps a table of its k in shared memory."""
-    choices = [
+    return candidates(product, tiles, multiprocessors, table)[0]
+
+
+@lru_cache(maxsize=4096)
+def candidates(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> tuple[Plan, ...]:
+    """Plans that are worth trying, the best estimate first: the best five, and the best of each tile."""
+    choices = sorted(
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)
         for splits in SPLITS
         if fits(product, tile, splits, table)
-    ]
-    return min(choices)[1]
+    )
+    of_each_tile = {choice.tile: choice for _, choice in reversed(choices)}
+    return tuple(dict.fromkeys([*(choice for _, choice in choices[:5]), *of_each_tile.values()]))
 
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
@@ -81,4 +88,6 @@ def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     if table and (ceil_div(slabs, splits) + 1) * tile.depth > MAX_TABLE:
         return False
     forced = table and (slabs + 1) * tile.depth > MAX_TABLE
+    if product.copies * splits > MAX_COPIES:
+        return False
     return splits == 1 or (splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from minidiff.backend import array_module
+from minidiff.optim import fused
 
 ALIGNMENT = 64  # elements: each array starts at a multiple of 256 bytes, as if it had been allocated alone
 
@@ -20,13 +21,19 @@ class Flat(Mapping[str, Any]):
     def __init__(self, arrays: Mapping[str, Any]):
         first = next(iter(arrays.values()))
         xp = array_module(*arrays.values())
-        self.whole = xp.zeros(sum(_room(a) for a in arrays.values()), first.dtype)
+        rooms = [_room(a) for a in arrays.values()]
+        on_gpu = fits(arrays)
+        self.whole = (xp.empty if on_gpu else xp.zeros)(sum(rooms), first.dtype)
         self._pieces: dict[str, Any] = {}
         start = 0
-        for name, array in arrays.items():
+        for (name, array), room in zip(arrays.items(), rooms, strict=True):
             self._pieces[name] = self.whole[start : start + array.size].reshape(array.shape)
-            start += _room(array)
-            self[name] = array
+            start += room
+        if on_gpu:
+            fused.join(xp, list(arrays.values()), rooms, self.whole)
+        else:
+            for name, array in arrays.items():
+                self[name] = array
 
     @classmethod
     def zeros_like(cls, other: Flat) -> Flat:

@@ -1,4 +1,4 @@
-"""The update rules of AdamW and of moving averages as one elementwise CUDA kernel each, for parameters on a GPU.
+"""What is done to all parameters on a GPU at once, as elementwise CUDA kernels: joining gradients, AdamW, the moving average.
 
 The rules themselves are in optimizer.py and training/ema.py, and the tests compare. What changes from step to step (the learning rate, ...)
 is read from an array on the device: a CUDA graph that replays these kernels then sees the numbers of its own step.
@@ -17,6 +17,7 @@ ADAM = "".join(f"const float {name} = numbers[{i}];\n" for i, name in enumerate(
     v = beta2 * v + one_minus_beta2 * gradient * gradient;
     p = shrink * p - step_size * m / (sqrtf(v) * v_scale + eps);
 """
+AT_ONCE = 8  # arrays that are joined by one launch
 AVERAGE = "average = numbers[0] * average + numbers[1] * p;"
 
 
@@ -28,6 +29,26 @@ def adam(xp: Any, g: Any, numbers: Any, p: Any, m: Any, v: Any) -> None:
 def moving_average(xp: Any, p: Any, numbers: Any, average: Any) -> None:
     """average = numbers[0] * average + numbers[1] * p, in place.    p, average: float32 (n,)"""
     _kernel(xp, "float32 p, raw float32 numbers", "float32 average", AVERAGE, "moving_average")(p, numbers, average)
+
+
+def join(xp: Any, arrays: list[Any], rooms: list[int], whole: Any) -> None:
+    """The arrays one behind the other in `whole`, each followed by zeros up to its room.    arrays: float32, rooms: elements of whole.
+
+    `concatenate` would launch one kernel for each array, or send their addresses to the device, which can't be recorded.
+    """
+    begin = 0
+    for first in range(0, len(arrays), AT_ONCE):
+        chosen = [xp.ascontiguousarray(a).reshape(-1) for a in arrays[first : first + AT_ONCE]]
+        starts = [0]
+        for room in rooms[first : first + AT_ONCE]:
+            starts.append(starts[-1] + room)
+        inputs = [f"raw float32 a{n}, int64 size{n}, int64 start{n}" for n in range(len(chosen))]
+        body = "y = 0;\n" + "\n".join(
+            f"if (i >= start{n} && i - start{n} < size{n}) y = a{n}[i - start{n}];" for n in range(len(chosen))
+        )
+        arguments = [value for a, start in zip(chosen, starts, strict=False) for value in (a, a.size, start)]
+        _kernel(xp, ", ".join(inputs), "float32 y", body, f"join_{len(chosen)}")(*arguments, whole[begin : begin + starts[-1]])
+        begin += starts[-1]
 
 
 def write(xp: Any, array: Any, *values: float) -> None:

@@ -156,7 +156,7 @@ class RecordedTraining:
         predicted = trainer.model(x_t, t, **condition)
         loss = L_simple(target, predicted)
         parameters = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
-        found = dict(zip(parameters, gradients(loss, list(parameters.values())), strict=True))
+        found = dict(zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True))
         clipped, norm = clip_gradients({name: g for name, g in found.items() if g is not None}, trainer.max_norm)
         trainer.optimizer.apply(clipped)
         trainer.ema.apply(trainer.model)

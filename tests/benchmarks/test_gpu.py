@@ -13,6 +13,7 @@ from support import fake_cupy
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
+OPERATIONS = {"conv2d", "conv_transpose2d", "attention", "group_norm_swish"}
 
 
 @pytest.fixture
@@ -26,23 +27,24 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
     if reason := fake_cupy.usable():
         pytest.skip(reason)
     result = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "build", "machine", "kernels",
-         "training-32", "compile-32", "compute-sanitizer memcheck"],
+        [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "build", "machine",
+         *(f"kernels-{operation}" for operation in OPERATIONS), "training-32", "compile-32", "compute-sanitizer memcheck"],
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stand-in-for-a-gpu.json", "stand-in-for-a-gpu.md"]
     everything = json.loads((tmp_path / "stand-in-for-a-gpu.json").read_text())
-    assert [outcome["state"] for outcome in everything["outcomes"]] == ["done"] * 6
+    assert [outcome["state"] for outcome in everything["outcomes"]] == ["done"] * 9
     rows = everything["results"]
     kernels = [row for row in rows if row["kind"] == "kernel"]
-    assert {row["operation"].split(",")[0] for row in kernels} == {"conv2d", "conv_transpose2d", "attention", "group_norm_swish"}
+    assert {row["operation"].split(",")[0] for row in kernels} == OPERATIONS
     for row in kernels:
         assert all("seconds" in entry for entry in [*row["ours"].values(), *row["theirs"].values()]), row
         assert all(entry["graph"] for entry in row["ours"].values()), row
         assert all(error < 1e-5 or version == "tf32" for version, error in row["errors"].items()), row
-    (check,) = (row for row in rows if row["kind"] == "check")
-    assert check["agrees"] and check["graph_agrees"]
+    network, graph = (row for row in rows if row["kind"] == "check")
+    assert network["agrees"] and graph["graph_agrees"]
+    assert sum(len(row["found"]) for row in rows if row["kind"] == "plans") > 0
     steps = {(row["task"], row["contestant"]): row for row in rows if row["kind"] == "step"}
     assert len(steps) == 8 and all("seconds" in row for row in steps.values())
     assert all("recorded" in steps[task, "minidiff, CUDA graph"]["note"] for task in ("train", "sample"))
@@ -87,14 +89,18 @@ def test_what_is_known_is_written_even_without_the_machine(gpu_module, tmp_path)
 def test_wrong_and_failed_results_stand_out(gpu_module, tmp_path):
     row = {
         "kind": "kernel", "operation": "conv2d, forward", "shape": "s", "batch": 1, "floor": 1e-6, "floor_tf32": 1e-6,
-        "ours": {"naive": {"wrong": 0.5}, "fast": {"failed": "out of | memory"}},
+        "ours": {"naive": {"wrong": 0.5}, "tiled": {"skipped": "too long"}, "fast": {"failed": "out of | memory"}},
         "theirs": {"fp32": {"seconds": 2e-6, "spread": 0.1, "graph": False}}, "errors": {"naive": 0.5},
     }  # fmt: skip
     step = {"kind": "step", "channels": 32, "batch": 128, "task": "train", "contestant": "torch.compile", "failed": "no compiler"}
-    check = {"kind": "check", "channels": 32, "batch": 128, "loss_error": 1.0, "gradient_error": 1.0, "agrees": False, "graph_error": 1.0,
-             "graph_agrees": False}  # fmt: skip
+    check = {"kind": "check", "channels": 32, "batch": 128}
+    checks = [
+        {**check, "loss_error": 1.0, "gradient_error": 1.0, "agrees": False}, {**check, "graph_error": 1.0, "graph_agrees": False},
+        {**check, "failed": "out of memory"},
+    ]  # fmt: skip
     results = tmp_path / "results.jsonl"
-    results.write_text("\n".join(map(json.dumps, [row, step, check])))
+    results.write_text("\n".join(map(json.dumps, [row, step, *checks])))
     page = gpu_module.write(argparse.Namespace(out=tmp_path, dry_run=False), results, [], [], 5.0).read_text()
-    assert "**WRONG** (5.0e-01)" in page and "failed: out of / memory" in page and "2.0*" in page
+    assert "**WRONG** (5.0e-01) | too long |" in page and "failed: out of / memory" in page and "2.0*" in page
+    assert "**a comparison failed**: `out of memory`" in page
     assert page.count("**DO NOT AGREE**") == 2 and "| train | torch.compile | failed" in page

@@ -184,6 +184,14 @@ def test_gradients_with_respect_to_intermediate_results():
     assert dh == 8 and dx == 32 and dy == 1
 
 
+def test_gradients_that_are_only_read_are_not_copied():
+    x, y = leaf(2.0, 3.0), leaf(5.0, 7.0)
+    for read_only in (False, True):
+        dx, dy = md.gradients(x + y, [x, y], np.array([1.0, 4.0]), read_only=read_only)
+        np.testing.assert_array_equal([dx, dy], [[1, 4], [1, 4]])
+        assert np.shares_memory(dx, dy) == read_only
+
+
 def test_the_walk_ends_at_the_tensors_asked_for():
     """h is all that is asked for: the graph below it is not walked, hence not freed, and needs no derivative."""
     x = leaf(2.0)

@@ -138,8 +138,9 @@ def test_a_tensor_core_needs_a_gpu_that_has_one():
     kernels.allow_tf32(True)
     try:
         assert kernels.convolution.permitted("fast", Array()) == "fast"
-        Device.compute_capability = "90"
-        assert kernels.convolution.permitted("fast", Array()) == "tf32"
+        for capability in ("80", "90", "120"):
+            Device.compute_capability = capability
+            assert kernels.convolution.permitted("fast", Array()) == "tf32"
         assert kernels.convolution.permitted("fast", np.zeros(1)) == "fast"
     finally:
         kernels.allow_tf32(False)

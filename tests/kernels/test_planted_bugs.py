@@ -125,7 +125,7 @@ def with_headers(file, bug):
         text = re.sub(r"case [0-3]: .*", "", text)
     lines = [f'#line 1 "{file}"']
     for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r'#include "(conv2d\w*\.h|tile\.h)"', line)
+        header = re.match(r'#include "(conv2d\w*\.h|tile\.h|warp_place\.h|divider\.h)"', line)
         if header:
             lines += ["@" + header[1], f'#line {number + 1} "{file}"']
         elif not line.startswith(("#include", "#pragma once")):

@@ -49,3 +49,16 @@ def test_the_vector_behind_arrays_is_found(cuda):
     assert whole_of({"a": flat["a"], "b": flat["b"]}) is None
     assert whole_of({"b": flat["b"], "a": flat["a"], "c": flat["c"]}) is None
     assert whole_of(arrays(cupy)) is None and whole_of({**flat, "b": arrays(cupy)["b"]}) is None
+
+
+def test_many_arrays_are_joined_on_a_gpu(cuda):
+    """More than one launch takes, of all kinds: 0-d, empty, transposed, larger than a block."""
+    cupy, _ = cuda
+    rng = np.random.default_rng(0)
+    shapes = [(), (3, 0), (2, 3), (ALIGNMENT,), (ALIGNMENT + 1,), (40, 50), (1,), (7, 1, 2), (5,), (65, 2), (4,)]
+    values = [rng.standard_normal(shape, dtype=np.float32) for shape in shapes]
+    given = {str(i): cupy.asarray(value) for i, value in enumerate(values)} | {"transposed": cupy.asarray(values[5]).T}
+    flat, expected = Flat(given), Flat({str(i): value for i, value in enumerate(values)} | {"transposed": values[5].T})
+    np.testing.assert_array_equal(cupy.asnumpy(flat.whole), expected.whole)
+    for name, array in given.items():
+        np.testing.assert_array_equal(cupy.asnumpy(flat[name]), cupy.asnumpy(array))

@@ -135,7 +135,7 @@ class ElementwiseKernel:
 
     @functools.cache  # noqa: B019
     def compiled(self, is_array: tuple[bool, ...]) -> Any:
-        ctype = {"float32": "float", "float64": "double", "uint32": "unsigned int", "uint64": "unsigned long long"}
+        ctype = {"float32": "float", "float64": "double", "uint32": "unsigned int", "uint64": "unsigned long long", "int64": "long long"}
         declared, elements = [], []
         for number, (*raw, dtype, name) in enumerate(self.inputs + self.outputs):
             if raw:
