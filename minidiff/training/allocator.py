@@ -1,8 +1,8 @@
 """Memory that a training step gives back is what the next step asks for: tell the C library to keep it.
 
-A step makes some thousand arrays and drops them all at its end. glibc's malloc then returns the memory to the system, and the next step gets
-it back page by page: each first touch of 4 KB is a page fault, which the kernel answers with a page of zeros. On a virtual machine with two
-cores these faults took a fifth of a step of the U-Net of train_mnist_ddpm.py.
+A step makes some thousand arrays and drops them all at its end. glibc's malloc then returns the memory to the system, and the next step
+gets it back page by page: each first touch of 4 KB is a page fault, which the kernel answers with a page of zeros. On a virtual machine
+with two cores these faults took a fifth of a step of train_mnist_ddpm.py.
 """
 
 from __future__ import annotations
