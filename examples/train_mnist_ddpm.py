@@ -97,7 +97,7 @@ def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_training_options(parser, out="runs/mnist", minutes=8.5, lr=3e-3, batch_size=32, graph=True)
+    add_training_options(parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True)
     add_sampling_options(parser)
     parser.add_argument("--patch-size", type=int, default=2, choices=[1, 2], help="2: a U-Net on 2x2 patches, 14-7; 1: the deck's, 28-14-7")
     parser.add_argument("--channels", type=positive_int, default=32, help="of its first level, a multiple of 4")
