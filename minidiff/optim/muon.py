@@ -46,6 +46,9 @@ class Muon(AdamW):
     def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
         Optimizer.apply(self, gradients)
 
+    def slots_of(self, name: str) -> tuple[str, ...]:
+        return ("m",) if name in self.matrices else self.slots
+
     def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
         if name not in self.matrices:
             return self.update(p, g, state)

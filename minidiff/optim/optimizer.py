@@ -61,7 +61,7 @@ class Optimizer:
             parameter = self.parameters[name]
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
-                self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots}
+                self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots_of(name)}
             parameter.assign(as_array(self.update_named(name, parameter.data, gradient, self.state[name])))
 
     def _checked(self, gradients: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -74,6 +74,10 @@ class Optimizer:
             if name in gradients and gradients[name].shape != parameter.shape:
                 raise ValueError(f"step: the gradient of {name} has shape {gradients[name].shape}, the parameter {parameter.shape}")
         return gradients
+
+    def slots_of(self, name: str) -> tuple[str, ...]:
+        """`slots`, for rules that treat some parameters differently."""
+        return self.slots
 
     def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
         """`update`, for rules that treat some parameters differently."""
@@ -101,8 +105,8 @@ class Optimizer:
         for name, arrays in state["state"].items():
             if name not in self.parameters:
                 raise KeyError(f"{type(self).__name__}.load_state_dict: there is no parameter {name}")
-            if set(arrays) != set(self.slots):
-                raise KeyError(f"{type(self).__name__}.load_state_dict: {name} wants {sorted(self.slots)}, got {sorted(arrays)}")
+            if set(arrays) != set(self.slots_of(name)):
+                raise KeyError(f"{type(self).__name__}.load_state_dict: {name} wants {sorted(self.slots_of(name))}, got {sorted(arrays)}")
             for slot, array in arrays.items():
                 if array.shape != self.parameters[name].shape:
                     raise ValueError(

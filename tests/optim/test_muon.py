@@ -52,6 +52,16 @@ def test_a_step_is_as_large_as_rms_says_whatever_the_shape():
         assert np.sqrt(np.mean((W.data - before) ** 2)) == pytest.approx(0.1 * 0.5, rel=0.25)
 
 
+def test_a_matrix_has_one_running_mean_and_a_state_of_adams_two_is_refused():
+    W = parameter(8, 9)
+    optimizer = Muon([("w", W), ("b", parameter(8))])
+    optimizer.step({"w": W.data, "b": np.ones(8, np.float32)})
+    assert {name: set(slots) for name, slots in optimizer.state.items()} == {"w": {"m"}, "b": {"m", "v"}}
+    state = {"m": W.data, "v": W.data}
+    with pytest.raises(KeyError, match=r"Muon.load_state_dict: w wants \['m'\], got \['m', 'v'\]"):
+        optimizer.load_state_dict({"steps": 1, "lr": 0.1, "state": {"w": state}})
+
+
 def test_what_is_no_hidden_matrix_is_adamws():
     model = Sequential(Conv2d(1, 8, 3), Linear(16, 4), Linear(9, 8))
     optimizer = Muon(model.named_parameters())
