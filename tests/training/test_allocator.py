@@ -33,7 +33,8 @@ def test_the_next_step_gets_the_memory_of_the_last_one_without_page_faults():
         assert result.returncode == 0, result.stderr
         return int(result.stdout)
 
-    assert page_faults("keep") < 100 < 10_000 < page_faults("return")
+    kept, returned = page_faults("keep"), page_faults("return")
+    assert kept < 100 and 5 * kept < returned  # 40,000 of 4 KB, or a few of 2 MB where the kernel hands out huge pages
 
 
 def test_another_c_library_is_left_alone(monkeypatch):
