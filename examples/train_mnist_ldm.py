@@ -96,9 +96,7 @@ def draw_preview(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
     prompts = captions.plain(np.arange(4 * len(captions.nouns)) % len(captions.nouns))
     noise = RNG(options.seed + 1, options.device)
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = guided_by_text(
-            workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device
-        )
+        eps_theta = guided_by_text(workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device)
         z_0 = ddim_sample(eps_theta, (len(prompts), *trainer.sample_shape), trainer.schedule, noise, steps=min(15, trainer.schedule.T))
     x_0 = to_unit(to_cpu(autoencoder.decode(z_0)))
     save_grid(f"{options.out}/samples.png", x_0, columns=len(captions.nouns), title=f"step {trainer.step}", value_range=(0, 1))
@@ -113,9 +111,7 @@ def draw_results(trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Ca
     how = f"{options.sampling_steps} steps of DDIM, eta = {options.eta:g}, guidance {options.guidance:g}"
     print(f"sampling {len(prompts)} images with {how}")
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = guided_by_text(
-            workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device
-        )
+        eps_theta = guided_by_text(workers, trainer.prediction, trainer.schedule, captions, prompts, options.guidance, options.device)
         shape = (len(prompts), *trainer.sample_shape)
         rows = []
         for i, step in enumerate(ddim_steps(eps_theta, shape, trainer.schedule, noise, steps=options.sampling_steps, eta=options.eta)):

@@ -155,7 +155,7 @@ def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequ
     if labels is not None and len(labels) != n:
         raise ValueError(f"save_grid: labels has {len(labels)} texts but images has N = {n}")
     rows = -(-n // columns)
-    texts, label_size = _wrap([str(label) for label in labels or []], width)
+    texts, label_size = _wrap([] if labels is None else [str(label) for label in labels], width)
     lines = 1 + max((text.count("\n") for text in texts), default=0)
     label_height = 0 if labels is None else LABEL_HEIGHT + int((lines - 1) * LINE * label_size)
     row_height, column_width = label_height + height + GAP, width + GAP

@@ -1,3 +1,5 @@
+"""Page faults are counted in processes of their own: what is kept here would change the other tests' memory."""
+
 import os
 import platform
 import subprocess

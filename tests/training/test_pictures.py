@@ -68,6 +68,12 @@ def test_title_and_labels_are_written_outside_the_images(tmp_path):
     assert 0 < dark[1] < dark[2] < dark[3] and dark[4] == 0
 
 
+def test_labels_may_be_an_array(tmp_path):
+    save_grid(tmp_path / "list.png", GREY, labels=[3, 1, 4, 1, 5])
+    save_grid(tmp_path / "array.png", GREY, labels=np.array([3, 1, 4, 1, 5]))
+    np.testing.assert_array_equal(pixels(tmp_path / "array.png"), pixels(tmp_path / "list.png"))
+
+
 def test_long_labels_take_several_lines_of_readable_size(tmp_path):
     save_grid(tmp_path / "short.png", GREY, columns=5, labels=["eight"] * 5)
     save_grid(tmp_path / "long.png", GREY, columns=5, labels=["an upright eight", "eight", "two", "", "one"])
