@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minidiff.backend import to_cpu, to_device
 from minidiff.data import Captions, Loader, make_digits
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
@@ -62,6 +63,17 @@ def test_captions_are_drawn_anew_true_and_sometimes_dropped(latents):
     assert len(seen) > 30
     with pytest.raises(ValueError, match=r"with_captions: p_uncond must be in \[0, 1\], got 1.5"):
         with_captions(CAPTIONS, p_uncond=1.5)
+
+
+def test_captions_are_dropped_on_a_gpu_as_well(latents, cuda):
+    facts = CAPTIONS.facts(DIGITS.images, DIGITS.labels)
+    null = CAPTIONS.null
+    _, condition = with_captions(CAPTIONS, p_uncond=0.5)(to_device(latents, "cuda"), facts, RNG(0, "cuda"))
+    assert type(condition["tokens"]) is cuda[0].ndarray
+    tokens = to_cpu(condition["tokens"])
+    dropped = (tokens == null).all(axis=1)
+    assert 0 < dropped.sum() < len(dropped)
+    assert all(CAPTIONS.vocabulary.decode(row).split()[-1] in CAPTIONS.nouns for row in tokens[~dropped])
 
 
 def test_the_loop_of_the_pixel_model_trains_on_latents_and_words_and_resumes_exactly(latents, tmp_path):
