@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     int* weight_tap = reinterpret_cast<int*>(source_tap + slots);
     for (int slot = threadIdx.x; slot < slots; slot += THREADS) {
         const int k = first_slab * DEPTH + slot, channel = taps ? k / taps : 0, uv = k - channel * taps;
-        const int u = columns.taps ? uv / columns.taps : 0, v = uv - u * columns.taps;
+        const int u = taps ? uv / columns.taps : 0, v = taps ? uv - u * columns.taps : 0;  // no taps: nothing reaches this class
         const bool padding = k >= K;
         source_tap[slot].x = (channel * c.source_h + rows.shift[u]) * c.source_w + columns.shift[v];
         source_tap[slot].y = padding ? NEVER : 1u << u | 1u << (16 + v);

@@ -49,7 +49,7 @@ def test_tokens_that_are_a_view_of_images(device):
         y = functional.linear(tokens, weight).data
     wanted = device.numpy(tokens).astype(np.float64) @ device.numpy(weight).T
     assert np.abs(device.numpy(y) - wanted).max() <= 1e-5 * np.abs(wanted).max()
-    assert device.numpy(y).swapaxes(1, 2).flags.c_contiguous
+    assert y.swapaxes(1, 2).flags.c_contiguous  # asked of y itself: a copy on the host lies as NumPy likes
 
 
 def test_only_the_gradients_that_are_wanted(device):

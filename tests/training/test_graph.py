@@ -60,7 +60,7 @@ def test_it_is_recorded_anew_when_watched_arrays_are_others(cuda):
 @pytest.mark.parametrize(
     "function, reason",
     [
-        (lambda x: x @ x, "NotImplementedError: calling cuBLAS API during stream capture is currently unsupported"),
+        (lambda x: (x[:, None] * x) @ (x[:, None] * x), "NotImplementedError: calling cuBLAS API during stream capture is currently unsupported"),
         (lambda x: x * float(x.sum()), "RuntimeError: the current stream is capturing"),
         (lambda x: x + to_device(np.float32([1, 1]), "cuda"), "RuntimeError: the current stream is capturing"),
         (lambda x: x + RNG(0, "cuda").normal(2), "RuntimeError: random numbers can't be drawn inside a CUDA graph"),
@@ -77,6 +77,14 @@ def test_what_cant_be_recorded_runs_call_by_call_and_says_why(cuda, function, re
             result = recorded(x=vector(1, 2))
         np.testing.assert_array_equal(to_cpu(result), expected)
     assert recorded.reason.startswith(reason) and recorded.launches == 0
+
+
+def test_a_product_of_two_vectors_is_recorded(cuda):
+    """CuPy multiplies and sums it by kernels of its own, without cuBLAS."""
+    recorded = Recorded(lambda x: x @ x)
+    for n in range(1, 5):
+        assert to_cpu(recorded(x=vector(1, n))) == 1 + n * n
+    assert recorded.reason == "" and recorded.launches == 2
 
 
 def test_arrays_of_a_cpu_are_not_recorded():
