@@ -20,7 +20,8 @@ UNTUNED = "fast, plan by model"  # minidiff/kernels/plan.py; in the other column
 
 
 class Case(NamedTuple):
-    """A row of the report. ours: {version: one call per set of inputs}, theirs: PyTorch's; check: a version -> its relative error."""
+    """A row of the report. ours: {version: one call per set of inputs}, theirs: {way: PyTorch's}, a way that begins with "tf32" being
+    allowed to round; check: a version -> its relative error."""
 
     operation: str
     shape: str
@@ -28,7 +29,7 @@ class Case(NamedTuple):
     operations: float
     moved: float  # bytes
     ours: dict[str, list[Callable[[], Any]]]
-    theirs: list[Callable[[], Any]]
+    theirs: dict[str, list[Callable[[], Any]]]
     check: Callable[[str], float]
 
 
@@ -85,14 +86,12 @@ def measured(case: Case, ours: Ours, theirs: Theirs, ceilings: Ceilings) -> dict
             kernels.allow_tf32(False)
             kernels.tune_plans(False)
             ours.kept = []
-    for tf32 in (False, True):
-        if tf32 and "tf32" not in case.ours:
-            continue
-        theirs.allow_tf32(tf32)
+    for way, calls in case.theirs.items():
+        theirs.allow_tf32(way.startswith("tf32"))
         try:
-            row["theirs"]["tf32" if tf32 else "fp32"] = as_dict(measure(theirs, case.theirs))
-        except Exception as problem:
-            row["theirs"]["tf32" if tf32 else "fp32"] = {"failed": f"{type(problem).__name__}: {problem}"[:300]}
+            row["theirs"][way] = as_dict(measure(theirs, calls))
+        except Exception as problem:  # a backend that does not take these shapes
+            row["theirs"][way] = {"failed": f"{type(problem).__name__}: {problem}"[:300]}
         finally:
             theirs.allow_tf32(False)
     return row
@@ -167,6 +166,11 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
                 return lambda: function(x, w, b, **options)
             return lambda: aten_backward(torch, dy, x, w, stride, padding, transposed, mask[:2])
 
+        theirs_calls = [call_theirs(arrays) for arrays in other]
+        as_tensor_cores_like_it = [call_theirs([t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for t in arrays])
+                                   for arrays in other]  # fmt: skip
+        ways = {"fp32": theirs_calls, "tf32": theirs_calls, "tf32, channels last": as_tensor_cores_like_it}
+
         def check(version, mask=mask, direction=direction, call=call):
             function = table[operation]["fast" if version == UNTUNED else version][0]
             return relative(ours.numpy(call(function, mine[0])()), exact[direction])
@@ -181,7 +185,7 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
         versions = by_version(operation, calls)
         yield Case(
             f"{operation}, {direction}", name, batch, flops, 4.0 * sum(numbers), {**versions, UNTUNED: versions["fast"]},
-            [call_theirs(arrays) for arrays in other], check,
+            ways, check,
         )  # fmt: skip
 
 
@@ -234,12 +238,26 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
         plain = [t.detach() for t in arrays[:3]]
         return lambda: sdpa(*plain)
 
+    def by_backend(make):
+        """PyTorch's two ways in float32; the efficient one multiplies by 3xTF32 on tensor cores, whatever allow_tf32 says."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        def only(backend, call):
+            def call_it():
+                with sdpa_kernel(backend):
+                    return call()
+
+            return call_it
+
+        chosen = {"math": SDPBackend.MATH} | ({"efficient": SDPBackend.EFFICIENT_ATTENTION} if theirs.device == "cuda" else {})
+        return {name: [only(backend, make(arrays)) for arrays in other] for name, backend in chosen.items()}
+
     name, pairs = f"{heads} heads of {size}, {tokens} tokens", 1.0 * batch * heads * tokens**2 * size
     yield Case("attention, forward", name, batch, 4 * pairs, 4 * numbers,
-               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other],
+               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), by_backend(without_tape),
                check)  # fmt: skip
     yield Case("attention, forward + backward", name, batch, 14 * pairs, 4 * numbers + 8 * numbers,
-               by_version("attention", lambda version, f: [both(f, a) for a in mine]), [both_theirs(a) for a in other],
+               by_version("attention", lambda version, f: [both(f, a) for a in mine]), by_backend(both_theirs),
                check_both)  # fmt: skip
 
 
@@ -282,10 +300,10 @@ def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size
 
     name, numbers = f"{channels} channels, {size}x{size}", float(np.prod(shape))
     yield Case("group_norm_swish, forward", name, batch, 10 * numbers, 8 * numbers,
-               by_version("group_norm_swish", lambda version, f: [forward(f, a) for a in mine]), [without_tape(a) for a in other],
+               by_version("group_norm_swish", lambda version, f: [forward(f, a) for a in mine]), {"fp32": [without_tape(a) for a in other]},
                check)  # fmt: skip
     yield Case("group_norm_swish, forward + backward", name, batch, 30 * numbers, 20 * numbers,
-               by_version("group_norm_swish", lambda version, f: [both(f, a) for a in mine]), [both_theirs(a) for a in other],
+               by_version("group_norm_swish", lambda version, f: [both(f, a) for a in mine]), {"fp32": [both_theirs(a) for a in other]},
                check_both)  # fmt: skip
 
 

@@ -97,16 +97,18 @@ def kernels(rows: list[dict]) -> list[str]:
         lines.append("|---" * (len(versions) + 7 + 2 * tf32) + "|")
         speeds = []
         for row in sorted(mine, key=lambda r: (r["batch"], r["shape"])):
-            fast, theirs = seconds(row["ours"].get("fast")), seconds(row["theirs"].get("fp32"))
+            fast, best = seconds(row["ours"].get("fast")), fastest(row["theirs"], tf32=False)
+            theirs = seconds(row["theirs"].get(best))
             speed = theirs / fast if fast and theirs else None
             if speed:
                 speeds.append(speed)
-            cells = [row["shape"], str(row["batch"]), *(cell(row["ours"][v]) for v in versions), cell(row["theirs"].get("fp32"))]
+            cells = [row["shape"], str(row["batch"]), *(cell(row["ours"][v]) for v in versions), named(row["theirs"], best)]
             if tf32:
-                cells.append(cell(row["theirs"].get("tf32")))
+                best = fastest(row["theirs"], tf32=True)
+                cells.append(named(row["theirs"], best))
             cells += [f"{1e6 * row['floor']:.1f}", f"{speed:.2f}" if speed else ""]
             if tf32:
-                ours, others = seconds(row["ours"].get("tf32")), seconds(row["theirs"].get("tf32"))
+                ours, others = seconds(row["ours"].get("tf32")), seconds(row["theirs"].get(best))
                 cells.append(f"{others / ours:.2f}" if ours and others else "")
             error = row["errors"].get("fast")
             cells += [f"{row['floor'] / fast:.0%}" if fast else "", f"{error:.1e}" if error is not None else ""]
@@ -114,6 +116,18 @@ def kernels(rows: list[dict]) -> list[str]:
         if speeds:
             lines += ["", f"Speed over these rows: median {statistics.median(speeds):.2f}, lowest {min(speeds):.2f}."]
     return lines
+
+
+def fastest(theirs: dict[str, dict], tf32: bool) -> str:
+    """Which of PyTorch's ways is its fastest, of those that may round to TF32 or of those that may not."""
+    ways = [way for way in theirs if way.startswith("tf32") == tf32]
+    return min(ways, key=lambda way: seconds(theirs[way]) or float("inf"), default="")
+
+
+def named(theirs: dict[str, dict], way: str) -> str:
+    """Its time, with its name where PyTorch has several ways."""
+    several = len([w for w in theirs if w.startswith("tf32") == way.startswith("tf32")]) > 1
+    return cell(theirs.get(way)) + (f" ({way.removeprefix('tf32, ')})" if several and way in theirs else "")
 
 
 def seconds(entry: dict | None) -> float | None:

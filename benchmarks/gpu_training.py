@@ -65,9 +65,11 @@ def run(emit: Callable[[dict], None], channels: int, out_of_time: Callable[[], b
         ("train", "minidiff, call by call", lambda: our_training(setting, graph=False)),
         ("train", "minidiff, CUDA graph", lambda: our_training(setting, graph=True)),
         ("train", "PyTorch eager", lambda: their_training(setting, theirs, compiled=False)),
+        ("train", "PyTorch, CUDA graph", lambda: their_recorded_training(setting, theirs)),
         ("sample", "minidiff, call by call", lambda: our_sampling(setting, graph=False)),
         ("sample", "minidiff, CUDA graph", lambda: our_sampling(setting, graph=True)),
         ("sample", "PyTorch eager", lambda: their_sampling(setting, theirs, compiled=False)),
+        ("sample", "PyTorch, CUDA graph", lambda: their_recorded_sampling(setting, theirs)),
     ]
     compete(emit, setting, contestants, ours, theirs, out_of_time)
 
@@ -249,3 +251,77 @@ def their_sampling(setting: Setting, theirs: Theirs, compiled: bool) -> tuple[Ca
 
     return lambda n: [step() for _ in range(n)], lambda: "finite" if bool(torch.isfinite(x[0]).all()) else "NOT FINITE"
 
+
+def recorded(theirs: Theirs, step: Callable[[], Any]) -> Callable[[], Any]:
+    """The step as one CUDA graph, after three on a stream of their own; without a GPU (a dry run) the step itself."""
+    torch = theirs.torch
+    if theirs.device == "cpu":
+        return step
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def their_recorded_training(setting: Setting, theirs: Theirs) -> tuple[Callable[[int], Any], Callable[[], str]]:
+    """PyTorch's strongest form: noise, network, gradient, clipping, AdamW and average are one launch; only the images are sent."""
+    torch, device = theirs.torch, theirs.device
+    network = torch_twin(setting, theirs)
+    parameters = list(network.parameters())
+    average = [p.detach().clone() for p in parameters]
+    optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=0.0, fused=device == "cuda", capturable=device == "cuda")
+    alpha_bar = torch.as_tensor(SCHEDULE.tables["alpha_bar"], dtype=torch.float32, device=device)
+    order, losses = np.random.default_rng(0), []
+    sent = torch.zeros(setting.shape, device=device)  # where the graph reads its images
+    loss_of_step = torch.zeros((), device=device)
+
+    def compute() -> None:
+        t = torch.randint(1, 1001, (setting.batch,), device=device)
+        eps = torch.randn(setting.shape, device=device)
+        at_t = alpha_bar[t][:, None, None, None]
+        x_t = at_t.sqrt() * sent + (1 - at_t).sqrt() * eps
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.mse_loss(network(x_t, t), eps)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, MAX_NORM, foreach=True)
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(average, [p.detach() for p in parameters], 1 - EMA)
+            loss_of_step.copy_(loss)
+
+    replay = recorded(theirs, compute)
+
+    def step() -> None:
+        chosen = order.integers(0, len(setting.images), setting.batch)
+        sent.copy_(torch.from_numpy(setting.images[chosen].astype(np.float32) * np.float32(2 / 255) - 1), non_blocking=True)
+        replay()
+        losses.append(loss_of_step.clone())
+
+    return lambda n: [step() for _ in range(n)], lambda: f"losses {float(losses[0]):.4f} ... {float(losses[-1]):.4f}"
+
+
+def their_recorded_sampling(setting: Setting, theirs: Theirs) -> tuple[Callable[[int], Any], Callable[[], str]]:
+    """A step of DDIM as one launch: t and the coefficients are read from arrays on the device."""
+    torch, device = theirs.torch, theirs.device
+    network = torch_twin(setting, theirs).eval()
+    alpha_bar = torch.as_tensor(SCHEDULE.tables["alpha_bar"], dtype=torch.float32, device=device)
+    x = torch.randn(setting.shape, device=device)
+    t = torch.full((setting.batch,), 1000, device=device)
+
+    def compute() -> None:
+        with torch.no_grad():
+            a, a_prev = alpha_bar[t][:, None, None, None], alpha_bar[t - 1][:, None, None, None]
+            eps = network(x, t)
+            x_0 = ((x - (1 - a).sqrt() * eps) / a.sqrt()).clamp(-1, 1)
+            eps = (x - a.sqrt() * x_0) / (1 - a).sqrt()
+            x.copy_(a_prev.sqrt() * x_0 + (1 - a_prev).sqrt() * eps)
+            t.copy_((t - 2) % 1000 + 1)
+
+    replay = recorded(theirs, compute)
+    return lambda n: [replay() for _ in range(n)], lambda: "finite" if bool(torch.isfinite(x).all()) else "NOT FINITE"

@@ -5,6 +5,11 @@
 //   3. warp functions are called by whole warps (mask 0xffffffff), and all threads of a block reach the same __syncthreads().
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 

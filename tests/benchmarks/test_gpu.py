@@ -46,7 +46,7 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
     assert network["agrees"] and graph["graph_agrees"]
     assert sum(len(row["found"]) for row in rows if row["kind"] == "plans") > 0
     steps = {(row["task"], row["contestant"]): row for row in rows if row["kind"] == "step"}
-    assert len(steps) == 8 and all("seconds" in row for row in steps.values())
+    assert len(steps) == 10 and all("seconds" in row for row in steps.values())
     assert all("recorded" in steps[task, "minidiff, CUDA graph"]["note"] for task in ("train", "sample"))
     page = (tmp_path / "stand-in-for-a-gpu.md").read_text()
     assert "A dry run on a CPU" in page and "WRONG" not in page and "NOT" not in page and "failed" not in page
@@ -73,6 +73,16 @@ print("begun", flush=True); time.sleep(60)"""
     assert outcome["state"] == "ran out of time" and "begun" in outcome["tail"] and time.monotonic() - start < 20
     time.sleep(4)
     assert not (tmp_path / "still-there").exists()
+
+
+def test_nothing_is_begun_after_a_build_that_fails(gpu_module, tmp_path, monkeypatch):
+    broken = gpu_module.Part("build", 9.0, [sys.executable, "-c", "raise SystemExit(1)"])
+    begun = tmp_path / "begun"
+    monkeypatch.setattr(gpu_module, "parts", lambda *_: [broken, part(gpu_module, f"open({str(begun)!r}, 'w')")])
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "report")])
+    with pytest.raises(SystemExit, match="1"):
+        gpu_module.main()
+    assert not begun.exists() and "| a part | not begun | |" in (tmp_path / "report" / "gpu.md").read_text()
 
 
 def test_what_is_known_is_written_even_without_the_machine(gpu_module, tmp_path):
