@@ -26,8 +26,8 @@ from setuptools.errors import CompileError
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
-KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*.cu"))
-BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings*.cpp"))
+KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
+BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
 
 DEBUG = os.environ.get("MINIDIFF_DEBUG", "") not in ("", "0")
@@ -87,7 +87,7 @@ def capabilities_here() -> list[str]:
 
 def generated_code(source: str, archs: list[str], ptx: str) -> list[str]:
     """nvcc's options. TF32 exists from 8.0 on."""
-    least = 80 if source.endswith("_tf32.cu") else 0
+    least = 80 if Path(source).name == "tf32.cu" else 0
     archs, ptx = [a for a in archs if int(a) >= least], str(max(int(ptx), least))
     return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
 
@@ -114,7 +114,7 @@ class Compilers:
         """The command for each source of a module, without its input and output."""
         import pybind11
 
-        include = [f"-I{CSRC}/include", f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
+        include = [f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
         cxx = [*self.cxx, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
         if module == "cpu":
             # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
@@ -158,7 +158,7 @@ class BuildKernels(build_ext):
     def compile(self, module: str, source: str, command: list[str]) -> Path:
         """The object file, compiled anew if a header, the source or the command has changed."""
         stamp = hashlib.sha256(" ".join(command).encode()).hexdigest()[:8]
-        target = ROOT / "build" / "kernels" / f"{module}-{stamp}" / (Path(source).name + ".o")
+        target = ROOT / "build" / "kernels" / f"{module}-{stamp}" / (Path(source).relative_to(CSRC).as_posix().replace("/", "_") + ".o")
         newest = max((ROOT / f).stat().st_mtime for f in [source, *HEADERS])
         if not target.exists() or target.stat().st_mtime <= newest:
             target.parent.mkdir(parents=True, exist_ok=True)

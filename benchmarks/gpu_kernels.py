@@ -11,12 +11,12 @@ from gpu_shapes import BATCHES, DRY_BATCH, SHAPES
 from gpu_timing import Ceilings, Ours, Theirs, Time, measure, sets_for
 
 from minidiff import kernels
-from minidiff.dispatch import _kernels as table
-from minidiff.kernels import tuning
+from minidiff.engine.registry import _kernels as table
+from minidiff.kernels.cuda import tuning
 
 NAIVE = 1e11  # operations: with more, the naive version would take seconds
 TOLERANCE = {"fp32": 1e-5, "tf32": 3e-3}  # |result - float64| / |float64|, Euclidean norms
-UNTUNED = "fast, plan by model"  # minidiff/kernels/plan.py; in the other columns plans are tried out, as cudnn.benchmark does
+UNTUNED = "fast, plan by model"  # minidiff/kernels/cuda/plan.py; in the other columns plans are tried out, as cudnn.benchmark does
 
 
 class Case(NamedTuple):
@@ -53,7 +53,7 @@ def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of
 
 
 def plans() -> dict:
-    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/plan.py with."""
+    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/cuda/plan.py with."""
     found = [{"convolution": list(key), "tried": [[*plan, round(seconds, 9)] for plan, seconds in times.items()]}
              for key, times in tuning.tuned().items()]  # fmt: skip
     return {"kind": "plans", "found": found}

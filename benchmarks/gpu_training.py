@@ -13,17 +13,17 @@ import numpy as np
 from gpu_timing import Ours, Theirs
 
 from minidiff import kernels
-from minidiff.backend import to_cpu, to_device
 from minidiff.data import Loader
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.losses import L_simple
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor, gradients
 from minidiff.models import UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
-from minidiff.tensor import Tensor, gradients
-from minidiff.training.graph import RecordedPredictor
-from minidiff.training.prediction import predictor
+from minidiff.sampling.predictor import predictor
+from minidiff.training.cuda_graph import RecordedPredictor
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
 

@@ -16,12 +16,12 @@ import numpy as np
 from minidiff.data.atomic import atomic_write
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.random import RNG
 from minidiff.models import UNet
 from minidiff.models.autoencoder import VQAutoencoder
 from minidiff.models.text_unet import TextUNet
-from minidiff.random import RNG
+from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.autoencoder import TrainedAutoencoder
-from minidiff.training.prediction import eps_predictor
 from minidiff.training.workers import Workers, available_cores
 
 SCHEDULE = make_schedule("cosine", 1000)

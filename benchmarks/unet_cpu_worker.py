@@ -24,10 +24,10 @@ def minidiff_contestant(job):
     import numpy as np
 
     import minidiff as md
-    from minidiff import dispatch
+    from minidiff.engine import registry
     from minidiff.models import UNet
     from minidiff.optim import AdamW
-    from minidiff.training.prediction import predictor
+    from minidiff.sampling.predictor import predictor
     from minidiff.training.workers import Workers
 
     rng = md.RNG(0)
@@ -48,7 +48,7 @@ def minidiff_contestant(job):
     def profile():
         """Core time of each operation and of its derivative, in one process."""
         spent = defaultdict(float)
-        plain_run = dispatch.run
+        plain_run = registry.run
 
         def timed_run(name, reference, args, kwargs):
             start = time.thread_time()
@@ -72,12 +72,12 @@ def minidiff_contestant(job):
             plain_step(gradients)
             spent["optimiser"] += time.thread_time() - start
 
-        dispatch.run, optimizer.step = timed_run, timed_step
+        registry.run, optimizer.step = timed_run, timed_step
         try:
             for _ in range(REPEATS):
                 train(alone)
         finally:
-            dispatch.run, optimizer.step = plain_run, plain_step
+            registry.run, optimizer.step = plain_run, plain_step
         return spent
 
     return train, sample, profile, {"numpy": np.__version__, "parameters": model.parameter_count()}

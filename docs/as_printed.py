@@ -11,7 +11,7 @@ from minidiff.diffusion.losses import loss_weight
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import removed_fraction
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 RIGHT, PRINTED = "tab:green", "tab:red"
 SCHEDULE = make_schedule("linear", 1000)

@@ -16,15 +16,18 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.backend import to_cpu
+from minidiff.cli import add_common_options, one_line_error, positive_float, positive_int, zero_to_one
 from minidiff.data import Loader, load_dataset, to_float, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.guidance import guide_with_classifier, shift_mean
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
 from minidiff.models import NoisyClassifier, UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
+from minidiff.pictures.images import save_grid
+from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.classification import judge, load_classifier
 from minidiff.training.noisy_classification import (
@@ -34,9 +37,6 @@ from minidiff.training.noisy_classification import (
     noisy_classifier_steps,
     save_noisy_classifier,
 )
-from minidiff.training.options import add_common_options, one_line_error, positive_float, positive_int, zero_to_one
-from minidiff.training.pictures import save_grid
-from minidiff.training.prediction import eps_predictor
 from minidiff.training.trainer import Denoiser, load_denoiser
 from minidiff.training.workers import Workers
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from minidiff.diffusion.forward import forward_steps, q_mean_variance
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 GLASS = 3.0  # half the width of the glass
 KICK = 0.15  # standard deviation of one kick

@@ -14,23 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
-from minidiff.backend import to_cpu, to_device
+from minidiff.cli import add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.data import Loader, load_dataset, to_float, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.evaluation.metrics import agreement
 from minidiff.models import UNet
 from minidiff.models.autoencoder_blocks import FACTOR
 from minidiff.optim import Muon
-from minidiff.random import RNG
+from minidiff.pictures.images import save_grid
+from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
+from minidiff.sampling.predictor import eps_predictor, evaluating
 from minidiff.training.autoencoder import encode_images, keep_autoencoder, load_autoencoder
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.classification import load_classifier
-from minidiff.training.concat import class_planes, masked_image, random_masks, stroke_map
-from minidiff.training.metrics import agreement
-from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int, restore
-from minidiff.training.pictures import save_grid
-from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers

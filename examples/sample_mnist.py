@@ -9,17 +9,17 @@ import argparse
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.backend import to_cpu
+from minidiff.cli import add_common_options, one_line_error, positive_int, zero_to_one
 from minidiff.data import to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
 from minidiff.models import UNet
-from minidiff.random import RNG
+from minidiff.pictures.images import save_gif, save_grid
+from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import add_common_options, one_line_error, positive_int, zero_to_one
-from minidiff.training.pictures import save_gif, save_grid
-from minidiff.training.prediction import eps_predictor
 from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 

@@ -13,18 +13,18 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from minidiff.backend import to_cpu, to_device
+from minidiff.cli import add_common_options, at_least_0, one_line_error, positive_int, zero_to_one
 from minidiff.data import to_float, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps, make_tau
 from minidiff.diffusion.forward import q_sample
-from minidiff.random import RNG
-from minidiff.tape import no_grad
-from minidiff.tensor import Tensor
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tape import no_grad
+from minidiff.engine.tensor import Tensor
+from minidiff.pictures.images import save_gif, save_grid
+from minidiff.sampling.text_to_image import TextToImage, load_text_to_image
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import add_common_options, at_least_0, one_line_error, positive_int, zero_to_one
-from minidiff.training.pictures import save_gif, save_grid
-from minidiff.training.text_to_image import TextToImage, load_text_to_image
 from minidiff.training.workers import Workers
 
 

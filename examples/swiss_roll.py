@@ -16,21 +16,21 @@ import math
 
 import numpy as np
 
-from minidiff.backend import to_cpu, to_device
+from minidiff.cli import device, one_line_error, positive_float, positive_int, seed
 from minidiff.data import Loader, swiss_roll, swiss_roll_curve
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.prediction import predict_noise
+from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
 from minidiff.models import PointDenoiser
 from minidiff.optim import AdamW
-from minidiff.random import RNG
+from minidiff.pictures.points import LIMIT, save_clouds, save_fields, save_ways
+from minidiff.sampling.predictor import eps_predictor, evaluating
 from minidiff.training.checkpoint import make_folder
-from minidiff.training.options import device, one_line_error, positive_float, positive_int, seed
-from minidiff.training.point_pictures import LIMIT, save_clouds, save_fields, save_ways
-from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers

@@ -10,9 +10,9 @@ import argparse
 from tqdm import tqdm
 
 from minidiff.data import Loader, load_dataset, to_float
+from minidiff.engine.random import RNG
 from minidiff.models import Classifier
 from minidiff.optim import AdamW
-from minidiff.random import RNG
 from minidiff.training.checkpoint import make_folder, save_checkpoint
 from minidiff.training.classification import classifier_steps, judge
 from minidiff.training.workers import Workers

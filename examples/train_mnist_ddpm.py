@@ -10,19 +10,19 @@ import argparse
 import shlex
 import sys
 
-from minidiff.backend import to_cpu
+from minidiff.cli import add_sampling_options, add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.data import Loader, load_dataset, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
+from minidiff.evaluation.metrics import loss_per_t
 from minidiff.models import UNet
 from minidiff.optim import AdamW, Muon
-from minidiff.random import RNG
+from minidiff.pictures.images import save_grid, save_loss_per_t
+from minidiff.sampling.predictor import eps_predictor, evaluating
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.metrics import loss_per_t
-from minidiff.training.options import add_sampling_options, add_training_options, check_limits, one_line_error, positive_int, restore
-from minidiff.training.pictures import save_grid, save_loss_per_t
-from minidiff.training.prediction import eps_predictor, evaluating
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers

@@ -14,18 +14,7 @@ import sys
 
 import numpy as np
 
-from minidiff.backend import to_cpu
-from minidiff.data import Loader, load_dataset, to_unit
-from minidiff.data.atomic import save_npz
-from minidiff.data.captions import Captions
-from minidiff.diffusion.ddim import ddim_sample, ddim_steps
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.models.text_unet import TextUNet
-from minidiff.optim import Muon
-from minidiff.random import RNG
-from minidiff.training.autoencoder import TrainedAutoencoder, encode_images, keep_autoencoder, load_autoencoder
-from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import (
+from minidiff.cli import (
     add_sampling_options,
     add_training_options,
     at_least_0,
@@ -35,10 +24,22 @@ from minidiff.training.options import (
     positive_int,
     restore,
 )  # fmt: skip
-from minidiff.training.pictures import save_grid
-from minidiff.training.prediction import evaluating
+from minidiff.data import Loader, load_dataset, to_unit
+from minidiff.data.atomic import save_npz
+from minidiff.data.captions import Captions
+from minidiff.diffusion.ddim import ddim_sample, ddim_steps
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
+from minidiff.models.text_unet import TextUNet
+from minidiff.optim import Muon
+from minidiff.pictures.images import save_grid
+from minidiff.sampling.predictor import evaluating
+from minidiff.sampling.text_to_image import KIND, guided_by_text
+from minidiff.training.autoencoder import TrainedAutoencoder, encode_images, keep_autoencoder, load_autoencoder
+from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.run import run
-from minidiff.training.text_to_image import KIND, guided_by_text, with_captions
+from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
 

@@ -13,14 +13,14 @@ import sys
 
 import numpy as np
 
+from minidiff.cli import add_training_options, check_limits, one_line_error, positive_int, restore
 from minidiff.data import Loader, load_dataset
+from minidiff.engine.random import RNG
 from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
 from minidiff.optim import AdamW
-from minidiff.random import RNG
+from minidiff.pictures.images import save_code_usage, save_grid, save_perplexity
 from minidiff.training.autoencoder import HELD_OUT, KIND, AutoencoderTrainer, encode_images, reconstruct, scale_of
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.options import add_training_options, check_limits, one_line_error, positive_int, restore
-from minidiff.training.pictures import save_code_usage, save_grid, save_perplexity
 from minidiff.training.run import run
 from minidiff.training.workers import Workers
 

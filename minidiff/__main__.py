@@ -76,7 +76,7 @@ def _mutants() -> int:
 def _step(options: argparse.Namespace) -> None:
     from minidiff.classroom.sources import make_source, steps_of
     from minidiff.classroom.walk import Walker
-    from minidiff.random import RNG
+    from minidiff.engine.random import RNG
 
     source = make_source(options.on, options.T, options.schedule)
     steps = steps_of(options.algorithm, source, RNG(options.seed), n=options.n, steps=options.steps, eta=options.eta, t=options.t)

@@ -13,7 +13,7 @@ def strict():
     """A registered array library of device "strict" that refuses to mix with NumPy and counts what is read by the host."""
     from support.strict_arrays import StrictArray, strict_module
 
-    from minidiff import backend
+    from minidiff.engine import backend
 
     backend.register_array_module(StrictArray, strict_module, "strict")
     yield strict_module

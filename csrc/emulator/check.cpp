@@ -1,6 +1,6 @@
 // What compute-sanitizer's memcheck, initcheck and racecheck do for a GPU, for the CPU build: every access of a kernel is
 // looked at before it happens, and a wrong one ends the launch with an error that names the line, the thread and the block.
-#include "check.h"
+#include "emulator/check.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -72,7 +72,7 @@ void set_dynamic_shared(const void* data, size_t bytes) {
 
 // ---- messages ---------------------------------------------------------------------------------------------------------
 
-// "conv2d.cu:40" of an instruction, by addr2line; "?" where that is not installed.
+// "conv2d/naive.cu:40" of an instruction, by addr2line; "?" where that is not installed.
 static std::string line_of(void* code) {
     Dl_info module;
     if (!dladdr(code, &module)) return "?";
@@ -85,7 +85,9 @@ static std::string line_of(void* code) {
     }
     std::string text(line);
     text = text.substr(0, text.find_first_of(" \n"));
-    return text.empty() ? "?" : text.substr(text.rfind('/') + 1);
+    if (text.empty()) return "?";
+    const size_t file = text.rfind('/'), folder = file == 0 || file == std::string::npos ? file : text.rfind('/', file - 1);
+    return text.substr(folder + 1);  // npos + 1 is 0
 }
 
 static std::string who(const Position& p) { return name_of(p.thread) + " of " + name_of_block(p.block_index); }

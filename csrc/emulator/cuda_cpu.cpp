@@ -1,7 +1,7 @@
 // The scheduler behind cuda_cpu.h: the threads of a block are fibers (stacks of their own, one CPU), run in turn until each of
 // them waits at a barrier or returns. makecontext creates a fiber; _setjmp/_longjmp switch, 20 times faster than swapcontext.
 #undef _FORTIFY_SOURCE  // its longjmp refuses to jump between stacks
-#include "cuda_cpu.h"
+#include "emulator/cuda_cpu.h"
 
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "check.h"
+#include "emulator/check.h"
 
 // Kernels read these: non-zero initial values keep them out of .bss, where the checks look for __shared__ arrays.
 uint3 threadIdx = {~0u, ~0u, ~0u}, blockIdx = {~0u, ~0u, ~0u};

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidiff import functional as F
-from minidiff.equations import equation
+from minidiff.diffusion.equation import equation
 from minidiff.models.unet_blocks import TimeEmbedding
 
 SLIDE = "Diffusion Model Architecture"

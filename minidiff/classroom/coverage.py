@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from minidiff.classroom.catalogue import all_equations
-from minidiff.classroom.deck import SLIDES, Slide
+from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.slides import SLIDES, Slide
 
 MARKER = "checks"
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.classroom.catalogue import all_equations, get_equation
 from minidiff.classroom.coverage import slides_of, tests_by_equation
-from minidiff.classroom.deck import SLIDES, Slide
-from minidiff.classroom.errata import ERRATA
+from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
-from minidiff.classroom.small import TIME, T, small_inputs
+from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
+from minidiff.diffusion.equation import Equation, trace
 from minidiff.diffusion.step import Step, describe
-from minidiff.equations import Equation, trace
 
 PLACES = 12
 """Arrays of up to so many elements are shown in full."""

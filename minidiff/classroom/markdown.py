@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minidiff.classroom.catalogue import all_equations
 from minidiff.classroom.coverage import resolve, tests_by_equation
-from minidiff.classroom.deck import SLIDES, Slide
-from minidiff.classroom.errata import ERRATA
-from minidiff.equations import Equation
+from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.diffusion.equation import Equation
 
 HEAD = """# The deck, slide by slide
 

@@ -12,10 +12,10 @@ import types
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minidiff.classroom.catalogue import get_equation
 from minidiff.classroom.coverage import repository, tests_by_equation
 from minidiff.classroom.explain import source_of
-from minidiff.classroom.mutant_list import MUTANTS, Mutant
+from minidiff.classroom.index import get_equation
+from minidiff.classroom.tables.mutants import MUTANTS, Mutant
 
 
 class Result(NamedTuple):

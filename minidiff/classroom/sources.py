@@ -15,7 +15,7 @@ from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import as_eps_theta
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 ALGORITHMS = ("ddpm", "ddim", "train")
 N_DIGITS = 200

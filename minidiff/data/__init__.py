@@ -1,8 +1,8 @@
 """Pictures to learn from: MNIST and Fashion-MNIST from files, digits drawn by the program, and mini-batches of them."""
 
 from .atomic import atomic_write
+from .by_name import NAMES, load_dataset
 from .captions import Captions
-from .catalogue import NAMES, load_dataset
 from .dataset import Dataset
 from .digits import draw_digits, make_digits
 from .download import DownloadError, fetch

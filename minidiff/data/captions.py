@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 from .dataset import Dataset
 from .measures import measure

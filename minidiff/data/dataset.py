@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 DIGITS = tuple("0123456789")
 

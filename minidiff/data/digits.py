@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 from .dataset import Dataset
 from .scaling import check_labels, to_bytes

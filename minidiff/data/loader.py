@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 from .scaling import check_labels, check_range, to_float
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 INNER, OUTER = 1.5 * np.pi, 4.5 * np.pi  # where the roll begins and ends: the angle in radians, which is also the radius
 

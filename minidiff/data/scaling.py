@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
 
 
 def to_float(images: Any) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
-from minidiff.diffusion.prediction import clip_x_0, predict_noise, starting_noise, times
+from minidiff.diffusion.equation import equation
+from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise, times
 from minidiff.diffusion.reverse import learned_variance, mu_theta, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.equations import equation
-from minidiff.random import RNG
+from minidiff.engine.backend import array_module
+from minidiff.engine.random import RNG
 
 EpsTheta = Callable[..., Any]
 

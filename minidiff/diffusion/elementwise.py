@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module, is_array, to_cpu
+from minidiff.engine.backend import array_module, is_array, to_cpu
 
 
 def sqrt(x: Any) -> Any:

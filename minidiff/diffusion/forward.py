@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.equations import equation
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @equation(

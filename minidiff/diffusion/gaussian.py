@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import erfc, log, sqrt
-from minidiff.equations import equation
+from minidiff.diffusion.equation import equation
+from minidiff.engine.backend import array_module
 
 
 @equation(

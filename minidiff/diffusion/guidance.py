@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
-from minidiff.equations import equation
-from minidiff.tape import enable_grad
+from minidiff.engine.backend import array_module
+from minidiff.engine.tape import enable_grad
 
 SLIDE = "Guided Diffusion Models"
 
@@ -124,7 +124,7 @@ def gradient_of_classifier(log_p: Callable[[Any, Any], Any], y: Any) -> Callable
 
     The classifier's parameters get no gradient. Samplers call it where nothing is recorded; it records for itself.
     """
-    from minidiff.tensor import Tensor, gradients
+    from minidiff.engine.tensor import Tensor, gradients
 
     def gradient(x_t: Any, t: Any) -> Any:
         with enable_grad():

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minidiff.backend import array_module
 from minidiff.diffusion.ddim import choose_times
 from minidiff.diffusion.elementwise import sqrt, sum_per_image
-from minidiff.diffusion.prediction import predict_noise
+from minidiff.diffusion.equation import equation
+from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import x_0_from_eps
-from minidiff.equations import equation
+from minidiff.engine.backend import array_module
 
 
 @equation(

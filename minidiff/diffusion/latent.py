@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 
-from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import detach, exp, plain, sum_per_image
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import L_simple
-from minidiff.equations import equation
+from minidiff.engine.backend import array_module
 
 TOKENS = "LDM Training (Phase 1)"
 PHASE_2 = "LDM Training (Phase 2)"

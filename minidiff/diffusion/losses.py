@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from minidiff.diffusion.elementwise import sum_per_image
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.reverse import sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import regression_target
-from minidiff.equations import equation
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @equation(

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module, device_of, to_cpu, to_device
 from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
 from minidiff.diffusion.schedule import Schedule
-from minidiff.equations import equation
-from minidiff.random import RNG
+from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
+from minidiff.engine.random import RNG
 
 SLIDE = "Reverse Diffusion Process"
 

@@ -6,8 +6,8 @@ The exponents divide by 1 - alpha_bar_{t-1} and so need t >= 2; the results (`mu
 from __future__ import annotations
 
 from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.reverse import mu_theta
-from minidiff.equations import equation
 
 SLIDE = "Reverse Diffusion Process"
 

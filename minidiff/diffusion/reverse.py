@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minidiff.diffusion.elementwise import exp, log, sqrt
-from minidiff.equations import equation
+from minidiff.diffusion.equation import equation
 
 VARIANCES = ("beta", "beta_tilde")
 

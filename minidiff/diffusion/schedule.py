@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import device_of, is_array, to_cpu, to_device
 from minidiff.diffusion.elementwise import plain
-from minidiff.diffusion.terminal import TerminalCheck, check_schedule
-from minidiff.equations import equation
+from minidiff.diffusion.equation import equation
+from minidiff.diffusion.schedule_check import TerminalCheck, check_schedule
+from minidiff.engine.backend import device_of, is_array, to_cpu, to_device
 
 DECK_CLIP = {"beta_min": 0.0001, "beta_max": 0.02}
 """The clip printed on the deck for the cosine schedule; it leaves 5.7 % of the signal in x_T at T = 1000 (errata 6)."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
-from minidiff.equations import equation
 
 WHY = "Why Predict Noise Instead Of Whole Image"
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidiff.backend import array_module
 from minidiff.diffusion.elementwise import sum_per_image
+from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import log_q_chain, q_mean_variance, q_sample
 from minidiff.diffusion.gaussian import bits_per_dim, discretised_log_probability, kl_gaussians, log_density
+from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.posterior import q_posterior
-from minidiff.diffusion.prediction import predict_noise
 from minidiff.diffusion.reverse import mu_theta, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.equations import equation
-from minidiff.random import RNG
+from minidiff.engine.backend import array_module
+from minidiff.engine.random import RNG
 
 
 @equation(

@@ -4,8 +4,8 @@ arithmetic      add, multiply, exp, log, where, ...          activation      swi
 reduction       sum, mean, var, max, ...                     loss            mse_loss, cross_entropy
 shape           reshape, transpose, getitem, pad, ...        embedding       embedding
 linear          matmul, linear                               dropout         dropout
-convolution     conv2d                                       resampling      avg_pool2d, interpolate
-transposed_convolution  conv_transpose2d                     normalization   group_norm, layer_norm, group_norm_swish
+conv2d          conv2d                                       resampling      avg_pool2d, interpolate
+conv_transpose2d  conv_transpose2d                           normalization   group_norm, layer_norm, group_norm_swish
 attention       attention
 """
 
@@ -35,7 +35,8 @@ from minidiff.functional.arithmetic import (
     where,
 )
 from minidiff.functional.attention import attention
-from minidiff.functional.convolution import conv2d
+from minidiff.functional.conv2d import conv2d
+from minidiff.functional.conv_transpose2d import conv_transpose2d
 from minidiff.functional.dropout import dropout
 from minidiff.functional.embedding import embedding
 from minidiff.functional.linear import linear, matmul
@@ -56,7 +57,6 @@ from minidiff.functional.shape import (
     swapaxes,
     transpose,
 )
-from minidiff.functional.transposed_convolution import conv_transpose2d
 
 __all__ = [
     "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to", "clip", "concatenate", "conv2d", "conv_transpose2d",

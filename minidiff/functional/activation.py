@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_axes
-from minidiff.operation import operation
 
 
 def logistic(x):

@@ -5,9 +5,9 @@ The derivative of a broadcast argument is summed over the repeated axes by the e
 
 from __future__ import annotations
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_broadcast
-from minidiff.operation import operation
 
 
 @operation

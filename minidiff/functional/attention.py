@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from minidiff.backend import array_module
-from minidiff.operation import operation
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 
 
 @operation

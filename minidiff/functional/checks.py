@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
 
 _waits = ContextVar("index_checks_wait", default=True)
 

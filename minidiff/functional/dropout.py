@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minidiff.operation import operation
+from minidiff.engine.operation import operation
 
 
 @operation

@@ -6,9 +6,9 @@ image, so `mse_loss` with "mean" is smaller by the factor C * H * W.
 
 from __future__ import annotations
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_index_range, poisoned
-from minidiff.operation import operation
 
 
 def _check_reduction(name, reduction):

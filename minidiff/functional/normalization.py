@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidiff.backend import array_module
-from minidiff.functional.memory import chunks, scratch
-from minidiff.operation import operation
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
+from minidiff.kernels.cpu.scratch import chunks, scratch
 
 CHUNK = 2**16  # numbers that are worked on at a time: a handful of such arrays fit the cache of a core
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_axes, check_axis, check_not_empty
-from minidiff.operation import operation
 
 
 def _count(x, axes):

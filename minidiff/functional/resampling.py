@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minidiff.backend import array_module
-from minidiff.operation import operation
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 
 
 def _check_image(name, x):

@@ -9,9 +9,9 @@ import builtins
 
 import numpy as np
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_axes, check_axis, check_index_range, poisoned
-from minidiff.operation import operation
 
 
 @operation

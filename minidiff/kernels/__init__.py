@@ -1,4 +1,4 @@
-"""The hand-written kernels of csrc/, entered into the table of minidiff.dispatch by the modules imported here.
+"""The hand-written kernels of csrc/, entered into the table of minidiff.engine.registry by the modules imported here.
 
     python -m minidiff                                  # which kernels are there
     with minidiff.use_kernels(conv2d="tiled"): ...      # this version of conv2d, on a GPU or emulated
@@ -7,9 +7,9 @@
 The version that is registered last for an operation is the one that "auto" takes on a GPU.
 """
 
-from minidiff.kernels import attention, convolution, group_norm_swish, linear
-from minidiff.kernels.native import checks, status
-from minidiff.kernels.tf32 import allow_tf32, tf32_is_allowed
-from minidiff.kernels.tuning import tune_plans
+from minidiff.kernels.cuda import attention, conv2d, group_norm, linear
+from minidiff.kernels.cuda.library import checks, status
+from minidiff.kernels.cuda.tf32 import allow_tf32, tf32_is_allowed
+from minidiff.kernels.cuda.tuning import tune_plans
 
-__all__ = ["allow_tf32", "attention", "checks", "convolution", "group_norm_swish", "linear", "status", "tf32_is_allowed", "tune_plans"]
+__all__ = ["allow_tf32", "attention", "checks", "conv2d", "group_norm", "linear", "status", "tf32_is_allowed", "tune_plans"]

@@ -15,11 +15,11 @@ from typing import Any
 from minidiff import functional as F
 from minidiff.diffusion.latent import codebook_loss, commitment_loss, kl_to_standard_normal
 from minidiff.diffusion.step import Step
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder_blocks import FACTOR, Decoder, Encoder
 from minidiff.models.quantizer import VectorQuantizer
 from minidiff.nn import Module
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class Autoencoder(Module):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.unet_blocks import fitting_groups
 from minidiff.nn import Conv2d, ConvTranspose2d, GroupNormSwish, Module
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 FACTOR = 4  # two halvings of height and width
 

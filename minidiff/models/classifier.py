@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from minidiff import functional as F
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Conv2d, Dropout, GroupNormSwish, Linear, Module
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class Classifier(Module):

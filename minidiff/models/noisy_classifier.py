@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.unet_blocks import DownBlock, Downsample, TimeEmbedding, fitting_groups
 from minidiff.nn import Conv2d, GroupNormSwish, Linear, Module, ModuleList
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class NoisyClassifier(Module):

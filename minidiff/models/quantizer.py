@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from minidiff.diffusion.latent import nearest_code, straight_through
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module, Parameter
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class Quantized(NamedTuple):

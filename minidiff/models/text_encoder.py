@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Embedding, LayerNorm, Linear, Module, ModuleList, MultiHeadAttention, Parameter
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class TransformerEncoderLayer(Module):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.text_encoder import TextEncoder
 from minidiff.models.unet import UNet
 from minidiff.models.unet_blocks import Context
 from minidiff.nn import Module
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class TextUNet(Module):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.unet_blocks import (
     Context,
     DownBlock,
@@ -23,8 +25,6 @@ from minidiff.models.unet_blocks import (
     to_patches,
 )
 from minidiff.nn import Conv2d, GroupNormSwish, Module, ModuleList
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 def _check_counts(**counts: Any) -> None:

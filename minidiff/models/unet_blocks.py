@@ -6,10 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 from minidiff import functional as F
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module, MultiHeadAttention
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 def fitting_groups(channels: int, at_most: int = 8) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn.initialization import default_rng
 from minidiff.nn.layers import Linear
 from minidiff.nn.module import Module, Parameter
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 class MultiHeadAttention(Module):

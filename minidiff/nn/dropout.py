@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from minidiff import functional as F
+from minidiff.engine.random import rng_of_layers
+from minidiff.engine.tensor import Tensor
 from minidiff.nn.module import Module
-from minidiff.random import rng_of_layers
-from minidiff.tensor import Tensor
 
 
 class Dropout(Module):
     """In training mode, drop each element with probability p; in evaluation mode, nothing.
 
-    It draws from the RNG of `with minidiff.random.layers_draw_from(rng):`, so that each thread of a training step has its own.
+    It draws from the RNG of `with minidiff.engine.random.layers_draw_from(rng):`, so that each thread of a training step has its own.
     """
 
     def __init__(self, p: float = 0.5):

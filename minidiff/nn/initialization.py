@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minidiff.engine.random import RNG
 from minidiff.nn.module import Parameter
-from minidiff.random import RNG
 
 default_rng = RNG(0)
 """What layers that are made without an RNG draw from, one after another: two of one shape do not start alike."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn.initialization import default_rng, uniform_fan_in
 from minidiff.nn.module import Module, Parameter
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 Pair = int | tuple[int, int]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minidiff import anomaly
-from minidiff.backend import array_module, is_array, on_device, to_device
-from minidiff.tensor import Tensor
+from minidiff.engine import anomaly
+from minidiff.engine.backend import array_module, is_array, on_device, to_device
+from minidiff.engine.tensor import Tensor
 
 
 class Parameter(Tensor):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.tape import as_array
 from minidiff.optim.flat import Flat, fits
-from minidiff.tape import as_array
 
 
 def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[Mapping[str, Any], Any]:

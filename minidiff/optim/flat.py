@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
 from minidiff.optim import fused
 
 ALIGNMENT = 64  # elements: each array starts at a multiple of 256 bytes, as if it had been allocated alone

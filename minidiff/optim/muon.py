@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
 from minidiff.optim.optimizer import AdamW, Optimizer
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minidiff.backend import array_module, device_of, is_recording_a_graph, to_device
-from minidiff.guard import Guard
+from minidiff.engine.backend import array_module, device_of, is_recording_a_graph, to_device
+from minidiff.engine.saved_arrays import Guard
+from minidiff.engine.tape import as_array
+from minidiff.engine.tensor import Tensor
 from minidiff.optim import fused
 from minidiff.optim.flat import Flat, fits
-from minidiff.tape import as_array
-from minidiff.tensor import Tensor
 
 
 class Optimizer:

@@ -10,22 +10,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidiff.backend import device_of, to_cpu, to_device
 from minidiff.data.dataset import Dataset
 from minidiff.data.loader import Loader
 from minidiff.data.scaling import to_float, to_unit
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.latent import decode_latent, latent_scale, perplexity
 from minidiff.diffusion.step import Step
+from minidiff.engine.backend import device_of, to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tape import no_grad
+from minidiff.engine.tensor import Tensor
 from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
-from minidiff.random import RNG
-from minidiff.tape import no_grad
-from minidiff.tensor import Tensor
+from minidiff.sampling.predictor import predict
 from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint, save_checkpoint
 from minidiff.training.codebook import CodebookKeeper
-from minidiff.training.prediction import predict
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 from minidiff.training.workers import Workers
 

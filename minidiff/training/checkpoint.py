@@ -16,8 +16,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from minidiff.backend import to_cpu
 from minidiff.data.atomic import atomic_write
+from minidiff.engine.backend import to_cpu
 
 FORMAT = 1
 

@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff import functional as F
-from minidiff.backend import to_device
 from minidiff.data.loader import Loader
+from minidiff.engine.backend import to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tape import no_grad
+from minidiff.engine.tensor import Tensor
 from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models import Classifier
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, cosine_decay
-from minidiff.random import RNG
-from minidiff.tape import no_grad
-from minidiff.tensor import Tensor
+from minidiff.sampling.predictor import evaluating
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.prediction import evaluating
 from minidiff.training.workers import Workers
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.backend import array_module, to_cpu, to_device
 from minidiff.diffusion.latent import ema_codebook
+from minidiff.engine.backend import array_module, to_cpu, to_device
+from minidiff.engine.random import RNG
 from minidiff.models.quantizer import VectorQuantizer
-from minidiff.random import RNG
 
 FADED = 1e-20  # a running count of the EMA variant
 

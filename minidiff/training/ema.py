@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
 from minidiff.nn import Module
 from minidiff.optim import fused
 from minidiff.optim.flat import Flat, fits, whole_of

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
-from minidiff.backend import array_module, device_of, to_cpu, to_device
 from minidiff.data.loader import Loader
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.guidance import gradient_of_classifier
 from minidiff.diffusion.losses import draw_training_noise
 from minidiff.diffusion.schedule import Schedule
+from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models import NoisyClassifier
 from minidiff.optim import Optimizer
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
+from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidiff.training.classification import classifier_steps
-from minidiff.training.prediction import evaluating, predictor
 from minidiff.training.workers import Workers
 
 KIND = "noisy_classifier"

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from minidiff.cli import delayed_interrupt
 from minidiff.diffusion.step import Step
-from minidiff.training.pictures import save_loss_curve
+from minidiff.pictures.images import save_loss_curve
 from minidiff.training.workers import Workers
 
 
@@ -32,39 +31,6 @@ class Trains(Protocol):
     def steps(self, workers: Workers) -> Iterator[Step]: ...
 
     def save(self, folder: Any, options: dict[str, Any] | None = None) -> None: ...
-
-
-class Interruption:
-    """Becomes true at the first Ctrl-C; the second one stops the program at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __bool__(self) -> bool:
-        return self.requested
-
-
-@contextmanager
-def delayed_interrupt() -> Iterator[Interruption]:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. No effect outside of the main thread."""
-    interruption = Interruption()
-
-    def on_signal(number: int, frame: object) -> None:
-        if interruption.requested:
-            raise KeyboardInterrupt
-        interruption.requested = True
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, on_signal)
-    except ValueError:  # not the main thread
-        pass
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run(

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidiff.backend import array_module, to_cpu, to_device
 from minidiff.data.loader import Loader
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.backend import array_module, to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import checkpoint_in, load_checkpoint, save_checkpoint
+from minidiff.training.cuda_graph import RecordedTraining
 from minidiff.training.ema import EMA
-from minidiff.training.graph import RecordedTraining
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 from minidiff.training.workers import Workers
 
@@ -51,7 +51,7 @@ class Trainer:
     model: called as model(x_t, t, **condition); prepare: makes x_0 and the condition of a batch; lr_warmup: steps over which the learning
     rate rises; max_norm: bound for the norm of the gradient.    `step` counts the steps done, `losses` has the loss of each. `progress`, in
     0..1, is set by whoever knows when the run ends (run.py): the learning rate falls along a cosine as it grows.
-    graph: on a GPU, record the step as a CUDA graph (graph.py) and replay it; `recorded.recorded.reason` says why if that is not possible.
+    graph: on a GPU, record the step as a CUDA graph (cuda_graph.py) and replay it; `recorded.recorded.reason` says why if it cannot be.
     """
 
     def __init__(

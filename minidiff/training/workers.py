@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from minidiff.backend import array_module
+from minidiff.engine.backend import array_module
+from minidiff.engine.random import RNG, layers_draw_from
+from minidiff.engine.tensor import gradients
 from minidiff.nn import Module
-from minidiff.random import RNG, layers_draw_from
-from minidiff.tensor import gradients
 from minidiff.training.allocator import keep_freed_memory
 
 SMALLEST_SLICE = 4  # images; below, handing them over costs more than it saves

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.classroom.catalogue import get_equation
+from minidiff.classroom.index import get_equation
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.unet_blocks import TimeEmbedding
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 def value_of(id, *args):

@@ -1,8 +1,8 @@
 import pytest
 
 from minidiff.classroom import coverage
-from minidiff.classroom.deck import Formula, Slide
-from minidiff.equations import equation
+from minidiff.classroom.tables.slides import Formula, Slide
+from minidiff.diffusion.equation import equation
 
 
 def test_every_formula_has_an_equation_and_every_equation_a_check():
@@ -25,7 +25,7 @@ def test_a_formula_without_an_equation_and_a_dead_reference_are_reported(monkeyp
 
 
 def test_an_equation_without_a_check_is_reported(monkeypatch):
-    from minidiff import equations
+    from minidiff.diffusion import equation as equations
 
     monkeypatch.setattr(equations, "_registry", dict(equations._registry))
     equation("made.up", slide=None, paper="none", latex="x")(lambda x: x)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from minidiff.classroom.catalogue import all_equations
-from minidiff.classroom.deck import SLIDES
 from minidiff.classroom.explain import explain, run_with_small_numbers, show
-from minidiff.classroom.small import small_inputs
-from minidiff.equations import Equation, trace
+from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.slides import SLIDES
+from minidiff.classroom.tables.toy_arguments import small_inputs
+from minidiff.diffusion.equation import Equation, trace
 
 
 @pytest.mark.parametrize("id", list(all_equations()))

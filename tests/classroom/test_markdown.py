@@ -1,7 +1,7 @@
-from minidiff.classroom.catalogue import all_equations
 from minidiff.classroom.coverage import repository
-from minidiff.classroom.deck import SLIDES
+from minidiff.classroom.index import all_equations
 from minidiff.classroom.markdown import deck_markdown
+from minidiff.classroom.tables.slides import SLIDES
 
 
 def test_the_page_in_the_docs_is_what_the_registry_says():

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from minidiff.classroom import coverage, mutants
-from minidiff.classroom.catalogue import get_equation
-from minidiff.classroom.mutant_list import MUTANTS, Mutant
+from minidiff.classroom.index import get_equation
+from minidiff.classroom.tables.mutants import MUTANTS, Mutant
 from minidiff.diffusion import forward
 from minidiff.diffusion.schedule import make_schedule
 

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from minidiff.classroom.catalogue import all_equations
+from minidiff.classroom.index import all_equations
 from minidiff.classroom.plain_text import plain_text
 
 

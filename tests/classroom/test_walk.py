@@ -10,9 +10,9 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_v
+from minidiff.engine.random import RNG
 from minidiff.models import UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
 from minidiff.training.trainer import Trainer
 
 

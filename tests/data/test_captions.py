@@ -6,7 +6,7 @@ import pytest
 
 from minidiff.data import Captions, Dataset, load_mnist, make_digits, measure
 from minidiff.data.captions import ADJECTIVES, CLOTHES, NUMBERS
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from minidiff.data import draw_digits, load_mnist, make_digits, to_float
 from minidiff.data.digits import _curve
 from minidiff.data.strokes import WAYS_OF_WRITING
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @pytest.fixture(scope="module")

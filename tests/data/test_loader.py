@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from minidiff.data import Loader, to_float
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 NUMBERED = np.arange(23, dtype=np.uint8).reshape(23, 1, 1, 1)  # each image is its own index
 LABELS = np.arange(23) % 10

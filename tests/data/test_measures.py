@@ -4,7 +4,7 @@ import pytest
 from minidiff.data import digits as drawing
 from minidiff.data import load_mnist, make_digits, measure, to_bytes
 from minidiff.data.measures import CHUNK, MEASURES
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 GRID = np.arange(28) - 13.5
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 def pytest_configure(config):

@@ -8,9 +8,9 @@ diffusers = pytest.importorskip("diffusers", reason="comparison with diffusers n
 
 from minidiff.diffusion import ddim  # noqa: E402
 from minidiff.diffusion.ddpm import ddpm_steps  # noqa: E402
-from minidiff.diffusion.prediction import clip_x_0  # noqa: E402
+from minidiff.diffusion.noise_prediction import clip_x_0  # noqa: E402
 from minidiff.diffusion.schedule import make_schedule  # noqa: E402
-from minidiff.random import RNG  # noqa: E402
+from minidiff.engine.random import RNG  # noqa: E402
 
 
 def eps_theta(x_t, t):

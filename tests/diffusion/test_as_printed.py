@@ -9,7 +9,7 @@ from minidiff.diffusion import as_printed, forward, losses, reverse
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 MIXTURE = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.05)
 

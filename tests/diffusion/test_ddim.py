@@ -12,7 +12,7 @@ from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import mu_theta, p_step
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import x_0_from_eps
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 def half(x_t, t):

@@ -7,7 +7,7 @@ from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import p_step
 from minidiff.diffusion.schedule import DECK_CLIP, make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 def half(x_t, t):

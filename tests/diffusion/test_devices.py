@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidiff.backend import to_cpu, to_device
 from minidiff.diffusion import guidance, latent, oracle, vlb
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
@@ -18,7 +17,8 @@ from minidiff.diffusion.posterior import exponent_by_bayes, exponent_collected, 
 from minidiff.diffusion.reverse import learned_variance, p_step
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_mu_tilde, eps_from_v, eps_from_x_0, v_target, x_0_from_eps, x_0_from_v
-from minidiff.random import RNG
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
 
 SCHEDULE = make_schedule("linear", 12)
 MIXTURE = GaussianMixture([0.5, 0.5], [[[-0.8, 0.1]], [[0.8, 0.2]]], 0.2)

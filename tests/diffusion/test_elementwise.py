@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minidiff.diffusion import elementwise as el
-from minidiff.tensor import Tensor
+from minidiff.engine.tensor import Tensor
 
 
 @pytest.mark.parametrize("name", ["sqrt", "exp", "log"])

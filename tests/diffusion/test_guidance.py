@@ -10,8 +10,8 @@ from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import mu_theta
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 
 MIXTURE = GaussianMixture([0.9, 0.1], [[-0.8, 0.2], [0.8, 0.4]], [0.05, 0.2])
 

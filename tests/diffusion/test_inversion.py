@@ -7,7 +7,7 @@ from minidiff.diffusion.ddim import ddim_sample, ddim_step
 from minidiff.diffusion.inversion import ddim_inversion_step, ddim_invert, slerp
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.targets import x_0_from_eps
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @pytest.mark.checks("ddim.inversion_step")

@@ -6,7 +6,7 @@ import pytest
 from minidiff.diffusion import latent
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.gaussian import kl_gaussians
-from minidiff.tensor import Tensor
+from minidiff.engine.tensor import Tensor
 
 
 @pytest.fixture

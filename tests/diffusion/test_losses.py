@@ -6,7 +6,7 @@ from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.posterior import mu_tilde
 from minidiff.diffusion.reverse import mu_theta
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 
 @pytest.mark.checks("losses.L_simple", "losses.squared_norm")
@@ -88,7 +88,7 @@ def test_a_network_of_the_wrong_shape_is_named(linear, images):
 
 
 def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
-    from minidiff.tensor import Tensor
+    from minidiff.engine.tensor import Tensor
 
     scale = Tensor(np.float32(0.5), requires_grad=True)
     x_0 = np.ones((4, 1, 2, 2), np.float32)

@@ -7,7 +7,7 @@ from minidiff.diffusion import oracle
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import mu_theta
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 MIXTURE = GaussianMixture([3, 1, 2], [[-0.8, 0.1], [0.7, 0.4], [0.0, -0.9]], [0.05, 0.2, 0.1], labels=[0, 1, 1])
 LINE = GaussianMixture([0.3, 0.7], [[-0.8], [0.8]], [0.05, 0.1])

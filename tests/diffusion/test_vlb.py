@@ -11,7 +11,7 @@ from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import learned_variance, mu_theta
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 SCHEDULE = make_schedule("linear", 20)
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import minidiff as md
-from minidiff import dispatch, nn
 from minidiff import functional as F
+from minidiff import nn
+from minidiff.engine import registry
 from minidiff.models import UNet
 
 
@@ -100,7 +101,7 @@ def test_module_path_in_the_backward_pass(unet, monkeypatch):
 
         return y, broken_backward
 
-    monkeypatch.setattr(dispatch, "_kernels", {})
+    monkeypatch.setattr(registry, "_kernels", {})
     md.register_kernel("conv2d", "broken", broken)
     with md.detect_anomaly(), md.use_kernels(conv2d="broken"):
         loss = unet(md.Tensor(np.zeros((1, 1, 8, 8), np.float32)), np.array([1])).sum()

@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from minidiff import backend
+from minidiff.engine import backend
 
 
 def test_numpy_is_the_module_of_its_arrays_and_of_nothing():

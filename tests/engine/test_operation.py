@@ -5,7 +5,7 @@ import pytest
 
 import minidiff as md
 from minidiff import functional as F
-from minidiff.operation import operations
+from minidiff.engine.operation import operations
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minidiff import philox
-from minidiff.backend import to_cpu
-from minidiff.random import RNG
+from minidiff.engine import philox
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
 
 # "kat_vectors" of Random123, the authors' own code: counter, key, result
 PUBLISHED = [

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from minidiff.random import RNG, layers_draw_from, rng_of_layers
+from minidiff.engine.random import RNG, layers_draw_from, rng_of_layers
 
 
 def test_a_seed_gives_the_same_numbers_again():
@@ -109,6 +109,6 @@ def test_layers_draw_from_the_generator_of_the_block():
     with layers_draw_from(rng):
         assert rng_of_layers("Dropout") is rng
     with pytest.raises(
-        RuntimeError, match=r"Dropout draws random numbers in training mode: wrap the step in `with minidiff.random.layers_draw_from"
+        RuntimeError, match=r"Dropout draws random numbers in training mode: wrap the step in `with minidiff.engine.random.layers_draw_from"
     ):
         rng_of_layers("Dropout")

@@ -11,9 +11,9 @@ from support.examples import write_digits
 
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.random import RNG
 from minidiff.models import Classifier, UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
 from minidiff.training.noisy_classification import KIND
 from minidiff.training.trainer import Trainer

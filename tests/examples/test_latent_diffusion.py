@@ -8,7 +8,7 @@ from PIL import Image
 from support.examples import run, succeed, write_digits
 
 from minidiff.data import draw_digits
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
 
 

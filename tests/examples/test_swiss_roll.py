@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from minidiff.data import swiss_roll, swiss_roll_curve
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "swiss_roll.py"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minidiff import functional as F
-from minidiff.backend import to_cpu, to_device
+from minidiff.engine.backend import to_cpu, to_device
 from minidiff.functional.checks import check_axes, check_axis, check_index_range, nan_for_wrong_indices
 
 

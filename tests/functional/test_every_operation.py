@@ -6,7 +6,7 @@ from support.operation_cases import CASES, WITHOUT_DERIVATIVE, draw
 from support.strict_arrays import StrictArray
 
 import minidiff as md
-from minidiff.operation import operations
+from minidiff.engine.operation import operations
 
 numbered = [pytest.param(case, id=f"{case.operation}-{i}") for i, case in enumerate(CASES)]
 READS_INDICES = {"cross_entropy", "embedding", "getitem"}  # where indices are checked for their range, which waits for the GPU

@@ -10,7 +10,7 @@ from support.operation_cases import CASES, WITHOUT_DERIVATIVE, draw
 
 import minidiff as md
 from minidiff import nn
-from minidiff.operation import operations
+from minidiff.engine.operation import operations
 
 TOLERANCE = 1e-7
 names = {name for name, op in operations.items() if op.reference.__module__.startswith("minidiff.")}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minidiff import kernels
-from minidiff.kernels.native import load
+from minidiff.kernels.cuda.library import load
 
 MARGIN = 64  # numbers on either side of an array, enough to keep it aligned to 256 bytes
 

@@ -1,159 +1,151 @@
-"""Every version of the convolution kernels, forward and all gradients, against sums written in float64 NumPy."""
+"""conv2d and conv_transpose2d by kernels: the operations through the table of minidiff.engine.registry, against the reference."""
 
 import numpy as np
 import pytest
 
-from minidiff.kernels.conv2d import TILES, Conv
-from minidiff.kernels.convolution import conv2d_sizes
+import minidiff
+from minidiff import Tensor, gradients, kernels, use_kernels
+from minidiff.functional import conv2d, conv_transpose2d
 
-# (shape of x, shape of weight, options): 1, primes, sizes just below and above tiles, and every option that changes the addresses
-CASES = {
-    "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
-    "small": ((2, 3, 7, 5), (4, 3, 3, 3), {"padding": 1}),
-    "primes": ((2, 5, 11, 7), (7, 5, 3, 3), {"padding": 1}),
-    "below tiles": ((1, 7, 5, 6), (31, 7, 3, 3), {"padding": 1}),
-    "exact tiles": ((1, 8, 8, 16), (32, 8, 1, 1), {}),
-    "above tiles": ((1, 4, 9, 8), (65, 4, 3, 3), {"padding": 1}),
-    "stride 2": ((2, 3, 9, 8), (5, 3, 3, 3), {"padding": 1, "stride": 2}),
-    "stride leaves gaps": ((1, 2, 10, 11), (3, 2, 2, 2), {"stride": 3}),
-    "1x1 stride 2": ((2, 3, 6, 7), (4, 3, 1, 1), {"stride": 2}),
-    "4x4 stride 2": ((1, 3, 8, 6), (5, 3, 4, 4), {"stride": 2, "padding": 1}),
-    "dilation 2": ((1, 3, 9, 10), (4, 3, 3, 3), {"padding": 2, "dilation": 2}),
-    "groups": ((2, 6, 5, 7), (4, 3, 3, 3), {"padding": 1, "groups": 2}),
-    "depthwise": ((1, 5, 6, 6), (5, 1, 3, 3), {"padding": 1, "groups": 5, "stride": 2}),
-    "all at once": ((2, 4, 11, 14), (6, 2, 3, 2), {"padding": (3, 0), "stride": (2, 3), "dilation": (3, 1), "groups": 2}),
-    "padding wider than the kernel": ((1, 2, 4, 3), (3, 2, 2, 3), {"padding": (4, 5)}),
-    "no images": ((0, 3, 4, 4), (2, 3, 3, 3), {}),
-}
-TOLERANCE = {"naive": 1e-5, "tiled": 1e-5, "fast": 1e-5, "tf32": 3e-3}
+VERSIONS = ("naive", "tiled", "fast")
 
 
-def plans(version):
-    """(tile, splits) to try."""
-    return [(tile, splits) for tile in range(len(TILES[version])) for splits in (1, 3)] if version in TILES else [(0, 1)]
+def inputs(device, *shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [Tensor(device.array(rng.standard_normal(shape, dtype=np.float32)), requires_grad=True) for shape in shapes]
 
 
-def reference(conv: Conv, x, weight, dy):
-    """y, dx, dweight, dbias in float64: a loop over the kernel's elements, each a product of matrices."""
-    y, dweight = np.zeros(conv.y_shape), np.zeros(conv.weight_shape)
-    rows, columns = conv.H + 2 * conv.padding_h, conv.W + 2 * conv.padding_w
-    padded = np.zeros((conv.N, conv.C, rows, columns))
-    inside = np.s_[:, :, conv.padding_h : conv.padding_h + conv.H, conv.padding_w : conv.padding_w + conv.W]
-    padded[inside] = x
-    dpadded = np.zeros_like(padded)
-    group_c, group_o = conv.C // conv.groups, conv.O // conv.groups
-    for group in range(conv.groups):
-        c, o = np.s_[group * group_c : (group + 1) * group_c], np.s_[group * group_o : (group + 1) * group_o]
-        for u in range(conv.U):
-            for v in range(conv.V):
-                h = np.arange(conv.I) * conv.stride_h + u * conv.dilation_h
-                w = np.arange(conv.J) * conv.stride_w + v * conv.dilation_w
-                seen = padded[:, c][:, :, h[:, None], w]
-                y[:, o] += np.einsum("oc,ncij->noij", weight[o, :, u, v], seen)
-                dweight[o, :, u, v] = np.einsum("noij,ncij->oc", dy[:, o], seen)
-                np.add.at(dpadded, (slice(None), c, h[:, None], w), np.einsum("oc,noij->ncij", weight[o, :, u, v], dy[:, o]))
-    return y, dpadded[inside], dweight, dy.sum((0, 2, 3))
+def results(device, operation, x, weight, bias, options):
+    """y and the gradients of x, weight, bias, for a random gradient of y."""
+    y = operation(x, weight, bias, **options)
+    dy = np.random.default_rng(1).standard_normal(y.shape, dtype=np.float32)
+    return [y.data, *gradients((y * device.xp.asarray(dy)).sum(), [x, weight, bias])]
 
 
-def problem(case):
-    x_shape, weight_shape, options = CASES[case]
-    conv = conv2d_sizes(x_shape, weight_shape, **{"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **options})
-    rng = np.random.default_rng(len(case))
-    shapes = conv.x_shape, conv.weight_shape, conv.y_shape, (conv.O,), (conv.C,)
-    return conv, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+def assert_same(device, ours, theirs):
+    for name, a, b in zip(("y", "dx", "dweight", "dbias"), ours, theirs, strict=True):
+        a, b = device.numpy(a), device.numpy(b)
+        assert a.shape == b.shape and a.dtype == b.dtype
+        assert np.abs(a - b).max() <= 1e-5 * np.abs(b).max(), name
 
 
-def assert_close(device, what, result, wanted, tolerance):
-    result = device.numpy(result)
-    error = np.abs(result - wanted).max(initial=0)
-    scale = np.abs(wanted).max(initial=1e-30)
-    assert error <= tolerance * scale, f"{what}: relative error {error / scale:.2g}"
-    assert device.margins_intact(), f"{what}: written beside an array"
+CASES = [
+    (conv2d, (2, 3, 7, 5), (4, 3, 3, 3), 4, {"padding": 1}),
+    (conv2d, (1, 4, 8, 9), (6, 2, 3, 3), 6, {"padding": (1, 0), "stride": 2, "groups": 2}),
+    (conv_transpose2d, (2, 4, 5, 3), (4, 3, 4, 4), 3, {"stride": 2, "padding": 1}),
+    (conv_transpose2d, (1, 4, 3, 4), (4, 3, 3, 2), 6, {"stride": (2, 3), "padding": (1, 0), "output_padding": (1, 2), "groups": 2}),
+    (conv_transpose2d, (1, 2, 5, 4), (2, 3, 3, 3), 3, {"dilation": 2, "padding": 1}),
+]
 
 
-def parts(device, splits, size):
-    return device.empty(splits * size) if splits > 1 else None
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("operation, x_shape, weight_shape, channels, options", CASES)
+def test_equals_the_reference(device, operation, x_shape, weight_shape, channels, options, version):
+    x, weight, bias = inputs(device, x_shape, weight_shape, (channels,))
+    with use_kernels("reference"):
+        theirs = results(device, operation, x, weight, bias, options)
+    with use_kernels("strict", **{operation.name: version}):
+        ours = results(device, operation, x, weight, bias, options)
+    assert_same(device, ours, theirs)
 
 
-@pytest.mark.parametrize("version", TOLERANCE)
-@pytest.mark.parametrize("case", CASES)
-def test_forward_and_gradients(device, case, version):
-    conv, x, weight, dy, bias, input_bias = problem(case)
-    y, dx, dweight, dbias = reference(conv, x, weight, dy)
-    y += bias[:, None, None]
-    dx += input_bias[:, None, None]
-    x_, weight_, dy_, bias_, input_bias_ = (device.array(a) for a in (x, weight, dy, bias, input_bias))
-    tolerance = TOLERANCE[version]
-    for tile, splits in plans(version):
-        plan = f"{version}, tile {tile}, {splits} splits"
-        result = device.empty(y.shape)
-        device.module.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, splits, y.size), device.stream)
-        assert_close(device, f"forward ({plan})", result, y, tolerance)
-
-        result = device.empty(dx.shape)
-        arrays = dy_, weight_, input_bias_, result, tile, splits, parts(device, splits, dx.size)
-        device.module.conv2d_input_gradient(version, conv, *arrays, device.stream)
-        assert_close(device, f"input gradient ({plan})", result, dx, tolerance)
-
-        result = device.empty(dweight.shape)
-        arrays = dy_, x_, result, tile, splits, parts(device, splits, dweight.size)
-        device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
-        assert_close(device, f"weight gradient ({plan})", result, dweight, tolerance)
-
-    result = device.empty(dbias.shape)
-    device.module.conv2d_bias_gradient(version, conv, dy_, result, device.stream)
-    assert_close(device, f"bias gradient ({version})", result, dbias, 1e-5)
+@pytest.mark.parametrize("operation, x_shape, weight_shape, channels, options", CASES)
+def test_mode_check_compares_both(device, operation, x_shape, weight_shape, channels, options):
+    with use_kernels("check"):
+        results(device, operation, *inputs(device, x_shape, weight_shape, (channels,)), options)
 
 
-@pytest.mark.parametrize("version", ["tiled", "fast"])
-def test_two_runs_agree_to_the_last_bit(device, version):
-    conv, x, weight, dy, *_ = problem("primes")
-    x_, dy_ = device.array(x), device.array(dy)
-    results = []
-    for _ in range(2):
-        result = device.empty(conv.weight_shape)
-        splits = 3 if version == "fast" else 1
-        arrays = dy_, x_, result, 3, splits, parts(device, splits, result.size)
-        device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
-        results.append(device.numpy(result))
-    np.testing.assert_array_equal(*results)
+def test_channels_last_memory_gives_the_same(device):
+    x, weight, bias = inputs(device, (2, 5, 6, 3), (4, 3, 3, 3), (4,))
+    x = Tensor(x.data.transpose(0, 3, 1, 2), requires_grad=True)
+    with use_kernels("reference"):
+        theirs = results(device, conv2d, x, weight, bias, {"padding": 1})
+    with use_kernels("strict", conv2d="fast"):
+        ours = results(device, conv2d, x, weight, bias, {"padding": 1})
+    assert_same(device, ours, theirs)
 
 
-def test_weight_of_infinity_meets_only_its_own_pixels(device):
-    """The padding of a slab must not multiply: 0 * inf is NaN."""
-    conv, x, weight, *_ = problem("1x1 stride 2")
-    weight[1] = np.inf
-    result = device.empty(conv.y_shape)
-    device.module.conv2d("fast", conv, device.array(np.abs(x)), device.array(weight), None, result, 4, 1, None, device.stream)
-    result = device.numpy(result)
-    assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
+def test_only_the_gradients_that_are_wanted(device):
+    x, weight, bias = inputs(device, (1, 2, 4, 4), (3, 2, 3, 3), (3,))
+    with use_kernels("strict"):
+        y = conv2d(x.detach(), weight, None)
+        (dweight,) = gradients(y.sum(), [weight])
+    assert dweight.shape == weight.shape
 
 
-@pytest.mark.parametrize("version, dtype, message", [
-    ("tiled", np.float64, "wanted an array of type <f4, got <f8"),
-    ("magic", np.float32, "conv2d: there is no version magic"),
+def test_no_images(device):
+    x, weight, bias = inputs(device, (0, 2, 4, 4), (3, 2, 3, 3), (3,))
+    with use_kernels("strict", conv2d="fast"):
+        y, dx, dweight, dbias = results(device, conv2d, x, weight, bias, {})
+    assert y.shape == (0, 3, 2, 2) and dx.shape == (0, 2, 4, 4)
+    assert not dweight.any() and not dbias.any()
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"x": np.zeros((1, 3, 4, 4), np.float64)}, "x is float64, the kernels compute in float32"),
+    ({"x": np.zeros((1, 2, 4, 4), np.float32)}, r"x must have shape \(1, 3, 4, 4\), got \(1, 2, 4, 4\)|weight must have shape"),
+    ({"x": np.zeros((3, 4, 4), np.float32)}, "x and weight must have 4 axes"),
+    ({"x": np.zeros((1, 3, 0, 4), np.float32)}, "a size is 0"),
+    ({"bias": np.zeros(5, np.float32)}, r"bias must have shape \(4,\), got \(5,\)"),
+    ({"stride": 0}, "stride must be an int >= 1 or a pair of them, got 0"),
+    ({"padding": "same"}, "padding must be an int >= 0"),
+    ({"groups": 2}, "groups = 2 does not divide"),
+    ({"dilation": 3}, "the kernel is larger than x, the result would be -2 x -2"),
+    ({"stride": 5, "padding": 4}, "the stride is more than 4"),
+    ({"weight": np.zeros((4, 3, 16, 1), np.float32), "padding": 9}, "the kernel has more than 15 rows or columns"),
 ])  # fmt: skip
-def test_the_module_refuses(emulated, version, dtype, message):
-    from minidiff.kernels.native import load
-
-    conv, x, weight, *_ = problem("small")
-    with pytest.raises((TypeError, ValueError), match=message):
-        load("cpu")[0].conv2d(version, conv, x.astype(dtype), weight, None, np.empty(conv.y_shape, np.float32), 0, 1, None, 0)
+def test_what_the_kernels_do_not_take_is_named(emulated, change, message):
+    arguments = {"x": np.zeros((1, 3, 4, 4), np.float32), "weight": np.zeros((4, 3, 3, 3), np.float32), "bias": None, **change}
+    with use_kernels("strict", conv2d="fast"), pytest.raises(RuntimeError, match=message):
+        conv2d(**arguments)
 
 
-def test_the_module_refuses_arrays_that_do_not_fit(emulated):
-    from minidiff.kernels.native import load
+@pytest.mark.parametrize("options, message", [
+    ({"output_padding": 1}, "output_padding must be smaller than stride or dilation"),
+    ({"padding": 9}, "the padding leaves nothing, the result would be -12 x -12"),
+])  # fmt: skip
+def test_what_the_transposed_kernels_do_not_take_is_named(emulated, options, message):
+    x, weight = np.zeros((1, 3, 4, 4), np.float32), np.zeros((3, 2, 3, 3), np.float32)
+    with use_kernels("strict", conv_transpose2d="fast"), pytest.raises(RuntimeError, match=message):
+        conv_transpose2d(x, weight, **options)
+    with use_kernels("strict", conv_transpose2d="fast"), pytest.raises(RuntimeError, match="x has C = 2 but weight wants C = 3"):
+        conv_transpose2d(x[:, :2], weight)
 
-    conv, x, weight, *_ = problem("small")
-    y = np.empty(conv.y_shape, np.float32)
-    run = load("cpu")[0].conv2d
-    with pytest.raises(ValueError, match="conv2d: y must have 280 elements, got 279"):
-        run("tiled", conv, x, weight, None, y.ravel()[1:], 0, 1, None, 0)
-    with pytest.raises(TypeError, match=r"wanted a contiguous array \(order C\)"):
-        run("tiled", conv, x.transpose(0, 1, 3, 2), weight, None, y, 0, 1, None, 0)
-    with pytest.raises(TypeError, match="wanted an array of NumPy, got list"):
-        run("tiled", conv, [1.0], weight, None, y, 0, 1, None, 0)
-    with pytest.raises(ValueError, match="sizes that are no convolution"):
-        run("tiled", conv._replace(groups=0), x, weight, None, y, 0, 1, None, 0)
-    with pytest.raises(RuntimeError, match="conv2d_fast: there is no tile 9"):
-        run("fast", conv, x, weight, None, y, 9, 1, None, 0)
+
+def test_tf32_only_when_allowed(emulated):
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((1, 4, 6, 6), dtype=np.float32), rng.standard_normal((3, 4, 3, 3), dtype=np.float32)
+    message = r"TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32\(True\)"
+    with use_kernels(conv2d="tf32"), pytest.raises(RuntimeError, match=message):
+        conv2d(x, weight)
+    exact = conv2d(x, weight).numpy()
+    kernels.allow_tf32(True)
+    try:
+        with use_kernels(conv2d="tf32"):
+            rounded = conv2d(x, weight).numpy()
+    finally:
+        kernels.allow_tf32(False)
+    assert 1e-6 < np.abs(rounded - exact).max() / np.abs(exact).max() < 2e-3
+
+
+def test_a_tensor_core_needs_a_gpu_that_has_one():
+    class Device:
+        compute_capability = "75"
+
+    class Array:
+        device = Device()
+
+    kernels.allow_tf32(True)
+    try:
+        assert kernels.conv2d.permitted("fast", Array()) == "fast"
+        for capability in ("80", "90", "120"):
+            Device.compute_capability = capability
+            assert kernels.conv2d.permitted("fast", Array()) == "tf32"
+        assert kernels.conv2d.permitted("fast", np.zeros(1)) == "fast"
+    finally:
+        kernels.allow_tf32(False)
+    assert kernels.conv2d.permitted("fast", Array()) == "fast"
+
+
+def test_versions_are_registered_simplest_first():
+    assert minidiff.kernel_versions("conv2d") == minidiff.kernel_versions("conv_transpose2d") == ["naive", "tiled", "tf32", "fast"]

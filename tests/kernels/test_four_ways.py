@@ -43,4 +43,4 @@ def test_the_program_for_cupy():
 
 def test_the_kernel_is_the_one_in_csrc():
     (kernel,) = blocks("c++")
-    assert kernel in (ROOT / "csrc" / "conv2d.cu").read_text()
+    assert kernel in (ROOT / "csrc" / "conv2d" / "naive.cu").read_text()

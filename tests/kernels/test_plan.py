@@ -2,8 +2,8 @@
 
 import pytest
 
-from minidiff.kernels import plan as planning
-from minidiff.kernels.plan import FAST, MAX_PARTS, MAX_TABLE, TF32, Plan, Product
+from minidiff.kernels.cuda import plan as planning
+from minidiff.kernels.cuda.plan import FAST, MAX_PARTS, MAX_TABLE, TF32, Plan, Product
 
 H100 = 132  # multiprocessors
 

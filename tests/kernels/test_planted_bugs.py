@@ -26,55 +26,56 @@ class Bug(NamedTuple):
     found: str  # what the error must say (a regular expression)
 
 
-TILED, NAIVE, FAST, TILE = "conv2d_tiled.cu", "conv2d.cu", "conv2d_fast.cu", "tile.h"
-CORRELATE, WEIGHT = "conv2d_correlate.h", "conv2d_weight_gradient.h"
+TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
+CORRELATE, WEIGHT = "conv2d/correlate.h", "conv2d/weight_gradient.h"
 
 BUGS = {
     # shared memory
     "no barrier after the loads": Bug(
         TILED, TILED, "__syncthreads();  // the tiles are complete", "",
-        rf"shared memory that nobody has written: {THREAD} reads at conv2d_tiled.cu:\d+"),
+        rf"shared memory that nobody has written: {THREAD} reads at conv2d/tiled.cu:\d+"),
     "no barrier before the next tile": Bug(
         TILED, TILED, "__syncthreads();  // nobody needs them any more", "",
-        rf"data race in shared memory: {THREAD} (read|wrote) at conv2d_tiled.cu:\d+ and {THREAD} (reads|writes) at conv2d_tiled.cu:\d+"),
+        rf"data race in shared memory: {THREAD} (read|wrote) at conv2d/tiled.cu:\d+ and {THREAD} (reads|writes) at conv2d/tiled.cu:\d+"),
     "half of a tile is never loaded": Bug(
         TILED, TILED, "        right_tile[y][x] = first_k", "        if (x < 8) right_tile[y][x] = first_k",
-        rf"shared memory that nobody has written: {THREAD} reads at conv2d_tiled.cu:\d+"),
+        rf"shared memory that nobody has written: {THREAD} reads at conv2d/tiled.cu:\d+"),
     "an index beyond the tile": Bug(
         TILED, TILED, "for (int k = 0; k < TILE; k++)", "for (int k = 0; k <= TILE; k++)",
-        rf"index 16 is out of range at conv2d_tiled.cu:\d+ in {THREAD}|shared memory that nobody has written"),
+        rf"index 16 is out of range at conv2d/tiled.cu:\d+ in {THREAD}|shared memory that nobody has written"),
     "sums of warps read without a barrier": Bug(
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
-        rf"shared memory that nobody has written: {THREAD} reads at conv2d.cu:\d+|data race in shared memory"),
+        rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
     "the other slab overwritten too early": Bug(
-        FAST, TILE, "store(1 - buffer);", "store(buffer);", r"data race in shared memory: .* at conv2d_(correlate|weight_gradient).h:\d+"),
+        FAST, TILE, "store(1 - buffer);", "store(buffer);", r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "no barrier between slabs": Bug(
         FAST, TILE, "__syncthreads();  // the other slab is complete, and nobody needs this one any more", "",
         "data race in shared memory|shared memory that nobody has written"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
-        r"shared memory that nobody has written: .* at conv2d_correlate.h:\d+"),
+        r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
     # global memory
     "reads beside the image": Bug(
         TILED, TILED, "return conv.inside(h, w) ? x[", "return true ? x[",
-        rf"out of bounds: {THREAD} reads at conv2d_tiled.cu:\d+, \d+ elements before an array of \d+ elements"),
+        rf"out of bounds: {THREAD} reads at conv2d/tiled.cu:\d+, \d+ elements before an array of \d+ elements"),
     "the last block writes past the end": Bug(
         NAIVE, NAIVE, "if (t >= unsigned(conv.N) * conv.O * conv.I * conv.J) return;", "",
-        rf"out of bounds: {THREAD} (reads|writes) at conv2d.cu:\d+"),
+        rf"out of bounds: {THREAD} (reads|writes) at conv2d/naive.cu:\d+"),
     "k beyond the end of the sum": Bug(
         FAST, CORRELATE, "const bool padding = k >= K;", "const bool padding = false;",
-        r"out of bounds: .* reads at conv2d_correlate.h:\d+"),
+        r"out of bounds: .* reads at conv2d/correlate.h:\d+"),
     "channels beyond the last": Bug(
         FAST, CORRELATE, "if (m >= c.M || pixel >= pixels) return;", "if (pixel >= pixels) return;",
         "out of bounds|data race in global memory"),
     "one pixel too many": Bug(
         FAST, CORRELATE, "if (pixel + 2 < pixels)", "if (pixel + 2 <= pixels)",
-        "data race in global memory: .* writes at conv2d_correlate.h"),
+        "data race in global memory: .* writes at conv2d/correlate.h"),
     "pixels beyond the last image": Bug(
-        FAST, WEIGHT, "const bool valid = k < K;", "const bool valid = true;", r"out of bounds: .* reads at conv2d_weight_gradient.h:\d+"),
+        FAST, WEIGHT, "const bool valid = k < K;", "const bool valid = true;", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
     "all threads write one number": Bug(
         NAIVE, NAIVE, "if (threadIdx.x == 0) dbias[o] = sum;", "dbias[o] = sum;",
-        rf"data race in global memory: {THREAD} wrote at conv2d.cu:\d+ and {THREAD} writes at conv2d.cu:\d+ with no barrier between"),
+        rf"data race in global memory: {THREAD} wrote at conv2d/naive.cu:\d+ and {THREAD} writes at conv2d/naive.cu:\d+ with no "
+        "barrier between"),
     "add without atomicAdd": Bug(
         NAIVE, NAIVE, "if (threadIdx.x % warpSize == 0) sum_of_warp[warp] = sum;", "dbias[o] += sum;\n    sum_of_warp[warp] = 0;",
         "data race in global memory"),
@@ -125,7 +126,7 @@ def with_headers(file, bug):
         text = re.sub(r"case [0-3]: .*", "", text)
     lines = [f'#line 1 "{file}"']
     for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r'#include "(conv2d\w*\.h|tile\.h|warp_place\.h|divider\.h)"', line)
+        header = re.match(r'#include "(conv2d/\w+\.h|common/(?:tile|warp_place|divider)\.h)"', line)
         if header:
             lines += ["@" + header[1], f'#line {number + 1} "{file}"']
         elif not line.startswith(("#include", "#pragma once")):
@@ -149,8 +150,8 @@ def program(number, bug):
     parameters = ", ".join(f"float* {name}" for name in SIZES)
     allowed = "\n".join(f"cuda_cpu::allow({name}, {int(np.prod(shape))}, 4);" for name, shape in SIZES.items())
     return f"""
-#include "check.h"
-#include "device.h"
+#include "emulator/check.h"
+#include "common/device.h"
 namespace bug_{number} {{
 {flattened(bug)}
 #line 1 "call"
@@ -176,7 +177,7 @@ def library(tmp_path_factory):
     if not shutil.which("g++") or not CSRC.exists():
         pytest.skip("needs g++ and the sources")
     folder = tmp_path_factory.mktemp("bugs")
-    common = ["g++", "-std=c++17", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}/include", "-Wno-unknown-pragmas", "-c"]
+    common = ["g++", "-std=c++17", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}", "-Wno-unknown-pragmas", "-c"]
     jobs = [[*common, "-O1", str(CSRC / "emulator" / f"{name}.cpp"), "-o", str(folder / f"{name}.o")] for name in ("cuda_cpu", "check")]
     programs = [program(number, bug) for number, bug in enumerate([*BUGS.values(), *NOT_BUGS.values()])]
     for part in range(4):  # a compilation reads the headers once for all its programs

@@ -19,12 +19,13 @@ def project(tmp_path):
         pytest.skip("needs the sources")
     pytest.importorskip("pybind11", reason="building needs pybind11")
     folder = tmp_path / "project"
-    (folder / "csrc").mkdir(parents=True)
+    (folder / "csrc" / "bindings").mkdir(parents=True)
     shutil.copy(ROOT / "setup.py", folder)
-    for name in ("include", "emulator"):
+    for name in ("common", "emulator"):
         shutil.copytree(ROOT / "csrc" / name, folder / "csrc" / name)
-    (folder / "csrc" / "empty.cu").write_text('#include "device.h"\n')
-    (folder / "csrc" / "bindings_empty.cpp").write_text("")  # bindings.cpp itself takes long to compile
+    (folder / "csrc" / "empty").mkdir()
+    (folder / "csrc" / "empty" / "empty.cu").write_text('#include "common/device.h"\n')
+    (folder / "csrc" / "bindings" / "empty.cpp").write_text("")  # module.cpp itself takes long to compile
     return folder
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from minidiff import functional as F
 from minidiff import kernels
-from minidiff.kernels import tuning
-from minidiff.kernels.plan import FAST, Plan, Product, candidates, plan
+from minidiff.kernels.cuda import tuning
+from minidiff.kernels.cuda.plan import FAST, Plan, Product, candidates, plan
 
 
 @pytest.fixture

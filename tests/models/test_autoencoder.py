@@ -8,6 +8,7 @@ import minidiff as md
 from minidiff import optim
 from minidiff.diffusion.gaussian import kl_gaussians
 from minidiff.diffusion.latent import vq_loss
+from minidiff.engine.backend import to_cpu
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, KLAutoencoder, VQAutoencoder
 from minidiff.models.autoencoder_blocks import Decoder, Encoder, ResidualConv
 
@@ -110,7 +111,7 @@ def test_config_makes_the_same_network_again(make):
     assert type(again) is make and again.config == model.config and changed.items() <= model.config.items()
     again.load_state_dict(model.state_dict())
     for name, value in terms_of(model):
-        np.testing.assert_array_equal(*(md.backend.to_cpu(getattr(v, "data", v)) for v in (value, terms_of(again)[name])), err_msg=name)
+        np.testing.assert_array_equal(*(to_cpu(getattr(v, "data", v)) for v in (value, terms_of(again)[name])), err_msg=name)
 
 
 @BOTH
@@ -138,7 +139,7 @@ def test_a_training_step_stays_on_its_device(strict, make, settings):
             with md.no_grad():
                 x_hat = model(x)
             assert strict.ndarray.host_reads == reads[device] and x_hat.device == device
-        results[device] = [md.backend.to_cpu(a) for a in model.state_dict().values()]
+        results[device] = [to_cpu(a) for a in model.state_dict().values()]
     for ours, theirs in zip(results["cpu"], results["strict"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 

@@ -4,6 +4,8 @@ import pytest
 import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import layers_draw_from
 from minidiff.models import UNet
 from minidiff.models.unet_blocks import Context, Downsample, ResidualBlock, UpBlock, Upsample, from_patches, to_patches
 
@@ -104,7 +106,7 @@ def test_dropout_acts_in_training_only():
     x, t = images(1, 1, 4, 4), np.array([1])
     with pytest.raises(RuntimeError, match=r"Dropout\(p=0.5\) draws random numbers in training mode"):
         net(x, t)
-    with md.random.layers_draw_from(md.RNG(0)):
+    with layers_draw_from(md.RNG(0)):
         assert not np.array_equal(net(x, t).data, net(x, t).data)
     net.eval()
     np.testing.assert_array_equal(net(x, t).data, net(x, t).data)
@@ -136,7 +138,7 @@ def test_a_training_step_stays_on_its_device(strict):
             optimizer.step()
             assert strict.ndarray.host_reads == 0
         assert {p.device for p in net.parameters()} == {device}
-        results[device] = [md.backend.to_cpu(a) for a in net.state_dict().values()]
+        results[device] = [to_cpu(a) for a in net.state_dict().values()]
     for ours, theirs in zip(results["cpu"], results["strict"], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 

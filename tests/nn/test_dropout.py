@@ -3,7 +3,7 @@ import pytest
 
 import minidiff as md
 from minidiff import nn
-from minidiff.random import layers_draw_from
+from minidiff.engine.random import layers_draw_from
 
 
 def test_in_training_it_drops_with_the_blocks_generator():

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from minidiff import Tensor
-from minidiff.backend import to_cpu, to_device
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
 from minidiff.nn import Linear, Parameter, Sequential
 from minidiff.optim import SGD, Adam, AdamW, clip_gradients, fused
-from minidiff.random import RNG
 from minidiff.training.ema import EMA
 
 SHAPES = {"weight": (5, 3), "bias": (5,), "gain": ()}

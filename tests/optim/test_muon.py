@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Conv2d, Embedding, Linear, Sequential
 from minidiff.optim import AdamW, Muon
 from minidiff.optim.muon import orthogonalise
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 
 
 def parameter(*shape, seed=0, dtype=np.float32):

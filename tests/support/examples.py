@@ -9,7 +9,7 @@ import numpy as np
 
 from minidiff.data import draw_digits, write_idx
 from minidiff.data.mnist import MNIST
-from minidiff.random import RNG
+from minidiff.engine.random import RNG
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

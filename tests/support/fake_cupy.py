@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from support.strict_arrays import StrictArray, _given, _StrictModule, _taken, _wrapped
 
-from minidiff import backend
-from minidiff.kernels import native
+from minidiff.engine import backend
+from minidiff.kernels.cuda import library
 
 BLAS = {"matmul", "__matmul__", "dot", "vdot", "tensordot", "einsum"}
 
@@ -318,11 +318,11 @@ def make_module() -> Any:
 def installed():
     """Inside, `import cupy` finds this module and device "cuda" works; yields (module, watcher)."""
     module, watcher = make_module(), Watcher()
-    before = sys.modules.get("cupy"), StrictArray.watcher, native.load
+    before = sys.modules.get("cupy"), StrictArray.watcher, library.load
     sys.modules["cupy"], StrictArray.watcher, Stream.current = module, watcher, Stream(ptr=0)
     StrictArray.device, StrictArray.data = property(lambda x: Device()), property(lambda x: SimpleNamespace(ptr=x._values.ctypes.data))
-    emulated, reason = native.load("cpu")
-    native.load = lambda device: (EmulatedKernels(emulated), "") if device == "cuda" and emulated else before[2](device)
+    emulated, reason = library.load("cpu")
+    library.load = lambda device: (EmulatedKernels(emulated), "") if device == "cuda" and emulated else before[2](device)
     modules = dict(backend._modules)
     for array_type in [t for t, (_, device) in modules.items() if device == "cuda"]:  # CuPy itself
         del backend._modules[array_type]
@@ -334,7 +334,7 @@ def installed():
         backend._modules.clear()
         backend._modules.update(modules)
         backend._known.clear()
-        native.load, StrictArray.watcher = before[2], before[1]
+        library.load, StrictArray.watcher = before[2], before[1]
         if before[0] is None:
             del sys.modules["cupy"]
         else:
@@ -345,4 +345,4 @@ def usable() -> str:
     """Why this module can't do its work here; empty if it can."""
     if not shutil.which("g++"):
         return "no g++ to compile elementwise kernels"
-    return native.load("cpu")[1]
+    return library.load("cpu")[1]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff import nn
-from minidiff.random import RNG, layers_draw_from
+from minidiff.engine.random import RNG, layers_draw_from
 
 
 class LayerCase(NamedTuple):

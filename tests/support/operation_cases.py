@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidiff.backend import to_device
-from minidiff.random import RNG
+from minidiff.engine.backend import to_device
+from minidiff.engine.random import RNG
 
 
 class Draw(NamedTuple):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import minidiff as md
-from minidiff.backend import to_cpu
 from minidiff.data import Loader, to_float
 from minidiff.diffusion.latent import perplexity
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
 from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
 from minidiff.optim import SGD, AdamW
-from minidiff.random import RNG
 from minidiff.training.autoencoder import (
     RESTARTS_UNTIL,
     AutoencoderTrainer,

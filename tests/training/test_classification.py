@@ -4,10 +4,10 @@ import pytest
 from minidiff import functional as F
 from minidiff import no_grad
 from minidiff.data import Loader, draw_digits, to_float
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models import Classifier
 from minidiff.optim import AdamW
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
 from minidiff.training.classification import classifier_steps, judge, load_classifier
 from minidiff.training.workers import Workers

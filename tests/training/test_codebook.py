@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from minidiff.backend import to_cpu
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.models.quantizer import VectorQuantizer
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
 from minidiff.training.codebook import CodebookKeeper
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from minidiff.engine.random import RNG
 from minidiff.nn import Linear
-from minidiff.random import RNG
 from minidiff.training.ema import EMA
 
 

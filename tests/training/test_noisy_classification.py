@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from minidiff.backend import to_cpu, to_device
 from minidiff.data import Loader
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
 from minidiff.diffusion.guidance import guide_with_classifier, shift_mean
 from minidiff.diffusion.oracle import GaussianMixture, log_classifier
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.random import RNG
+from minidiff.engine.tape import no_grad
+from minidiff.engine.tensor import Tensor
 from minidiff.models import NoisyClassifier
 from minidiff.optim import AdamW
-from minidiff.random import RNG
-from minidiff.tape import no_grad
-from minidiff.tensor import Tensor
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
 from minidiff.training.noisy_classification import (
     accuracy_per_t,

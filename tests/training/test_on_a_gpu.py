@@ -5,18 +5,18 @@ import argparse
 import numpy as np
 import pytest
 
-from minidiff.backend import to_cpu
+from minidiff.cli import add_common_options
 from minidiff.data import Loader, draw_digits, to_float
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu
+from minidiff.engine.random import RNG
+from minidiff.evaluation.metrics import loss_per_t, sample_quality
 from minidiff.models import Classifier, UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
+from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.classification import classifier_steps, judge
-from minidiff.training.metrics import loss_per_t, sample_quality
-from minidiff.training.options import add_common_options
-from minidiff.training.prediction import evaluating, predictor
 from minidiff.training.trainer import Trainer, load_denoiser
 from minidiff.training.workers import Workers
 

@@ -6,13 +6,14 @@ import signal
 import numpy as np
 import pytest
 
+from minidiff.cli import delayed_interrupt
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.random import RNG
 from minidiff.models import UNet
 from minidiff.optim import AdamW
-from minidiff.random import RNG
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.run import delayed_interrupt, run
+from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
 

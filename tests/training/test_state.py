@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from minidiff.engine.random import RNG
 from minidiff.nn import Linear
 from minidiff.optim import SGD, Adam, AdamW
-from minidiff.random import RNG
 from minidiff.training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 

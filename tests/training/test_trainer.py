@@ -5,11 +5,11 @@ import pytest
 
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.random import RNG
 from minidiff.models import UNet
 from minidiff.optim import SGD, AdamW, Muon
-from minidiff.random import RNG
+from minidiff.sampling.predictor import eps_predictor, predictor
 from minidiff.training.checkpoint import CheckpointError
-from minidiff.training.prediction import eps_predictor, predictor
 from minidiff.training.trainer import Trainer, load_denoiser
 from minidiff.training.workers import Workers
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from minidiff import functional as F
+from minidiff.engine.random import RNG
+from minidiff.engine.tensor import Tensor
 from minidiff.nn import Dropout, Linear, Sequential
-from minidiff.random import RNG
-from minidiff.tensor import Tensor
-from minidiff.training.prediction import evaluating, predictor
+from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.workers import Workers, slices
 
 

@@ -1,0 +1,98 @@
+// conv2d and its gradients for Python. kernels/cuda/conv2d_launch.py prepares the arrays; what is checked here is that no kernel can be
+// sent outside of an array.
+#include <array>
+
+#include "common/array.h"
+#include "conv2d/conv2d.h"
+
+using Numbers = std::array<int, 16>;  // the fields of Conv, in their order
+using Bias = std::optional<Array<float>>;
+
+static Conv conv_of(const Numbers& n) {
+    const Conv conv{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15]};
+    const bool positive = conv.C > 0 && conv.H > 0 && conv.W > 0 && conv.O > 0 && conv.U > 0 && conv.V > 0 && conv.I > 0 && conv.J > 0 &&
+                          conv.stride_h > 0 && conv.stride_w > 0 && conv.dilation_h > 0 && conv.dilation_w > 0 && conv.groups > 0;
+    if (!positive || conv.N < 0 || conv.padding_h < 0 || conv.padding_w < 0 || conv.C % conv.groups || conv.O % conv.groups)
+        throw std::invalid_argument("conv2d: sizes that are no convolution");
+    return conv;
+}
+
+static void want_size(const char* name, const Array<float>& array, long long size) {
+    if (array.size() != size)
+        throw std::invalid_argument(std::string("conv2d: ") + name + " must have " + std::to_string(size) + " elements, got " +
+                                    std::to_string(array.size()));
+}
+
+static void want_sizes(const Conv& conv, const Array<float>* x, const Array<float>* weight, const Array<float>* y) {
+    if (x) want_size("x", *x, 1LL * conv.N * conv.C * conv.H * conv.W);
+    if (weight) want_size("weight", *weight, 1LL * conv.O * conv.group_C() * conv.U * conv.V);
+    if (y) want_size("y", *y, 1LL * conv.N * conv.O * conv.I * conv.J);
+}
+
+static const float* want_bias(const Bias& bias, int channels) {
+    if (!bias) return nullptr;
+    want_size("bias", *bias, channels);
+    return bias->data;
+}
+
+static Plan plan_of(const Array<float>& result, int tile, int splits, const Bias& parts) {
+    if (splits < 1) throw std::invalid_argument("conv2d: splits must be at least 1");
+    if (splits > 1) want_size("parts", parts.value(), splits * result.size());
+    return {tile, splits, parts ? parts->data : nullptr};
+}
+
+[[noreturn]] static void unknown(const std::string& version) { throw std::invalid_argument("conv2d: there is no version " + version); }
+
+static Bindings bind([](py::module_& module) {
+    define(module, "conv2d_refuses", [](const Numbers& numbers) -> std::optional<std::string> {
+        const char* reason = conv2d_fast_refuses(conv_of(numbers));
+        return reason ? std::optional<std::string>(reason) : std::nullopt;
+    });
+
+    define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
+                                Array<float> y, int tile, int splits, Bias parts, Stream stream) {
+        const Conv conv = conv_of(numbers);
+        want_sizes(conv, &x, &weight, &y);
+        const float* b = want_bias(bias, conv.O);
+        const Plan plan = plan_of(y, tile, splits, parts);
+        if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
+        if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
+        if (version == "fast") return conv2d_fast(conv, x.data, weight.data, b, y.data, plan, stream);
+        if (version == "tf32") return conv2d_tf32(conv, x.data, weight.data, b, y.data, plan, stream);
+        unknown(version);
+    });
+
+    define(module, "conv2d_input_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> weight,
+                                               Bias bias, Array<float> dx, int tile, int splits, Bias parts, Stream stream) {
+        const Conv conv = conv_of(numbers);
+        want_sizes(conv, &dx, &weight, &dy);
+        const float* b = want_bias(bias, conv.C);
+        const Plan plan = plan_of(dx, tile, splits, parts);
+        if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
+        if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);
+        if (version == "fast") return conv2d_input_gradient_fast(conv, dy.data, weight.data, b, dx.data, plan, stream);
+        if (version == "tf32") return conv2d_input_gradient_tf32(conv, dy.data, weight.data, b, dx.data, plan, stream);
+        unknown(version);
+    });
+
+    define(module, "conv2d_weight_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> x,
+                                                Array<float> dweight, int tile, int splits, Bias parts, Stream stream) {
+        const Conv conv = conv_of(numbers);
+        want_sizes(conv, &x, &dweight, &dy);
+        const Plan plan = plan_of(dweight, tile, splits, parts);
+        if (version == "naive") return conv2d_weight_gradient_naive(conv, dy.data, x.data, dweight.data, stream);
+        if (version == "tiled") return conv2d_weight_gradient_tiled(conv, dy.data, x.data, dweight.data, stream);
+        if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, dweight.data, plan, stream);
+        if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, dweight.data, plan, stream);
+        unknown(version);
+    });
+
+    define(module, "conv2d_bias_gradient",
+           [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> dbias, Stream stream) {
+               const Conv conv = conv_of(numbers);
+               want_sizes(conv, nullptr, nullptr, &dy);
+               want_size("dbias", dbias, conv.O);
+               if (version == "naive") return conv2d_bias_gradient_naive(conv, dy.data, dbias.data, stream);
+               return conv2d_bias_gradient_tiled(conv, dy.data, dbias.data, stream);
+           });
+});

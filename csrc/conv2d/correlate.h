@@ -1,0 +1,175 @@
+// 2-D convolution, fast versions: the kernel that both the forward pass and the input gradient are,
+//
+//     result[n,m,pixel] = sum_{c,tap} weight[m,c,tap] * source[n, c, where the tap falls for this pixel]
+//
+// as a matrix product over k = (c, tap), like tiled.cu, with the results of a block in registers (tile.h).
+//
+// Forward: a result in row i reads source row i * stride + u * dilation - padding, for each kernel row u.
+// Input gradient: a result in row h reads source row (h + padding - u * dilation) / stride, for the kernel rows u that make it whole. Which
+// rows do depends on h % stride only; so the results are cut into stride_h * stride_w classes, and for those of one class, the rows
+// h = first + stride * r, the gradient reads row r + shift(u): a convolution of stride 1 with the kernel elements that belong to the class.
+// No zero is multiplied.
+//
+//     block     owns Tile::M channels x Tile::N pixels (of one class) of the result; blockIdx = (pixels, channels, (group, class, split))
+//     thread    loads for a fixed pixel and steps through k; a table in shared memory says for each k what to add to the pixel's address,
+//               and which of the pixel's taps must lie inside the image
+//     split     owns a part of the k, where whole sums would make too few blocks for the GPU: its sums go to `parts`, to be added up
+//     bytes     a block reads (Tile::M + Tile::N) K numbers for Tile::M Tile::N K multiply-adds
+#pragma once
+
+#include "conv2d/conv2d.h"
+#include "common/tile.h"
+
+constexpr int MAX_TAPS = 15;             // kernel rows (columns): they are bits 0 to 14 (16 to 30) of a mask
+constexpr int MAX_STRIDE = 4;
+constexpr unsigned NEVER = 1u << 15;     // a bit that no pixel has
+constexpr size_t MAX_TABLE = 43 * 1024;  // bytes: with the slabs it must fit into the 64 KB of the smallest GPU
+
+struct Axis {  // rows, or columns, of one class of results
+    int first, outputs;     // number r of the `outputs` results is at first + step * r
+    int taps;               // how many kernel rows reach them
+    short tap[MAX_TAPS];    // which
+    short shift[MAX_TAPS];  // number r reads source row r * source_step + shift
+};
+
+struct Correlation {
+    int N, groups, M, C;                           // images; result channels and source channels of a group
+    int result_h, result_w, source_h, source_w;
+    int step_h, step_w;                            // of the results of a class: the classes are step_h * step_w
+    int source_step_h, source_step_w;
+    int weight_m, weight_c, weight_group, V;       // weight[group * weight_group + m * weight_m + c * weight_c + u * V + v]
+    int splits;
+    bool quads;                                    // 4 pixels in a row may be written at once
+    Axis rows[MAX_STRIDE], columns[MAX_STRIDE];
+};
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
+    correlate(const __grid_constant__ Correlation c, const float* source, const float* weight, const float* bias, float* result) {
+    constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, THREADS = Tile::THREADS;
+    constexpr int PIXELS = N > THREADS ? N / THREADS : 1;            // of the source slab, per thread ...
+    constexpr int K_STEP = THREADS > N ? THREADS / N : 1;            // ... at every K_STEP-th k ...
+    constexpr int K_COUNT = DEPTH / K_STEP;                          // ... of which there are so many
+    constexpr int WEIGHTS = M * DEPTH / THREADS, M_STEP = THREADS / DEPTH;  // of the weight slab: one k, every M_STEP-th m
+    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
+
+    const int split = blockIdx.z % c.splits, classes = c.step_h * c.step_w;
+    const int number = blockIdx.z / c.splits % classes, group = blockIdx.z / c.splits / classes;
+    const Axis& rows = c.rows[number / c.step_w];
+    const Axis& columns = c.columns[number % c.step_w];
+    const int pixels = c.N * rows.outputs * columns.outputs;
+    const int first_pixel = blockIdx.x * N, first_m = blockIdx.y * M;
+    if (first_pixel >= pixels) return;  // the whole block: another class has more pixels
+
+    // The table of this block's k.
+    const int taps = rows.taps * columns.taps, K = c.C * taps, all_slabs = ceil_div(K, DEPTH);
+    const int first_slab = int(1LL * all_slabs * split / c.splits), slab_count = int(1LL * all_slabs * (split + 1) / c.splits) - first_slab;
+    int2* source_tap = dynamic_shared<int2>();  // what to add to the pixel's offset, what the pixel's mask must contain
+    const int slots = (slab_count + 1) * DEPTH;
+    int* weight_tap = reinterpret_cast<int*>(source_tap + slots);
+    for (int slot = threadIdx.x; slot < slots; slot += THREADS) {
+        const int k = first_slab * DEPTH + slot, channel = taps ? k / taps : 0, uv = k - channel * taps;
+        const int u = taps ? uv / columns.taps : 0, v = taps ? uv - u * columns.taps : 0;  // no taps: nothing reaches this class
+        const bool padding = k >= K;
+        source_tap[slot].x = (channel * c.source_h + rows.shift[u]) * c.source_w + columns.shift[v];
+        source_tap[slot].y = padding ? NEVER : 1u << u | 1u << (16 + v);
+        weight_tap[slot] = padding ? -1 : channel * c.weight_c + rows.tap[u] * c.V + columns.tap[v];
+    }
+
+    // This thread's pixels.
+    const float* pixel_at[PIXELS];  // its place in the source; one addition per load leads from there to a tap
+    unsigned inside[PIXELS];        // bits of the kernel rows and columns that fall inside the image
+    source += group * c.C * c.source_h * c.source_w;
+#pragma unroll
+    for (int e = 0; e < PIXELS; e++) {
+        const int pixel = first_pixel + threadIdx.x % N + e * THREADS;
+        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
+        const int h = row * c.source_step_h, w = column * c.source_step_w;
+        pixel_at[e] = source + (n * c.groups * c.C * c.source_h + h) * c.source_w + w;
+        inside[e] = 0;
+        for (int t = 0; t < rows.taps; t++) inside[e] |= unsigned(unsigned(h + rows.shift[t]) < unsigned(c.source_h)) << t;
+        for (int t = 0; t < columns.taps; t++) inside[e] |= unsigned(unsigned(w + columns.shift[t]) < unsigned(c.source_w)) << (16 + t);
+        if (pixel >= pixels) inside[e] = 0;
+    }
+    const int slab_k = threadIdx.x / N, weight_k = threadIdx.x % DEPTH, weight_m = threadIdx.x / DEPTH;
+    weight += group * c.weight_group + (first_m + weight_m) * c.weight_m;
+    const int m_left = c.M - first_m - weight_m;
+
+    float next_weight[WEIGHTS], next_source[K_COUNT][PIXELS];
+    auto fetch = [&](int slab) {
+        const int tap_of_weight = weight_tap[slab * DEPTH + weight_k];
+        const float* weight_at = weight + tap_of_weight;
+#pragma unroll
+        for (int e = 0; e < WEIGHTS; e++)
+            next_weight[e] = tap_of_weight >= 0 && e * M_STEP < m_left ? weight_at[e * M_STEP * c.weight_m] : 0;
+#pragma unroll
+        for (int k = 0; k < K_COUNT; k++) {
+            const int2 tap = source_tap[slab * DEPTH + slab_k + k * K_STEP];
+#pragma unroll
+            for (int e = 0; e < PIXELS; e++)
+                next_source[k][e] = (inside[e] & unsigned(tap.y)) == unsigned(tap.y) ? pixel_at[e][tap.x] : 0;
+        }
+    };
+    auto store = [&](int buffer) {
+#pragma unroll
+        for (int e = 0; e < WEIGHTS; e++) slabs.a[buffer][weight_k][weight_m + e * M_STEP] = Tile::rounded(next_weight[e]);
+#pragma unroll
+        for (int k = 0; k < K_COUNT; k++)
+#pragma unroll
+            for (int e = 0; e < PIXELS; e++)
+                slabs.b[buffer][slab_k + k * K_STEP][threadIdx.x % N + e * THREADS] = Tile::rounded(next_source[k][e]);
+    };
+
+    __syncthreads();  // the table is complete
+    Tile tile;
+    multiply_slabs(tile, slabs, slab_count, fetch, store);
+
+    const int plane = c.result_h * c.result_w;
+    result += 1LL * split * c.N * c.groups * c.M * plane;
+    auto address = [&](int m, int pixel) {
+        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
+        const int h = rows.first + c.step_h * row, w = columns.first + c.step_w * column;
+        return result + (n * c.groups * c.M + group * c.M + m) * plane + h * c.result_w + w;
+    };
+    tile.for_each_quad([&](int m, int n, float4 sum) {
+        m += first_m;
+        const int pixel = first_pixel + n;
+        if (m >= c.M || pixel >= pixels) return;
+        const float b = bias && c.splits == 1 ? bias[group * c.M + m] : 0;
+        sum = make_float4(sum.x + b, sum.y + b, sum.z + b, sum.w + b);
+        if (c.quads) {
+            *reinterpret_cast<float4*>(address(m, pixel)) = sum;
+            return;
+        }
+        *address(m, pixel) = sum.x;
+        if (pixel + 1 < pixels) *address(m, pixel + 1) = sum.y;
+        if (pixel + 2 < pixels) *address(m, pixel + 2) = sum.z;
+        if (pixel + 3 < pixels) *address(m, pixel + 3) = sum.w;
+    });
+}
+
+Correlation forward_correlation(const Conv&, int splits, const float* result);
+Correlation input_gradient_correlation(const Conv&, int splits, const float* result);
+void sum_parts(const char* name, const float* parts, int count, int size, const float* bias, int channels, int plane, float* result,
+               cudaStream_t);
+
+template <class Tile>
+void launch_correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
+                        const Plan& plan, cudaStream_t stream) {
+    int pixels = 0, taps = 0;  // of the largest classes
+    for (int a = 0; a < c.step_h; a++)
+        for (int b = 0; b < c.step_w; b++) {
+            pixels = std::max(pixels, c.N * c.rows[a].outputs * c.columns[b].outputs);
+            taps = std::max(taps, c.rows[a].taps * c.columns[b].taps);
+        }
+    const int slabs = ceil_div(ceil_div(1LL * c.C * taps, Tile::DEPTH), c.splits);
+    const size_t table = (sizeof(int2) + sizeof(int)) * Tile::DEPTH * (slabs + 1);
+    if (table > MAX_TABLE) throw std::runtime_error(std::string(name) + ": too few splits for so many channels x kernel elements");
+    const dim3 grid(ceil_div(pixels, Tile::N), ceil_div(c.M, Tile::M), c.groups * c.step_h * c.step_w * c.splits);
+    float* target = c.splits == 1 ? result : plan.parts;
+    launch(name, correlate<Tile>, grid, Tile::THREADS, table, stream, c, source, weight, bias, target);
+    if (c.splits > 1) {
+        const int plane = c.result_h * c.result_w, channels = c.groups * c.M;
+        sum_parts(name, plan.parts, c.splits, c.N * channels * plane, bias, channels, plane, result, stream);
+    }
+}

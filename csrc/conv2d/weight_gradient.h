@@ -1,0 +1,111 @@
+// 2-D convolution, fast versions: the weight gradient,
+//
+//     dweight[o,(c,u,v)] = sum_{n,i,j} dy[n,o,i,j] * x[n,c,h,w]            h = i * stride + u * dilation - padding, w likewise
+//
+// as a matrix product over k = (n,i,j), with the results of a block in registers (tile.h). The result is small and the sum is long, so the
+// sum is what must be shared among the blocks: each split writes the sums of its own pixels, which are then added in a fixed order.
+// (atomicAdd would save the second step, but gives other rounding errors in every run.)
+//
+//     block     owns Tile::M output channels x Tile::N of the (c,u,v); blockIdx = ((c,u,v), o, (group, split))
+//     thread    loads for fixed o and fixed (c,u,v); its k goes through the pixels, DEPTH at a time
+//     bytes     a block reads (Tile::M + Tile::N) numbers for each of its pixels, for Tile::M Tile::N multiply-adds
+#pragma once
+
+#include "conv2d/correlate.h"
+#include "common/divider.h"
+
+struct WeightGradient {
+    Conv conv;
+    Divider by_plane, by_J;  // I * J, J
+    int splits;
+};
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
+    weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* dweight) {
+    constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, STEP = Tile::THREADS / DEPTH;
+    constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread loads for its k
+    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
+
+    const Conv& conv = g.conv;
+    const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;
+    const int first_m = blockIdx.y * M, first_n = blockIdx.x * N, plane = conv.I * conv.J, kernel = conv.U * conv.V;
+    const int K = conv.N * plane, all_slabs = ceil_div(K, DEPTH), all_n = conv.group_C() * kernel;
+    const int first_slab = int(1LL * all_slabs * split / g.splits), slab_count = int(1LL * all_slabs * (split + 1) / g.splits) - first_slab;
+
+    // Where each output row (column) starts in the image, and as bits, which kernel rows (columns) then fall inside it.
+    int2* row_of = dynamic_shared<int2>();
+    int2* column_of = row_of + conv.I;
+    for (int i = threadIdx.x; i < conv.I; i += Tile::THREADS) {
+        unsigned inside = 0;
+        for (int u = 0; u < conv.U; u++) inside |= unsigned(unsigned(conv.h(i, u)) < unsigned(conv.H)) << u;
+        row_of[i] = make_int2(conv.h(i, 0) * conv.W, int(inside));
+    }
+    for (int j = threadIdx.x; j < conv.J; j += Tile::THREADS) {
+        unsigned inside = 0;
+        for (int v = 0; v < conv.V; v++) inside |= unsigned(unsigned(conv.w(j, v)) < unsigned(conv.W)) << (16 + v);
+        column_of[j] = make_int2(conv.w(j, 0), int(inside));
+    }
+
+    // This thread's (c,u,v): what to add to a pixel's address, and the bits it needs.
+    const int slab_k = threadIdx.x % DEPTH, slab_m = threadIdx.x / DEPTH;  // and every STEP-th m (n) after it
+    int tap_offset[N_COUNT];
+    unsigned tap_bits[N_COUNT];
+#pragma unroll
+    for (int e = 0; e < N_COUNT; e++) {
+        const int cuv = first_n + slab_m + e * STEP, channel = cuv / kernel, row = cuv % kernel / conv.V, column = cuv % conv.V;
+        tap_offset[e] = (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w;
+        tap_bits[e] = cuv < all_n ? 1u << row | 1u << (16 + column) : NEVER;
+    }
+    dy += (group * conv.group_O() + first_m + slab_m) * plane;
+    x += group * conv.group_C() * conv.H * conv.W;
+    const int m_left = conv.group_O() - first_m - slab_m;
+
+    float next_dy[M_COUNT], next_x[N_COUNT];
+    auto fetch = [&](int slab) {
+        const int k = (first_slab + slab) * DEPTH + slab_k;
+        const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
+        const bool valid = k < K;
+        const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
+        const float* dy_at = dy + n * conv.O * plane + ij;
+        const float* x_at = x + n * conv.C * conv.H * conv.W + row.x + column.x;
+        const unsigned inside = valid ? unsigned(row.y | column.y) : 0;
+#pragma unroll
+        for (int e = 0; e < M_COUNT; e++) next_dy[e] = valid && e * STEP < m_left ? dy_at[e * STEP * plane] : 0;
+#pragma unroll
+        for (int e = 0; e < N_COUNT; e++) next_x[e] = (inside & tap_bits[e]) == tap_bits[e] ? x_at[tap_offset[e]] : 0;
+    };
+    auto store = [&](int buffer) {
+#pragma unroll
+        for (int e = 0; e < M_COUNT; e++) slabs.a[buffer][slab_k][slab_m + e * STEP] = Tile::rounded(next_dy[e]);
+#pragma unroll
+        for (int e = 0; e < N_COUNT; e++) slabs.b[buffer][slab_k][slab_m + e * STEP] = Tile::rounded(next_x[e]);
+    };
+
+    __syncthreads();  // the tables are complete
+    Tile tile;
+    multiply_slabs(tile, slabs, slab_count, fetch, store);
+
+    dweight += (1LL * split * conv.O + group * conv.group_O()) * all_n;
+    tile.for_each_quad([&](int m, int n, float4 sum) {
+        m += first_m;
+        n += first_n;
+        if (m >= conv.group_O()) return;
+        float* row = dweight + m * all_n;
+        if (n < all_n) row[n] = sum.x;
+        if (n + 1 < all_n) row[n + 1] = sum.y;
+        if (n + 2 < all_n) row[n + 2] = sum.z;
+        if (n + 3 < all_n) row[n + 3] = sum.w;
+    });
+}
+
+template <class Tile>
+void launch_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
+                            cudaStream_t stream) {
+    const int n = conv.group_C() * conv.U * conv.V, size = conv.O * n;
+    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits};
+    const dim3 grid(ceil_div(n, Tile::N), ceil_div(conv.group_O(), Tile::M), conv.groups * plan.splits);
+    launch(name, weight_gradient<Tile>, grid, Tile::THREADS, sizeof(int2) * (conv.I + conv.J), stream, g, dy, x,
+           plan.splits == 1 ? dweight : plan.parts);
+    if (plan.splits > 1) sum_parts(name, plan.parts, plan.splits, size, nullptr, 1, 1, dweight, stream);
+}

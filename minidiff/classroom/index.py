@@ -1,0 +1,50 @@
+"""All equations of the package by id, and what stands on which slide."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from minidiff.diffusion.equation import Equation, registered
+
+EQUATION_MODULES = (
+    "minidiff.diffusion.schedule",
+    "minidiff.diffusion.schedule_check",
+    "minidiff.diffusion.forward",
+    "minidiff.diffusion.gaussian",
+    "minidiff.diffusion.reverse",
+    "minidiff.diffusion.posterior",
+    "minidiff.diffusion.targets",
+    "minidiff.diffusion.losses",
+    "minidiff.diffusion.vlb",
+    "minidiff.diffusion.noise_prediction",
+    "minidiff.diffusion.ddpm",
+    "minidiff.diffusion.ddim",
+    "minidiff.diffusion.inversion",
+    "minidiff.diffusion.guidance",
+    "minidiff.diffusion.latent",
+    "minidiff.diffusion.oracle",
+    "minidiff.classroom.architecture",
+)
+
+
+def all_equations() -> dict[str, Equation]:
+    """Every equation by id, module by module in the order of the deck."""
+    for name in EQUATION_MODULES:
+        importlib.import_module(name)
+    found = registered()
+    return {id: found[id] for id in sorted(found, key=lambda id: _place(found[id]))}
+
+
+def get_equation(id: str) -> Equation:
+    """The equation called `id`.    Raises KeyError that names the nearest ids."""
+    equations = all_equations()
+    if id not in equations:
+        near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
+        raise KeyError(f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    return equations[id]
+
+
+def _place(equation: Equation) -> tuple[int, int]:
+    module = equation.registered_in
+    return (EQUATION_MODULES.index(module) if module in EQUATION_MODULES else len(EQUATION_MODULES)), equation.order

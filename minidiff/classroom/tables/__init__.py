@@ -1,0 +1,1 @@
+"""What the classroom knows, as data: slides, errata, mutants, toy arguments."""

@@ -1,0 +1,347 @@
+"""`Tensor`: an array that remembers how it was computed.
+
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    x.grad            # array([2., 4.])
+
+The array is `x.data`, the gradient `x.grad`, both plain NumPy or CuPy arrays. The operators are the operations of `minidiff.functional`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidiff.engine import backend
+from minidiff.engine.saved_arrays import Guard
+from minidiff.engine.tape import Node, add_to_grad, backpropagate, source_of
+
+Axis = int | tuple[int, ...] | None
+
+
+class Tensor:
+    """An n-dimensional array with a gradient.
+
+    data: an array of NumPy or CuPy (kept, not copied), another Tensor, or numbers in nested lists (floats become float32).
+    dtype: converts; device: "cpu" or "cuda", moves.    Raises TypeError if data is no numeric array, or requires_grad is not possible.
+    """
+
+    __slots__ = ("_data", "grad", "node", "_requires_grad", "__weakref__")
+    __array_ufunc__ = None  # numpy_array * tensor asks the tensor
+
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
+        if isinstance(data, Tensor):
+            data = data.data
+        if not backend.is_array(data):
+            numbers = np.asarray(data)
+            data = numbers.astype(np.float32) if numbers.dtype == np.float64 and not isinstance(data, np.generic) else numbers
+        if data.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: data must be numbers, got dtype {data.dtype}")
+        if dtype is not None:
+            data = data.astype(dtype, copy=False)
+        if device is not None:
+            data = backend.to_device(data, device)
+        self._data = data
+        self.grad: Any = None
+        self.node: Node | None = None
+        self._requires_grad = False
+        self.requires_grad = requires_grad
+
+    @classmethod
+    def _of(cls, data: Any) -> Tensor:
+        """A tensor around an array, with no checks: for results of operations."""
+        tensor = Tensor.__new__(Tensor)
+        tensor._data = data
+        tensor.grad = tensor.node = None
+        tensor._requires_grad = False
+        return tensor
+
+    # -- the array -------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> Any:
+        """The plain array. It is read-only while a live graph needs it for a gradient."""
+        return self._data
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        self._data = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """"cpu" or "cuda:N"."""
+        return backend.device_of(self._data)
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array (copied from the GPU if they are there)."""
+        return backend.to_cpu(self._data)
+
+    def item(self) -> float | int:
+        """The value of a tensor of one element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: wanted a tensor of one element, got shape {self.shape}")
+        return self._data.item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise TypeError("this Tensor requires a gradient, which a NumPy function would lose: use x.detach() or x.data")
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __repr__(self) -> str:
+        note = f", {self.node.operation.name}" if self.node is not None else ", requires_grad" if self._requires_grad else ""
+        return f"Tensor({np.array2string(self.numpy(), separator=', ', threshold=20)}, shape {self.shape}, {self.dtype}{note})"
+
+    # -- the gradient ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """True if a gradient flows to this tensor: it is a leaf that asked for one, or was computed from such a leaf."""
+        return self._requires_grad or self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self._data.dtype}")
+        if not value and self.node is not None:
+            raise ValueError("requires_grad: this tensor was computed from others; use detach()")
+        self._requires_grad = bool(value)
+
+    def retain_grad(self) -> Tensor:
+        """Keep `.grad` of this intermediate result, too, at the next `backward()`.    -> the tensor itself."""
+        if self.node is not None:
+            self.node.keeper = weakref.ref(self)
+        return self
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to `.grad` of each leaf that requires a gradient.
+
+        gradient: weights of self's elements, in self's shape; may be left out if self has one element.
+        retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
+        """
+        for leaf, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
+            if isinstance(leaf, Tensor):
+                add_to_grad(leaf, value)
+
+    def _seed(self, gradient: Any) -> Any:
+        if not self.requires_grad:
+            raise RuntimeError("backward: this tensor does not depend on any tensor with requires_grad=True")
+        if gradient is None:
+            if self.size != 1:
+                raise ValueError(f"backward: a tensor of shape {self.shape} needs a gradient of that shape; only one element needs none")
+            return backend.array_module(self._data).ones_like(self._data)
+        gradient = gradient.data if isinstance(gradient, Tensor) else gradient
+        if getattr(gradient, "shape", None) != self.shape or gradient.dtype != self.dtype:
+            got = f"{gradient.dtype} {gradient.shape}" if backend.is_array(gradient) else type(gradient).__name__
+            raise ValueError(f"backward: gradient must be {self.dtype} {self.shape} like the tensor, got {got}")
+        return gradient
+
+    def detach(self) -> Tensor:
+        """The same array, outside of any graph."""
+        return Tensor._of(self._data)
+
+    # -- editing in place ------------------------------------------------------------------------------------------------------------
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Edit in place, unrecorded.    Raises RuntimeError while a live graph needs the values for a gradient."""
+        self.check_editable()
+        self._data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+
+    def check_editable(self) -> None:
+        """Raise RuntimeError if a live graph needs the values for a gradient. To be asked before writing into a CuPy array's `data`."""
+        holder = Guard.holder_of(self._data)
+        if holder is not None:
+            raise RuntimeError(
+                f"this tensor, shape {self.shape}, can't be edited in place: the gradient of {holder} still needs it. "
+                "Edit a copy, or call backward() first"
+            )
+
+    def assign(self, array: Any) -> None:
+        """Hold another array from now on (optimisers do this); a live graph keeps the old one, so its gradients stay right.
+
+        Raises ValueError if shape or dtype differ.
+        """
+        array = array.data if isinstance(array, Tensor) else array
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise ValueError(f"assign: wanted {self.dtype} {self.shape}, got {array.dtype} {array.shape}")
+        self._data = array
+
+    # -- copies ----------------------------------------------------------------------------------------------------------------------
+
+    def to(self, device: str) -> Tensor:
+        """A tensor on `device`, outside of the graph (the same array if it is there already)."""
+        return Tensor(backend.to_device(self._data, device), requires_grad=self._requires_grad)
+
+    # -- operators: each is an operation of minidiff.functional ----------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Tensor:
+        return F.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return F.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return F.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return F.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return F.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return F.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return F.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return F.divide(other, self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return F.power(self, exponent)
+
+    def __neg__(self) -> Tensor:
+        return F.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return F.absolute(self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return F.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return F.matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return F.getitem(self, _plain_index(index))
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return F.equal(self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return F.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return F.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return F.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return F.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return F.greater_equal(self, other)
+
+    __hash__ = object.__hash__
+
+    # -- the methods that a reader of NumPy expects ----------------------------------------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        return F.transpose(self)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.mean(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.var(self, axis, keepdims)
+
+    def std(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.sqrt(F.var(self, axis, keepdims))
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.min(self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        return F.argmax(self, axis)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        return F.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return F.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        return F.squeeze(self, axis)
+
+    def astype(self, dtype: Any) -> Tensor:
+        return F.astype(self, dtype)
+
+    def exp(self) -> Tensor:
+        return F.exp(self)
+
+    def log(self) -> Tensor:
+        return F.log(self)
+
+    def sqrt(self) -> Tensor:
+        return F.sqrt(self)
+
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        return F.clip(self, min, max)
+
+
+def gradients(
+    output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False, read_only: bool = False
+) -> list[Any]:
+    """d(output)/d(input) for each input, as arrays (None where output does not depend on it). No `.grad` is touched.
+
+    gradient: as in `Tensor.backward`. read_only: the caller promises to edit no array, so that none is copied for it: two inputs may then
+    have one array, or views of one. Two threads may do this at once on graphs that share leaves.
+    """
+    inputs = list(inputs)
+    found = backpropagate(output, output._seed(gradient), inputs, retain_graph, read_only)
+    return [found.get(source_of(x)) for x in inputs]
+
+
+def _plain_index(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index.data if isinstance(index, Tensor) else index
+
+
+from minidiff import functional as F  # noqa: E402  (at the end: the operations need the class)

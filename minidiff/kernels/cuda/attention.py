@@ -1,0 +1,101 @@
+"""The operation attention by the kernels of csrc/attention/: online softmax, memory linear in the number of tokens.
+
+Arguments that do not fit raise Unsupported: the reference then computes them, or says what is wrong with them.
+docs/attention_kernel.md derives the equations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from minidiff.engine.registry import Unsupported, register_kernel
+from minidiff.kernels.cuda.library import Native, float32, native
+
+VERSIONS = ("naive", "tiled", "fast")
+MAX_SIZE = 128  # of a head
+
+
+def attention(version: str) -> Callable:
+    """attention by the kernels of this version."""
+
+    def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
+        scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
+        lib = prepared(version, query, key, value, mask)
+        xp, shapes = lib.xp, (query.shape, key.shape, value.shape)
+        q, k, v = (as_images(xp, a) for a in (query, key, value))
+        added = None if mask is None else as_added_mask(xp, mask, query.shape)
+        mask_is_number = mask is not None and mask.dtype.kind == "f"
+        y = xp.empty((*q.shape[:-1], v.shape[-1]), "float32")
+        lse = xp.empty(q.shape[:-1], "float32")
+        lib.module.attention_forward(version, q, k, v, added, is_causal, scale, y, lse, "auto", lib.stream)
+
+        def attention_backward(dy, wanted):
+            dy = xp.ascontiguousarray(dy).reshape(y.shape)
+            parts = lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2]) if version == "fast" else 1
+            dq, dk, dv, delta = xp.empty((parts, *q.shape), "float32"), xp.empty_like(k), xp.empty_like(v), xp.empty_like(lse)
+            stream = native(q).stream
+            lib.module.attention_backward(version, q, k, v, added, is_causal, scale, y, lse, dy, delta, dq, dk, dv, "auto", stream)
+            dq = dq[0] if parts == 1 else dq.sum(axis=0)
+            dmask = None
+            if mask_is_number and len(wanted) > 3 and wanted[3]:
+                dmask = mask_gradient(xp, q, k, v, added, is_causal, scale, lse, dy, delta).reshape(*shapes[0][:-1], k.shape[2])
+            return *(gradient.reshape(shape) for gradient, shape in zip((dq, dk, dv), shapes, strict=True)), dmask
+
+        return y.reshape(*shapes[0][:-1], v.shape[-1]), attention_backward
+
+    return attention_by_kernels
+
+
+def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Native:
+    """The module for these arrays.    Raises Unsupported if the kernels do not take them."""
+    lib = native(query, key, value, mask)
+    float32(query=query, key=key, value=value, mask=mask if mask is not None and mask.dtype.kind != "b" else None)
+    q, k, v = query.shape, key.shape, value.shape
+    if min(len(q), len(k), len(v)) < 2 or q[:-2] != k[:-2] or k[:-1] != v[:-1] or q[-1] != k[-1]:
+        raise Unsupported(f"query (..., heads, T, d), key (..., heads, S, d) and value (..., heads, S, e) are wanted, got {q}, {k} and {v}")
+    if 0 in q or 0 in k or 0 in v:
+        raise Unsupported(f"a size is 0: query {q}, key {k}, value {v}")
+    if max(q[-1], v[-1]) > MAX_SIZE:
+        raise Unsupported(f"a head of {max(q[-1], v[-1])} numbers; the kernels take {MAX_SIZE} at most")
+    if version == "fast" and not lib.module.attention_fast_fits(max(q[-1], v[-1])):
+        raise Unsupported(f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; version tiled takes them")
+    logits = (*q[:-1], k[-2])
+    if mask is not None:
+        known = mask.ndim <= len(logits) and all(m in (1, n) for m, n in zip(mask.shape[::-1], logits[::-1], strict=False))
+        if not known:
+            raise Unsupported(f"mask must broadcast to (..., heads, T, S) = {logits}, got {mask.shape}")
+    return lib
+
+
+def as_images(xp: Any, array: Any) -> Any:
+    """(..., heads, tokens, size) -> (images, heads, tokens, size), contiguous."""
+    heads = array.shape[-3] if array.ndim > 2 else 1
+    return xp.ascontiguousarray(array).reshape(-1, heads, *array.shape[-2:])
+
+
+def as_added_mask(xp: Any, mask: Any, query_shape: tuple[int, ...]) -> Any:
+    """The mask as numbers to be added, -inf for False: (images or 1, heads or 1, T or 1, S or 1), contiguous."""
+    if mask.dtype.kind == "b":
+        mask = xp.where(mask, xp.float32(0), xp.float32(-math.inf))
+    dimensions = max(len(query_shape), 4)
+    mask = mask.reshape((1,) * (dimensions - mask.ndim) + mask.shape)
+    images = mask.shape[:-3]
+    if len(images) > 1 and max(images) > 1:  # broadcast over some of several leading axes only: no single stride describes that
+        mask = xp.broadcast_to(mask, query_shape[:-3] + mask.shape[-3:])
+    return xp.ascontiguousarray(mask).reshape(-1, *mask.shape[-3:])
+
+
+def mask_gradient(xp, q, k, v, added, is_causal, scale, lse, dy, delta):
+    """dL/dmask = ds, written out: as large as the logits, so only where somebody wants it."""
+    logits = xp.matmul(q, k.swapaxes(-1, -2)) * xp.float32(scale) + added
+    if is_causal:
+        logits = xp.where(xp.tri(*logits.shape[-2:], dtype=bool), logits, xp.float32(-math.inf))
+    p = xp.exp(logits - lse[..., None])
+    dp = xp.matmul(dy, v.swapaxes(-1, -2))
+    return p * (dp - delta[..., None])
+
+
+for name in VERSIONS:
+    register_kernel("attention", name, attention(name))

@@ -1,0 +1,70 @@
+"""The operation linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel.
+
+Tokens (B, T, C) are the pixels of B images: a view of images (B, C, T), as in the U-Net's attention, is taken without a copy. Vectors
+(B, C) are B images of one pixel, without a copy too. And these kernels can be recorded in a CUDA graph, while CuPy refuses to record the
+cuBLAS calls of the reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from minidiff.engine.registry import Unsupported, register_kernel
+from minidiff.kernels.cuda.conv2d import contiguous, permitted
+from minidiff.kernels.cuda.conv2d_launch import Conv, bias_gradient, forward, input_gradient, weight_gradient
+from minidiff.kernels.cuda.library import native
+
+
+def linear(version: str) -> Callable:
+    """linear by the kernels of this version."""
+
+    def linear_by_kernels(x, weight, bias=None):
+        native(x, weight, bias)
+        kernel = permitted(version, x)
+        conv = sizes(x, weight, bias)
+        as_kernel = weight.reshape(conv.weight_shape)
+        y = forward(kernel, conv, as_images(x), as_kernel, bias)
+
+        def linear_backward(dy, wanted):
+            want_x, want_weight, want_bias = (*wanted, False, False)[:3]
+            dy = contiguous(as_images(dy))
+            return (
+                as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1]) if want_x else None,
+                weight_gradient(kernel, conv, dy, as_images(x)).reshape(weight.shape) if want_weight else None,
+                bias_gradient(kernel, conv, dy) if want_bias and bias is not None else None,
+            )
+
+        return as_rows(y, x.shape[:-1]), linear_backward
+
+    return linear_by_kernels
+
+
+def sizes(x: Any, weight: Any, bias: Any) -> Conv:
+    """The convolution.    Raises Unsupported for arguments that are none."""
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1] or bias is not None and bias.shape != weight.shape[:1]:
+        shape = None if bias is None else bias.shape
+        raise Unsupported(f"x (..., in), weight (out, in) and bias (out,) are wanted, got {x.shape}, {weight.shape} and {shape}")
+    if 0 in x.shape or 0 in weight.shape:
+        raise Unsupported(f"a size is 0: x {x.shape}, weight {weight.shape}")
+    rows = rows_of_image(x)
+    return Conv(math.prod(x.shape[:-1]) // rows, weight.shape[1], rows, 1, weight.shape[0], 1, 1, rows, 1, 1, 1, 0, 0, 1, 1, 1)
+
+
+def rows_of_image(x: Any) -> int:
+    return x.shape[-2] if x.ndim > 2 else 1
+
+
+def as_images(x: Any) -> Any:
+    """(..., T, C) -> (images, C, T, 1)"""
+    return x.reshape(-1, rows_of_image(x), x.shape[-1]).swapaxes(1, 2)[..., None]
+
+
+def as_rows(y: Any, shape: tuple[int, ...]) -> Any:
+    """(images, O, T, 1) -> (..., T, O), a view.    shape: (..., T)"""
+    return y[..., 0].swapaxes(1, 2).reshape(*shape, y.shape[1])
+
+
+for name in ("naive", "tiled", "tf32", "fast"):
+    register_kernel("linear", name, linear(name))

@@ -1,0 +1,1 @@
+"""Files to look at: images, curves, points."""

@@ -1,0 +1,104 @@
+"""Pictures of points in the plane: clouds side by side, the ways of single points, and vector fields.
+
+Every file appears only when it is complete, and no figure touches pyplot's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from minidiff.data.atomic import atomic_write
+from minidiff.engine.backend import to_cpu
+from minidiff.pictures.images import DPI, INK, PAPER, Path
+
+LIMIT = 2.7  # standardised data and almost all of N(0, I) are within
+PANEL = 2.6  # inches
+DATA, CLOUD, BEHIND, START, END = "tab:orange", "tab:blue", "#d0d0d0", INK, "tab:red"
+
+
+def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> None:
+    """Write clouds of points as a PNG.    rows: {label: [(title, points (N, 2)), ...]}, as many clouds in each row."""
+    lengths = {label: len(clouds) for label, clouds in rows.items()}
+    if not rows or len(set(lengths.values())) != 1 or 0 in lengths.values():
+        raise ValueError(f"save_clouds: rows must have one number of clouds, at least 1, got {lengths}")
+    figure, panels = _panels(len(rows), max(lengths.values()))
+    for (label, clouds), row in zip(rows.items(), panels, strict=True):
+        row[0].set_ylabel(label, fontsize=14, color=INK)
+        for (title, points), axes in zip(clouds, row, strict=True):
+            x, y = _plane("save_clouds", "points", points).T
+            axes.scatter(x, y, s=1.5, color=CLOUD, alpha=0.5, linewidths=0)
+            axes.set_title(title, fontsize=13, color=INK)
+    _write(figure, path)
+
+
+def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
+    """Write the ways of points as a PNG, a panel each: black where they begin, red at the end.
+
+    ways: {title: points (times, N, 2), ...}; data: (M, 2), drawn behind.
+    """
+    if not ways:
+        raise ValueError("save_ways: ways is empty but at least one is wanted")
+    figure, panels = _panels(1, len(ways), size=2 * PANEL)
+    for (title, way), axes in zip(ways.items(), panels[0], strict=True):
+        way = to_cpu(way)
+        if way.ndim != 3 or way.shape[2] != 2 or way.size == 0:
+            raise ValueError(f"save_ways: the ways of {title!r} must be (times, N, 2), got shape {way.shape}")
+        axes.scatter(*_plane("save_ways", "data", data).T, s=4, color=BEHIND, linewidths=0)
+        axes.plot(way[..., 0], way[..., 1], linewidth=1.0, alpha=0.7)
+        axes.scatter(*way[0].T, s=14, color=START, zorder=3)
+        axes.scatter(*way[-1].T, s=14, color=END, zorder=3)
+        axes.set_title(title, fontsize=14, color=INK)
+    _write(figure, path)
+
+
+def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: str) -> None:
+    """Write vector fields as a PNG, a panel each: arrows of one length that show the direction, in a colour that shows how long they are.
+
+    fields: (title, points (N, 2), drawn faintly behind; grid (M, 2), where the arrows are; arrows (M, 2)).    unit: what the colours mean.
+    """
+    if len(fields) == 0:
+        raise ValueError("save_fields: fields is empty but at least one is wanted")
+    lengths = [np.linalg.norm(_plane("save_fields", "arrows", arrows), axis=1) for *_, arrows in fields]
+    floor = 1e-12
+    scale = LogNorm(max(floor, min(length.min() for length in lengths)), max(2 * floor, max(length.max() for length in lengths)))
+    figure, panels = _panels(1, len(fields), size=1.4 * PANEL)
+    for (title, points, grid, arrows), length, axes in zip(fields, lengths, panels[0], strict=True):
+        grid, arrows = _plane("save_fields", "grid", grid), to_cpu(arrows)
+        if grid.shape != arrows.shape:
+            raise ValueError(f"save_fields: grid has shape {grid.shape} but arrows has {arrows.shape}")
+        axes.scatter(*_plane("save_fields", "points", points).T, s=5, color=DATA, alpha=0.45, linewidths=0)
+        direction = arrows / np.maximum(length, floor)[:, None]
+        # an arrow is a little shorter than the grid's cells, so that none touches the next
+        cell = 2 * LIMIT / max(1.0, np.sqrt(len(grid)))
+        drawn = axes.quiver(
+            *grid.T, *(0.85 * cell * direction).T, np.maximum(length, floor), norm=scale, cmap="viridis_r", angles="xy", scale_units="xy",
+            scale=1, pivot="mid", width=0.004, headwidth=3.5,
+        )  # fmt: skip
+        axes.set_title(title, fontsize=14, color=INK)
+    figure.colorbar(drawn, ax=list(panels[0]), label=unit, shrink=0.8)
+    _write(figure, path)
+
+
+def _plane(function: str, name: str, points: Any) -> np.ndarray:
+    points = to_cpu(points)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
+        raise ValueError(f"{function}: {name} must be (N, 2) with N >= 1, got shape {points.shape}")
+    return points
+
+
+def _panels(rows: int, columns: int, size: float = PANEL) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(size * columns, (size + 0.35) * rows), dpi=DPI, facecolor=PAPER, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat:
+        axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=[], yticks=[], aspect="equal")
+    return figure, panels
+
+
+def _write(figure: Figure, path: Path) -> None:
+    with atomic_write(path) as part:
+        figure.savefig(part, format="png")

@@ -1,0 +1,54 @@
+"""A model as the eps_theta(x_t, t) of a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.targets import as_eps_theta
+from minidiff.engine.backend import array_module, device_of
+from minidiff.engine.tape import no_grad
+from minidiff.nn import Module
+from minidiff.training.workers import Workers
+
+
+def eps_predictor(workers: Workers, prediction: str, schedule: Schedule, **condition: Any) -> Callable[[Any, Any], Any]:
+    """eps_theta(x_t, t) for a sampler, from the workers' model and what it predicts ("eps", "x_0" or "v").    Further as `predictor`."""
+    return as_eps_theta(predictor(workers, **condition), prediction, schedule)
+
+
+def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[Any, Any], Any]:
+    """The workers' model without a tape, on a CPU the batch cut over the processes and into chunks that fit the caches.
+
+    condition: further arguments of the model, one entry per image of the batch.    -> (B, ...) arrays from (B, ...) arrays.
+    """
+
+    def eps_theta(x_t: Any, t: Any) -> Any:
+        size = chunk if device_of(x_t) == "cpu" else len(x_t)
+        parts = workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=size)
+        return parts[0] if len(parts) == 1 else array_module(x_t).concatenate(parts)
+
+    return eps_theta
+
+
+def predict(model: Callable[..., Any], x: Any, chunk: int, **arguments: Any) -> Any:
+    """model(x, **arguments), a chunk at a time.    -> array"""
+    pieces = []
+    with no_grad():
+        for start in range(0, len(x), chunk):
+            piece = slice(start, start + chunk)
+            pieces.append(model(x[piece], **{name: value[piece] for name, value in arguments.items()}).data)
+    return pieces[0] if len(pieces) == 1 else array_module(x).concatenate(pieces)
+
+
+@contextmanager
+def evaluating(model: Module) -> Iterator[None]:
+    """Evaluation mode inside, the mode before it again outside."""
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)

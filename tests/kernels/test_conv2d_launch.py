@@ -1,0 +1,159 @@
+"""Every version of the convolution kernels, forward and all gradients, against sums written in float64 NumPy."""
+
+import numpy as np
+import pytest
+
+from minidiff.kernels.cuda.conv2d import conv2d_sizes
+from minidiff.kernels.cuda.conv2d_launch import TILES, Conv
+
+# (shape of x, shape of weight, options): 1, primes, sizes just below and above tiles, and every option that changes the addresses
+CASES = {
+    "one pixel": ((1, 1, 1, 1), (1, 1, 1, 1), {}),
+    "small": ((2, 3, 7, 5), (4, 3, 3, 3), {"padding": 1}),
+    "primes": ((2, 5, 11, 7), (7, 5, 3, 3), {"padding": 1}),
+    "below tiles": ((1, 7, 5, 6), (31, 7, 3, 3), {"padding": 1}),
+    "exact tiles": ((1, 8, 8, 16), (32, 8, 1, 1), {}),
+    "above tiles": ((1, 4, 9, 8), (65, 4, 3, 3), {"padding": 1}),
+    "stride 2": ((2, 3, 9, 8), (5, 3, 3, 3), {"padding": 1, "stride": 2}),
+    "stride leaves gaps": ((1, 2, 10, 11), (3, 2, 2, 2), {"stride": 3}),
+    "1x1 stride 2": ((2, 3, 6, 7), (4, 3, 1, 1), {"stride": 2}),
+    "4x4 stride 2": ((1, 3, 8, 6), (5, 3, 4, 4), {"stride": 2, "padding": 1}),
+    "dilation 2": ((1, 3, 9, 10), (4, 3, 3, 3), {"padding": 2, "dilation": 2}),
+    "groups": ((2, 6, 5, 7), (4, 3, 3, 3), {"padding": 1, "groups": 2}),
+    "depthwise": ((1, 5, 6, 6), (5, 1, 3, 3), {"padding": 1, "groups": 5, "stride": 2}),
+    "all at once": ((2, 4, 11, 14), (6, 2, 3, 2), {"padding": (3, 0), "stride": (2, 3), "dilation": (3, 1), "groups": 2}),
+    "padding wider than the kernel": ((1, 2, 4, 3), (3, 2, 2, 3), {"padding": (4, 5)}),
+    "no images": ((0, 3, 4, 4), (2, 3, 3, 3), {}),
+}
+TOLERANCE = {"naive": 1e-5, "tiled": 1e-5, "fast": 1e-5, "tf32": 3e-3}
+
+
+def plans(version):
+    """(tile, splits) to try."""
+    return [(tile, splits) for tile in range(len(TILES[version])) for splits in (1, 3)] if version in TILES else [(0, 1)]
+
+
+def reference(conv: Conv, x, weight, dy):
+    """y, dx, dweight, dbias in float64: a loop over the kernel's elements, each a product of matrices."""
+    y, dweight = np.zeros(conv.y_shape), np.zeros(conv.weight_shape)
+    rows, columns = conv.H + 2 * conv.padding_h, conv.W + 2 * conv.padding_w
+    padded = np.zeros((conv.N, conv.C, rows, columns))
+    inside = np.s_[:, :, conv.padding_h : conv.padding_h + conv.H, conv.padding_w : conv.padding_w + conv.W]
+    padded[inside] = x
+    dpadded = np.zeros_like(padded)
+    group_c, group_o = conv.C // conv.groups, conv.O // conv.groups
+    for group in range(conv.groups):
+        c, o = np.s_[group * group_c : (group + 1) * group_c], np.s_[group * group_o : (group + 1) * group_o]
+        for u in range(conv.U):
+            for v in range(conv.V):
+                h = np.arange(conv.I) * conv.stride_h + u * conv.dilation_h
+                w = np.arange(conv.J) * conv.stride_w + v * conv.dilation_w
+                seen = padded[:, c][:, :, h[:, None], w]
+                y[:, o] += np.einsum("oc,ncij->noij", weight[o, :, u, v], seen)
+                dweight[o, :, u, v] = np.einsum("noij,ncij->oc", dy[:, o], seen)
+                np.add.at(dpadded, (slice(None), c, h[:, None], w), np.einsum("oc,noij->ncij", weight[o, :, u, v], dy[:, o]))
+    return y, dpadded[inside], dweight, dy.sum((0, 2, 3))
+
+
+def problem(case):
+    x_shape, weight_shape, options = CASES[case]
+    conv = conv2d_sizes(x_shape, weight_shape, **{"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **options})
+    rng = np.random.default_rng(len(case))
+    shapes = conv.x_shape, conv.weight_shape, conv.y_shape, (conv.O,), (conv.C,)
+    return conv, *(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+
+
+def assert_close(device, what, result, wanted, tolerance):
+    result = device.numpy(result)
+    error = np.abs(result - wanted).max(initial=0)
+    scale = np.abs(wanted).max(initial=1e-30)
+    assert error <= tolerance * scale, f"{what}: relative error {error / scale:.2g}"
+    assert device.margins_intact(), f"{what}: written beside an array"
+
+
+def parts(device, splits, size):
+    return device.empty(splits * size) if splits > 1 else None
+
+
+@pytest.mark.parametrize("version", TOLERANCE)
+@pytest.mark.parametrize("case", CASES)
+def test_forward_and_gradients(device, case, version):
+    conv, x, weight, dy, bias, input_bias = problem(case)
+    y, dx, dweight, dbias = reference(conv, x, weight, dy)
+    y += bias[:, None, None]
+    dx += input_bias[:, None, None]
+    x_, weight_, dy_, bias_, input_bias_ = (device.array(a) for a in (x, weight, dy, bias, input_bias))
+    tolerance = TOLERANCE[version]
+    for tile, splits in plans(version):
+        plan = f"{version}, tile {tile}, {splits} splits"
+        result = device.empty(y.shape)
+        device.module.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, splits, y.size), device.stream)
+        assert_close(device, f"forward ({plan})", result, y, tolerance)
+
+        result = device.empty(dx.shape)
+        arrays = dy_, weight_, input_bias_, result, tile, splits, parts(device, splits, dx.size)
+        device.module.conv2d_input_gradient(version, conv, *arrays, device.stream)
+        assert_close(device, f"input gradient ({plan})", result, dx, tolerance)
+
+        result = device.empty(dweight.shape)
+        arrays = dy_, x_, result, tile, splits, parts(device, splits, dweight.size)
+        device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
+        assert_close(device, f"weight gradient ({plan})", result, dweight, tolerance)
+
+    result = device.empty(dbias.shape)
+    device.module.conv2d_bias_gradient(version, conv, dy_, result, device.stream)
+    assert_close(device, f"bias gradient ({version})", result, dbias, 1e-5)
+
+
+@pytest.mark.parametrize("version", ["tiled", "fast"])
+def test_two_runs_agree_to_the_last_bit(device, version):
+    conv, x, weight, dy, *_ = problem("primes")
+    x_, dy_ = device.array(x), device.array(dy)
+    results = []
+    for _ in range(2):
+        result = device.empty(conv.weight_shape)
+        splits = 3 if version == "fast" else 1
+        arrays = dy_, x_, result, 3, splits, parts(device, splits, result.size)
+        device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
+        results.append(device.numpy(result))
+    np.testing.assert_array_equal(*results)
+
+
+def test_weight_of_infinity_meets_only_its_own_pixels(device):
+    """The padding of a slab must not multiply: 0 * inf is NaN."""
+    conv, x, weight, *_ = problem("1x1 stride 2")
+    weight[1] = np.inf
+    result = device.empty(conv.y_shape)
+    device.module.conv2d("fast", conv, device.array(np.abs(x)), device.array(weight), None, result, 4, 1, None, device.stream)
+    result = device.numpy(result)
+    assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
+
+
+@pytest.mark.parametrize("version, dtype, message", [
+    ("tiled", np.float64, "wanted an array of type <f4, got <f8"),
+    ("magic", np.float32, "conv2d: there is no version magic"),
+])  # fmt: skip
+def test_the_module_refuses(emulated, version, dtype, message):
+    from minidiff.kernels.cuda.library import load
+
+    conv, x, weight, *_ = problem("small")
+    with pytest.raises((TypeError, ValueError), match=message):
+        load("cpu")[0].conv2d(version, conv, x.astype(dtype), weight, None, np.empty(conv.y_shape, np.float32), 0, 1, None, 0)
+
+
+def test_the_module_refuses_arrays_that_do_not_fit(emulated):
+    from minidiff.kernels.cuda.library import load
+
+    conv, x, weight, *_ = problem("small")
+    y = np.empty(conv.y_shape, np.float32)
+    run = load("cpu")[0].conv2d
+    with pytest.raises(ValueError, match="conv2d: y must have 280 elements, got 279"):
+        run("tiled", conv, x, weight, None, y.ravel()[1:], 0, 1, None, 0)
+    with pytest.raises(TypeError, match=r"wanted a contiguous array \(order C\)"):
+        run("tiled", conv, x.transpose(0, 1, 3, 2), weight, None, y, 0, 1, None, 0)
+    with pytest.raises(TypeError, match="wanted an array of NumPy, got list"):
+        run("tiled", conv, [1.0], weight, None, y, 0, 1, None, 0)
+    with pytest.raises(ValueError, match="sizes that are no convolution"):
+        run("tiled", conv._replace(groups=0), x, weight, None, y, 0, 1, None, 0)
+    with pytest.raises(RuntimeError, match="conv2d_fast: there is no tile 9"):
+        run("fast", conv, x, weight, None, y, 9, 1, None, 0)
