@@ -51,8 +51,11 @@ class Equation:
 _registry: dict[str, Equation] = {}
 
 
-def equation(id: str, *, slide: str | None, paper: str, latex: str, errata: tuple[int, ...] = ()) -> Callable[[F], F]:
+def equation(
+    id: str, paper: str, *, errata: int | tuple[int, ...] = (), slide: str | None = None, latex: str = ""
+) -> Callable[[F], F]:
     """Register the function below as the formula `id` and return it unchanged.    Raises ValueError if the id is taken."""
+    errata = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 
     def register(function: F) -> F:
