@@ -31,7 +31,9 @@ def ink_steps(x, steps, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--particles", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/ink"))
@@ -48,13 +50,17 @@ def main():
     x_0 = data.sample(options.particles, rng)
     diffused = [x_0, *(step.x_t for step in forward_steps(x_0, schedule, rng))]
 
-    print("            ink: variance            data: variance of one cluster's noise, measured and in closed form")
+    print(
+        "            ink: variance            data: variance of one cluster's noise, measured and in closed form"
+    )
     left = x_0[:, 0] < 0
     for t in shown:
         noise = 0.0 if t == 0 else q_mean_variance(x_0, t, schedule)[1]
         measured = diffused[t][left, 0].var()
         theory = schedule.alpha_bar(t, first=0) * 0.15**2 + noise
-        print(f"t = {t:4}    {ink[t].var():6.3f} (free: {0.01 + t * KICK**2:6.3f})    {measured:6.3f}    {theory:6.3f}")
+        print(
+            f"t = {t:4}    {ink[t].var():6.3f} (free: {0.01 + t * KICK**2:6.3f})    {measured:6.3f}    {theory:6.3f}"
+        )
 
     options.out.mkdir(parents=True, exist_ok=True)
     figure = Figure(figsize=(10, 4.4), layout="constrained")
@@ -63,7 +69,9 @@ def main():
         for column, t in enumerate(shown):
             axis = axes[row, column]
             axis.scatter(*points[t].T, s=1, color=color, alpha=0.5)
-            axis.set(xlim=(-GLASS, GLASS), ylim=(-GLASS, GLASS), xticks=[], yticks=[], aspect="equal")
+            axis.set(
+                xlim=(-GLASS, GLASS), ylim=(-GLASS, GLASS), xticks=[], yticks=[], aspect="equal"
+            )
             axis.set_title(f"t = {t}", fontsize=9)
     axes[0, 0].set_ylabel("ink in water")
     axes[1, 0].set_ylabel("data in DDPM")

@@ -68,8 +68,18 @@ def main() -> None:
     model = UNet(
         z.shape[1], options.channels, (1,), (True,), concat_channels=channels, zero_init=True, image_size=size, rng=rng
     ).to(options.device)  # fmt: skip
-    print(f"U-Net with {model.parameter_count():,} parameters; {channels} channels are concatenated to the {z.shape[1]} of the latent")
-    loader = Loader(z, np.arange(len(z)), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None)
+    print(
+        f"U-Net with {model.parameter_count():,} parameters; {channels} channels are concatenated to the {z.shape[1]} of the latent"
+    )
+    loader = Loader(
+        z,
+        np.arange(len(z)),
+        options.batch_size,
+        rng,
+        drop_last=True,
+        n_classes=None,
+        value_range=None,
+    )
     optimizer = Muon(model.named_parameters(), lr=options.lr)
     schedule = make_schedule("cosine", 1000)
     trainer = Trainer(
@@ -77,12 +87,21 @@ def main() -> None:
     )  # fmt: skip
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
-        print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
+        print(
+            f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training"
+        )
     keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
 
     steps = None if options.epochs is None else options.epochs * len(loader)
     with Workers(model, options.workers) as workers:
-        if not run(trainer, options.out, workers, steps=steps, minutes=options.minutes, options=vars(options)):
+        if not run(
+            trainer,
+            options.out,
+            workers,
+            steps=steps,
+            minutes=options.minutes,
+            options=vars(options),
+        ):
             print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with --resume.")
             return
         draw(trainer, autoencoder, held_out, condition, workers, options)
@@ -97,7 +116,14 @@ def draw(trainer: Trainer, autoencoder, held_out, condition, workers: Workers, o
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule, concat=concat)
         for _ in range(5):
-            z_0 = ddim_sample(eps_theta, (n, *trainer.sample_shape), trainer.schedule, rng, steps=options.sampling_steps, eta=1.0)
+            z_0 = ddim_sample(
+                eps_theta,
+                (n, *trainer.sample_shape),
+                trainer.schedule,
+                rng,
+                steps=options.sampling_steps,
+                eta=1.0,
+            )
             x = autoencoder.decode(z_0)
             known = to_device(to_float(images), options.device)
             draws.append(to_cpu(x if mask is None else mask * known + (1 - mask) * x))
@@ -112,27 +138,70 @@ def draw(trainer: Trainer, autoencoder, held_out, condition, workers: Workers, o
     title = f"an image, what is told of it ({options.condition}), five samples"
     save_grid(f"{options.out}/inpainting.png", shown, columns=columns.shape[1], title=title)
     samples, wanted = np.concatenate(draws), np.tile(labels, len(draws))
-    save_npz(f"{options.out}/samples.npz", samples=to_unit(samples, clip=True).astype(np.float32), labels=wanted)
+    save_npz(
+        f"{options.out}/samples.npz",
+        samples=to_unit(samples, clip=True).astype(np.float32),
+        labels=wanted,
+    )
     if (Path(options.classifier) / "checkpoint.json").exists():
         with Workers(load_classifier(options.classifier), options.workers) as judges:
-            print(f"the classifier sees the image's class in {100 * agreement(judges, samples, wanted)[0]:.1f} % of {len(samples)} samples")
+            print(
+                f"the classifier sees the image's class in {100 * agreement(judges, samples, wanted)[0]:.1f} % of {len(samples)} samples"
+            )
             if mask is not None:
-                print(f"and in {100 * agreement(judges, told['mask'](), labels)[0]:.1f} % of the images with holes")
+                print(
+                    f"and in {100 * agreement(judges, told['mask'](), labels)[0]:.1f} % of the images with holes"
+                )
     print(f"wrote inpainting.png and samples.npz in {options.out}")
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_training_options(parser, out="runs/inpaint", minutes=4, lr=3e-3, batch_size=32)
-    parser.add_argument("--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote")
-    parser.add_argument("--condition", default="mask", choices=["mask", "class", "map"], help="mask: inpainting")
-    parser.add_argument("--channels", type=positive_int, default=64, help="of the U-Net on the latents, a multiple of 4")
-    parser.add_argument("--samples", type=positive_int, default=100, help="held-out images, five samples of each")
-    parser.add_argument("--sampling-steps", type=positive_int, default=30, help="S, the steps of DDIM")
-    parser.add_argument("--classifier", default="runs/classifier", help="folder of train_classifier.py's; not used if absent")
+    parser.add_argument(
+        "--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote"
+    )
+    parser.add_argument(
+        "--condition", default="mask", choices=["mask", "class", "map"], help="mask: inpainting"
+    )
+    parser.add_argument(
+        "--channels",
+        type=positive_int,
+        default=64,
+        help="of the U-Net on the latents, a multiple of 4",
+    )
+    parser.add_argument(
+        "--samples", type=positive_int, default=100, help="held-out images, five samples of each"
+    )
+    parser.add_argument(
+        "--sampling-steps", type=positive_int, default=30, help="S, the steps of DDIM"
+    )
+    parser.add_argument(
+        "--classifier",
+        default="runs/classifier",
+        help="folder of train_classifier.py's; not used if absent",
+    )
     options = parser.parse_args()
-    if options.resume:  # the run's own options, but for those that say how long, where, and how samples are drawn
-        restore(options, KIND, ("condition", "channels", "batch_size", "lr", "ema", "seed", "data", "data_dir", "workers"))
+    if (
+        options.resume
+    ):  # the run's own options, but for those that say how long, where, and how samples are drawn
+        restore(
+            options,
+            KIND,
+            (
+                "condition",
+                "channels",
+                "batch_size",
+                "lr",
+                "ema",
+                "seed",
+                "data",
+                "data_dir",
+                "workers",
+            ),
+        )
         options.autoencoder = f"{options.out}/autoencoder"
     check_limits(options, parser)
     return options

@@ -44,28 +44,62 @@ def main() -> None:
     tau = make_tau(max(1, round(share * schedule.T)), max(1, round(share * options.steps)))
     z_start = None
     if options.image:
-        z_0 = latent_of(read_image(options.image, model.autoencoder.facts["image_shape"]), model, options.device)
+        z_0 = latent_of(
+            read_image(options.image, model.autoencoder.facts["image_shape"]), model, options.device
+        )
         eps = rng.normal(shape)
         z_start = q_sample(z_0.repeat(len(prompts), axis=0), int(tau[-1]), eps, schedule)
     with Workers(model.denoiser.model, options.workers) as workers:
         eps_theta = model.eps_theta(workers, prompts, options.guidance, options.device)
         sampler = ddim_steps(eps_theta, shape, schedule, rng, tau=tau, eta=options.eta, x_T=z_start)
-        on_the_way = set(np.linspace(0, len(tau) - 1, min(8, len(tau))).round().astype(int).tolist())
+        on_the_way = set(
+            np.linspace(0, len(tau) - 1, min(8, len(tau))).round().astype(int).tolist()
+        )
         rows, frames, titles = [], [], []
         for i, step in enumerate(tqdm(sampler, total=len(tau), unit="step", mininterval=0.5)):
-            decoded = to_unit(to_cpu(model.autoencoder.decode(step.x_0_hat[: options.samples * min(4, len(options.prompt))])))
+            decoded = to_unit(
+                to_cpu(
+                    model.autoencoder.decode(
+                        step.x_0_hat[: options.samples * min(4, len(options.prompt))]
+                    )
+                )
+            )
             frames.append(decoded)
             titles.append(f"t = {step.t}")
             if i in on_the_way:
                 rows.append(decoded[:8])
         samples = to_unit(to_cpu(model.autoencoder.decode(step.x_prev))).astype(np.float32)
 
-    save_npz(f"{options.out}/samples.npz", samples=samples, labels=model.labels(prompts), prompts=np.array(prompts))
+    save_npz(
+        f"{options.out}/samples.npz",
+        samples=samples,
+        labels=model.labels(prompts),
+        prompts=np.array(prompts),
+    )
     title = f"guidance {options.guidance:g}, {len(tau)} steps"
-    save_grid(f"{options.out}/samples.png", samples, columns=options.samples, title=title, labels=prompts, value_range=(0, 1))
+    save_grid(
+        f"{options.out}/samples.png",
+        samples,
+        columns=options.samples,
+        title=title,
+        labels=prompts,
+        value_range=(0, 1),
+    )
     title = "the decoded estimate of z_0, from the start (top) to the end"
-    save_grid(f"{options.out}/trajectory.png", np.concatenate(rows), columns=len(rows[0]), title=title, value_range=(0, 1))
-    save_gif(f"{options.out}/trajectory.gif", frames, columns=options.samples, titles=titles, value_range=(0, 1))
+    save_grid(
+        f"{options.out}/trajectory.png",
+        np.concatenate(rows),
+        columns=len(rows[0]),
+        title=title,
+        value_range=(0, 1),
+    )
+    save_gif(
+        f"{options.out}/trajectory.gif",
+        frames,
+        columns=options.samples,
+        titles=titles,
+        value_range=(0, 1),
+    )
     print(f"wrote samples.png, samples.npz, trajectory.png and trajectory.gif in {options.out}")
 
 
@@ -76,26 +110,58 @@ def read_image(path: str, shape: list[int]) -> np.ndarray:
         picture = Image.open(path).convert("L" if channels == 1 else "RGB").resize((width, height))
     except (OSError, ValueError) as error:
         raise ValueError(f"--image: wanted a picture file, got {path}: {error}") from error
-    return to_float(np.asarray(picture, np.uint8).reshape(1, height, width, channels).transpose(0, 3, 1, 2))
+    return to_float(
+        np.asarray(picture, np.uint8).reshape(1, height, width, channels).transpose(0, 3, 1, 2)
+    )
 
 
 def latent_of(x: np.ndarray, model: TextToImage, device: str):
     """The scaled latent of an image, where denoising would end."""
     with no_grad():
-        return model.autoencoder.model.encode(Tensor(to_device(x, device))).data * np.float32(model.autoencoder.scale)
+        return model.autoencoder.model.encode(Tensor(to_device(x, device))).data * np.float32(
+            model.autoencoder.scale
+        )
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_common_options(parser)
     parser.add_argument("--ldm", default="runs/ldm", help="folder that train_mnist_ldm.py wrote")
-    parser.add_argument("--prompt", action="append", help='such as "a thick slanted three"; may be given several times; "" is anything')
-    parser.add_argument("--guidance", type=at_least_0, default=3.0, help="s: 0 ignores the prompt, 1 is the conditional model")
-    parser.add_argument("--steps", type=positive_int, default=50, help="S of DDIM over all T times; of --image, --strength of them")
-    parser.add_argument("--eta", type=zero_to_one, default=1.0, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        help='such as "a thick slanted three"; may be given several times; "" is anything',
+    )
+    parser.add_argument(
+        "--guidance",
+        type=at_least_0,
+        default=3.0,
+        help="s: 0 ignores the prompt, 1 is the conditional model",
+    )
+    parser.add_argument(
+        "--steps",
+        type=positive_int,
+        default=50,
+        help="S of DDIM over all T times; of --image, --strength of them",
+    )
+    parser.add_argument(
+        "--eta",
+        type=zero_to_one,
+        default=1.0,
+        help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM",
+    )
     parser.add_argument("--samples", type=positive_int, default=8, help="images per prompt")
-    parser.add_argument("--image", help="a picture file to begin with, white on black, instead of pure noise")
-    parser.add_argument("--strength", type=float, default=0.6, help="how much of --image is noised: up to t = strength * T; in (0, 1]")
+    parser.add_argument(
+        "--image", help="a picture file to begin with, white on black, instead of pure noise"
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=0.6,
+        help="how much of --image is noised: up to t = strength * T; in (0, 1]",
+    )
     parser.add_argument("--out", default="runs/text")
     options = parser.parse_args()
     options.prompt = options.prompt or ["a thin eight"]

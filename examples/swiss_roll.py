@@ -49,9 +49,20 @@ def main() -> None:
     print(schedule.check().sentence)
     model = PointDenoiser(n_hidden=options.hidden, rng=rng).to(options.device)
     print(f"a network with {model.parameter_count():,} parameters, {len(data):,} points")
-    loader = Loader(data, None, min(options.batch_size, len(data)), rng, drop_last=True, value_range=None)
+    loader = Loader(
+        data, None, min(options.batch_size, len(data)), rng, drop_last=True, value_range=None
+    )
     optimizer = AdamW(model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    trainer = Trainer(model, schedule, loader, optimizer, rng, ema_decay=0.99, prediction=options.predict, kind="points")
+    trainer = Trainer(
+        model,
+        schedule,
+        loader,
+        optimizer,
+        rng,
+        ema_decay=0.99,
+        prediction=options.predict,
+        kind="points",
+    )
 
     x_0 = to_device(data[: options.samples], options.device)
     draw_forward(f"{options.out}/forward.png", x_0, schedule, rng)
@@ -64,17 +75,28 @@ def main() -> None:
             eps_theta = eps_predictor(workers, options.predict, schedule, chunk=2000)
             x_T = rng.normal((options.samples, 2))
             ddpm = list(ddpm_steps(eps_theta, None, schedule, rng, x_T=x_T))
-            ddim = list(ddim_steps(eps_theta, None, schedule, x_T=x_T, steps=options.sampling_steps))
+            ddim = list(
+                ddim_steps(eps_theta, None, schedule, x_T=x_T, steps=options.sampling_steps)
+            )
             draw_fields(f"{options.out}/field.png", eps_theta, x_0, schedule, rng)
     draw_reverse(options.out, ddpm, ddim, data)
 
     print(f"{'':18}nearer than {NEAR:g} to the roll    part of the roll with a point as near")
-    clouds = {"data": x_0, f"DDPM, {len(ddpm)} steps": ddpm[-1].x_prev, f"DDIM, {len(ddim)} steps": ddim[-1].x_prev, "noise": x_T}
+    clouds = {
+        "data": x_0,
+        f"DDPM, {len(ddpm)} steps": ddpm[-1].x_prev,
+        f"DDIM, {len(ddim)} steps": ddim[-1].x_prev,
+        "noise": x_T,
+    }
     for name, points in clouds.items():
         share, covered = nearness(to_cpu(points), swiss_roll_curve())
         print(f"{name:18}{100 * share:24.1f} %{100 * covered:28.1f} %")
-    save_npz(f"{options.out}/samples.npz", ddpm=to_cpu(ddpm[-1].x_prev), ddim=to_cpu(ddim[-1].x_prev))
-    print(f"wrote forward.png, reverse.png, ways.png, field.png, loss.png and samples.npz in {options.out}")
+    save_npz(
+        f"{options.out}/samples.npz", ddpm=to_cpu(ddpm[-1].x_prev), ddim=to_cpu(ddim[-1].x_prev)
+    )
+    print(
+        f"wrote forward.png, reverse.png, ways.png, field.png, loss.png and samples.npz in {options.out}"
+    )
 
 
 def nearness(points: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
@@ -83,13 +105,17 @@ def nearness(points: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
     The first alone would be content with one good point drawn again and again, the second with points everywhere.
     """
     squared = ((points[:, None] - curve) ** 2).sum(axis=2)
-    return float((squared.min(axis=1) < NEAR**2).mean()), float((squared.min(axis=0) < NEAR**2).mean())
+    return float((squared.min(axis=1) < NEAR**2).mean()), float(
+        (squared.min(axis=0) < NEAR**2).mean()
+    )
 
 
 def draw_forward(path, x_0, schedule, rng) -> None:
     """The forward process, each x_t in one jump from x_0."""
     times = shown_times(schedule.T)
-    clouds = [("x_0: data", x_0)] + [(f"x_t, t = {t}", q_sample(x_0, t, rng.normal(x_0.shape), schedule)) for t in times[1:]]
+    clouds = [("x_0: data", x_0)] + [
+        (f"x_t, t = {t}", q_sample(x_0, t, rng.normal(x_0.shape), schedule)) for t in times[1:]
+    ]
     save_clouds(path, {"q(x_t | x_0)": clouds})
 
 
@@ -124,22 +150,48 @@ def shown_times(T: int) -> list[int]:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N"
+    )
     parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--out", default="runs/swiss_roll", help="folder for everything that is written")
+    parser.add_argument(
+        "--out", default="runs/swiss_roll", help="folder for everything that is written"
+    )
     parser.add_argument("--points", type=positive_int, default=10_000, help="of the training data")
     parser.add_argument("--steps", type=positive_int, default=2500, help="of training")
     parser.add_argument("--batch-size", type=positive_int, default=256)
-    parser.add_argument("--lr", type=positive_float, default=3e-3, help="the highest learning rate of AdamW")
-    parser.add_argument("--hidden", type=positive_int, default=64, help="numbers per point inside the network, a multiple of 8")
-    parser.add_argument("--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's; v is the more exact one near t = T")
-    parser.add_argument("--timesteps", type=positive_int, default=200, help="T, also the steps of DDPM")
-    parser.add_argument("--samples", type=positive_int, default=2000, help="how many points to draw")
-    parser.add_argument("--sampling-steps", type=positive_int, default=20, help="S, the steps of DDIM")
+    parser.add_argument(
+        "--lr", type=positive_float, default=3e-3, help="the highest learning rate of AdamW"
+    )
+    parser.add_argument(
+        "--hidden",
+        type=positive_int,
+        default=64,
+        help="numbers per point inside the network, a multiple of 8",
+    )
+    parser.add_argument(
+        "--predict",
+        default="v",
+        choices=["eps", "x_0", "v"],
+        help="eps is the deck's; v is the more exact one near t = T",
+    )
+    parser.add_argument(
+        "--timesteps", type=positive_int, default=200, help="T, also the steps of DDPM"
+    )
+    parser.add_argument(
+        "--samples", type=positive_int, default=2000, help="how many points to draw"
+    )
+    parser.add_argument(
+        "--sampling-steps", type=positive_int, default=20, help="S, the steps of DDIM"
+    )
     options = parser.parse_args()
     if options.sampling_steps > options.timesteps:
-        parser.error(f"--sampling-steps must be in 1..T = 1..{options.timesteps} (--timesteps), got {options.sampling_steps}")
+        parser.error(
+            f"--sampling-steps must be in 1..T = 1..{options.timesteps} (--timesteps), got {options.sampling_steps}"
+        )
     return options
 
 

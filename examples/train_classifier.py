@@ -19,7 +19,9 @@ from minidiff.training.workers import Workers
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default="mnist", choices=["mnist", "fashion", "digits", "auto"])
     parser.add_argument("--data-dir", help="where the IDX files lie")
     parser.add_argument("--epochs", type=int, default=12)
@@ -47,9 +49,22 @@ def main() -> None:
         judgement = judge(workers, to_float(held_out.images))
 
     accuracy = float((judgement.labels == held_out.labels).mean())
-    facts = {"model": model.config, "accuracy": accuracy, "data": dataset.name, "held_out": len(held_out), "seed": options.seed}
-    save_checkpoint(options.out, "classifier", facts, {f"model.{name}": array for name, array in model.state_dict().items()})
-    print(f"{100 * accuracy:.2f} % of {len(held_out)} held-out images are right. Saved in {options.out}.")
+    facts = {
+        "model": model.config,
+        "accuracy": accuracy,
+        "data": dataset.name,
+        "held_out": len(held_out),
+        "seed": options.seed,
+    }
+    save_checkpoint(
+        options.out,
+        "classifier",
+        facts,
+        {f"model.{name}": array for name, array in model.state_dict().items()},
+    )
+    print(
+        f"{100 * accuracy:.2f} % of {len(held_out)} held-out images are right. Saved in {options.out}."
+    )
 
 
 if __name__ == "__main__":

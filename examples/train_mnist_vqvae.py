@@ -19,7 +19,14 @@ from minidiff.engine.random import RNG
 from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
 from minidiff.optim import AdamW
 from minidiff.pictures.images import save_code_usage, save_grid, save_perplexity
-from minidiff.training.autoencoder import HELD_OUT, KIND, AutoencoderTrainer, encode_images, reconstruct, scale_of
+from minidiff.training.autoencoder import (
+    HELD_OUT,
+    KIND,
+    AutoencoderTrainer,
+    encode_images,
+    reconstruct,
+    scale_of,
+)
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.run import run
 from minidiff.training.workers import Workers
@@ -32,20 +39,31 @@ def main() -> None:
     print(dataset.note)
     train, held_out = dataset.split(len(dataset) // HELD_OUT, options.seed)
     rng = RNG(options.seed, options.device)
-    size = {"image_channels": dataset.images.shape[1], "n_channels": options.channels, "z_channels": options.latent_channels, "rng": rng}
+    size = {
+        "image_channels": dataset.images.shape[1],
+        "n_channels": options.channels,
+        "z_channels": options.latent_channels,
+        "rng": rng,
+    }
     if options.regularizer == "vq":
         model = VQAutoencoder(**size, n_codes=options.codes, ema=options.ema_codebook)
     else:
         model = KLAutoencoder(**size)
     model.to(options.device)
-    print(f"{type(model).__name__} with {model.parameter_count():,} parameters, latents {model.latent_shape(*dataset.images.shape[2:])}")
+    print(
+        f"{type(model).__name__} with {model.parameter_count():,} parameters, latents {model.latent_shape(*dataset.images.shape[2:])}"
+    )
     loader = Loader(train.images, train.labels, options.batch_size, rng, drop_last=True)
-    learned = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    learned = [
+        (name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad
+    ]
     optimizer = AdamW(learned, lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
     trainer = AutoencoderTrainer(model, loader, optimizer, rng)
     if options.resume:
         trainer.load(f"{options.out}/checkpoint")
-        print(f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training")
+        print(
+            f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training"
+        )
 
     steps = None if options.epochs is None else options.epochs * len(loader)
     facts = {**vars(options), "dataset": dataset.name}
@@ -62,8 +80,14 @@ def main() -> None:
         trainer.save(f"{options.out}/checkpoint", {**facts, "latent_scale": scale})
         draw(trainer, held_out, workers, options.out)
         result = reconstruct(workers, held_out.images)
-    used = f", codebook perplexity {result.perplexity(options.codes):.1f} of {options.codes}" if options.regularizer == "vq" else ""
-    print(f"{len(held_out)} held-out images: mean squared error {result.mse:.4f} per pixel in [0, 1] scale{used}; latent scale {scale:.3f}")
+    used = (
+        f", codebook perplexity {result.perplexity(options.codes):.1f} of {options.codes}"
+        if options.regularizer == "vq"
+        else ""
+    )
+    print(
+        f"{len(held_out)} held-out images: mean squared error {result.mse:.4f} per pixel in [0, 1] scale{used}; latent scale {scale:.3f}"
+    )
     print(f"wrote the pictures and the checkpoint in {options.out}")
 
 
@@ -73,26 +97,58 @@ def draw(trainer: AutoencoderTrainer, held_out, workers: Workers, out: str) -> N
     rows = min(4, len(held_out) // columns)
     images = held_out.images[: rows * columns]
     x_hat = reconstruct(workers, images).x_hat
-    pairs = np.stack([part.reshape(rows, columns, *images.shape[1:]) for part in (images / 255, x_hat)], axis=1)
+    pairs = np.stack(
+        [part.reshape(rows, columns, *images.shape[1:]) for part in (images / 255, x_hat)], axis=1
+    )
     title = f"step {trainer.step}: held-out images, and below each its reconstruction"
-    save_grid(f"{out}/reconstructions.png", pairs.reshape(-1, *images.shape[1:]), columns=columns, title=title, value_range=(0, 1))
+    save_grid(
+        f"{out}/reconstructions.png",
+        pairs.reshape(-1, *images.shape[1:]),
+        columns=columns,
+        title=title,
+        value_range=(0, 1),
+    )
     if trainer.keeper:
         save_code_usage(f"{out}/code_usage.png", trainer.keeper.usage)
-        save_perplexity(f"{out}/perplexity.png", trainer.perplexities, trainer.keeper.quantizer.n_codes)
+        save_perplexity(
+            f"{out}/perplexity.png", trainer.perplexities, trainer.keeper.quantizer.n_codes
+        )
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_training_options(parser, out="runs/vqvae", minutes=3, batch_size=32, ema=None)
-    parser.add_argument("--regularizer", default="vq", choices=["vq", "kl"], help="vq: a codebook; kl: a variational autoencoder")
-    parser.add_argument("--channels", type=positive_int, default=32, help="at 14x14; twice as many at 7x7; a multiple of 4, at least 8")
-    parser.add_argument("--latent-channels", type=positive_int, default=4, help="D, the numbers per latent pixel")
-    parser.add_argument("--codes", type=positive_int, default=128, help="K, the size of the codebook")
-    parser.add_argument("--ema-codebook", action="store_true", help="codes as running means (VQ-VAE app. A.1) instead of the codebook loss")
+    parser.add_argument(
+        "--regularizer",
+        default="vq",
+        choices=["vq", "kl"],
+        help="vq: a codebook; kl: a variational autoencoder",
+    )
+    parser.add_argument(
+        "--channels",
+        type=positive_int,
+        default=32,
+        help="at 14x14; twice as many at 7x7; a multiple of 4, at least 8",
+    )
+    parser.add_argument(
+        "--latent-channels", type=positive_int, default=4, help="D, the numbers per latent pixel"
+    )
+    parser.add_argument(
+        "--codes", type=positive_int, default=128, help="K, the size of the codebook"
+    )
+    parser.add_argument(
+        "--ema-codebook",
+        action="store_true",
+        help="codes as running means (VQ-VAE app. A.1) instead of the codebook loss",
+    )
     options = parser.parse_args()
     if options.resume:  # the run's own options, but for those that say how long and where
         network = ("regularizer", "channels", "latent_channels", "codes", "ema_codebook")
-        restore(options, KIND, (*network, "batch_size", "lr", "seed", "data", "data_dir", "workers"))
+        restore(
+            options, KIND, (*network, "batch_size", "lr", "seed", "data", "data_dir", "workers")
+        )
     if options.regularizer == "kl" and options.ema_codebook:
         parser.error("--ema-codebook goes with --regularizer vq: kl has no codebook")
     check_limits(options, parser)

@@ -13,17 +13,35 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.   -> the exit status: 0, 1 if the command found something wrong, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m minidiff", description=__doc__)
     commands = parser.add_subparsers(dest="command")
-    explain_command = commands.add_parser("explain", help="a formula, its code and a run; or what is on a slide")
-    explain_command.add_argument("what", nargs="+", help="an equation's id, a slide's title, or a slide's number")
-    deck_command = commands.add_parser("deck", help="the deck slide by slide with what covers it; status 1 if something is missing")
-    deck_command.add_argument("--markdown", metavar="FILE", help="write it as a page of the docs instead")
-    commands.add_parser("mutants", help="break each formula and see whether a test notices; status 1 if none does")
+    explain_command = commands.add_parser(
+        "explain", help="a formula, its code and a run; or what is on a slide"
+    )
+    explain_command.add_argument(
+        "what", nargs="+", help="an equation's id, a slide's title, or a slide's number"
+    )
+    deck_command = commands.add_parser(
+        "deck", help="the deck slide by slide with what covers it; status 1 if something is missing"
+    )
+    deck_command.add_argument(
+        "--markdown", metavar="FILE", help="write it as a page of the docs instead"
+    )
+    commands.add_parser(
+        "mutants", help="break each formula and see whether a test notices; status 1 if none does"
+    )
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
-    step_command.add_argument("--t", type=int, help="start at this time (train: the time of every image)")
-    step_command.add_argument("--on", default="oracle", help="oracle, digits, or the folder of a checkpoint (default: oracle)")
+    step_command.add_argument(
+        "--t", type=int, help="start at this time (train: the time of every image)"
+    )
+    step_command.add_argument(
+        "--on",
+        default="oracle",
+        help="oracle, digits, or the folder of a checkpoint (default: oracle)",
+    )
     step_command.add_argument("--n", type=int, default=1, help="images in the batch")
-    step_command.add_argument("--T", type=int, default=1000, help="steps of the forward process (oracle, digits)")
+    step_command.add_argument(
+        "--T", type=int, default=1000, help="steps of the forward process (oracle, digits)"
+    )
     step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
     step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
@@ -32,7 +50,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _run(options)
     except (KeyError, ValueError, RuntimeError, OSError) as error:
-        print(f"minidiff: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        print(
+            f"minidiff: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr
+        )
         return 2
 
 
@@ -79,7 +99,15 @@ def _step(options: argparse.Namespace) -> None:
     from minidiff.engine.random import RNG
 
     source = make_source(options.on, options.T, options.schedule)
-    steps = steps_of(options.algorithm, source, RNG(options.seed), n=options.n, steps=options.steps, eta=options.eta, t=options.t)
+    steps = steps_of(
+        options.algorithm,
+        source,
+        RNG(options.seed),
+        n=options.n,
+        steps=options.steps,
+        eta=options.eta,
+        t=options.t,
+    )
     walker = Walker(steps)
     if options.t is not None and not walker.run_to(options.t):
         raise ValueError(f"step: no step at t <= {options.t}; times are 1..{source.schedule.T}")

@@ -66,8 +66,14 @@ def device(text: str) -> str:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N")
-    parser.add_argument("--workers", type=positive_int, help="processes sharing a batch (default: one per core; 1 for pdb)")
+    parser.add_argument(
+        "--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive_int,
+        help="processes sharing a batch (default: one per core; 1 for pdb)",
+    )
     parser.add_argument("--seed", type=seed, default=0)
 
 
@@ -80,25 +86,61 @@ def add_training_options(
     ema: the default decay of averaged parameters; None for a training without them. graph: whether the step can be a CUDA graph.
     """
     add_common_options(parser)
-    parser.add_argument("--data", default=data, choices=NAMES, help="auto: MNIST if it can be had, else digits drawn by the program")
-    parser.add_argument("--data-dir", help="folder of the IDX files (else $MINIDIFF_DATA, the user's cache, a download)")
-    parser.add_argument("--out", default=out, help=f"folder for everything that is written (default: {out})")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, with its options")
-    parser.add_argument("--minutes", type=positive_float, help=f"train so long (default: {minutes:g}, unless --epochs is given)")
+    parser.add_argument(
+        "--data",
+        default=data,
+        choices=NAMES,
+        help="auto: MNIST if it can be had, else digits drawn by the program",
+    )
+    parser.add_argument(
+        "--data-dir",
+        help="folder of the IDX files (else $MINIDIFF_DATA, the user's cache, a download)",
+    )
+    parser.add_argument(
+        "--out", default=out, help=f"folder for everything that is written (default: {out})"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --out, with its options"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=positive_float,
+        help=f"train so long (default: {minutes:g}, unless --epochs is given)",
+    )
     parser.add_argument("--epochs", type=positive_int, help="train so many passes over the data")
     parser.add_argument("--batch-size", type=positive_int, default=batch_size)
     parser.add_argument("--lr", type=positive_float, default=lr, help="the highest learning rate")
     if ema is not None:
-        parser.add_argument("--ema", type=fraction, default=ema, help="decay of the averaged parameters, from which samples are drawn")
+        parser.add_argument(
+            "--ema",
+            type=fraction,
+            default=ema,
+            help="decay of the averaged parameters, from which samples are drawn",
+        )
     if graph:
-        parser.add_argument("--graph", action="store_true", help="on a GPU, record the training step as a CUDA graph and replay it")
+        parser.add_argument(
+            "--graph",
+            action="store_true",
+            help="on a GPU, record the training step as a CUDA graph and replay it",
+        )
     parser.set_defaults(default_minutes=minutes)
 
 
-def add_sampling_options(parser: argparse.ArgumentParser, samples: int = 512, steps: int = 50, eta: float = 1.0) -> None:
-    parser.add_argument("--samples", type=positive_int, default=samples, help="how many images to draw")
-    parser.add_argument("--sampling-steps", type=positive_int, default=steps, help="S, the steps of DDIM")
-    parser.add_argument("--eta", type=zero_to_one, default=eta, help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM")
+def add_sampling_options(
+    parser: argparse.ArgumentParser, samples: int = 512, steps: int = 50, eta: float = 1.0
+) -> None:
+    parser.add_argument(
+        "--samples", type=positive_int, default=samples, help="how many images to draw"
+    )
+    parser.add_argument(
+        "--sampling-steps", type=positive_int, default=steps, help="S, the steps of DDIM"
+    )
+    parser.add_argument(
+        "--eta",
+        type=zero_to_one,
+        default=eta,
+        help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM",
+    )
 
 
 def check_limits(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -119,7 +161,9 @@ def restore(options: argparse.Namespace, kind: str, names: Sequence[str]) -> dic
     saved = load_checkpoint(folder, kind).description["options"]
     missing = [name for name in names if name not in saved]
     if missing:
-        raise CheckpointError(f"{folder}: written by another version: it does not say {', '.join(missing)}")
+        raise CheckpointError(
+            f"{folder}: written by another version: it does not say {', '.join(missing)}"
+        )
     for name in names:
         setattr(options, name, saved[name])
     return saved

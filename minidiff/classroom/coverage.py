@@ -36,13 +36,19 @@ def tests_by_equation() -> dict[str, list[str]]:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
                 for id in _checked_ids(function):
-                    found.setdefault(id, []).append(f"{path.relative_to(root).as_posix()}::{function.name}")  # type: ignore[arg-type]
+                    found.setdefault(id, []).append(
+                        f"{path.relative_to(root).as_posix()}::{function.name}"
+                    )  # type: ignore[arg-type]
     return found
 
 
 def _checked_ids(function: ast.FunctionDef) -> list[str]:
     """The ids in @pytest.mark.checks("id", ...) above a test."""
-    calls = [d for d in function.decorator_list if isinstance(d, ast.Call) and getattr(d.func, "attr", None) == MARKER]
+    calls = [
+        d
+        for d in function.decorator_list
+        if isinstance(d, ast.Call) and getattr(d.func, "attr", None) == MARKER
+    ]
     return [ast.literal_eval(argument) for call in calls for argument in call.args]
 
 
@@ -107,23 +113,37 @@ def deck_report() -> Report:
                 report.missing.append(f"slide {slide.number}: {formula.name} has no equation")
             for id in formula.equations:
                 if id not in equations:
-                    report.missing.append(f"slide {slide.number}: {formula.name}: no equation is called {id}")
+                    report.missing.append(
+                        f"slide {slide.number}: {formula.name}: no equation is called {id}"
+                    )
         report.lines += [f"     code: {name}" for name in slide.code]
-        report.missing += [f"slide {slide.number}: {name} does not exist" for name in slide.code if not _exists(name)]
+        report.missing += [
+            f"slide {slide.number}: {name} does not exist"
+            for name in slide.code
+            if not _exists(name)
+        ]
         report.lines += _used_in(slide, equations)
     if repository() is None:
         report.lines.append("(the tests are not installed here: checks are not counted)")
     else:
-        report.missing += [f"{id} has no check in tests/" for id in equations if id not in tests_by_equation()]
+        report.missing += [
+            f"{id} has no check in tests/" for id in equations if id not in tests_by_equation()
+        ]
     return report
 
 
 def _used_in(slide: Slide, equations: dict[str, Any]) -> list[str]:
     ids = {id for formula in slide.formulas for id in formula.equations}
-    names = {equations[id].function.__name__ for id in ids if id in equations} | {name.rpartition(".")[2] for name in slide.code}
-    tests = sorted({test.partition("::")[0] for id in ids for test in tests_by_equation().get(id, [])})
+    names = {equations[id].function.__name__ for id in ids if id in equations} | {
+        name.rpartition(".")[2] for name in slide.code
+    }
+    tests = sorted(
+        {test.partition("::")[0] for id in ids for test in tests_by_equation().get(id, [])}
+    )
     examples = sorted({example for name in names for example in examples_by_name().get(name, [])})
-    return _line("tests", [test.removeprefix("tests/") for test in tests]) + _line("examples", examples)
+    return _line("tests", [test.removeprefix("tests/") for test in tests]) + _line(
+        "examples", examples
+    )
 
 
 def _line(name: str, files: Iterable[str]) -> list[str]:

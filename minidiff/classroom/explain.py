@@ -59,13 +59,29 @@ def explain_slide(slide: Slide) -> str:
 
 def explain_equation(equation: Equation) -> str:
     """Formula, places, corrections, code, and a run."""
-    lines = [f"{equation.id}: {equation.summary}".rstrip(": "), "", f"  {plain_text(equation.latex)}", f"  {equation.latex}", ""]
-    lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or ["  slide   not on the deck"]
+    lines = [
+        f"{equation.id}: {equation.summary}".rstrip(": "),
+        "",
+        f"  {plain_text(equation.latex)}",
+        f"  {equation.latex}",
+        "",
+    ]
+    lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
+        "  slide   not on the deck"
+    ]
     lines.append(f"  paper   {equation.paper}")
     lines.append(f"  code    {equation.location}")
     lines += [f"  check   {test}" for test in tests_by_equation().get(equation.id, [])]
-    lines += [f"  erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}" for number in equation.errata]
-    lines += ["", textwrap.indent(source_of(equation), "    "), "", run_with_small_numbers(equation)]
+    lines += [
+        f"  erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}"
+        for number in equation.errata
+    ]
+    lines += [
+        "",
+        textwrap.indent(source_of(equation), "    "),
+        "",
+        run_with_small_numbers(equation),
+    ]
     return "\n".join(lines)
 
 
@@ -81,12 +97,22 @@ def run_with_small_numbers(equation: Equation) -> str:
     inputs = small_inputs(equation)
     if inspect.isgeneratorfunction(equation.function):
         step = next(iter(equation.function(**inputs)))
-        return f"  first step, linear schedule with T = {T}:\n" + textwrap.indent(show_terms(dict(step)), "  ")
+        return f"  first step, linear schedule with T = {T}:\n" + textwrap.indent(
+            show_terms(dict(step)), "  "
+        )
     result, terms = trace(equation.function, **inputs)
     if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
         result = result[0]  # an operation of the engine: its value and its derivative
-    shown = {name: value for name, value in terms.items() if not callable(value) and not inspect.ismodule(value)}
-    title = f"  a run, linear schedule with T = {T}, t = {TIME}:" if "schedule" in inputs else "  a run:"
+    shown = {
+        name: value
+        for name, value in terms.items()
+        if not callable(value) and not inspect.ismodule(value)
+    }
+    title = (
+        f"  a run, linear schedule with T = {T}, t = {TIME}:"
+        if "schedule" in inputs
+        else "  a run:"
+    )
     return f"{title}\n{textwrap.indent(show_terms(shown), '  ')}\n  -> {show(result)}"
 
 
@@ -103,10 +129,19 @@ def show(value: Any) -> str:
     if isinstance(value, tuple) and not all(isinstance(v, int) for v in value):
         return "(" + ", ".join(show(v) for v in value) + ")"
     if isinstance(value, list):
-        return f"{len(value)} arrays {tuple(value[0].shape)}" if value and hasattr(value[0], "shape") else repr(value)
+        return (
+            f"{len(value)} arrays {tuple(value[0].shape)}"
+            if value and hasattr(value[0], "shape")
+            else repr(value)
+        )
     if isinstance(value, float):
         return f"{value:.6g}"
-    data = value.data if not isinstance(value, np.ndarray) and isinstance(getattr(value, "data", None), np.ndarray) else value
+    data = (
+        value.data
+        if not isinstance(value, np.ndarray)
+        and isinstance(getattr(value, "data", None), np.ndarray)
+        else value
+    )
     if isinstance(data, np.ndarray) and data.size <= PLACES:
         return f"{np.array2string(data, precision=5, separator=', ').replace(chr(10), '')}  {data.shape}"
     return describe(value)

@@ -41,10 +41,14 @@ def get_equation(id: str) -> Equation:
     equations = all_equations()
     if id not in equations:
         near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
-        raise KeyError(f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+        raise KeyError(
+            f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else "")
+        )
     return equations[id]
 
 
 def _place(equation: Equation) -> tuple[int, int]:
     module = equation.registered_in
-    return (EQUATION_MODULES.index(module) if module in EQUATION_MODULES else len(EQUATION_MODULES)), equation.order
+    return (
+        EQUATION_MODULES.index(module) if module in EQUATION_MODULES else len(EQUATION_MODULES)
+    ), equation.order

@@ -38,10 +38,19 @@ def _slide(slide: Slide, shown: set[str]) -> str:
 
 def _equation(equation: Equation) -> list[str]:
     lines = ["$$", equation.latex, "$$", ""]
-    lines.append(f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}")
+    lines.append(
+        f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}"
+    )
     files = sorted({test.partition("::")[0] for test in tests_by_equation().get(equation.id, [])})
-    lines += [f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}"] if files else []
-    lines += [f"- erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}" for number in equation.errata]
+    lines += (
+        [f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}"]
+        if files
+        else []
+    )
+    lines += [
+        f"- erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}"
+        for number in equation.errata
+    ]
     return [*lines, ""]
 
 

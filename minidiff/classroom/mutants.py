@@ -31,8 +31,14 @@ def mutated(mutant: Mutant) -> Iterator[None]:
     function = get_equation(mutant.id).function
     source = source_of(get_equation(mutant.id))
     if source.count(mutant.old) != 1:
-        raise ValueError(f"mutant of {mutant.id}: {mutant.old!r} must stand in its source once, found {source.count(mutant.old)}")
-    changed = compile("from __future__ import annotations\n" + source.replace(mutant.old, mutant.new), f"<mutant of {mutant.id}>", "exec")
+        raise ValueError(
+            f"mutant of {mutant.id}: {mutant.old!r} must stand in its source once, found {source.count(mutant.old)}"
+        )
+    changed = compile(
+        "from __future__ import annotations\n" + source.replace(mutant.old, mutant.new),
+        f"<mutant of {mutant.id}>",
+        "exec",
+    )
     names: dict = {}
     exec(changed, function.__globals__, names)  # noqa: S102 - our own source, one term replaced
     original: types.CodeType = function.__code__
@@ -60,7 +66,9 @@ def run_checks(ids: list[str]) -> _FirstFailure:
     """Run the exact checks of these equations in this process, up to the first failure.   Raises RuntimeError if none can run."""
     root = repository()
     if root is None:
-        raise RuntimeError("the tests are not installed here: mutants need a clone of the project, with tests/")
+        raise RuntimeError(
+            "the tests are not installed here: mutants need a clone of the project, with tests/"
+        )
     try:
         import pytest
     except ImportError as error:
@@ -68,9 +76,15 @@ def run_checks(ids: list[str]) -> _FirstFailure:
     tests = sorted({f"{root}/{test}" for id in ids for test in tests_by_equation().get(id, [])})
     seen = _FirstFailure()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests], plugins=[seen])
-    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not (seen.passed or seen.failed):
-        raise RuntimeError(f"pytest could not run the checks of {', '.join(ids)}: exit code {int(code)}")
+        code = pytest.main(
+            ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests], plugins=[seen]
+        )
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not (
+        seen.passed or seen.failed
+    ):
+        raise RuntimeError(
+            f"pytest could not run the checks of {', '.join(ids)}: exit code {int(code)}"
+        )
     return seen
 
 
@@ -86,5 +100,7 @@ def run_mutants(mutants: tuple[Mutant, ...] = MUTANTS) -> Iterator[Result]:
 
 def describe(result: Result) -> str:
     """One line: what was changed, and which test noticed."""
-    verdict = f"killed by {result.killed_by.rpartition('::')[2]}" if result.killed_by else "SURVIVED"
+    verdict = (
+        f"killed by {result.killed_by.rpartition('::')[2]}" if result.killed_by else "SURVIVED"
+    )
     return f"{result.mutant.id:28} {result.mutant.what:28} {verdict}"

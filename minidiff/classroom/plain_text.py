@@ -19,18 +19,35 @@ _ATOM = re.compile(r"√?[^\s_+\-·/(){}^\\]+(_([^\s{}]|\{[^{}]*\}))?")
 
 def plain_text(latex: str) -> str:
     """One line of Unicode with the same meaning: fractions as a/b with the brackets they need, roots with √, bars and hats as accents."""
-    text = latex.replace(r"\,", " ").replace(r"\|", "‖").replace(r"\{", "\u2774").replace(r"\}", "\u2775")
+    text = (
+        latex.replace(r"\,", " ")
+        .replace(r"\|", "‖")
+        .replace(r"\{", "\u2774")
+        .replace(r"\}", "\u2775")
+    )
     text = re.sub(r"\\([A-Za-z]+)", lambda m: _SYMBOLS.get(m.group(1), m.group(0)), text)
     text = re.sub(r"\\t?frac(\w)(\w)", r"\1/\2", text)
     previous = None
     while previous != text:
         previous = text
         text = _FONT.sub(lambda m: m.group(1) or "", text)
-        text = re.sub(r"\\(bar|tilde|hat)\s*(?:\{(\S)\}|([^\s{\\]))", lambda m: (m.group(2) or m.group(3)) + _ACCENTS[m.group(1)], text)
+        text = re.sub(
+            r"\\(bar|tilde|hat)\s*(?:\{(\S)\}|([^\s{\\]))",
+            lambda m: (m.group(2) or m.group(3)) + _ACCENTS[m.group(1)],
+            text,
+        )
         text = re.sub(r"\\sqrt" + _GROUP, lambda m: "√" + _wrapped(m.group(1)), text)
-        text = re.sub(r"\\t?frac" + _GROUP + _GROUP, lambda m: f"{_wrapped(m.group(1))}/{_wrapped(m.group(2))} ", text)
+        text = re.sub(
+            r"\\t?frac" + _GROUP + _GROUP,
+            lambda m: f"{_wrapped(m.group(1))}/{_wrapped(m.group(2))} ",
+            text,
+        )
     text = re.sub(r"_\{(.)\}", r"_\1", text).replace("\\ ", " ")
-    text = re.sub(r" +([)\]},·])", r"\1", re.sub(r" +", " ", text)).replace("\u2774", "{").replace("\u2775", "}")
+    text = (
+        re.sub(r" +([)\]},·])", r"\1", re.sub(r" +", " ", text))
+        .replace("\u2774", "{")
+        .replace("\u2775", "}")
+    )
     return unicodedata.normalize("NFC", re.sub(r"\s*\u2003\s*", "    ", text).strip())
 
 

@@ -42,7 +42,12 @@ def make_source(name: str, T: int = 1000, schedule: str = "linear") -> Source:
 
 
 def _exact(mixture: GaussianMixture, schedule: Schedule) -> Source:
-    return Source(mixture.eps_theta(schedule), schedule, mixture.shape, lambda n, rng: mixture.sample(n, rng, dtype=np.float32))
+    return Source(
+        mixture.eps_theta(schedule),
+        schedule,
+        mixture.shape,
+        lambda n, rng: mixture.sample(n, rng, dtype=np.float32),
+    )
 
 
 def _trained(folder: str) -> Source:
@@ -52,23 +57,51 @@ def _trained(folder: str) -> Source:
     denoiser = load_denoiser(folder, UNet)
     eps_theta = as_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)
     images = to_float(make_digits(N_DIGITS, seed=0).images)
-    return Source(eps_theta, denoiser.schedule, denoiser.sample_shape, lambda n, rng: images[rng.integers(0, len(images), (n,))])
+    return Source(
+        eps_theta,
+        denoiser.schedule,
+        denoiser.sample_shape,
+        lambda n, rng: images[rng.integers(0, len(images), (n,))],
+    )
 
 
 def steps_of(
-    algorithm: str, source: Source, rng: RNG, *, n: int = 1, steps: int | None = None, eta: float = 0.0, t: int | None = None
+    algorithm: str,
+    source: Source,
+    rng: RNG,
+    *,
+    n: int = 1,
+    steps: int | None = None,
+    eta: float = 0.0,
+    t: int | None = None,
 ) -> Iterator[Step]:
     """The Steps of "ddpm", "ddim" or "train" on the source.   n: images; steps, eta: DDIM's; t: for "train", every image's time."""
     if algorithm not in ALGORITHMS:
-        raise ValueError(f"step: the algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+        raise ValueError(
+            f"step: the algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}"
+        )
     clip = 1.0 if len(source.shape) == 3 else None
     if algorithm == "ddpm":
         yield from ddpm_steps(source.eps_theta, (n, *source.shape), source.schedule, rng, clip=clip)
     elif algorithm == "ddim":
-        yield from ddim_steps(source.eps_theta, (n, *source.shape), source.schedule, rng, steps=steps, eta=eta, clip=clip)
+        yield from ddim_steps(
+            source.eps_theta,
+            (n, *source.shape),
+            source.schedule,
+            rng,
+            steps=steps,
+            eta=eta,
+            clip=clip,
+        )
     while algorithm == "train":
         x_0 = source.draw(n, rng)
         if t is None:
             yield algorithm_1(source.eps_theta, x_0, source.schedule, rng)
         else:
-            yield training_terms(source.eps_theta, x_0, np.full(n, t), rng.normal(x_0.shape, dtype=x_0.dtype), source.schedule)
+            yield training_terms(
+                source.eps_theta,
+                x_0,
+                np.full(n, t),
+                rng.normal(x_0.shape, dtype=x_0.dtype),
+                source.schedule,
+            )

@@ -7,22 +7,36 @@ import platform
 
 NEEDED = ("numpy", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
 OPTIONAL = {
-    "cupy": (("cupy-cuda13x", "cupy-cuda12x", "cupy"), "arrays on a GPU: pip install 'minidiff[cuda13]' (or [cuda12])"),
+    "cupy": (
+        ("cupy-cuda13x", "cupy-cuda12x", "cupy"),
+        "arrays on a GPU: pip install 'minidiff[cuda13]' (or [cuda12])",
+    ),
     "diffusers": (("diffusers",), "the comparison tests: pip install 'minidiff[compare]'"),
-    "pytest": (("pytest",), "the tests and `python -m minidiff mutants`: pip install 'minidiff[test]'"),
+    "pytest": (
+        ("pytest",),
+        "the tests and `python -m minidiff mutants`: pip install 'minidiff[test]'",
+    ),
 }
 
 
 def status() -> str:
     """Versions and kernels, one line each."""
-    lines = [f"minidiff {_version('minidiff') or '(not installed, run from its folder)'}, Python {platform.python_version()}"]
+    lines = [
+        f"minidiff {_version('minidiff') or '(not installed, run from its folder)'}, Python {platform.python_version()}"
+    ]
     for name in NEEDED:
         lines.append(f"  {name} {_version(name) or 'MISSING: pip install minidiff'}")
     for name, (distributions, what_for) in OPTIONAL.items():
         version = next(filter(None, map(_version, distributions)), None)
-        lines.append(f"  {name} {version}" if version else f"  {name} not installed; it is for {what_for}")
+        lines.append(
+            f"  {name} {version}" if version else f"  {name} not installed; it is for {what_for}"
+        )
     lines += [f"  {line}" for line in kernel_lines()]
-    lines += ["", "python -m minidiff explain 'Forward Diffusion Process'   from a slide to its code", _commands()]
+    lines += [
+        "",
+        "python -m minidiff explain 'Forward Diffusion Process'   from a slide to its code",
+        _commands(),
+    ]
     return "\n".join(lines)
 
 

@@ -15,7 +15,9 @@ from minidiff.diffusion.step import Step
 class Walker(cmd.Cmd):
     """Commands over a stream of Steps, which it keeps to go back.   steps: from a sampler or the training loss."""
 
-    def __init__(self, steps: Iterator[Step], stdin: IO[str] | None = None, stdout: IO[str] | None = None):
+    def __init__(
+        self, steps: Iterator[Step], stdin: IO[str] | None = None, stdout: IO[str] | None = None
+    ):
         super().__init__(stdin=stdin, stdout=stdout)
         self.use_rawinput = stdin is None
         self.source = steps
@@ -73,7 +75,9 @@ class Walker(cmd.Cmd):
     def do_t(self, line: str) -> None:
         """t TIME: go to the step at this time, or the first below it."""
         if not line.strip().lstrip("-").isdigit() or not self.run_to(int(line)):
-            self.say(f"no step at t = {line}; the steps so far are t = {self.seen[0].t} .. {self.seen[-1].t}")
+            self.say(
+                f"no step at t = {line}; the steps so far are t = {self.seen[0].t} .. {self.seen[-1].t}"
+            )
         self.do_list("")
 
     def do_list(self, line: str) -> None:
@@ -87,7 +91,9 @@ class Walker(cmd.Cmd):
         except KeyError as error:
             self.say(str(error.args[0]))
             return
-        self.say(picture(value) if getattr(value, "ndim", 0) == 4 else f"{line.strip()} = {show(value)}")
+        self.say(
+            picture(value) if getattr(value, "ndim", 0) == 4 else f"{line.strip()} = {show(value)}"
+        )
 
     def do_break(self, line: str) -> None:
         """break: Python's debugger with this step as `step`; `c` comes back."""
@@ -116,7 +122,9 @@ def picture(images: Any, rows: int = 14) -> str:
     """The first image in characters, dark to light over -1..1.   images: (B, C, H, W)."""
     image = np.asarray(images, dtype=np.float64)[0].mean(axis=0)
     skip = max(1, image.shape[0] // rows)
-    small = image[: image.shape[0] // skip * skip].reshape(-1, skip, image.shape[1]).mean(axis=1)  # characters are twice as high as wide
+    small = (
+        image[: image.shape[0] // skip * skip].reshape(-1, skip, image.shape[1]).mean(axis=1)
+    )  # characters are twice as high as wide
     shades = " .:-=+*#%@"
     index = np.clip((small + 1) / 2 * len(shades), 0, len(shades) - 1).astype(int)
     return "\n".join("".join(shades[i] for i in row) for row in index)

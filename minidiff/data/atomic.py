@@ -20,7 +20,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.touch(exist_ok=False)  # not tempfile: its files are private to the user, and os.replace would keep that
+        part.touch(
+            exist_ok=False
+        )  # not tempfile: its files are private to the user, and os.replace would keep that
     except OSError as error:
         raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
     try:

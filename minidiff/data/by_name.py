@@ -11,7 +11,12 @@ NAMES = ("mnist", "fashion", "digits", "auto")
 
 
 def load_dataset(
-    name: str, data_dir: str | os.PathLike[str] | None = None, *, n_digits: int = 20_000, seed: int = 0, download: bool = True
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    n_digits: int = 20_000,
+    seed: int = 0,
+    download: bool = True,
 ) -> Dataset:
     """The data set called `name`; its `note` is a sentence to print.
 
@@ -28,4 +33,6 @@ def load_dataset(
         return load_mnist(data_dir, download=download)
     except DataNotFound as error:
         digits = make_digits(n_digits, seed)
-        return replace(digits, note=f"{digits.note} They stand in for MNIST, which is {error.reason}.")
+        return replace(
+            digits, note=f"{digits.note} They stand in for MNIST, which is {error.reason}."
+        )

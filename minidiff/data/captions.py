@@ -1,8 +1,8 @@
 """Captions for pictures that have none: a noun from the label, adjectives from what is measured in the picture.
 
-    captions = Captions.of(dataset)                         # measures all pictures once, to know what is thick for a seven
-    facts = captions.facts(dataset.images, dataset.labels)  # (N, 1 + K), to be handed out by a Loader as the labels
-    tokens = captions.tokens(facts[:64], rng)               # (64, max_words): "a thick seven", "seven", "an upright seven", ...
+captions = Captions.of(dataset)                         # measures all pictures once, to know what is thick for a seven
+facts = captions.facts(dataset.images, dataset.labels)  # (N, 1 + K), to be handed out by a Loader as the labels
+tokens = captions.tokens(facts[:64], rng)               # (64, max_words): "a thick seven", "seven", "an upright seven", ...
 """
 
 from __future__ import annotations
@@ -43,28 +43,50 @@ class Captions:
     `Captions.of` finds them; `config` keeps them in a checkpoint.
     """
 
-    def __init__(self, nouns: Sequence[str], limits: Mapping[str, Any], upright: Sequence[float] | None = None):
+    def __init__(
+        self,
+        nouns: Sequence[str],
+        limits: Mapping[str, Any],
+        upright: Sequence[float] | None = None,
+    ):
         self.nouns = tuple(nouns)
         self.limits = {name: np.asarray(values, np.float32) for name, values in limits.items()}
-        self.upright = np.asarray(np.zeros(len(self.nouns)) if upright is None else upright, np.float32)
+        self.upright = np.asarray(
+            np.zeros(len(self.nouns)) if upright is None else upright, np.float32
+        )
         for name, values in self.limits.items():
             if name not in ADJECTIVES:
-                raise ValueError(f"Captions: limits must be of {', '.join(ADJECTIVES)}, got {name!r}")
+                raise ValueError(
+                    f"Captions: limits must be of {', '.join(ADJECTIVES)}, got {name!r}"
+                )
             if values.shape != (len(self.nouns), 2):
-                raise ValueError(f"Captions: limits[{name!r}] must be {(len(self.nouns), 2)}, a pair for each noun, got {values.shape}")
+                raise ValueError(
+                    f"Captions: limits[{name!r}] must be {(len(self.nouns), 2)}, a pair for each noun, got {values.shape}"
+                )
         if self.upright.shape != (len(self.nouns),):
-            raise ValueError(f"Captions: upright must be {(len(self.nouns),)}, a slant for each noun, got {self.upright.shape}")
+            raise ValueError(
+                f"Captions: upright must be {(len(self.nouns),)}, a slant for each noun, got {self.upright.shape}"
+            )
         adjectives = [word for name in self.limits for word in ADJECTIVES[name]]
         self.vocabulary = Vocabulary(["a", "an", *adjectives, *self.nouns])
         self.max_words = 1 + min(_AT_MOST, len(self.limits)) + 1
         self._nouns = np.array([self.vocabulary.id(noun) for noun in self.nouns])
         low_high = [[self.vocabulary.id(word) for word in ADJECTIVES[name]] for name in self.limits]
-        self._adjectives = np.array([[low, PADDING, high] for low, high in low_high], np.int64).reshape(-1, 3)  # column 1 + fact
-        articles = [self.vocabulary.id("an" if word[0] in "aeiou" and word != "one" else "a") for word in self.vocabulary.words]
-        self._article = np.array([PADDING] * N_SPECIAL + articles)  # by the id of the word behind it
+        self._adjectives = np.array(
+            [[low, PADDING, high] for low, high in low_high], np.int64
+        ).reshape(-1, 3)  # column 1 + fact
+        articles = [
+            self.vocabulary.id("an" if word[0] in "aeiou" and word != "one" else "a")
+            for word in self.vocabulary.words
+        ]
+        self._article = np.array(
+            [PADDING] * N_SPECIAL + articles
+        )  # by the id of the word behind it
 
     @classmethod
-    def of(cls, dataset: Dataset, properties: Sequence[str] | None = None, share: float = 0.25) -> Captions:
+    def of(
+        cls, dataset: Dataset, properties: Sequence[str] | None = None, share: float = 0.25
+    ) -> Captions:
         """Measure a whole data set: an adjective holds for the `share` of each class that lies lowest or highest.
 
         By class, because an average eight has more ink than an average one: every word is as likely with every noun, and tells something
@@ -72,22 +94,37 @@ class Captions:
         Raises ValueError for a data set without nouns or with an empty class.
         """
         if dataset.name.lower() not in _SUBJECTS:
-            raise ValueError(f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got {dataset.name!r}")
+            raise ValueError(
+                f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got {dataset.name!r}"
+            )
         if not 0 < share <= 0.5:
             raise ValueError(f"Captions: share must be in (0, 0.5], got {share}")
         nouns, usual = _SUBJECTS[dataset.name.lower()]
         missing = [nouns[i] for i in range(len(nouns)) if not (dataset.labels == i).any()]
         if missing:
-            raise ValueError(f"Captions: the data set must have images of each class, got none of: {', '.join(missing)}")
+            raise ValueError(
+                f"Captions: the data set must have images of each class, got none of: {', '.join(missing)}"
+            )
         names = usual if properties is None else tuple(properties)
         for name in names:
             if name not in ADJECTIVES:
-                raise ValueError(f"Captions: properties must be of {', '.join(ADJECTIVES)}, got {name!r}")
-        upright = _upright(measure("slant", dataset.images), dataset.labels, nouns) if "slant" in names else None
+                raise ValueError(
+                    f"Captions: properties must be of {', '.join(ADJECTIVES)}, got {name!r}"
+                )
+        upright = (
+            _upright(measure("slant", dataset.images), dataset.labels, nouns)
+            if "slant" in names
+            else None
+        )
         limits = {}
         for name in names:
             values = _values(name, dataset.images, dataset.labels, upright)
-            limits[name] = np.stack([np.quantile(values[dataset.labels == i], [share, 1 - share]) for i in range(len(nouns))])
+            limits[name] = np.stack(
+                [
+                    np.quantile(values[dataset.labels == i], [share, 1 - share])
+                    for i in range(len(nouns))
+                ]
+            )
         return cls(nouns, limits, None if upright is None else upright.tolist())
 
     @property
@@ -102,7 +139,9 @@ class Captions:
         images: (N, 1, H, W) uint8, labels: (N,) -> int64 (N, 1 + K), K = len(limits).
         """
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"Captions: labels must have one entry per image, got {labels.shape} for N = {len(images)}")
+            raise ValueError(
+                f"Captions: labels must have one entry per image, got {labels.shape} for N = {len(images)}"
+            )
         check_labels("Captions: labels", labels, len(self.nouns))
         columns = [labels.astype(np.int64)]
         for name, limits in self.limits.items():
@@ -150,7 +189,9 @@ class Captions:
         members = [np.flatnonzero(facts[:, 0] == i) for i in range(len(self.nouns))]
         missing = [self.nouns[label] for label in np.unique(labels) if not len(members[label])]
         if missing:
-            raise ValueError(f"Captions: facts must have a picture of each class asked for, got none of: {', '.join(missing)}")
+            raise ValueError(
+                f"Captions: facts must have a picture of each class asked for, got none of: {', '.join(missing)}"
+            )
         rows = [members[label][int(rng.integers(0, len(members[label])))] for label in labels]
         return self.describe(facts[rows], rng)
 
@@ -165,14 +206,24 @@ class Captions:
 
     def _check_facts(self, facts: np.ndarray) -> None:
         wanted = f"(B, {1 + len(self.limits)}): label, {', '.join(self.limits)}"
-        if not isinstance(facts, np.ndarray) or facts.ndim != 2 or facts.shape[1] != 1 + len(self.limits):
-            raise ValueError(f"Captions: facts must be a NumPy array {wanted}, got {getattr(facts, 'shape', type(facts).__name__)}")
+        if (
+            not isinstance(facts, np.ndarray)
+            or facts.ndim != 2
+            or facts.shape[1] != 1 + len(self.limits)
+        ):
+            raise ValueError(
+                f"Captions: facts must be a NumPy array {wanted}, got {getattr(facts, 'shape', type(facts).__name__)}"
+            )
         check_labels("Captions: the labels in facts", facts[:, 0], len(self.nouns))
         if self.limits and np.abs(facts[:, 1:]).max() > 1:
-            raise ValueError(f"Captions: facts must be -1, 0 or 1 after the label, got {facts[:, 1:].min()}..{facts[:, 1:].max()}")
+            raise ValueError(
+                f"Captions: facts must be -1, 0 or 1 after the label, got {facts[:, 1:].min()}..{facts[:, 1:].max()}"
+            )
 
 
-def _values(name: str, images: np.ndarray, labels: np.ndarray, upright: np.ndarray | None) -> np.ndarray:
+def _values(
+    name: str, images: np.ndarray, labels: np.ndarray, upright: np.ndarray | None
+) -> np.ndarray:
     values = measure(name, images)
     return np.abs(values - upright[labels]) if name == "slant" and upright is not None else values
 

@@ -27,9 +27,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise ValueError(f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}")
+            raise ValueError(
+                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}"
+            )
         if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(f"Dataset: labels has shape {self.labels.shape} but images has N = {len(self.images)}")
+            raise ValueError(
+                f"Dataset: labels has shape {self.labels.shape} but images has N = {len(self.images)}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -40,7 +44,9 @@ class Dataset:
     def split(self, n_held_out: int, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Two data sets without a common image: (the rest, n_held_out images drawn at random with this seed)."""
         if not 0 < n_held_out < len(self):
-            raise ValueError(f"split: n_held_out must be in 1..N-1 = 1..{len(self) - 1}, got {n_held_out}")
+            raise ValueError(
+                f"split: n_held_out must be in 1..N-1 = 1..{len(self) - 1}, got {n_held_out}"
+            )
         order = RNG(seed).permutation(len(self))
         held_out, rest = order[:n_held_out], order[n_held_out:]
         return self._select(rest), self._select(held_out)

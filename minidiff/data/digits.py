@@ -33,7 +33,12 @@ def make_digits(n: int, seed: int = 0) -> Dataset:
     rng = RNG(seed)
     labels = rng.integers(0, len(WAYS_OF_WRITING), (n,))
     images = draw_digits(labels, rng)
-    return Dataset(images, labels, "digits", f"digits: {n:,} images of digits drawn by the program, seed {seed}.")
+    return Dataset(
+        images,
+        labels,
+        "digits",
+        f"digits: {n:,} images of digits drawn by the program, seed {seed}.",
+    )
 
 
 def draw_digits(labels: np.ndarray, rng: RNG) -> np.ndarray:
@@ -64,9 +69,14 @@ def _write(labels: np.ndarray, rng: RNG) -> np.ndarray:
 @cache
 def _curve(digit: int, way: int) -> tuple[np.ndarray, np.ndarray]:
     """The distinct points (K, 2) of a way of writing and the weights (N_SAMPLES, K) that make the smooth curve from them."""
-    strokes = [np.array([point.split(",") for point in stroke.split()], np.float32) for stroke in WAYS_OF_WRITING[digit][way]]
+    strokes = [
+        np.array([point.split(",") for point in stroke.split()], np.float32)
+        for stroke in WAYS_OF_WRITING[digit][way]
+    ]
     controls, which = np.unique(np.concatenate(strokes), axis=0, return_inverse=True)
-    lengths = np.array([np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum() for stroke in strokes])
+    lengths = np.array(
+        [np.linalg.norm(np.diff(stroke, axis=0), axis=1).sum() for stroke in strokes]
+    )
     ends = np.rint(N_SAMPLES * np.cumsum(lengths) / lengths.sum()).astype(int)
 
     weights = np.zeros((N_SAMPLES, len(controls)), np.float32)
@@ -87,7 +97,12 @@ def _catmull_rom(stroke: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     span = np.clip(np.searchsorted(np.cumsum(spans), along), 0, len(spans) - 1)
     u = (along - (np.cumsum(spans) - spans)[span]) / spans[span]
     indices = np.clip(span[:, None] + np.arange(-1, 3), 0, len(stroke) - 1)
-    weights = [-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, -(u**2) + u**3]
+    weights = [
+        -u + 2 * u**2 - u**3,
+        2 - 5 * u**2 + 3 * u**3,
+        u + 4 * u**2 - 3 * u**3,
+        -(u**2) + u**3,
+    ]
     return indices, np.stack(weights, axis=1).astype(np.float32) / 2
 
 
@@ -119,7 +134,9 @@ def _ink(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
         dx2 = (grid - chunk[:, :, 0, None]) ** 2
         dy2 = (grid - chunk[:, :, 1, None]) ** 2
         distance2 = np.full((len(chunk), SIZE, SIZE), np.inf, np.float32)
-        for k in range(N_SAMPLES):  # the squared distance to point k is the sum of a row's and a column's part
+        for k in range(
+            N_SAMPLES
+        ):  # the squared distance to point k is the sum of a row's and a column's part
             np.minimum(distance2, dy2[:, k, :, None] + dx2[:, k, None, :], out=distance2)
         inside = radius[start : start + CHUNK, None, None] - np.sqrt(distance2)
         ink[start : start + CHUNK] = np.clip(0.5 + inside / (2 * EDGE), 0, 1)

@@ -32,7 +32,9 @@ def fetch(url: str, path: str | os.PathLike[str], md5: str, timeout: float = 15.
             file.write(chunk)
             digest.update(chunk)
         if digest.hexdigest() != md5:
-            raise DownloadError(f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the published file")
+            raise DownloadError(
+                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the published file"
+            )
 
 
 def _receive(url: str, label: str, timeout: float) -> Iterator[bytes]:
@@ -66,4 +68,6 @@ def _body(response: http.client.HTTPResponse, url: str, label: str) -> Iterator[
             bar.update(len(chunk))
             yield chunk
     if total is not None and received != total:
-        raise DownloadError(f"{url}: wants {total:,} bytes, came {received:,}: the download was cut off")
+        raise DownloadError(
+            f"{url}: wants {total:,} bytes, came {received:,}: the download was cut off"
+        )

@@ -33,17 +33,23 @@ class Loader:
         if images.ndim < 2:
             raise ValueError(f"Loader: images has shape {images.shape} but (N, ...) is wanted")
         if not 0 < batch_size <= len(images):
-            raise ValueError(f"Loader: batch_size must be in 1..N = 1..{len(images)}, got {batch_size}")
+            raise ValueError(
+                f"Loader: batch_size must be in 1..N = 1..{len(images)}, got {batch_size}"
+            )
         if images.dtype != np.uint8:
             if images.dtype != np.float32:
-                raise TypeError(f"Loader: images has dtype {images.dtype} but uint8 or float32 is wanted")
+                raise TypeError(
+                    f"Loader: images has dtype {images.dtype} but uint8 or float32 is wanted"
+                )
             if value_range is not None:
                 check_range("Loader: images", images, *value_range)
             elif not np.isfinite(images).all():
                 raise ValueError("Loader: images must be finite, got NaN or inf")
         labels = np.zeros(len(images), np.int64) if labels is None else labels
         if labels.shape[:1] != images.shape[:1] or (labels.ndim != 1 and n_classes is not None):
-            raise ValueError(f"Loader: labels has shape {labels.shape} but images has N = {len(images)}")
+            raise ValueError(
+                f"Loader: labels has shape {labels.shape} but images has N = {len(images)}"
+            )
         if n_classes is not None:
             check_labels("Loader: labels", labels, n_classes)
         elif labels.dtype.kind not in "iu":
@@ -95,9 +101,13 @@ class Loader:
             raise ValueError(f"Loader: state must have {sorted(mine)}, got {sorted(state)}")
         for name in ("n_images", "batch_size"):
             if state[name] != mine[name]:
-                raise ValueError(f"Loader: state is of a loader with {name} = {state[name]} but here {name} = {mine[name]}")
+                raise ValueError(
+                    f"Loader: state is of a loader with {name} = {state[name]} but here {name} = {mine[name]}"
+                )
         if not 0 <= state["position"] < len(self.images) or state["epoch"] < 0 or state["seed"] < 0:
-            raise ValueError(f"Loader: state must have 0 <= position < n_images, epoch >= 0 and seed >= 0, got {state}")
+            raise ValueError(
+                f"Loader: state must have 0 <= position < n_images, epoch >= 0 and seed >= 0, got {state}"
+            )
         self._seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
         self._order = self._shuffle()
 

@@ -20,7 +20,9 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
     """
     ink = _ink(images)
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
-    dx = np.diff(padded, axis=2)[:, :-1]  # forward differences: central ones step over a line one pixel wide
+    dx = np.diff(padded, axis=2)[
+        :, :-1
+    ]  # forward differences: central ones step over a line one pixel wide
     dy = np.diff(padded, axis=1)[:, :, :-1]
     area = ink.sum(axis=(1, 2))
     perimeter = np.sqrt(dx**2 + dy**2).sum(axis=(1, 2))
@@ -57,10 +59,19 @@ def measure(name: str, images: np.ndarray) -> np.ndarray:
     """The measure called `name`, chunk by chunk.    Raises ValueError for an unknown name or images that are not (N, 1, H, W) uint8."""
     if name not in MEASURES:
         raise ValueError(f"measure: name must be one of {', '.join(MEASURES)}, got {name!r}")
-    if not isinstance(images, np.ndarray) or images.ndim != 4 or images.shape[1] != 1 or images.dtype != np.uint8:
-        got = f"{images.shape} {images.dtype}" if hasattr(images, "shape") else type(images).__name__
+    if (
+        not isinstance(images, np.ndarray)
+        or images.ndim != 4
+        or images.shape[1] != 1
+        or images.dtype != np.uint8
+    ):
+        got = (
+            f"{images.shape} {images.dtype}" if hasattr(images, "shape") else type(images).__name__
+        )
         raise ValueError(f"measure: images must be a NumPy array (N, 1, H, W) uint8, got {got}")
-    chunks = [MEASURES[name](images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+    chunks = [
+        MEASURES[name](images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
+    ]
     return np.concatenate([np.empty(0, np.float32), *chunks])
 
 

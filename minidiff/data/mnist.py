@@ -35,7 +35,10 @@ class Source:
 MNIST = Source(
     name="MNIST",
     folders=("mnist", "MNIST/raw", "MNIST", "."),
-    mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
     md5={
         "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
         "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -59,7 +62,18 @@ FASHION = Source(
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     },
     first_labels={"train": (9, 0, 0, 3, 0, 2, 7, 2, 5, 5), "t10k": (9, 2, 1, 1, 6, 1, 4, 6, 5, 7)},
-    classes=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"),
+    classes=(
+        "T-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "boot",
+    ),
 )
 
 
@@ -72,7 +86,11 @@ class DataNotFound(FileNotFoundError):
 
 
 def load_mnist(
-    data_dir: str | os.PathLike[str] | None = None, *, fashion: bool = False, download: bool = True, timeout: float = 15.0
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    fashion: bool = False,
+    download: bool = True,
+    timeout: float = 15.0,
 ) -> Dataset:
     """MNIST, or Fashion-MNIST.    -> Dataset with images (N, 1, 28, 28) and labels (N,) in 0..9; N = 70,000 if both sets are there.
 
@@ -121,7 +139,9 @@ def _roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
     roots = [Path(folder).expanduser() for folder in given if folder] + [user_cache()]
     for root in roots:
         if root.exists() and not root.is_dir():
-            raise NotADirectoryError(f"data_dir or $MINIDIFF_DATA: {root} is a file but must be a folder")
+            raise NotADirectoryError(
+                f"data_dir or $MINIDIFF_DATA: {root} is a file but must be a folder"
+            )
     return roots
 
 
@@ -149,28 +169,46 @@ def _load_set(source: Source, folder: Path, name: str) -> tuple[np.ndarray, np.n
     if images_path is None and labels_path is None:
         return None
     if images_path is None or labels_path is None:
-        missing, there = (f"{name}-{IMAGES}", labels_path) if images_path is None else (f"{name}-{LABELS}", images_path)
-        raise IdxError(f"{there}: wants {missing} beside it (with or without .gz), came no such file")
+        missing, there = (
+            (f"{name}-{IMAGES}", labels_path)
+            if images_path is None
+            else (f"{name}-{LABELS}", images_path)
+        )
+        raise IdxError(
+            f"{there}: wants {missing} beside it (with or without .gz), came no such file"
+        )
     images = read_idx(images_path, dtype="uint8", ndim=3)
     labels = read_idx(labels_path, dtype="uint8", ndim=1)
     if images.shape[1:] != (28, 28):
-        raise IdxError(f"{images_path}: wants images of 28 x 28, came {images.shape[1]} x {images.shape[2]}")
+        raise IdxError(
+            f"{images_path}: wants images of 28 x 28, came {images.shape[1]} x {images.shape[2]}"
+        )
     if len(images) != len(labels):
-        raise IdxError(f"{labels_path}: wants one label for each of the {len(images):,} images of {images_path.name}, came {len(labels):,}")
+        raise IdxError(
+            f"{labels_path}: wants one label for each of the {len(images):,} images of {images_path.name}, came {len(labels):,}"
+        )
     if labels.max() > 9:
-        raise IdxError(f"{labels_path}: wants labels in 0..9, came {labels.max()} at index {labels.argmax()}")
+        raise IdxError(
+            f"{labels_path}: wants labels in 0..9, came {labels.max()} at index {labels.argmax()}"
+        )
     return None if _is_another(source, name, labels) else (images, labels)
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    candidates = [folder / spelling for stem in (name, name.replace("-idx", ".idx")) for spelling in (stem + ".gz", stem)]
+    candidates = [
+        folder / spelling
+        for stem in (name, name.replace("-idx", ".idx"))
+        for spelling in (stem + ".gz", stem)
+    ]
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _is_another(source: Source, name: str, labels: np.ndarray) -> bool:
     """Whether these are the labels of the *other* data set, whose files have the same names."""
     first = tuple(labels[:10].tolist())
-    return any(first == other.first_labels[name] for other in (MNIST, FASHION) if other.name != source.name)
+    return any(
+        first == other.first_labels[name] for other in (MNIST, FASHION) if other.name != source.name
+    )
 
 
 def _download_all(source: Source, target: Path, timeout: float) -> None:
@@ -183,7 +221,9 @@ def _download_all(source: Source, target: Path, timeout: float) -> None:
             os.replace(Path(unfinished, name), target / name)
 
 
-def _download_from_any(mirrors: tuple[str, ...], name: str, folder: Path, md5: str, timeout: float) -> None:
+def _download_from_any(
+    mirrors: tuple[str, ...], name: str, folder: Path, md5: str, timeout: float
+) -> None:
     failures = []
     for mirror in mirrors:
         try:

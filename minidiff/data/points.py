@@ -4,7 +4,10 @@ import numpy as np
 
 from minidiff.engine.random import RNG
 
-INNER, OUTER = 1.5 * np.pi, 4.5 * np.pi  # where the roll begins and ends: the angle in radians, which is also the radius
+INNER, OUTER = (
+    1.5 * np.pi,
+    4.5 * np.pi,
+)  # where the roll begins and ends: the angle in radians, which is also the radius
 
 
 def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
@@ -17,7 +20,9 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
     if not 0 <= noise < float("inf"):
         raise ValueError(f"swiss_roll: noise must be >= 0, got {noise}")
     rng = RNG(seed)
-    return (_roll(rng.uniform((n,), np.float64)) + noise * rng.normal((n, 2), np.float64)).astype(np.float32)
+    return (_roll(rng.uniform((n,), np.float64)) + noise * rng.normal((n, 2), np.float64)).astype(
+        np.float32
+    )
 
 
 def swiss_roll_curve(n: int = 2000) -> np.ndarray:

@@ -35,7 +35,9 @@ def check_range(name: str, array: Any, low: float, high: float) -> None:
     """ValueError, beginning with `name`, unless low <= every number <= high. NaN is outside."""
     smallest, largest = float(array.min()), float(array.max())
     if not (low <= smallest and largest <= high):
-        raise ValueError(f"{name} must be in [{low:g}, {high:g}] but lies in [{smallest:g}, {largest:g}]")
+        raise ValueError(
+            f"{name} must be in [{low:g}, {high:g}] but lies in [{smallest:g}, {largest:g}]"
+        )
 
 
 def check_labels(name: str, labels: Any, n_classes: int) -> None:
@@ -44,4 +46,6 @@ def check_labels(name: str, labels: Any, n_classes: int) -> None:
         raise TypeError(f"{name} must be integers, got dtype {labels.dtype}")
     smallest, largest = int(labels.min()), int(labels.max())
     if smallest < 0 or largest >= n_classes:
-        raise ValueError(f"{name} must be in 0..{n_classes - 1} for {n_classes} classes but lie in {smallest}..{largest}")
+        raise ValueError(
+            f"{name} must be in 0..{n_classes - 1} for {n_classes} classes but lie in {smallest}..{largest}"
+        )

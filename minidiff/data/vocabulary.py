@@ -25,7 +25,9 @@ class Vocabulary:
             raise ValueError("Vocabulary: words must hold at least one word, got none")
         for word in self.words:
             if not isinstance(word, str) or _split(word) != [word]:
-                raise ValueError(f"Vocabulary: words must be lower case without white space and outer punctuation, got {word!r}")
+                raise ValueError(
+                    f"Vocabulary: words must be lower case without white space and outer punctuation, got {word!r}"
+                )
         if len(set(self.words)) < len(self.words):
             twice = next(word for word in self.words if self.words.count(word) > 1)
             raise ValueError(f"Vocabulary: words must be distinct, got {twice!r} more than once")
@@ -51,7 +53,9 @@ class Vocabulary:
         if word not in self._id:
             close = difflib.get_close_matches(word, self.words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
-            raise ValueError(f"Vocabulary: {word!r} is not a known word{hint} Known are: {', '.join(self.words)}")
+            raise ValueError(
+                f"Vocabulary: {word!r} is not a known word{hint} Known are: {', '.join(self.words)}"
+            )
         return self._id[word]
 
     def encode(self, text: str, length: int) -> np.ndarray:
@@ -64,7 +68,9 @@ class Vocabulary:
             return self.null(length)
         ids = [self.id(word) for word in words]
         if len(ids) > length:
-            raise ValueError(f"Vocabulary: text must have at most length = {length} words, got {len(ids)}: {text!r}")
+            raise ValueError(
+                f"Vocabulary: text must have at most length = {length} words, got {len(ids)}: {text!r}"
+            )
         tokens = np.full(length, PADDING, np.int64)
         tokens[: len(ids)] = ids
         return tokens

@@ -11,7 +11,12 @@ from typing import Any
 from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import log_q_chain, q_mean_variance, q_sample
-from minidiff.diffusion.gaussian import bits_per_dim, discretised_log_probability, kl_gaussians, log_density
+from minidiff.diffusion.gaussian import (
+    bits_per_dim,
+    discretised_log_probability,
+    kl_gaussians,
+    log_density,
+)
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import mu_theta, sigma_squared

@@ -81,23 +81,43 @@ def context(arguments: Mapping[str, Any]) -> Context:
 def check_forward(call: Call, y: Any, context: Context) -> None:
     """Raise AnomalyError if `y`, the result of the call, is not finite."""
     if not _is_finite(y):
-        _report(f"forward of {call.operation}", "the result", y, call, context.module_path, context.arrays)
+        _report(
+            f"forward of {call.operation}",
+            "the result",
+            y,
+            call,
+            context.module_path,
+            context.arrays,
+        )
 
 
 def check_backward(node: Node, dy: Any, gradients: Sequence[Any]) -> None:
     """Raise AnomalyError if one of the gradients that the node computed from `dy` is not finite."""
     for x, gradient in zip(node.inputs, gradients, strict=True):
         if gradient is not None and not _is_finite(gradient):
-            name = node.operation.parameters[x.parameter] + ("" if x.item is None else f"[{x.item}]")
-            path, arrays = node.context or Context("unknown: its forward pass ran outside of detect_anomaly()", [])
-            _report(f"backward of {node.call.operation}", f"the gradient of {name}", gradient, node.call, path, [*arrays, ("dy", dy)])
+            name = node.operation.parameters[x.parameter] + (
+                "" if x.item is None else f"[{x.item}]"
+            )
+            path, arrays = node.context or Context(
+                "unknown: its forward pass ran outside of detect_anomaly()", []
+            )
+            _report(
+                f"backward of {node.call.operation}",
+                f"the gradient of {name}",
+                gradient,
+                node.call,
+                path,
+                [*arrays, ("dy", dy)],
+            )
 
 
 def _is_finite(x: Any) -> bool:
     return x.dtype.kind != "f" or bool(array_module(x).isfinite(x).all())
 
 
-def _report(what: str, which: str, y: Any, call: Call, path: str, arrays: Sequence[tuple[str, Any]]) -> None:
+def _report(
+    what: str, which: str, y: Any, call: Call, path: str, arrays: Sequence[tuple[str, Any]]
+) -> None:
     xp = array_module(y)
     bad = xp.argwhere(~xp.isfinite(y))
     index = tuple(int(i) for i in bad[0])
@@ -117,4 +137,6 @@ def _range(array: Any) -> str:
     finite = array[array_module(array).isfinite(array)]
     if finite.size:
         text += f", from {float(finite.min()):.4g} to {float(finite.max()):.4g}"
-    return text if finite.size == array.size else f"{text}, and {array.size - finite.size} not finite"
+    return (
+        text if finite.size == array.size else f"{text}, and {array.size - finite.size} not finite"
+    )

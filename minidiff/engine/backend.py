@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 _modules: dict[type, tuple[ModuleType | Any, str]] = {np.ndarray: (np, "cpu")}
-_known: dict[type, tuple[ModuleType | Any, str] | None] = {}  # what `_lookup` found out about each type so far
+_known: dict[
+    type, tuple[ModuleType | Any, str] | None
+] = {}  # what `_lookup` found out about each type so far
 
 
 def register_array_module(array_type: type, module: Any, device: str) -> None:
@@ -36,7 +38,9 @@ def cupy() -> ModuleType:
         try:
             module.cuda.runtime.getDeviceCount()
         except Exception as error:
-            raise RuntimeError(f"device 'cuda' was asked for and CuPy is installed, but it finds no usable GPU: {error}") from error
+            raise RuntimeError(
+                f"device 'cuda' was asked for and CuPy is installed, but it finds no usable GPU: {error}"
+            ) from error
         register_array_module(module.ndarray, module, "cuda")
     return module
 
@@ -45,7 +49,10 @@ def _lookup(array: Any) -> tuple[Any, str] | None:
     """The (module, device) of an array; None for anything else."""
     kind = type(array)
     if kind not in _known:  # once per type: this is asked many times for each operation
-        if any(base.__module__.partition(".")[0] == "cupy" and base.__name__ == "ndarray" for base in kind.__mro__):
+        if any(
+            base.__module__.partition(".")[0] == "cupy" and base.__name__ == "ndarray"
+            for base in kind.__mro__
+        ):
             cupy()
         _known[kind] = next((_modules[base] for base in kind.__mro__ if base in _modules), None)
     return _known[kind]
@@ -88,7 +95,9 @@ def device_of(array: Any) -> str:
 def check_device(device: str) -> str:
     """`device` itself if it names a device: "cpu", "cuda" or "cuda:N".    Raises ValueError otherwise."""
     names = {name for _, name in _modules.values()}
-    if not isinstance(device, str) or (device not in names and not re.fullmatch(r"cpu|cuda(:\d+)?", device)):
+    if not isinstance(device, str) or (
+        device not in names and not re.fullmatch(r"cpu|cuda(:\d+)?", device)
+    ):
         raise ValueError(f"device: wanted 'cpu', 'cuda' or 'cuda:N', got {device!r}")
     return device
 
@@ -121,7 +130,9 @@ def use_device(device: str) -> None:
     if module.__name__ == "cupy" and ":" in device:
         count, number = module.cuda.runtime.getDeviceCount(), int(device.partition(":")[2])
         if number >= count:
-            raise RuntimeError(f"device {device!r}: this machine has {count} GPU{'s' * (count != 1)}, cuda:0 to cuda:{count - 1}")
+            raise RuntimeError(
+                f"device {device!r}: this machine has {count} GPU{'s' * (count != 1)}, cuda:0 to cuda:{count - 1}"
+            )
         module.cuda.Device(number).use()
 
 

@@ -41,30 +41,44 @@ class Operation:
         operations[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        tensors: list[tuple[Tensor, int, int | None]] = []  # with the parameter, and the item of it if that is a list of tensors
+        tensors: list[
+            tuple[Tensor, int, int | None]
+        ] = []  # with the parameter, and the item of it if that is a list of tensors
         arrays = [_plain(value, i, tensors) for i, value in enumerate(args)]
-        options = {key: _plain(value, self._position(key), tensors) for key, value in kwargs.items()} if kwargs else {}
+        options = (
+            {key: _plain(value, self._position(key), tensors) for key, value in kwargs.items()}
+            if kwargs
+            else {}
+        )
         y, backward = registry.run(self.name, self.reference, arrays, options)
         y = as_array(y)
         if y.dtype.char == "d":
             self._check_float64(tensors)
         context = None
         if anomaly.enabled():
-            context = anomaly.context({**dict(zip(self.parameters, arrays, strict=False)), **options})
+            context = anomaly.context(
+                {**dict(zip(self.parameters, arrays, strict=False)), **options}
+            )
             anomaly.check_forward(call_of(self.name), y, context)
 
         if y.base is not None:
             note_view(y)
         result = Tensor._of(y)
         if backward is not None and is_recording():
-            inputs = [Input(source_of(x), position, item, x.shape, x.dtype) for x, position, item in tensors if x.requires_grad]
+            inputs = [
+                Input(source_of(x), position, item, x.shape, x.dtype)
+                for x, position, item in tensors
+                if x.requires_grad
+            ]
             if inputs:
                 result.node = Node(self, inputs, backward, [*arrays, *options.values(), y], context)
         return result
 
     def _position(self, parameter: str) -> int:
         if parameter not in self.parameters:
-            raise TypeError(f"{self.name}() has no parameter {parameter!r}; it takes {', '.join(self.parameters)}")
+            raise TypeError(
+                f"{self.name}() has no parameter {parameter!r}; it takes {', '.join(self.parameters)}"
+            )
         return self.parameters.index(parameter)
 
     def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:

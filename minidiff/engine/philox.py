@@ -25,7 +25,9 @@ LANES = {"float32": 4, "float64": 2}  # numbers from the four words of a block
 
 def philox(counter: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     """The four random words of each counter.    counter: uint32 (..., 4), key: two words -> uint32 (..., 4)"""
-    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))  # 64 bits, for the products
+    c0, c1, c2, c3 = (
+        counter[..., i].astype(np.uint64) for i in range(4)
+    )  # 64 bits, for the products
     low = np.uint64(0xFFFFFFFF)
     k0, k1 = key
     for _ in range(ROUNDS):
@@ -56,10 +58,14 @@ def normals(w: np.ndarray, dtype: str) -> np.ndarray:
     """Words as samples of N(0, 1) by Box and Muller: z = sqrt(-2 ln u) (cos 2 pi v, sin 2 pi v).    -> shape and dtype as `uniforms`"""
     u, v = uniforms(w, dtype, above_0=True)[:, 0::2], uniforms(w, dtype)[:, 1::2]
     radius, angle = np.sqrt(-2 * np.log(u)), u.dtype.type(2 * math.pi) * v
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(len(w), LANES[dtype])
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(
+        len(w), LANES[dtype]
+    )
 
 
-def draw(xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[int, ...], dtype: str) -> Any:
+def draw(
+    xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[int, ...], dtype: str
+) -> Any:
     """Numbers `start * lanes`, ... of the stream of this key: standard normal or uniform in [0, 1).    -> array of `shape` made by xp."""
     size = math.prod(shape)
     if xp.__name__ != "cupy":
@@ -67,7 +73,9 @@ def draw(xp: Any, normal: bool, key: tuple[int, int], start: int, shape: tuple[i
         values = normals(w, dtype) if normal else uniforms(w, dtype)
         return xp.asarray(values.reshape(-1)[:size].reshape(shape))
     if is_recording_a_graph(xp):
-        raise RuntimeError("random numbers can't be drawn inside a CUDA graph: each replay would draw the same ones again")
+        raise RuntimeError(
+            "random numbers can't be drawn inside a CUDA graph: each replay would draw the same ones again"
+        )
     result = xp.empty(shape, dtype)
     if size:
         kernel(xp, normal, dtype)(*(np.uint32(k) for k in key), np.uint64(start), result)
@@ -118,6 +126,10 @@ NORMAL = """
 @functools.cache
 def kernel(xp: Any, normal: bool, dtype: str) -> Any:
     """The elementwise kernel of CuPy (xp)."""
-    body = (NORMAL if normal else UNIFORM).replace("REAL", "float" if dtype == "float32" else "double")
+    body = (NORMAL if normal else UNIFORM).replace(
+        "REAL", "float" if dtype == "float32" else "double"
+    )
     name = f"philox_{'normal' if normal else 'uniform'}_{dtype}"
-    return xp.ElementwiseKernel("uint32 k0, uint32 k1, uint64 start", f"{dtype} y", body, name, preamble=PREAMBLE)
+    return xp.ElementwiseKernel(
+        "uint32 k0, uint32 k1, uint64 start", f"{dtype} y", body, name, preamble=PREAMBLE
+    )

@@ -69,10 +69,16 @@ class RNG:
         """Continue from a state that `state()` returned.    Raises ValueError if it is none."""
         try:
             own = {key: value for key, value in state.items() if key != "philox"}
-            philox = None if self._philox is None else _Philox.of_state(self.device, state.get("philox") or _philox_of_pcg(own))
+            philox = (
+                None
+                if self._philox is None
+                else _Philox.of_state(self.device, state.get("philox") or _philox_of_pcg(own))
+            )
             self._generator.bit_generator.state = own
         except (AttributeError, TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"RNG: state is not one that RNG.state() returned: {error!r}") from error
+            raise ValueError(
+                f"RNG: state is not one that RNG.state() returned: {error!r}"
+            ) from error
         self._philox = philox
 
     def __repr__(self) -> str:
@@ -100,7 +106,10 @@ class _Philox:
         return {"key": list(self.key), "used": self.used}
 
     def draw(self, normal: bool, shape: Shape, dtype: Any) -> Any:
-        shape, name = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape), np.dtype(dtype).name
+        shape, name = (
+            (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape),
+            np.dtype(dtype).name,
+        )
         if name not in LANES:
             raise TypeError(f"RNG: dtype must be float32 or float64, got {name}")
         with on_device(self.device):

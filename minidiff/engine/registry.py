@@ -38,7 +38,9 @@ _choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_AUTO)
 _kernels: dict[str, dict[str, tuple[Callable, tuple[str, ...]]]] = {}
 
 
-def register_kernel(operation: str, version: str, function: Callable, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> None:
+def register_kernel(
+    operation: str, version: str, function: Callable, *, devices: tuple[str, ...] = ("cpu", "cuda")
+) -> None:
     """Enter a kernel for an operation. The version registered last is the one that "auto", "check" and "strict" take."""
     _kernels.setdefault(operation, {})[version] = (function, devices)
 
@@ -61,7 +63,9 @@ def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
     for operation, version in versions.items():
         if version not in _kernels.get(operation, {}):
             known = ", ".join(kernel_versions(operation)) or "no kernels are registered for it"
-            raise ValueError(f"use_kernels: {operation} has no version {version!r} (known: {known})")
+            raise ValueError(
+                f"use_kernels: {operation} has no version {version!r} (known: {known})"
+            )
     token = _choice.set(_Choice(mode, {**_choice.get().versions, **versions}))
     try:
         yield
@@ -69,7 +73,9 @@ def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
         _choice.reset(token)
 
 
-def run(name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any]) -> tuple[Any, Callable | None]:
+def run(
+    name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[Any, Callable | None]:
     """The `(y, backward)` of operation `name` by the implementation that is chosen."""
     table = _kernels.get(name)
     if table is None:
@@ -98,7 +104,7 @@ def run(name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any])
 
 
 def _device_kind(arguments: list[Any]) -> str:
-    """"cpu" or "cuda": where the first array among the arguments is."""
+    """ "cpu" or "cuda": where the first array among the arguments is."""
     for argument in arguments:
         for value in argument if isinstance(argument, (list, tuple)) else (argument,):
             if is_array(value):
@@ -115,11 +121,15 @@ def _checked(
         return kernel[0], None
 
     def checked_backward(dy: Any) -> tuple[Any, ...]:
-        ours, theirs = (_as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1]))
+        ours, theirs = (
+            _as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1])
+        )
         for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
                 # a gradient that is 0 in exact arithmetic comes out as rounding noise, in proportion to dy
-                _compare(f"{name} backward, gradient of {parameter}", a, b, floor=0.1 * _largest(dy))
+                _compare(
+                    f"{name} backward, gradient of {parameter}", a, b, floor=0.1 * _largest(dy)
+                )
         return ours
 
     return kernel[0], checked_backward
@@ -139,7 +149,9 @@ def _largest(x: Any) -> float:
     return float(array_module(x).abs(x).max()) if x.size else 0.0
 
 
-def _compare(what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, floor: float = 0.0) -> None:
+def _compare(
+    what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, floor: float = 0.0
+) -> None:
     """Raise KernelMismatch unless the two agree to within `tolerance` of the reference's largest value (of `floor`, if that is larger)."""
     if kernel.shape != reference.shape or kernel.dtype != reference.dtype:
         raise KernelMismatch(
@@ -152,7 +164,12 @@ def _compare(what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, fl
     scale = max(_largest(reference), floor)
     worst = float(difference.max())
     if not worst <= tolerance * scale:  # also true for NaN
-        index = tuple(int(i) for i in xp.unravel_index(xp.argmax(xp.where(xp.isnan(difference), xp.inf, difference)), difference.shape))
+        index = tuple(
+            int(i)
+            for i in xp.unravel_index(
+                xp.argmax(xp.where(xp.isnan(difference), xp.inf, difference)), difference.shape
+            )
+        )
         raise KernelMismatch(
             f"{what}: at index {index} the kernel has {float(kernel[index]):.8g}, the reference {float(reference[index]):.8g} "
             f"(difference {worst:.3g}, largest value {scale:.3g}, tolerance {tolerance:g} relative to it)"

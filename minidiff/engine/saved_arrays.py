@@ -28,8 +28,12 @@ class _Held:
         self.array = array  # keeps it alive, and hence its id its own
         self.count = 0
         self.by = by
-        self.views: tuple[weakref.ref, ...] = ()  # of its memory, made or released meanwhile: writeable again with it
-        self.was_writeable = isinstance(array, np.ndarray) and array.flags.writeable and _can_be_unlocked(array)
+        self.views: tuple[
+            weakref.ref, ...
+        ] = ()  # of its memory, made or released meanwhile: writeable again with it
+        self.was_writeable = (
+            isinstance(array, np.ndarray) and array.flags.writeable and _can_be_unlocked(array)
+        )
         if self.was_writeable:
             array.setflags(write=False)
 
@@ -90,7 +94,9 @@ def note_view(array: Any) -> None:
     """To be called for a new view: taken of memory that is held it was born read-only, and shall be writeable when that is released."""
     with _lock:
         owner = _held.get(id(array.base))
-        if owner is not None and owner.was_writeable and 0 not in array.strides:  # repeated memory stays read-only, as NumPy wants it
+        if (
+            owner is not None and owner.was_writeable and 0 not in array.strides
+        ):  # repeated memory stays read-only, as NumPy wants it
             owner.views += (weakref.ref(array),)
 
 

@@ -101,7 +101,17 @@ class Node:
     arrays: all that went in and the result, so that they can be guarded; context: what anomaly detection wants to tell, or None.
     """
 
-    __slots__ = ("operation", "inputs", "backward", "takes_wanted", "call", "index", "guard", "context", "keeper")
+    __slots__ = (
+        "operation",
+        "inputs",
+        "backward",
+        "takes_wanted",
+        "call",
+        "index",
+        "guard",
+        "context",
+        "keeper",
+    )
 
     def __init__(
         self, operation: Operation, inputs: Sequence[Input], backward: Callable, arrays: Sequence[Any],
@@ -115,7 +125,9 @@ class Node:
         self.index = next(_count)
         self.guard: Guard | None = Guard(backward, arrays, self.call)
         self.context = context
-        self.keeper: Callable[[], Tensor | None] | None = None  # a weak reference to the result if `.grad` is to be kept for it, too
+        self.keeper: Callable[[], Tensor | None] | None = (
+            None  # a weak reference to the result if `.grad` is to be kept for it, too
+        )
 
     def input_gradients(self, dy: Any, wanted: Sequence[bool]) -> list[Any]:
         """The chain rule at this node: the gradient of each input, in the input's own shape, or None where it is not wanted."""
@@ -133,17 +145,24 @@ class Node:
             gradients = self.backward(dy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        return [self._of_input(x, gradients) if want else None for x, want in zip(self.inputs, wanted, strict=True)]
+        return [
+            self._of_input(x, gradients) if want else None
+            for x, want in zip(self.inputs, wanted, strict=True)
+        ]
 
     def _of_input(self, x: Input, gradients: tuple[Any, ...]) -> Any:
         gradient = gradients[x.parameter] if x.parameter < len(gradients) else None
         if gradient is not None and x.item is not None:
             gradient = gradient[x.item]
         if gradient is None:
-            raise RuntimeError(f"backward: {self.call} has no derivative for its argument {self.operation.parameters[x.parameter]!r}")
+            raise RuntimeError(
+                f"backward: {self.call} has no derivative for its argument {self.operation.parameters[x.parameter]!r}"
+            )
         gradient = unbroadcast(as_array(gradient), x.shape)
         if gradient.dtype != x.dtype:
-            raise TypeError(f"backward of {self.call}: the gradient of a {x.dtype} input came out as {gradient.dtype}")
+            raise TypeError(
+                f"backward of {self.call}: the gradient of a {x.dtype} input came out as {gradient.dtype}"
+            )
         return gradient
 
     def release(self) -> None:
@@ -162,7 +181,9 @@ def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
     if gradient.shape == shape:
         return gradient
     added = gradient.ndim - len(shape)
-    repeated = tuple(range(added)) + tuple(added + i for i, n in enumerate(shape) if n == 1 and gradient.shape[added + i] != 1)
+    repeated = tuple(range(added)) + tuple(
+        added + i for i, n in enumerate(shape) if n == 1 and gradient.shape[added + i] != 1
+    )
     return gradient.sum(axis=repeated, keepdims=True).reshape(shape)
 
 
@@ -204,7 +225,11 @@ def as_array(value: Any) -> Any:
 
 
 def backpropagate(
-    root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None, retain_graph: bool = False, read_only: bool = False
+    root: Tensor,
+    gradient: Any,
+    targets: Sequence[Tensor] | None = None,
+    retain_graph: bool = False,
+    read_only: bool = False,
 ) -> dict[Node | Tensor, Any]:
     """The gradient of `root` (weighted by `gradient`) with respect to each target.    -> {source_of(target): array}
 
@@ -246,7 +271,9 @@ def add_to_grad(x: Tensor | None, gradient: Any) -> None:
         x.grad = gradient if x.grad is None else as_array(x.grad + gradient)
 
 
-def _path_to(root: Node | Tensor, ends: set[Node | Tensor] | None) -> tuple[list[Node], set[Node | Tensor]]:
+def _path_to(
+    root: Node | Tensor, ends: set[Node | Tensor] | None
+) -> tuple[list[Node], set[Node | Tensor]]:
     """The nodes between `root` and the ends, last made first, and the set of these nodes and of the ends reached."""
     reached = {root}
     stack = [root]
@@ -257,10 +284,18 @@ def _path_to(root: Node | Tensor, ends: set[Node | Tensor] | None) -> tuple[list
                 if x.source not in reached:
                     reached.add(x.source)
                     stack.append(x.source)
-    leading = {x for x in reached if (x in ends if ends is not None else not isinstance(x, Node) and x.requires_grad)}
+    leading = {
+        x
+        for x in reached
+        if (x in ends if ends is not None else not isinstance(x, Node) and x.requires_grad)
+    }
     nodes = []
     for node in sorted((x for x in reached if isinstance(x, Node)), key=lambda node: node.index):
-        if node.backward is None and node not in leading or any(x.source in leading for x in node.inputs):
+        if (
+            node.backward is None
+            and node not in leading
+            or any(x.source in leading for x in node.inputs)
+        ):
             leading.add(node)  # a freed node stays in the walk, to raise its error there
         if node in leading:
             nodes.append(node)

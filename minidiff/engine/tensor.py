@@ -33,12 +33,18 @@ class Tensor:
     __slots__ = ("_data", "grad", "node", "_requires_grad", "__weakref__")
     __array_ufunc__ = None  # numpy_array * tensor asks the tensor
 
-    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None):
+    def __init__(
+        self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None
+    ):
         if isinstance(data, Tensor):
             data = data.data
         if not backend.is_array(data):
             numbers = np.asarray(data)
-            data = numbers.astype(np.float32) if numbers.dtype == np.float64 and not isinstance(data, np.generic) else numbers
+            data = (
+                numbers.astype(np.float32)
+                if numbers.dtype == np.float64 and not isinstance(data, np.generic)
+                else numbers
+            )
         if data.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: data must be numbers, got dtype {data.dtype}")
         if dtype is not None:
@@ -89,7 +95,7 @@ class Tensor:
 
     @property
     def device(self) -> str:
-        """"cpu" or "cuda:N"."""
+        """ "cpu" or "cuda:N"."""
         return backend.device_of(self._data)
 
     def numpy(self) -> np.ndarray:
@@ -104,7 +110,9 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
-            raise TypeError("this Tensor requires a gradient, which a NumPy function would lose: use x.detach() or x.data")
+            raise TypeError(
+                "this Tensor requires a gradient, which a NumPy function would lose: use x.detach() or x.data"
+            )
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -123,7 +131,13 @@ class Tensor:
         return bool(self._data)
 
     def __repr__(self) -> str:
-        note = f", {self.node.operation.name}" if self.node is not None else ", requires_grad" if self._requires_grad else ""
+        note = (
+            f", {self.node.operation.name}"
+            if self.node is not None
+            else ", requires_grad"
+            if self._requires_grad
+            else ""
+        )
         return f"Tensor({np.array2string(self.numpy(), separator=', ', threshold=20)}, shape {self.shape}, {self.dtype}{note})"
 
     # -- the gradient ----------------------------------------------------------------------------------------------------------------
@@ -136,7 +150,9 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
-            raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self._data.dtype}")
+            raise TypeError(
+                f"requires_grad: only floating-point tensors have gradients, this one is {self._data.dtype}"
+            )
         if not value and self.node is not None:
             raise ValueError("requires_grad: this tensor was computed from others; use detach()")
         self._requires_grad = bool(value)
@@ -153,21 +169,33 @@ class Tensor:
         gradient: weights of self's elements, in self's shape; may be left out if self has one element.
         retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
         """
-        for leaf, value in backpropagate(self, self._seed(gradient), retain_graph=retain_graph).items():
+        for leaf, value in backpropagate(
+            self, self._seed(gradient), retain_graph=retain_graph
+        ).items():
             if isinstance(leaf, Tensor):
                 add_to_grad(leaf, value)
 
     def _seed(self, gradient: Any) -> Any:
         if not self.requires_grad:
-            raise RuntimeError("backward: this tensor does not depend on any tensor with requires_grad=True")
+            raise RuntimeError(
+                "backward: this tensor does not depend on any tensor with requires_grad=True"
+            )
         if gradient is None:
             if self.size != 1:
-                raise ValueError(f"backward: a tensor of shape {self.shape} needs a gradient of that shape; only one element needs none")
+                raise ValueError(
+                    f"backward: a tensor of shape {self.shape} needs a gradient of that shape; only one element needs none"
+                )
             return backend.array_module(self._data).ones_like(self._data)
         gradient = gradient.data if isinstance(gradient, Tensor) else gradient
         if getattr(gradient, "shape", None) != self.shape or gradient.dtype != self.dtype:
-            got = f"{gradient.dtype} {gradient.shape}" if backend.is_array(gradient) else type(gradient).__name__
-            raise ValueError(f"backward: gradient must be {self.dtype} {self.shape} like the tensor, got {got}")
+            got = (
+                f"{gradient.dtype} {gradient.shape}"
+                if backend.is_array(gradient)
+                else type(gradient).__name__
+            )
+            raise ValueError(
+                f"backward: gradient must be {self.dtype} {self.shape} like the tensor, got {got}"
+            )
         return gradient
 
     def detach(self) -> Tensor:
@@ -197,7 +225,9 @@ class Tensor:
         """
         array = array.data if isinstance(array, Tensor) else array
         if array.shape != self.shape or array.dtype != self.dtype:
-            raise ValueError(f"assign: wanted {self.dtype} {self.shape}, got {array.dtype} {array.shape}")
+            raise ValueError(
+                f"assign: wanted {self.dtype} {self.shape}, got {array.dtype} {array.shape}"
+            )
         self._data = array
 
     # -- copies ----------------------------------------------------------------------------------------------------------------------
@@ -301,7 +331,9 @@ class Tensor:
         return F.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        return F.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)
+        return F.transpose(
+            self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        )
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         return F.swapaxes(self, axis1, axis2)
@@ -326,7 +358,11 @@ class Tensor:
 
 
 def gradients(
-    output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False, read_only: bool = False
+    output: Tensor,
+    inputs: Sequence[Tensor],
+    gradient: Any = None,
+    retain_graph: bool = False,
+    read_only: bool = False,
 ) -> list[Any]:
     """d(output)/d(input) for each input, as arrays (None where output does not depend on it). No `.grad` is touched.
 

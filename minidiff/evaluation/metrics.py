@@ -26,13 +26,17 @@ def frechet_distance(a: Any, b: Any) -> float:
     """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), C the covariances.    a: (N, D), b: (M, D) features, N and M >= 2."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(f"frechet_distance: wanted features (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}")
+        raise ValueError(
+            f"frechet_distance: wanted features (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}"
+        )
     C_a, C_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root_a = _square_root(C_a)
     # C_a C_b and C_a^(1/2) C_b C_a^(1/2) have the same eigenvalues; the second is symmetric
     eigenvalues = np.linalg.eigvalsh(root_a @ C_b @ root_a)
     trace_of_root = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(C_a) + np.trace(C_b) - 2 * trace_of_root)
+    return float(
+        ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(C_a) + np.trace(C_b) - 2 * trace_of_root
+    )
 
 
 def _square_root(C: np.ndarray) -> np.ndarray:
@@ -49,7 +53,9 @@ def agreement(workers: Workers, samples: Any, labels: Any) -> tuple[float, np.nd
     judgement = judge(workers, samples)
     n_classes = judgement.probabilities.shape[1]
     if labels.shape != (len(samples),):
-        raise ValueError(f"agreement: labels must be ({len(samples)},), one for each sample, got {labels.shape}")
+        raise ValueError(
+            f"agreement: labels must be ({len(samples)},), one for each sample, got {labels.shape}"
+        )
     check_labels("agreement: labels", labels, n_classes)
     right = judgement.labels == labels
     asked = np.bincount(labels, minlength=n_classes)
@@ -75,11 +81,15 @@ class SampleQuality(NamedTuple):
         )
 
 
-def sample_quality(workers: Workers, samples: Any, real_images: Any, seed: int = 0) -> SampleQuality:
+def sample_quality(
+    workers: Workers, samples: Any, real_images: Any, seed: int = 0
+) -> SampleQuality:
     """What the workers' model, a Classifier, says.    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N."""
     n = len(samples)
     if len(real_images) < 2 * n:
-        raise ValueError(f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}")
+        raise ValueError(
+            f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}"
+        )
     of_samples = judge(workers, samples)
     of_real = judge(workers, to_float(real_images))
     order = RNG(seed).permutation(len(real_images))
@@ -103,7 +113,9 @@ def bits_per_dimension(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG
     return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng))
 
 
-def loss_per_t(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, times: int = 40) -> tuple[np.ndarray, np.ndarray]:
+def loss_per_t(
+    eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, times: int = 40
+) -> tuple[np.ndarray, np.ndarray]:
     """The error of eps_theta at `times` times from 1 to T, the same images at each.
 
     images: (N, C, H, W) uint8.    -> t: int64 (times * N,), loss: float32 (times * N,), the mean square over each image.

@@ -9,7 +9,16 @@ conv_transpose2d  conv_transpose2d                           normalization   gro
 attention       attention
 """
 
-from minidiff.functional.activation import gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh
+from minidiff.functional.activation import (
+    gelu,
+    log_softmax,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    swish,
+    tanh,
+)
 from minidiff.functional.arithmetic import (
     absolute,
     add,

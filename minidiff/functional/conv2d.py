@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
-from minidiff.kernels.cpu.im2col import convolve, convolve_transposed, kernel_gradient, sum_of_pixels
+from minidiff.kernels.cpu.im2col import (
+    convolve,
+    convolve_transposed,
+    kernel_gradient,
+    sum_of_pixels,
+)
 from minidiff.kernels.cpu.scratch import channels_first, channels_last
 from minidiff.kernels.cpu.winograd import convolve_3x3, suits
 from minidiff.kernels.geometry import check_images_and_weight, transposed, windows_of

@@ -12,4 +12,14 @@ from minidiff.kernels.cuda.library import checks, status
 from minidiff.kernels.cuda.tf32 import allow_tf32, tf32_is_allowed
 from minidiff.kernels.cuda.tuning import tune_plans
 
-__all__ = ["allow_tf32", "attention", "checks", "conv2d", "group_norm", "linear", "status", "tf32_is_allowed", "tune_plans"]
+__all__ = [
+    "allow_tf32",
+    "attention",
+    "checks",
+    "conv2d",
+    "group_norm",
+    "linear",
+    "status",
+    "tf32_is_allowed",
+    "tune_plans",
+]

@@ -29,7 +29,9 @@ class Window(NamedTuple):
 
 def transposed(window):
     """The window of the transpose of a convolution with stride 1, whose taps are in reverse order."""
-    return window._replace(before=window.span - 1 - window.before, after=window.span - 1 - window.after)
+    return window._replace(
+        before=window.span - 1 - window.before, after=window.span - 1 - window.after
+    )
 
 
 def phases(window, size, size_out):
@@ -43,15 +45,25 @@ def phases(window, size, size_out):
     """
     result = []
     for r in range(min(window.stride, size_out)):
-        reached = [(r + window.before - tap * window.dilation, tap) for tap in reversed(range(window.taps))]
-        reads = [(offset // window.stride, tap) for offset, tap in reached if offset % window.stride == 0]
+        reached = [
+            (r + window.before - tap * window.dilation, tap) for tap in reversed(range(window.taps))
+        ]
+        reads = [
+            (offset // window.stride, tap) for offset, tap in reached if offset % window.stride == 0
+        ]
         count = len(range(r, size_out, window.stride))
         if not reads:
             result.append((r, [], None))
             continue
         first, last = reads[0][0], reads[-1][0]
         dilation = reads[1][0] - first if len(reads) > 1 else 1
-        result.append((r, [tap for _, tap in reads], Window(len(reads), 1, dilation, -first, count + last - size)))
+        result.append(
+            (
+                r,
+                [tap for _, tap in reads],
+                Window(len(reads), 1, dilation, -first, count + last - size),
+            )
+        )
     return result
 
 
@@ -59,14 +71,21 @@ def windows_of(operation, kernel_size, stride, padding, dilation):
     """The windows along rows and columns; each argument an int or a pair of ints.    Raises ValueError if it is neither."""
     arguments = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
     pairs = [pair(operation, name, value, least) for name, (value, least) in arguments.items()]
-    return tuple(Window(taps, s, d, before=p, after=p) for taps, s, p, d in zip(kernel_size, *pairs, strict=True))
+    return tuple(
+        Window(taps, s, d, before=p, after=p)
+        for taps, s, p, d in zip(kernel_size, *pairs, strict=True)
+    )
 
 
 def pair(operation, name, value, least):
     """An int or a pair of ints, as a pair.    Raises ValueError if it is neither, or below `least`."""
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or any(not isinstance(v, int) or isinstance(v, bool) or v < least for v in both):
-        raise ValueError(f"{operation}: {name} must be an int >= {least} or a pair of them (rows, columns), got {value!r}")
+    if len(both) != 2 or any(
+        not isinstance(v, int) or isinstance(v, bool) or v < least for v in both
+    ):
+        raise ValueError(
+            f"{operation}: {name} must be an int >= {least} or a pair of them (rows, columns), got {value!r}"
+        )
     return both
 
 
@@ -91,9 +110,15 @@ def check_images_and_weight(operation, x, weight, bias, groups, in_axis, layout)
             f"{operation}: x has C = {x.shape[1]} but weight wants C = {weight.shape[1]} * groups = {weight.shape[1] * groups}"
         )
     if in_axis == 0 and x.shape[1] != weight.shape[0]:
-        raise ValueError(f"{operation}: x has C = {x.shape[1]} but weight wants C = {weight.shape[0]}")
+        raise ValueError(
+            f"{operation}: x has C = {x.shape[1]} but weight wants C = {weight.shape[0]}"
+        )
     if weight.shape[0] % groups:
-        raise ValueError(f"{operation}: weight.shape[0] = {weight.shape[0]} must be a multiple of groups = {groups}")
+        raise ValueError(
+            f"{operation}: weight.shape[0] = {weight.shape[0]} must be a multiple of groups = {groups}"
+        )
     channels_out = weight.shape[0] if in_axis == 1 else weight.shape[1] * groups
     if bias is not None and bias.shape != (channels_out,):
-        raise ValueError(f"{operation}: bias must have shape ({channels_out},), one number per output channel, got {bias.shape}")
+        raise ValueError(
+            f"{operation}: bias must have shape ({channels_out},), one number per output channel, got {bias.shape}"
+        )

@@ -48,13 +48,17 @@ class Autoencoder(Module):
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         """(z_channels, h, w) of an image of height x width.    Raises ValueError for sizes that can't be halved twice."""
         if height % FACTOR or width % FACTOR:
-            raise ValueError(f"{type(self).__name__}: height and width must be multiples of {FACTOR}, got {height}x{width}")
+            raise ValueError(
+                f"{type(self).__name__}: height and width must be multiples of {FACTOR}, got {height}x{width}"
+            )
         return self.config["z_channels"], height // FACTOR, width // FACTOR
 
     def _checked(self, x: Any) -> Any:
         channels = self.config["image_channels"]
         if x.ndim != 4 or x.shape[1] != channels:
-            raise ValueError(f"{type(self).__name__}: x must be (B, {channels}, H, W), got shape {x.shape}")
+            raise ValueError(
+                f"{type(self).__name__}: x must be (B, {channels}, H, W), got shape {x.shape}"
+            )
         self.latent_shape(*x.shape[2:])
         return x
 
@@ -88,10 +92,15 @@ class VQAutoencoder(Autoencoder):
     def terms(self, x: Tensor, eps: Any = None) -> Step:
         z_q, z_e, e, k = self.quantizer(self.encode(x))
         x_hat = self.decoder(z_q)
-        losses = {"reconstruction": F.mse_loss(x_hat, x), "commitment": commitment_loss(z_e, e, self.beta)}
+        losses = {
+            "reconstruction": F.mse_loss(x_hat, x),
+            "commitment": commitment_loss(z_e, e, self.beta),
+        }
         if self.quantizer.codebook.requires_grad:  # else the codes are running means
             losses["codebook"] = codebook_loss(z_e, e)
-        return Step("vq", None, x=x, z_e=z_e, k=k, e=e, x_hat=x_hat, **losses, loss=sum(losses.values()))
+        return Step(
+            "vq", None, x=x, z_e=z_e, k=k, e=e, x_hat=x_hat, **losses, loss=sum(losses.values())
+        )
 
 
 class KLAutoencoder(Autoencoder):
@@ -100,11 +109,22 @@ class KLAutoencoder(Autoencoder):
     regularizer = "kl"
 
     def __init__(
-        self, image_channels: int = 1, n_channels: int = 32, z_channels: int = 4, *, kl_weight: float = 0.002, rng: RNG | None = None
+        self,
+        image_channels: int = 1,
+        n_channels: int = 32,
+        z_channels: int = 4,
+        *,
+        kl_weight: float = 0.002,
+        rng: RNG | None = None,
     ):
         _check_channels(n_channels, image_channels, z_channels)
         rng = rng or RNG(0)
-        self.config = {"image_channels": image_channels, "n_channels": n_channels, "z_channels": z_channels, "kl_weight": kl_weight}
+        self.config = {
+            "image_channels": image_channels,
+            "n_channels": n_channels,
+            "z_channels": z_channels,
+            "kl_weight": kl_weight,
+        }
         self.kl_weight = kl_weight
         self.encoder = Encoder(image_channels, n_channels, 2 * z_channels, rng)
         self.decoder = Decoder(image_channels, n_channels, z_channels, rng)
@@ -130,15 +150,30 @@ class KLAutoencoder(Autoencoder):
         reconstruction = F.mse_loss(x_hat, x)
         kl = kl_to_standard_normal(mu, log_variance).mean()
         loss = reconstruction + self.kl_weight / (x.size // x.shape[0]) * kl
-        return Step("kl", None, x=x, mu=mu, log_variance=log_variance, z=z, x_hat=x_hat, reconstruction=reconstruction, kl=kl, loss=loss)
+        return Step(
+            "kl",
+            None,
+            x=x,
+            mu=mu,
+            log_variance=log_variance,
+            z=z,
+            x_hat=x_hat,
+            reconstruction=reconstruction,
+            kl=kl,
+            loss=loss,
+        )
 
 
-AUTOENCODERS: dict[str, type[Autoencoder]] = {model.regularizer: model for model in (VQAutoencoder, KLAutoencoder)}
+AUTOENCODERS: dict[str, type[Autoencoder]] = {
+    model.regularizer: model for model in (VQAutoencoder, KLAutoencoder)
+}
 
 
 def _check_channels(n_channels: int, image_channels: int, z_channels: int) -> None:
     if not isinstance(n_channels, int) or n_channels < 8 or n_channels % 4:
-        raise ValueError(f"Autoencoder: n_channels must be a multiple of 4 and at least 8, got {n_channels!r}")
+        raise ValueError(
+            f"Autoencoder: n_channels must be a multiple of 4 and at least 8, got {n_channels!r}"
+        )
     for name, value in (("image_channels", image_channels), ("z_channels", z_channels)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"Autoencoder: {name} must be an int >= 1, got {value!r}")

@@ -21,7 +21,9 @@ class Classifier(Module):
         dropout: float = 0.25, rng: RNG | None = None,
     ):  # fmt: skip
         if image_size % 4:
-            raise ValueError(f"Classifier: image_size must be a multiple of 4 (two poolings halve it), got {image_size}")
+            raise ValueError(
+                f"Classifier: image_size must be a multiple of 4 (two poolings halve it), got {image_size}"
+            )
         rng = rng or RNG(0)
         self.config = {
             "image_channels": image_channels, "image_size": image_size, "n_classes": n_classes, "n_channels": n_channels,
@@ -39,7 +41,11 @@ class Classifier(Module):
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees.    -> (B, n_features)"""
-        if x.ndim != 4 or x.shape[1] != self.config["image_channels"] or x.shape[2:] != (self.config["image_size"],) * 2:
+        if (
+            x.ndim != 4
+            or x.shape[1] != self.config["image_channels"]
+            or x.shape[2:] != (self.config["image_size"],) * 2
+        ):
             wanted = f"(B, {self.config['image_channels']}, {self.config['image_size']}, {self.config['image_size']})"
             raise ValueError(f"Classifier: x must be {wanted}, got shape {x.shape}")
         x = F.avg_pool2d(self.norm1(self.conv1(x)), 2)

@@ -24,16 +24,26 @@ class NoisyClassifier(Module):
         self, image_channels: int = 1, n_channels: int = 16, ch_mults: Sequence[int] = (1, 2, 4), n_classes: int = 10, *,
         image_size: int = 28, n_heads: int = 4, dropout: float = 0.1, rng: RNG | None = None,
     ):  # fmt: skip
-        for name, count in (("image_channels", image_channels), ("n_classes", n_classes), ("n_heads", n_heads)):
+        for name, count in (
+            ("image_channels", image_channels),
+            ("n_classes", n_classes),
+            ("n_heads", n_heads),
+        ):
             if not isinstance(count, int) or count < 1:
                 raise ValueError(f"NoisyClassifier: {name} must be an int >= 1, got {count!r}")
         if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
-            raise ValueError(f"NoisyClassifier: n_channels must be a multiple of 4, got {n_channels!r}")
+            raise ValueError(
+                f"NoisyClassifier: n_channels must be a multiple of 4, got {n_channels!r}"
+            )
         if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
-            raise ValueError(f"NoisyClassifier: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}")
+            raise ValueError(
+                f"NoisyClassifier: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}"
+            )
         factor = 2 ** (len(ch_mults) - 1)
         if not isinstance(image_size, int) or image_size < 1 or image_size % factor:
-            raise ValueError(f"NoisyClassifier: image_size must be a multiple of {factor} for {len(ch_mults)} levels, got {image_size!r}")
+            raise ValueError(
+                f"NoisyClassifier: image_size must be a multiple of {factor} for {len(ch_mults)} levels, got {image_size!r}"
+            )
         rng = rng or RNG(0)
         self.config = {
             "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "n_classes": n_classes,
@@ -47,7 +57,17 @@ class NoisyClassifier(Module):
         in_channels = n_channels
         for i, m in enumerate(ch_mults):
             last = i == len(ch_mults) - 1
-            down.append(DownBlock(in_channels, n_channels * m, time_channels, has_attn=last, n_heads=n_heads, dropout=dropout, rng=rng))
+            down.append(
+                DownBlock(
+                    in_channels,
+                    n_channels * m,
+                    time_channels,
+                    has_attn=last,
+                    n_heads=n_heads,
+                    dropout=dropout,
+                    rng=rng,
+                )
+            )
             in_channels = n_channels * m
             if not last:
                 down.append(Downsample(in_channels, rng))
@@ -66,6 +86,10 @@ class NoisyClassifier(Module):
     def _check_input(self, x: Any, t: Any) -> None:
         shape = tuple(getattr(x, "shape", ()))
         if len(shape) != 4 or shape[1:] != self.image_shape:
-            raise ValueError(f"NoisyClassifier: x must be (B, {', '.join(map(str, self.image_shape))}), got shape {shape}")
+            raise ValueError(
+                f"NoisyClassifier: x must be (B, {', '.join(map(str, self.image_shape))}), got shape {shape}"
+            )
         if getattr(t, "shape", None) != shape[:1]:
-            raise ValueError(f"NoisyClassifier: t must hold one time step per image, shape {shape[:1]}, got {getattr(t, 'shape', t)}")
+            raise ValueError(
+                f"NoisyClassifier: t must hold one time step per image, shape {shape[:1]}, got {getattr(t, 'shape', t)}"
+            )

@@ -36,12 +36,16 @@ class PointDenoiser(Module):
     n_blocks: how many residual blocks.    Raises ValueError.
     """
 
-    def __init__(self, n_dims: int = 2, n_hidden: int = 128, n_blocks: int = 3, rng: RNG | None = None):
+    def __init__(
+        self, n_dims: int = 2, n_hidden: int = 128, n_blocks: int = 3, rng: RNG | None = None
+    ):
         for name, count in (("n_dims", n_dims), ("n_blocks", n_blocks)):
             if not isinstance(count, int) or count < 1:
                 raise ValueError(f"PointDenoiser: {name} must be an int >= 1, got {count!r}")
         if not isinstance(n_hidden, int) or n_hidden < 16 or n_hidden % 8:
-            raise ValueError(f"PointDenoiser: n_hidden must be a multiple of 8 and at least 16, got {n_hidden!r}")
+            raise ValueError(
+                f"PointDenoiser: n_hidden must be a multiple of 8 and at least 16, got {n_hidden!r}"
+            )
         rng = rng or RNG(0)
         self.config = {"n_dims": n_dims, "n_hidden": n_hidden, "n_blocks": n_blocks}
         self.n_dims = n_dims
@@ -57,7 +61,9 @@ class PointDenoiser(Module):
             got = type(x).__name__ if shape is None else f"shape {shape}"
             raise ValueError(f"PointDenoiser: x must be (B, {self.n_dims}), got {got}")
         if getattr(t, "shape", None) != shape[:1]:
-            raise ValueError(f"PointDenoiser: t must hold one time step per point, shape {shape[:1]}, got {getattr(t, 'shape', t)}")
+            raise ValueError(
+                f"PointDenoiser: t must hold one time step per point, shape {shape[:1]}, got {getattr(t, 'shape', t)}"
+            )
         swish_t = F.swish(self.time_emb(t))
         x = self.point_proj(x)
         for block in self.blocks:

@@ -28,7 +28,9 @@ class VectorQuantizer(Module):
 
     def __init__(self, n_codes: int, code_size: int, *, ema: bool = False, rng: RNG | None = None):
         if n_codes < 2 or code_size < 1:
-            raise ValueError(f"VectorQuantizer: n_codes must be >= 2 and code_size >= 1, got {n_codes} and {code_size}")
+            raise ValueError(
+                f"VectorQuantizer: n_codes must be >= 2 and code_size >= 1, got {n_codes} and {code_size}"
+            )
         rng = rng or RNG(0)
         self.n_codes, self.code_size = n_codes, code_size
         self.codebook = Parameter(rng.normal((n_codes, code_size)))
@@ -36,7 +38,9 @@ class VectorQuantizer(Module):
 
     def forward(self, z_e: Tensor) -> Quantized:
         if z_e.ndim != 4 or z_e.shape[1] != self.code_size:
-            raise ValueError(f"VectorQuantizer: z_e must be (B, {self.code_size}, h, w), got shape {z_e.shape}")
+            raise ValueError(
+                f"VectorQuantizer: z_e must be (B, {self.code_size}, h, w), got shape {z_e.shape}"
+            )
         B, D, h, w = z_e.shape
         vectors = z_e.transpose(0, 2, 3, 1).reshape(B * h * w, D)
         k = nearest_code(vectors, self.codebook)

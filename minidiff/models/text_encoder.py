@@ -9,7 +9,15 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.nn import Embedding, LayerNorm, Linear, Module, ModuleList, MultiHeadAttention, Parameter
+from minidiff.nn import (
+    Embedding,
+    LayerNorm,
+    Linear,
+    Module,
+    ModuleList,
+    MultiHeadAttention,
+    Parameter,
+)
 
 
 class TransformerEncoderLayer(Module):
@@ -41,23 +49,42 @@ class TextEncoder(Module):
     """
 
     def __init__(
-        self, n_words: int, max_length: int, d: int = 64, n_heads: int = 4, n_layers: int = 2, padding_idx: int = 0, rng: RNG | None = None
+        self,
+        n_words: int,
+        max_length: int,
+        d: int = 64,
+        n_heads: int = 4,
+        n_layers: int = 2,
+        padding_idx: int = 0,
+        rng: RNG | None = None,
     ):
-        for name, count in (("n_words", n_words), ("max_length", max_length), ("d", d), ("n_heads", n_heads), ("n_layers", n_layers)):
+        for name, count in (
+            ("n_words", n_words),
+            ("max_length", max_length),
+            ("d", d),
+            ("n_heads", n_heads),
+            ("n_layers", n_layers),
+        ):
             if not isinstance(count, int) or count < 1:
                 raise ValueError(f"TextEncoder: {name} must be an int >= 1, got {count!r}")
         if d % n_heads:
             raise ValueError(f"TextEncoder: d must be a multiple of n_heads = {n_heads}, got {d}")
         if not 0 <= padding_idx < n_words:
-            raise ValueError(f"TextEncoder: padding_idx must be in 0..n_words-1 = 0..{n_words - 1}, got {padding_idx}")
+            raise ValueError(
+                f"TextEncoder: padding_idx must be in 0..n_words-1 = 0..{n_words - 1}, got {padding_idx}"
+            )
         rng = rng or RNG(0)
         self.config = {
             "n_words": n_words, "max_length": max_length, "d": d, "n_heads": n_heads, "n_layers": n_layers, "padding_idx": padding_idx,
         }  # fmt: skip
         self.n_words, self.max_length, self.padding_idx = n_words, max_length, padding_idx
         self.token_embedding = Embedding(n_words, d, rng=rng)
-        self.position_embedding = Parameter(rng.normal((max_length, d)) * np.float32(0.1))  # small: where a word is says less than which
-        self.layers = ModuleList(*(TransformerEncoderLayer(d, n_heads, rng) for _ in range(n_layers)))
+        self.position_embedding = Parameter(
+            rng.normal((max_length, d)) * np.float32(0.1)
+        )  # small: where a word is says less than which
+        self.layers = ModuleList(
+            *(TransformerEncoderLayer(d, n_heads, rng) for _ in range(n_layers))
+        )
         self.norm = LayerNorm(d)
 
     def forward(self, tokens: Any) -> Tensor:
@@ -67,7 +94,9 @@ class TextEncoder(Module):
         try:
             words = self.token_embedding(tokens)
         except IndexError as error:
-            raise IndexError(f"TextEncoder: tokens must be in 0..n_words-1 = 0..{self.n_words - 1} ({error})") from error
+            raise IndexError(
+                f"TextEncoder: tokens must be in 0..n_words-1 = 0..{self.n_words - 1} ({error})"
+            ) from error
         x = words + self.position_embedding[: tokens.shape[1]]
         padding = self.padding(tokens)
         for layer in self.layers:
@@ -83,6 +112,8 @@ class TextEncoder(Module):
         shape = getattr(tokens, "shape", None)
         if shape is None or len(shape) != 2 or not 1 <= shape[1] <= self.max_length:
             got = type(tokens).__name__ if shape is None else f"shape {shape}"
-            raise ValueError(f"TextEncoder: tokens must be (B, L) with L in 1..max_length = 1..{self.max_length}, got {got}")
+            raise ValueError(
+                f"TextEncoder: tokens must be (B, L) with L in 1..max_length = 1..{self.max_length}, got {got}"
+            )
         if tokens.dtype.kind not in "iu":
             raise TypeError(f"TextEncoder: tokens must be ints, got {tokens.dtype}")

@@ -23,7 +23,9 @@ class TextUNet(Module):
         self.text_encoder = TextEncoder(**text, rng=rng)
         d = self.text_encoder.config["d"]
         if unet.get("context_channels") not in (None, d):
-            raise ValueError(f"TextUNet: unet's context_channels must be the text encoder's d = {d}, got {unet['context_channels']}")
+            raise ValueError(
+                f"TextUNet: unet's context_channels must be the text encoder's d = {d}, got {unet['context_channels']}"
+            )
         self.unet = UNet(**{**unet, "context_channels": d}, rng=rng)
         self.config = {"unet": self.unet.config, "text": self.text_encoder.config}
 

@@ -56,13 +56,19 @@ class UNet(Module):
         context_channels: int | None = None, concat_channels: int = 0, patch_size: int = 1,
         image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
     ):  # fmt: skip
-        _check_counts(image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads, patch_size=patch_size)
+        _check_counts(
+            image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads, patch_size=patch_size
+        )
         if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
             raise ValueError(f"UNet: n_channels must be a multiple of 4, got {n_channels!r}")
         if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
-            raise ValueError(f"UNet: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}")
+            raise ValueError(
+                f"UNet: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}"
+            )
         if len(ch_mults) != len(is_attn):
-            raise ValueError(f"UNet: ch_mults and is_attn must be of one length, got {tuple(ch_mults)} and {tuple(is_attn)}")
+            raise ValueError(
+                f"UNet: ch_mults and is_attn must be of one length, got {tuple(ch_mults)} and {tuple(is_attn)}"
+            )
         if upsample not in ("transposed", "nearest"):
             raise ValueError(f"UNet: upsample must be 'transposed' or 'nearest', got {upsample!r}")
         self.config = {
@@ -71,10 +77,16 @@ class UNet(Module):
             "n_groups": n_groups, "zero_init": zero_init, "context_channels": context_channels, "concat_channels": concat_channels,
             "patch_size": patch_size,
         }  # fmt: skip
-        self.image_channels, self.concat_channels, self.levels = image_channels, concat_channels, len(ch_mults)
+        self.image_channels, self.concat_channels, self.levels = (
+            image_channels,
+            concat_channels,
+            len(ch_mults),
+        )
         self.context_channels, self.patch_size = context_channels, patch_size
         if image_size is not None:
-            self.check_size(*((image_size, image_size) if isinstance(image_size, int) else image_size))
+            self.check_size(
+                *((image_size, image_size) if isinstance(image_size, int) else image_size)
+            )
         rng = rng or RNG(0)
         Up = Upsample if upsample == "transposed" else NearestUpsample
         time_channels = 4 * n_channels
@@ -83,14 +95,18 @@ class UNet(Module):
             "n_heads": n_heads, "dropout": dropout, "rng": rng, "n_groups": n_groups, "context_channels": context_channels,
         }  # fmt: skip
 
-        self.image_proj = Conv2d((image_channels + concat_channels) * patch_size**2, n_channels, 3, padding=1, rng=rng)
+        self.image_proj = Conv2d(
+            (image_channels + concat_channels) * patch_size**2, n_channels, 3, padding=1, rng=rng
+        )
         self.time_emb = TimeEmbedding(time_channels, rng)
 
         down: list[Module] = []
         in_channels = n_channels
         for i in range(self.levels):
             for _ in range(n_blocks):
-                down.append(DownBlock(in_channels, channels[i], time_channels, is_attn[i], **common))
+                down.append(
+                    DownBlock(in_channels, channels[i], time_channels, is_attn[i], **common)
+                )
                 in_channels = channels[i]
             if i < self.levels - 1:
                 down.append(Downsample(in_channels, rng))
@@ -100,9 +116,15 @@ class UNet(Module):
 
         up: list[Module] = []
         for i in reversed(range(self.levels)):
-            below = channels[i - 1] if i > 0 else n_channels  # what the skip connection into this level's last block carries
+            below = (
+                channels[i - 1] if i > 0 else n_channels
+            )  # what the skip connection into this level's last block carries
             for _ in range(n_blocks):
-                up.append(UpBlock(channels[i], channels[i], channels[i], time_channels, is_attn[i], **common))
+                up.append(
+                    UpBlock(
+                        channels[i], channels[i], channels[i], time_channels, is_attn[i], **common
+                    )
+                )
             up.append(UpBlock(channels[i], below, below, time_channels, is_attn[i], **common))
             if i > 0:
                 up.append(Up(below, rng))
@@ -111,12 +133,16 @@ class UNet(Module):
         self.norm = GroupNormSwish(n_groups or fitting_groups(n_channels), n_channels)
         self.final = Conv2d(n_channels, image_channels * patch_size**2, 3, padding=1, rng=rng)
         if zero_init:
-            blocks = [module for _, module in self.named_modules() if isinstance(module, ResidualBlock)]
+            blocks = [
+                module for _, module in self.named_modules() if isinstance(module, ResidualBlock)
+            ]
             for conv in [block.conv2 for block in blocks] + [self.final]:
                 for parameter in conv.parameters():
                     parameter.assign(0 * parameter.data)
 
-    def forward(self, x: Tensor, t: Any, context: Context | None = None, concat: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Any, context: Context | None = None, concat: Any = None
+    ) -> Tensor:
         """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T.
 
         context: the embedded words, if the network has context_channels; concat: (B, concat_channels, H, W), if it has those.
@@ -151,7 +177,10 @@ class UNet(Module):
         if height % factor == 0 and width % factor == 0 and min(height, width) >= factor:
             return
         levels = 1
-        while height % (self.patch_size * 2**levels) == 0 and width % (self.patch_size * 2**levels) == 0:
+        while (
+            height % (self.patch_size * 2**levels) == 0
+            and width % (self.patch_size * 2**levels) == 0
+        ):
             levels += 1
         below = height // factor * factor, width // factor * factor
         above = -(-height // factor) * factor, -(-width // factor) * factor
@@ -167,14 +196,24 @@ class UNet(Module):
             got = type(x).__name__ if shape is None else f"shape {shape}"
             raise ValueError(f"UNet: x must be (B, {self.image_channels}, H, W), got {got}")
         if getattr(t, "shape", None) != x.shape[:1]:
-            raise ValueError(f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}")
+            raise ValueError(
+                f"UNet: t must hold one time step per image, shape {x.shape[:1]}, got {getattr(t, 'shape', t)}"
+            )
         self.check_size(*x.shape[2:])
 
     def _check_condition(self, x: Any, context: Context | None, concat: Any) -> None:
         if (context is None) != (self.context_channels is None):
-            wants = "wants no context" if context is not None else f"wants a context with {self.context_channels} channels, got None"
-            raise ValueError(f"UNet: this network (context_channels = {self.context_channels}) {wants}")
+            wants = (
+                "wants no context"
+                if context is not None
+                else f"wants a context with {self.context_channels} channels, got None"
+            )
+            raise ValueError(
+                f"UNet: this network (context_channels = {self.context_channels}) {wants}"
+            )
         wanted = (x.shape[0], self.concat_channels, *x.shape[2:]) if self.concat_channels else None
         got = None if concat is None else tuple(concat.shape)
         if got != wanted:
-            raise ValueError(f"UNet: concat must be {wanted} for this network (concat_channels = {self.concat_channels}), got {got}")
+            raise ValueError(
+                f"UNet: concat must be {wanted} for this network (concat_channels = {self.concat_channels}), got {got}"
+            )

@@ -9,7 +9,17 @@ from minidiff import functional as F
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.nn import Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module, MultiHeadAttention
+from minidiff.nn import (
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    GroupNorm,
+    GroupNormSwish,
+    Identity,
+    Linear,
+    Module,
+    MultiHeadAttention,
+)
 
 
 def fitting_groups(channels: int, at_most: int = 8) -> int:
@@ -26,7 +36,11 @@ def to_patches(x: Any, p: int) -> Any:
         return x
     B, C, H, W = x.shape
     x = x if isinstance(x, Tensor) else Tensor(x)
-    return x.reshape(B, C, H // p, p, W // p, p).transpose(0, 1, 3, 5, 2, 4).reshape(B, C * p * p, H // p, W // p)
+    return (
+        x.reshape(B, C, H // p, p, W // p, p)
+        .transpose(0, 1, 3, 5, 2, 4)
+        .reshape(B, C * p * p, H // p, W // p)
+    )
 
 
 def from_patches(x: Tensor, p: int) -> Tensor:
@@ -34,7 +48,11 @@ def from_patches(x: Tensor, p: int) -> Tensor:
     if p == 1:
         return x
     B, C, h, w = x.shape
-    return x.reshape(B, C // p**2, p, p, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(B, C // p**2, p * h, p * w)
+    return (
+        x.reshape(B, C // p**2, p, p, h, w)
+        .transpose(0, 1, 4, 2, 5, 3)
+        .reshape(B, C // p**2, p * h, p * w)
+    )
 
 
 class TimeEmbedding(Module):
@@ -47,7 +65,9 @@ class TimeEmbedding(Module):
 
     def __init__(self, time_channels: int, rng: RNG):
         if time_channels % 8 or time_channels < 16:
-            raise ValueError(f"TimeEmbedding: time_channels must be a multiple of 8 and at least 16, got {time_channels}")
+            raise ValueError(
+                f"TimeEmbedding: time_channels must be a multiple of 8 and at least 16, got {time_channels}"
+            )
         self.time_channels = time_channels
         self.lin1 = Linear(time_channels // 4, time_channels, rng=rng)
         self.lin2 = Linear(time_channels, time_channels, rng=rng)
@@ -57,7 +77,9 @@ class TimeEmbedding(Module):
         weight = self.lin1.weight.data
         xp = array_module(weight)
         t = xp.asarray(t.data if isinstance(t, Tensor) else t, dtype=weight.dtype)
-        frequency = xp.exp(xp.arange(half_dim, dtype=weight.dtype) * (-math.log(10_000) / (half_dim - 1)))
+        frequency = xp.exp(
+            xp.arange(half_dim, dtype=weight.dtype) * (-math.log(10_000) / (half_dim - 1))
+        )
         angle = t[:, None] * frequency[None, :]
         emb = Tensor(xp.concatenate([xp.sin(angle), xp.cos(angle)], axis=1))
         return self.lin2(F.swish(self.lin1(emb)))
@@ -66,14 +88,26 @@ class TimeEmbedding(Module):
 class ResidualBlock(Module):
     """h = conv1(swish(norm1(x))) + W swish(t);  h = conv2(dropout(swish(norm2(h))));  h + shortcut(x)    C_in -> C_out channels"""
 
-    def __init__(self, in_channels: int, out_channels: int, time_channels: int, dropout: float, rng: RNG, n_groups: int | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_channels: int,
+        dropout: float,
+        rng: RNG,
+        n_groups: int | None = None,
+    ):
         self.norm1 = GroupNormSwish(n_groups or fitting_groups(in_channels), in_channels)
         self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1, rng=rng)
         self.time_emb = Linear(time_channels, out_channels, rng=rng)
         self.norm2 = GroupNormSwish(n_groups or fitting_groups(out_channels), out_channels)
         self.dropout = Dropout(dropout)
         self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1, rng=rng)
-        self.shortcut = Conv2d(in_channels, out_channels, 1, rng=rng) if in_channels != out_channels else Identity()
+        self.shortcut = (
+            Conv2d(in_channels, out_channels, 1, rng=rng)
+            if in_channels != out_channels
+            else Identity()
+        )
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         h = self.conv1(self.norm1(x))
@@ -91,7 +125,9 @@ class AttentionBlock(Module):
     def __init__(self, n_channels: int, n_heads: int, rng: RNG, n_groups: int | None = None):
         if n_channels % n_heads:
             fitting = [h for h in range(1, n_channels + 1) if n_channels % h == 0]
-            raise ValueError(f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads (n_heads); they allow {fitting}")
+            raise ValueError(
+                f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads (n_heads); they allow {fitting}"
+            )
         self.n_heads = n_heads
         self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
         self.projection = Linear(n_channels, 3 * n_channels, rng=rng)
@@ -100,7 +136,11 @@ class AttentionBlock(Module):
     def forward(self, x: Tensor) -> Tensor:
         B, C, H, W = x.shape
         tokens = self.norm(x).reshape(B, C, H * W).transpose(0, 2, 1)
-        qkv = self.projection(tokens).reshape(B, H * W, 3, self.n_heads, C // self.n_heads).transpose(2, 0, 3, 1, 4)
+        qkv = (
+            self.projection(tokens)
+            .reshape(B, H * W, 3, self.n_heads, C // self.n_heads)
+            .transpose(2, 0, 3, 1, 4)
+        )
         Q, K, V = qkv[0], qkv[1], qkv[2]
         attended = F.attention(Q, K, V)
         res = self.output(attended.transpose(0, 2, 1, 3).reshape(B, H * W, C))
@@ -120,9 +160,18 @@ class CrossAttentionBlock(Module):
     phi(z_t): x after the norm, its H * W pixels as tokens (LDM sec. 3.3).
     """
 
-    def __init__(self, n_channels: int, n_heads: int, context_channels: int, rng: RNG, n_groups: int | None = None):
+    def __init__(
+        self,
+        n_channels: int,
+        n_heads: int,
+        context_channels: int,
+        rng: RNG,
+        n_groups: int | None = None,
+    ):
         self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
-        self.attention = MultiHeadAttention(n_channels, n_heads, kdim=context_channels, vdim=context_channels, rng=rng)
+        self.attention = MultiHeadAttention(
+            n_channels, n_heads, kdim=context_channels, vdim=context_channels, rng=rng
+        )
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         B, C, H, W = x.shape
@@ -154,7 +203,9 @@ class DownBlock(Module):
 class UpBlock(DownBlock):
     """The same for the second half; its input is x with the skip connection of skip_channels concatenated."""
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, *args: Any, **kwargs: Any):
+    def __init__(
+        self, in_channels: int, skip_channels: int, out_channels: int, *args: Any, **kwargs: Any
+    ):
         super().__init__(in_channels + skip_channels, out_channels, *args, **kwargs)
 
 

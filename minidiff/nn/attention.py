@@ -25,11 +25,19 @@ class MultiHeadAttention(Module):
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, bias: bool = True, kdim: int | None = None, vdim: int | None = None, rng: RNG | None = None
+        self,
+        embed_dim: int,
+        num_heads: int,
+        bias: bool = True,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        rng: RNG | None = None,
     ):
         if num_heads < 1 or embed_dim % num_heads:
             fitting = [h for h in range(1, embed_dim + 1) if embed_dim % h == 0]
-            raise ValueError(f"MultiHeadAttention: embed_dim = {embed_dim} can't be divided into {num_heads} heads; it allows {fitting}")
+            raise ValueError(
+                f"MultiHeadAttention: embed_dim = {embed_dim} can't be divided into {num_heads} heads; it allows {fitting}"
+            )
         rng = rng or default_rng
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
@@ -62,13 +70,16 @@ class MultiHeadAttention(Module):
                 f"MultiHeadAttention: wanted query (N, T, {self.embed_dim}), key (N, S, {self.kdim}), value (N, S, {self.vdim}), "
                 f"got {query.shape}, {key.shape}, {value.shape}"
             )
-        if key_padding_mask is not None and (key_padding_mask.dtype != bool or key_padding_mask.shape != key.shape[:2]):
+        if key_padding_mask is not None and (
+            key_padding_mask.dtype != bool or key_padding_mask.shape != key.shape[:2]
+        ):
             raise ValueError(
                 f"MultiHeadAttention: key_padding_mask must be bool {key.shape[:2]}, True where there is padding, "
                 f"got {key_padding_mask.dtype} {key_padding_mask.shape}"
             )
         Q, K, V = (
-            self._split(F.linear(x, weight, bias)) for x, weight, bias in zip((query, key, value), *self._projections(), strict=True)
+            self._split(F.linear(x, weight, bias))
+            for x, weight, bias in zip((query, key, value), *self._projections(), strict=True)
         )
         attended = F.attention(Q, K, V, self._join_masks(mask, key_padding_mask), is_causal)
         N, _, T, _ = attended.shape
@@ -80,7 +91,10 @@ class MultiHeadAttention(Module):
             weights: list[Tensor] = [self.in_proj_weight[i * E : (i + 1) * E] for i in range(3)]
         else:
             weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        biases = [None if self.in_proj_bias is None else self.in_proj_bias[i * E : (i + 1) * E] for i in range(3)]
+        biases = [
+            None if self.in_proj_bias is None else self.in_proj_bias[i * E : (i + 1) * E]
+            for i in range(3)
+        ]
         return weights, biases
 
     def _split(self, x: Tensor) -> Tensor:
@@ -92,12 +106,18 @@ class MultiHeadAttention(Module):
     def _join_masks(mask: Any, key_padding_mask: Any) -> Any:
         if key_padding_mask is None:
             return mask
-        padding = key_padding_mask.data if isinstance(key_padding_mask, Tensor) else key_padding_mask
+        padding = (
+            key_padding_mask.data if isinstance(key_padding_mask, Tensor) else key_padding_mask
+        )
         may_attend = ~padding[:, None, None, :]
         if mask is None:
             return may_attend
         mask = mask.data if isinstance(mask, Tensor) else mask
-        return mask & may_attend if mask.dtype == bool else array_module(mask).where(may_attend, mask, mask.dtype.type(-math.inf))
+        return (
+            mask & may_attend
+            if mask.dtype == bool
+            else array_module(mask).where(may_attend, mask, mask.dtype.type(-math.inf))
+        )
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, {self.num_heads} heads, kdim={self.kdim}, vdim={self.vdim}"

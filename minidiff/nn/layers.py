@@ -27,7 +27,9 @@ def _pair(value: Pair) -> tuple[int, int]:
 class Linear(Module):
     """y = x W^T + b.    (..., in_features) -> (..., out_features)"""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, rng: RNG | None = None):
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, rng: RNG | None = None
+    ):
         rng = rng or default_rng
         self.weight = uniform_fan_in((out_features, in_features), in_features, rng)
         self.bias = uniform_fan_in((out_features,), in_features, rng) if bias else None
@@ -51,11 +53,15 @@ class Conv2d(Module):
         height, width = _pair(kernel_size)
         fan_in = in_channels // groups * height * width
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
-        self.weight = uniform_fan_in((out_channels, in_channels // groups, height, width), fan_in, rng)
+        self.weight = uniform_fan_in(
+            (out_channels, in_channels // groups, height, width), fan_in, rng
+        )
         self.bias = uniform_fan_in((out_channels,), fan_in, rng) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return F.conv2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
     def extra_repr(self) -> str:
         out_channels, in_channels, height, width = self.weight.shape
@@ -72,13 +78,32 @@ class ConvTranspose2d(Module):
         rng = rng or default_rng
         _check_groups("ConvTranspose2d", groups, in_channels=in_channels, out_channels=out_channels)
         height, width = _pair(kernel_size)
-        fan_in = out_channels // groups * height * width  # PyTorch takes it from weight.shape[1], which is out_channels here
-        self.stride, self.padding, self.output_padding, self.groups, self.dilation = stride, padding, output_padding, groups, dilation
-        self.weight = uniform_fan_in((in_channels, out_channels // groups, height, width), fan_in, rng)
+        fan_in = (
+            out_channels // groups * height * width
+        )  # PyTorch takes it from weight.shape[1], which is out_channels here
+        self.stride, self.padding, self.output_padding, self.groups, self.dilation = (
+            stride,
+            padding,
+            output_padding,
+            groups,
+            dilation,
+        )
+        self.weight = uniform_fan_in(
+            (in_channels, out_channels // groups, height, width), fan_in, rng
+        )
         self.bias = uniform_fan_in((out_channels,), fan_in, rng) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        return F.conv_transpose2d(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
 
     def extra_repr(self) -> str:
         in_channels, out_channels, height, width = self.weight.shape
@@ -112,7 +137,9 @@ class LayerNorm(Module):
     """Normalise over the last axes, then scale and shift.    (..., *normalized_shape) -> same shape"""
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5):
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        shape = (
+            (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        )
         self.normalized_shape, self.eps = shape, eps
         self.weight = Parameter(np.ones(shape, np.float32))
         self.bias = Parameter(np.zeros(shape, np.float32))
@@ -146,7 +173,7 @@ class Identity(Module):
 
 
 class Sequential(Module):
-    """The layers one after another; they are named "0", "1", ... """
+    """The layers one after another; they are named "0", "1", ..."""
 
     def __init__(self, *layers: Module):
         for i, layer in enumerate(layers):
@@ -178,4 +205,6 @@ def _check_groups(layer: str, groups: int, **channels: int) -> None:
     for name, count in channels.items():
         if groups < 1 or count % groups:
             fitting = [g for g in range(1, count + 1) if count % g == 0]
-            raise ValueError(f"{layer}: {name} = {count} can't be divided into {groups} groups; {count} channels allow {fitting}")
+            raise ValueError(
+                f"{layer}: {name} = {count} can't be divided into {groups} groups; {count} channels allow {fitting}"
+            )

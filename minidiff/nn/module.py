@@ -28,7 +28,9 @@ class Module:
     """
 
     training = True
-    config: dict[str, Any]  # of a whole network: the arguments that make it again, as a checkpoint keeps them
+    config: dict[
+        str, Any
+    ]  # of a whole network: the arguments that make it again, as a checkpoint keeps them
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{type(self).__name__} has no forward()")
@@ -122,16 +124,23 @@ class Module:
             raise KeyError(f"load_state_dict: missing {_some(missing)}; unknown {_some(unknown)}")
         shared = [name for name in own if name in state]
         wrong = [
-            f"{name}: wanted {own[name].shape}, got {np.shape(state[name])}" for name in shared if own[name].shape != np.shape(state[name])
+            f"{name}: wanted {own[name].shape}, got {np.shape(state[name])}"
+            for name in shared
+            if own[name].shape != np.shape(state[name])
         ]
         if wrong:
-            raise ValueError(f"load_state_dict: shapes differ: {'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}")
+            raise ValueError(
+                f"load_state_dict: shapes differ: {'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}"
+            )
         copies = {name: _like(own[name], name, state[name]) for name in shared}
         for name, array in copies.items():
             own[name].assign(array)
 
     def __repr__(self) -> str:
-        children = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        children = [
+            f"  ({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in self.named_children()
+        ]
         head = f"{type(self).__name__}({self.extra_repr()}"
         return head + ("\n" + "\n".join(children) + "\n)" if children else ")")
 
@@ -140,7 +149,11 @@ class Module:
 
 
 def _some(names: list[str]) -> str:
-    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})" if names else "none"
+    return (
+        f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        if names
+        else "none"
+    )
 
 
 def _like(parameter: Parameter, name: str, array: Any) -> Any:

@@ -5,4 +5,14 @@ from minidiff.optim.learning_rate import cosine_decay, warmup
 from minidiff.optim.muon import Muon
 from minidiff.optim.optimizer import SGD, Adam, AdamW, Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "Muon", "Optimizer", "clip_grad_norm_", "clip_gradients", "cosine_decay", "warmup"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Muon",
+    "Optimizer",
+    "clip_grad_norm_",
+    "clip_gradients",
+    "cosine_decay",
+    "warmup",
+]

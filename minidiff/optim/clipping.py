@@ -27,7 +27,9 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[Mappi
         flat.whole *= xp.minimum(max_norm / (norm + 1e-6), 1)
         return flat, norm
     norm = as_array(xp.sqrt(sum(xp.vdot(g, g) for g in arrays)))
-    scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(arrays[0].dtype)  # stays on the device: nobody waits for a GPU here
+    scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(
+        arrays[0].dtype
+    )  # stays on the device: nobody waits for a GPU here
     return {name: as_array(g * scale) for name, g in gradients.items()}, norm
 
 

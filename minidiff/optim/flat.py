@@ -8,7 +8,9 @@ from typing import Any
 from minidiff.engine.backend import array_module
 from minidiff.optim import fused
 
-ALIGNMENT = 64  # elements: each array starts at a multiple of 256 bytes, as if it had been allocated alone
+ALIGNMENT = (
+    64  # elements: each array starts at a multiple of 256 bytes, as if it had been allocated alone
+)
 
 
 class Flat(Mapping[str, Any]):
@@ -58,7 +60,9 @@ class Flat(Mapping[str, Any]):
 
     def like(self, arrays: Mapping[str, Any]) -> bool:
         """Whether `arrays` have these names, in this order, with these shapes."""
-        return list(self) == list(arrays) and all(piece.shape == arrays[name].shape for name, piece in self.items())
+        return list(self) == list(arrays) and all(
+            piece.shape == arrays[name].shape for name, piece in self.items()
+        )
 
     def vector_of(self, arrays: Mapping[str, Any]) -> Any:
         """The values of `arrays`, which are like these, in one vector: that of a Flat itself, or else copied into `whole`."""
@@ -72,7 +76,11 @@ class Flat(Mapping[str, Any]):
 def fits(arrays: Mapping[str, Any]) -> bool:
     """Whether these arrays are float32 on one GPU: then Flat and the fused kernels pay."""
     values = list(arrays.values())
-    return bool(values) and array_module(*values).__name__ == "cupy" and all(a.dtype.char == "f" for a in values)
+    return (
+        bool(values)
+        and array_module(*values).__name__ == "cupy"
+        and all(a.dtype.char == "f" for a in values)
+    )
 
 
 def _room(array: Any) -> int:

@@ -9,26 +9,43 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-NUMBERS = ("weight_decay", "beta1", "one_minus_beta1", "beta2", "one_minus_beta2", "shrink", "step_size", "v_scale", "eps")
+NUMBERS = (
+    "weight_decay",
+    "beta1",
+    "one_minus_beta1",
+    "beta2",
+    "one_minus_beta2",
+    "shrink",
+    "step_size",
+    "v_scale",
+    "eps",
+)
 
-ADAM = "".join(f"const float {name} = numbers[{i}];\n" for i, name in enumerate(NUMBERS)) + """
+ADAM = (
+    "".join(f"const float {name} = numbers[{i}];\n" for i, name in enumerate(NUMBERS))
+    + """
     const float gradient = g + weight_decay * p;
     m = beta1 * m + one_minus_beta1 * gradient;
     v = beta2 * v + one_minus_beta2 * gradient * gradient;
     p = shrink * p - step_size * m / (sqrtf(v) * v_scale + eps);
 """
+)
 AT_ONCE = 8  # arrays that are joined by one launch
 AVERAGE = "average = numbers[0] * average + numbers[1] * p;"
 
 
 def adam(xp: Any, g: Any, numbers: Any, p: Any, m: Any, v: Any) -> None:
     """One step, in place.    g: the gradient, p, m, v: all float32 (n,); numbers: float32, in the order of NUMBERS."""
-    _kernel(xp, "float32 g, raw float32 numbers", "float32 p, float32 m, float32 v", ADAM, "adam")(g, numbers, p, m, v)
+    _kernel(xp, "float32 g, raw float32 numbers", "float32 p, float32 m, float32 v", ADAM, "adam")(
+        g, numbers, p, m, v
+    )
 
 
 def moving_average(xp: Any, p: Any, numbers: Any, average: Any) -> None:
     """average = numbers[0] * average + numbers[1] * p, in place.    p, average: float32 (n,)"""
-    _kernel(xp, "float32 p, raw float32 numbers", "float32 average", AVERAGE, "moving_average")(p, numbers, average)
+    _kernel(xp, "float32 p, raw float32 numbers", "float32 average", AVERAGE, "moving_average")(
+        p, numbers, average
+    )
 
 
 def join(xp: Any, arrays: list[Any], rooms: list[int], whole: Any) -> None:
@@ -44,10 +61,15 @@ def join(xp: Any, arrays: list[Any], rooms: list[int], whole: Any) -> None:
             starts.append(starts[-1] + room)
         inputs = [f"raw float32 a{n}, int64 size{n}, int64 start{n}" for n in range(len(chosen))]
         body = "y = 0;\n" + "\n".join(
-            f"if (i >= start{n} && i - start{n} < size{n}) y = a{n}[i - start{n}];" for n in range(len(chosen))
+            f"if (i >= start{n} && i - start{n} < size{n}) y = a{n}[i - start{n}];"
+            for n in range(len(chosen))
         )
-        arguments = [value for a, start in zip(chosen, starts, strict=False) for value in (a, a.size, start)]
-        _kernel(xp, ", ".join(inputs), "float32 y", body, f"join_{len(chosen)}")(*arguments, whole[begin : begin + starts[-1]])
+        arguments = [
+            value for a, start in zip(chosen, starts, strict=False) for value in (a, a.size, start)
+        ]
+        _kernel(xp, ", ".join(inputs), "float32 y", body, f"join_{len(chosen)}")(
+            *arguments, whole[begin : begin + starts[-1]]
+        )
         begin += starts[-1]
 
 
@@ -56,7 +78,9 @@ def write(xp: Any, array: Any, *values: float) -> None:
     names = [f"x{i}" for i in range(len(values))]
     body = " ".join(f"array[{i}] = {name};" for i, name in enumerate(names))
     parameters = ", ".join(f"float32 {name}" for name in names)
-    _kernel(xp, parameters, "raw float32 array", body, f"write_{len(values)}")(*map(float, values), array, size=1)
+    _kernel(xp, parameters, "raw float32 array", body, f"write_{len(values)}")(
+        *map(float, values), array, size=1
+    )
 
 
 @functools.cache

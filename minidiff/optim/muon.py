@@ -41,7 +41,9 @@ class Muon(AdamW):
         }  # fmt: skip
 
     def begin_step(self) -> None:
-        Optimizer.begin_step(self)  # not Adam's, which on a GPU would update everything in one launch by its own rule
+        Optimizer.begin_step(
+            self
+        )  # not Adam's, which on a GPU would update everything in one launch by its own rule
 
     def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
         Optimizer.apply(self, gradients)

@@ -24,14 +24,22 @@ class Optimizer:
     slots: tuple[str, ...] = ()  # the arrays that are kept for each parameter
 
     def __init__(self, parameters: Iterable[tuple[str, Tensor]] | Iterable[Tensor], lr: float):
-        pairs = [item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(parameters)]
+        pairs = [
+            item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(parameters)
+        ]
         if not pairs:
-            raise ValueError(f"{type(self).__name__}: parameters is empty: there is nothing to train")
+            raise ValueError(
+                f"{type(self).__name__}: parameters is empty: there is nothing to train"
+            )
         self._check_at_least_0(lr=lr)
         self.parameters: dict[str, Tensor] = {}
         for name, parameter in pairs:
-            if name in self.parameters or any(parameter is other for other in self.parameters.values()):
-                raise ValueError(f"{type(self).__name__}: parameters must be all different, but {name} comes twice")
+            if name in self.parameters or any(
+                parameter is other for other in self.parameters.values()
+            ):
+                raise ValueError(
+                    f"{type(self).__name__}: parameters must be all different, but {name} comes twice"
+                )
             self.parameters[name] = parameter
         self.lr = lr
         self.steps = 0
@@ -56,23 +64,33 @@ class Optimizer:
         """The part of a step that changes the parameters."""
         if is_recording_a_graph(array_module(next(iter(self.parameters.values())).data)):
             name = type(self).__name__
-            raise RuntimeError(f"a CUDA graph needs parameters that are updated in place, which this step of {name} can't do")
+            raise RuntimeError(
+                f"a CUDA graph needs parameters that are updated in place, which this step of {name} can't do"
+            )
         for name, gradient in self._checked(gradients).items():
             parameter = self.parameters[name]
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
-                self.state[name] = {slot: xp.zeros_like(parameter.data) for slot in self.slots_of(name)}
-            parameter.assign(as_array(self.update_named(name, parameter.data, gradient, self.state[name])))
+                self.state[name] = {
+                    slot: xp.zeros_like(parameter.data) for slot in self.slots_of(name)
+                }
+            parameter.assign(
+                as_array(self.update_named(name, parameter.data, gradient, self.state[name]))
+            )
 
     def _checked(self, gradients: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """The gradients that there are, by name.    Raises ValueError for one that is not in its parameter's shape."""
         if gradients is None:
             gradients = {name: p.grad for name, p in self.parameters.items() if p.grad is not None}
         elif any(gradients.get(name) is None for name in self.parameters):
-            gradients = {name: gradients[name] for name in self.parameters if gradients.get(name) is not None}
+            gradients = {
+                name: gradients[name] for name in self.parameters if gradients.get(name) is not None
+            }
         for name, parameter in self.parameters.items():
             if name in gradients and gradients[name].shape != parameter.shape:
-                raise ValueError(f"step: the gradient of {name} has shape {gradients[name].shape}, the parameter {parameter.shape}")
+                raise ValueError(
+                    f"step: the gradient of {name} has shape {gradients[name].shape}, the parameter {parameter.shape}"
+                )
         return gradients
 
     def slots_of(self, name: str) -> tuple[str, ...]:
@@ -104,9 +122,13 @@ class Optimizer:
         """Continue from what `state_dict()` returned.    Raises KeyError or ValueError if it is of other parameters."""
         for name, arrays in state["state"].items():
             if name not in self.parameters:
-                raise KeyError(f"{type(self).__name__}.load_state_dict: there is no parameter {name}")
+                raise KeyError(
+                    f"{type(self).__name__}.load_state_dict: there is no parameter {name}"
+                )
             if set(arrays) != set(self.slots_of(name)):
-                raise KeyError(f"{type(self).__name__}.load_state_dict: {name} wants {sorted(self.slots_of(name))}, got {sorted(arrays)}")
+                raise KeyError(
+                    f"{type(self).__name__}.load_state_dict: {name} wants {sorted(self.slots_of(name))}, got {sorted(arrays)}"
+                )
             for slot, array in arrays.items():
                 if array.shape != self.parameters[name].shape:
                     raise ValueError(
@@ -115,7 +137,10 @@ class Optimizer:
                     )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         self.state = {
-            name: {slot: to_device(array, device_of(self.parameters[name].data)).copy() for slot, array in arrays.items()}
+            name: {
+                slot: to_device(array, device_of(self.parameters[name].data)).copy()
+                for slot, array in arrays.items()
+            }
             for name, arrays in state["state"].items()
         }
 
@@ -125,7 +150,13 @@ class SGD(Optimizer):
 
     slots = ("velocity",)
 
-    def __init__(self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0, weight_decay: float = 0.0):
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 1e-2,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ):
         super().__init__(parameters, lr)
         self._check_at_least_0(momentum=momentum, weight_decay=weight_decay)
         self.momentum, self.weight_decay = momentum, weight_decay
@@ -155,7 +186,9 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         self._check_at_least_0(eps=eps, weight_decay=weight_decay)
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{type(self).__name__}: betas must be two numbers in [0, 1), got {betas}")
+            raise ValueError(
+                f"{type(self).__name__}: betas must be two numbers in [0, 1), got {betas}"
+            )
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
         self.flat: FlatAdam | None = None  # parameters and state on a GPU
 
@@ -219,7 +252,19 @@ class FlatAdam:
         o, (beta1, beta2) = self.optimizer, self.optimizer.betas
         l2, decay = (0.0, o.weight_decay) if o.decoupled else (o.weight_decay, 0.0)
         step_size, v_scale = o.lr / (1 - beta1**o.steps), 1 / math.sqrt(1 - beta2**o.steps)
-        fused.write(self.xp, self.numbers, l2, beta1, 1 - beta1, beta2, 1 - beta2, 1 - o.lr * decay, step_size, v_scale, o.eps)
+        fused.write(
+            self.xp,
+            self.numbers,
+            l2,
+            beta1,
+            1 - beta1,
+            beta2,
+            1 - beta2,
+            1 - o.lr * decay,
+            step_size,
+            v_scale,
+            o.eps,
+        )
 
     def _take(self) -> None:
         """Parameters and state become the pieces, with values that were assigned meanwhile; not while a live graph needs the old ones."""
@@ -229,7 +274,9 @@ class FlatAdam:
             if parameter.data is not self.parameters[name]:
                 self.parameters[name] = parameter.data
                 parameter.assign(self.parameters[name])
-            state = self.optimizer.state.setdefault(name, {slot: flat[name] for slot, flat in self.state.items()})
+            state = self.optimizer.state.setdefault(
+                name, {slot: flat[name] for slot, flat in self.state.items()}
+            )
             for slot, flat in self.state.items():
                 if state[slot] is not flat[name]:
                     flat[name] = state[slot]
@@ -240,9 +287,18 @@ class FlatAdam:
 
     def apply(self, gradients: Mapping[str, Any]) -> bool:
         """The update; False, and nothing is done, if it can't be done in place: a gradient is missing or a live graph needs old values."""
-        taken = all(p.data is self.parameters[name] for name, p in self.optimizer.parameters.items())
+        taken = all(
+            p.data is self.parameters[name] for name, p in self.optimizer.parameters.items()
+        )
         if not taken or self._is_held() or not self.parameters.like(gradients):
             return False
         g = self.gradients.vector_of(gradients)
-        fused.adam(self.xp, g, self.numbers, self.parameters.whole, self.state["m"].whole, self.state["v"].whole)
+        fused.adam(
+            self.xp,
+            g,
+            self.numbers,
+            self.parameters.whole,
+            self.state["m"].whole,
+            self.state["v"].whole,
+        )
         return True

@@ -22,7 +22,11 @@ DPI = 100
 SMALLEST_CELL = 84  # pixels on the screen; a 28 x 28 digit is shown three times as large
 GAP = 6  # pixels between images
 TITLE_HEIGHT, LABEL_HEIGHT = 44, 24
-TITLE_SIZE, LABEL_SIZE, WRAPPED_SIZE = 18, 14, 12  # points; labels that need several lines are written in the last size
+TITLE_SIZE, LABEL_SIZE, WRAPPED_SIZE = (
+    18,
+    14,
+    12,
+)  # points; labels that need several lines are written in the last size
 LINE = 1.6  # pixels from line to line, per point
 CHARACTER = 0.85  # pixels that a character is wide, per point: not less than most texts need
 INK, PAPER = "#1a1a1a", "white"
@@ -66,23 +70,38 @@ def save_gif(
     if len(frames) == 0:
         raise ValueError("save_gif: frames is empty but at least one frame is wanted")
     if titles is not None and len(titles) != len(frames):
-        raise ValueError(f"save_gif: titles has {len(titles)} texts but frames has {len(frames)} frames")
+        raise ValueError(
+            f"save_gif: titles has {len(titles)} texts but frames has {len(frames)} frames"
+        )
     shapes = {tuple(frame.shape) for frame in frames}
     if len(shapes) > 1:
         raise ValueError(f"save_gif: frames must have one shape, got {sorted(shapes)}")
-    longest = max(map(len, titles or [""]))  # titles of one length, since a long title makes a picture wider
+    longest = max(
+        map(len, titles or [""])
+    )  # titles of one length, since a long title makes a picture wider
     pictures = []
     for i, frame in enumerate(frames):
         title = None if titles is None else titles[i].center(longest)
         picture = Image.fromarray(_draw_grid(frame, columns, title, None, value_range))
         pictures.append(picture.convert("L") if frame.shape[1] == 1 else picture)
-    each = max(20, round(1000 * seconds / len(frames)))  # milliseconds; viewers slow down what is faster than 20
+    each = max(
+        20, round(1000 * seconds / len(frames))
+    )  # milliseconds; viewers slow down what is faster than 20
     durations = [each] * (len(frames) - 1) + [each + round(1000 * hold)]
     with atomic_write(path) as part:
-        pictures[0].save(part, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
+        pictures[0].save(
+            part,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=durations,
+            loop=0,
+        )
 
 
-def save_loss_curve(path: Path, steps: Any, losses: Any, smoothed: Any = None, title: str = "Training loss") -> None:
+def save_loss_curve(
+    path: Path, steps: Any, losses: Any, smoothed: Any = None, title: str = "Training loss"
+) -> None:
     """Write the loss over the training steps as a PNG, on a logarithmic axis if it is positive.
 
     steps, losses, and smoothed where given: (M,) each, M >= 1; `smoothed` is drawn over a paler `losses`.
@@ -91,7 +110,14 @@ def save_loss_curve(path: Path, steps: Any, losses: Any, smoothed: Any = None, t
     steps, curves = _matching("save_loss_curve", "steps", steps, curves)
     figure, axes = _axes(title, "training step", "loss")
     style = "." if len(steps) == 1 else "-"
-    axes.plot(steps, curves["losses"], style, color="C0", alpha=1 if smoothed is None else 0.35, label="each step")
+    axes.plot(
+        steps,
+        curves["losses"],
+        style,
+        color="C0",
+        alpha=1 if smoothed is None else 0.35,
+        label="each step",
+    )
     if smoothed is not None:
         axes.plot(steps, curves["smoothed"], style, color="C0", linewidth=3, label="smoothed")
         axes.legend(fontsize=15, frameon=False)
@@ -100,7 +126,9 @@ def save_loss_curve(path: Path, steps: Any, losses: Any, smoothed: Any = None, t
     _save(figure, path)
 
 
-def save_loss_per_t(path: Path, t: Any, loss: Any, bins: int = 40, title: str = "Loss at each step of the diffusion") -> None:
+def save_loss_per_t(
+    path: Path, t: Any, loss: Any, bins: int = 40, title: str = "Loss at each step of the diffusion"
+) -> None:
     """Write the loss over t as a PNG: single losses as dots, and the mean of each of `bins` equal parts of t's range as a line.
 
     t, loss: (M,) each, M >= 1; a value of t may come more than once.
@@ -125,7 +153,9 @@ def save_code_usage(path: Path, counts: Any, title: str = "How often each code i
     """Bars, the commonest code first: a codebook in good use falls gently, a collapsed one is a cliff.    counts: (K,) ints."""
     counts = to_cpu(counts)
     if counts.ndim != 1 or len(counts) == 0:
-        raise ValueError(f"save_code_usage: counts has shape {counts.shape} but (K,) with K >= 1 is wanted")
+        raise ValueError(
+            f"save_code_usage: counts has shape {counts.shape} but (K,) with K >= 1 is wanted"
+        )
     figure, axes = _axes(title, "code, by rank", "share of all latents")
     share = np.sort(counts)[::-1] / max(1, counts.sum())
     axes.bar(np.arange(1, len(share) + 1), share, width=1.0, color="C0")
@@ -134,9 +164,16 @@ def save_code_usage(path: Path, counts: Any, title: str = "How often each code i
     _save(figure, path)
 
 
-def save_perplexity(path: Path, perplexities: Any, n_codes: int, title: str = "Perplexity of the codebook") -> None:
+def save_perplexity(
+    path: Path, perplexities: Any, n_codes: int, title: str = "Perplexity of the codebook"
+) -> None:
     """How many codes are in use, effectively, step by step.    perplexities: (steps,)."""
-    steps, curves = _matching("save_perplexity", "perplexities", np.arange(1, len(perplexities) + 1), {"y": np.asarray(perplexities)})
+    steps, curves = _matching(
+        "save_perplexity",
+        "perplexities",
+        np.arange(1, len(perplexities) + 1),
+        {"y": np.asarray(perplexities)},
+    )
     figure, axes = _axes(title, "training step", "codes in use, effectively")
     axes.plot(steps, curves["y"], "." if len(steps) == 1 else "-", color="C0")
     axes.axhline(n_codes, color=INK, linestyle="--", label=f"K = {n_codes}")
@@ -145,7 +182,13 @@ def save_perplexity(path: Path, perplexities: Any, n_codes: int, title: str = "P
     _save(figure, path)
 
 
-def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequence[Any] | None, value_range: Range) -> np.ndarray:
+def _draw_grid(
+    images: Any,
+    columns: int | None,
+    title: str | None,
+    labels: Sequence[Any] | None,
+    value_range: Range,
+) -> np.ndarray:
     """The grid as pixels, (height, width, 3) uint8. Text is drawn by matplotlib, images are copied without resampling."""
     tiles = _tiles(images, value_range)
     n, height, width, _ = tiles.shape
@@ -163,11 +206,19 @@ def _draw_grid(images: Any, columns: int | None, title: str | None, labels: Sequ
     grid_width = columns * column_width + GAP
     full_width = max(grid_width, int(CHARACTER * TITLE_SIZE * len(title or "")))
     left = GAP + (full_width - grid_width) // 2
-    corners = [(left + (i % columns) * column_width, top + (i // columns) * row_height) for i in range(n)]  # x, y of each cell
+    corners = [
+        (left + (i % columns) * column_width, top + (i // columns) * row_height) for i in range(n)
+    ]  # x, y of each cell
 
     canvas = np.full((top + rows * row_height, full_width, 3), 255, np.uint8)
     if title or texts:
-        _write_text(canvas, title, texts, [(x + width / 2, y + label_height / 2) for x, y in corners], label_size)
+        _write_text(
+            canvas,
+            title,
+            texts,
+            [(x + width / 2, y + label_height / 2) for x, y in corners],
+            label_size,
+        )
     for tile, (x, y) in zip(tiles, corners, strict=True):
         canvas[y + label_height : y + label_height + height, x : x + width] = tile
     return canvas
@@ -177,7 +228,9 @@ def _tiles(images: Any, value_range: Range) -> np.ndarray:
     """(N, C, H, W) in value_range -> (N, H * k, W * k, 3) uint8, each pixel repeated k times."""
     images = to_cpu(images)
     if images.ndim != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
-        raise ValueError(f"images has shape {images.shape} but (N, C, H, W) with N >= 1 and C = 1 or 3 is wanted")
+        raise ValueError(
+            f"images has shape {images.shape} but (N, C, H, W) with N >= 1 and C = 1 or 3 is wanted"
+        )
     if tuple(value_range) not in ((-1, 1), (0, 1)):
         raise ValueError(f"value_range must be (-1, 1) or (0, 1), got {value_range}")
     low, high = value_range
@@ -197,7 +250,13 @@ def _wrap(texts: list[str], space: int) -> tuple[list[str], float]:
     return ["\n".join(textwrap.wrap(text, characters)) for text in texts], size
 
 
-def _write_text(canvas: np.ndarray, title: str | None, texts: list[str], where: list[tuple[float, float]], size: float) -> None:
+def _write_text(
+    canvas: np.ndarray,
+    title: str | None,
+    texts: list[str],
+    where: list[tuple[float, float]],
+    size: float,
+) -> None:
     """Write title and labels on the empty canvas; a label is centred at its `where`, x, y from the top left."""
     height, width, _ = canvas.shape
     # half a pixel more, as matplotlib rounds down: 57 / 100 * 100 is 56.99999999999999
@@ -227,11 +286,15 @@ def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Any]:
 def _log_scale(axes: Any) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # 0.05 reads better on a wall than 5 x 10^-2
+    axes.yaxis.set_major_formatter(
+        lambda value, _: f"{value:g}"
+    )  # 0.05 reads better on a wall than 5 x 10^-2
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _matching(function: str, x_name: str, x: Any, curves: dict[str, Any]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _matching(
+    function: str, x_name: str, x: Any, curves: dict[str, Any]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """x and the curves as (M,) arrays, refused unless they are of one length."""
     x = to_cpu(x)
     if x.ndim != 1 or len(x) == 0:
@@ -239,7 +302,9 @@ def _matching(function: str, x_name: str, x: Any, curves: dict[str, Any]) -> tup
     arrays = {name: to_cpu(curve).astype(np.float64) for name, curve in curves.items()}
     for name, array in arrays.items():
         if array.shape != x.shape:
-            raise ValueError(f"{function}: {name} has shape {array.shape} but {x_name} has {x.shape}")
+            raise ValueError(
+                f"{function}: {name} has shape {array.shape} but {x_name} has {x.shape}"
+            )
     return x, arrays
 
 

@@ -25,7 +25,9 @@ def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> No
     """Write clouds of points as a PNG.    rows: {label: [(title, points (N, 2)), ...]}, as many clouds in each row."""
     lengths = {label: len(clouds) for label, clouds in rows.items()}
     if not rows or len(set(lengths.values())) != 1 or 0 in lengths.values():
-        raise ValueError(f"save_clouds: rows must have one number of clouds, at least 1, got {lengths}")
+        raise ValueError(
+            f"save_clouds: rows must have one number of clouds, at least 1, got {lengths}"
+        )
     figure, panels = _panels(len(rows), max(lengths.values()))
     for (label, clouds), row in zip(rows.items(), panels, strict=True):
         row[0].set_ylabel(label, fontsize=14, color=INK)
@@ -47,7 +49,9 @@ def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
     for (title, way), axes in zip(ways.items(), panels[0], strict=True):
         way = to_cpu(way)
         if way.ndim != 3 or way.shape[2] != 2 or way.size == 0:
-            raise ValueError(f"save_ways: the ways of {title!r} must be (times, N, 2), got shape {way.shape}")
+            raise ValueError(
+                f"save_ways: the ways of {title!r} must be (times, N, 2), got shape {way.shape}"
+            )
         axes.scatter(*_plane("save_ways", "data", data).T, s=4, color=BEHIND, linewidths=0)
         axes.plot(way[..., 0], way[..., 1], linewidth=1.0, alpha=0.7)
         axes.scatter(*way[0].T, s=14, color=START, zorder=3)
@@ -63,15 +67,24 @@ def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: s
     """
     if len(fields) == 0:
         raise ValueError("save_fields: fields is empty but at least one is wanted")
-    lengths = [np.linalg.norm(_plane("save_fields", "arrows", arrows), axis=1) for *_, arrows in fields]
+    lengths = [
+        np.linalg.norm(_plane("save_fields", "arrows", arrows), axis=1) for *_, arrows in fields
+    ]
     floor = 1e-12
-    scale = LogNorm(max(floor, min(length.min() for length in lengths)), max(2 * floor, max(length.max() for length in lengths)))
+    scale = LogNorm(
+        max(floor, min(length.min() for length in lengths)),
+        max(2 * floor, max(length.max() for length in lengths)),
+    )
     figure, panels = _panels(1, len(fields), size=1.4 * PANEL)
     for (title, points, grid, arrows), length, axes in zip(fields, lengths, panels[0], strict=True):
         grid, arrows = _plane("save_fields", "grid", grid), to_cpu(arrows)
         if grid.shape != arrows.shape:
-            raise ValueError(f"save_fields: grid has shape {grid.shape} but arrows has {arrows.shape}")
-        axes.scatter(*_plane("save_fields", "points", points).T, s=5, color=DATA, alpha=0.45, linewidths=0)
+            raise ValueError(
+                f"save_fields: grid has shape {grid.shape} but arrows has {arrows.shape}"
+            )
+        axes.scatter(
+            *_plane("save_fields", "points", points).T, s=5, color=DATA, alpha=0.45, linewidths=0
+        )
         direction = arrows / np.maximum(length, floor)[:, None]
         # an arrow is a little shorter than the grid's cells, so that none touches the next
         cell = 2 * LIMIT / max(1.0, np.sqrt(len(grid)))
@@ -92,7 +105,12 @@ def _plane(function: str, name: str, points: Any) -> np.ndarray:
 
 
 def _panels(rows: int, columns: int, size: float = PANEL) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(size * columns, (size + 0.35) * rows), dpi=DPI, facecolor=PAPER, layout="constrained")
+    figure = Figure(
+        figsize=(size * columns, (size + 0.35) * rows),
+        dpi=DPI,
+        facecolor=PAPER,
+        layout="constrained",
+    )
     panels = figure.subplots(rows, columns, squeeze=False)
     for axes in panels.flat:
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=[], yticks=[], aspect="equal")

@@ -27,10 +27,15 @@ def random_masks(n: int, size: tuple[int, int], rng: RNG) -> np.ndarray:
     heights, widths = (rng.integers(side // 3, 2 * side // 3 + 1, (n,)) for side in (H, W))
     for mask, kind, height, width in zip(masks, kinds, heights, widths, strict=True):
         if kind < 4:
-            half = [np.s_[: H // 2, :], np.s_[H // 2 :, :], np.s_[:, : W // 2], np.s_[:, W // 2 :]][kind]
+            half = [np.s_[: H // 2, :], np.s_[H // 2 :, :], np.s_[:, : W // 2], np.s_[:, W // 2 :]][
+                kind
+            ]
             mask[0][half] = 0
         else:
-            top, left = (int(rng.integers(0, side - length + 1)) for side, length in ((H, height), (W, width)))
+            top, left = (
+                int(rng.integers(0, side - length + 1))
+                for side, length in ((H, height), (W, width))
+            )
             mask[0, top : top + height, left : left + width] = 0
     return masks
 
@@ -42,7 +47,9 @@ def masked_image(autoencoder: TrainedAutoencoder, x: Any, mask: Any) -> Any:
     """
     xp = array_module(x, mask)
     if mask.shape != (len(x), 1, *x.shape[2:]):
-        raise ValueError(f"masked_image: mask must be {(len(x), 1, *x.shape[2:])}, got {mask.shape}")
+        raise ValueError(
+            f"masked_image: mask must be {(len(x), 1, *x.shape[2:])}, got {mask.shape}"
+        )
     with no_grad():
         z = autoencoder.model.encode(Tensor(x * mask)).data * np.float32(autoencoder.scale)
     return xp.concatenate([z, average_to(mask, z.shape[2:])], axis=1)
@@ -51,9 +58,13 @@ def masked_image(autoencoder: TrainedAutoencoder, x: Any, mask: Any) -> Any:
 def class_planes(labels: Any, n_classes: int, size: tuple[int, int], device: str = "cpu") -> Any:
     """One plane per class, ones in that of the image's class.    labels: (B,) ints, on the host -> (B, n_classes, h, w) float32"""
     if labels.ndim != 1 or labels.min() < 0 or labels.max() >= n_classes:
-        raise ValueError(f"class_planes: labels must be (B,) in 0..{n_classes - 1}, got {labels.shape} in {labels.min()}..{labels.max()}")
+        raise ValueError(
+            f"class_planes: labels must be (B,) in 0..{n_classes - 1}, got {labels.shape} in {labels.min()}..{labels.max()}"
+        )
     one_hot = (labels[:, None] == np.arange(n_classes)).astype(np.float32)
-    return to_device(np.broadcast_to(one_hot[:, :, None, None], (*one_hot.shape, *size)).copy(), device)
+    return to_device(
+        np.broadcast_to(one_hot[:, :, None, None], (*one_hot.shape, *size)).copy(), device
+    )
 
 
 def stroke_map(x: Any, size: tuple[int, int]) -> Any:

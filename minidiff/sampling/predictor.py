@@ -14,7 +14,9 @@ from minidiff.nn import Module
 from minidiff.training.workers import Workers
 
 
-def eps_predictor(workers: Workers, prediction: str, schedule: Schedule, **condition: Any) -> Callable[[Any, Any], Any]:
+def eps_predictor(
+    workers: Workers, prediction: str, schedule: Schedule, **condition: Any
+) -> Callable[[Any, Any], Any]:
     """eps_theta(x_t, t) for a sampler, from the workers' model and what it predicts ("eps", "x_0" or "v").    Further as `predictor`."""
     return as_eps_theta(predictor(workers, **condition), prediction, schedule)
 
@@ -39,7 +41,9 @@ def predict(model: Callable[..., Any], x: Any, chunk: int, **arguments: Any) -> 
     with no_grad():
         for start in range(0, len(x), chunk):
             piece = slice(start, start + chunk)
-            pieces.append(model(x[piece], **{name: value[piece] for name, value in arguments.items()}).data)
+            pieces.append(
+                model(x[piece], **{name: value[piece] for name, value in arguments.items()}).data
+            )
     return pieces[0] if len(pieces) == 1 else array_module(x).concatenate(pieces)
 
 

@@ -23,7 +23,13 @@ KIND = "ldm"
 
 
 def guided_by_text(
-    workers: Workers, prediction: str, schedule: Schedule, captions: Captions, prompts: Sequence[str], s: float, device: str = "cpu"
+    workers: Workers,
+    prediction: str,
+    schedule: Schedule,
+    captions: Captions,
+    prompts: Sequence[str],
+    s: float,
+    device: str = "cpu",
 ) -> Callable[[Any, Any], Any]:
     """eps_theta(z_t, t) for any sampler, guided towards the prompts, one per image.
 
@@ -50,12 +56,29 @@ class TextToImage(NamedTuple):
 
     def labels(self, prompts: Sequence[str]) -> np.ndarray:
         """The class that each prompt asks for, -1 if it names none.    -> int64 (B,)"""
-        words = [self.captions.vocabulary.decode(row).split() for row in self.captions.encode(prompts)]
-        return np.array([next((i for i, noun in enumerate(self.captions.nouns) if noun in row), -1) for row in words])
+        words = [
+            self.captions.vocabulary.decode(row).split() for row in self.captions.encode(prompts)
+        ]
+        return np.array(
+            [
+                next((i for i, noun in enumerate(self.captions.nouns) if noun in row), -1)
+                for row in words
+            ]
+        )
 
-    def eps_theta(self, workers: Workers, prompts: Sequence[str], guidance: float, device: str = "cpu") -> Callable[[Any, Any], Any]:
+    def eps_theta(
+        self, workers: Workers, prompts: Sequence[str], guidance: float, device: str = "cpu"
+    ) -> Callable[[Any, Any], Any]:
         """The noise predictor for these prompts, one per image."""
-        return guided_by_text(workers, self.denoiser.prediction, self.denoiser.schedule, self.captions, prompts, guidance, device)
+        return guided_by_text(
+            workers,
+            self.denoiser.prediction,
+            self.denoiser.schedule,
+            self.captions,
+            prompts,
+            guidance,
+            device,
+        )
 
 
 def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> TextToImage:
@@ -67,8 +90,12 @@ def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> T
     autoencoder = load_autoencoder(os.path.join(folder, "autoencoder"), device)
     latent_shape = tuple(autoencoder.facts["latent_shape"])
     if denoiser.sample_shape != latent_shape:
-        raise CheckpointError(f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants {latent_shape}")
+        raise CheckpointError(
+            f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants {latent_shape}"
+        )
     scale = denoiser.facts["options"]["latent_scale"]
     if scale != autoencoder.scale:
-        raise CheckpointError(f"{folder}: the model's latents have the scale {scale}, its autoencoder's {autoencoder.scale}: another one")
+        raise CheckpointError(
+            f"{folder}: the model's latents have the scale {scale}, its autoencoder's {autoencoder.scale}: another one"
+        )
     return TextToImage(denoiser, autoencoder, Captions(**denoiser.facts["options"]["captions"]))

@@ -11,7 +11,9 @@ import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 NEVER = -1
-LARGEST = 2**25  # bytes: the most that glibc allows; a larger array is mapped from the system, and returned, by itself
+LARGEST = (
+    2**25
+)  # bytes: the most that glibc allows; a larger array is mapped from the system, and returned, by itself
 
 
 def keep_freed_memory() -> bool:

@@ -24,7 +24,12 @@ from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.sampling.predictor import predict
-from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint, save_checkpoint
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    checkpoint_in,
+    load_checkpoint,
+    save_checkpoint,
+)
 from minidiff.training.codebook import CodebookKeeper
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 from minidiff.training.workers import Workers
@@ -36,7 +41,9 @@ RESTARTS_UNTIL = 0.8  # of the run: the decoder must have time to learn what the
 
 def autoencoder_terms(model: Autoencoder, x: Any, eps: Any) -> tuple[Tensor, dict[str, Any]]:
     """The loss over a slice of the batch, and the step's terms as arrays."""
-    with nan_for_wrong_indices():  # the codes are what argmin gave: to check them, each step would wait for the GPU
+    with (
+        nan_for_wrong_indices()
+    ):  # the codes are what argmin gave: to check them, each step would wait for the GPU
         step = model.terms(Tensor(x), eps)
     return step.loss, {name: plain(value) for name, value in step if name not in ("loss", "x", "e")}
 
@@ -55,10 +62,14 @@ class AutoencoderTrainer:
         self.lr, self.lr_warmup, self.max_norm = optimizer.lr, lr_warmup, max_norm
         self.device = next(model.parameters()).device
         self.latent_shape = model.latent_shape(*loader.images.shape[2:])
-        self.keeper = keeper or (CodebookKeeper(model.quantizer) if isinstance(model, VQAutoencoder) else None)
+        self.keeper = keeper or (
+            CodebookKeeper(model.quantizer) if isinstance(model, VQAutoencoder) else None
+        )
         self.step = 0
         self.progress = self.seconds = 0.0
-        self.perplexities: list[float] = []  # of the codes that each step's batch got, where there are codes
+        self.perplexities: list[
+            float
+        ] = []  # of the codes that each step's batch got, where there are codes
         self._losses: list[float] = []
 
     def steps(self, workers: Workers) -> Iterator[Step]:
@@ -70,17 +81,32 @@ class AutoencoderTrainer:
                 with no_grad():
                     z_e = plain(self.model.encode(Tensor(x)))
                 self.keeper.start(z_e.transpose(0, 2, 3, 1).reshape(-1, z_e.shape[1]), self.rng)
-            self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup) * cosine_decay(self.progress, final=0.02)
-            loss, gradients, parts = workers.loss_and_gradients(autoencoder_terms, {"x": x, "eps": eps}, seed=0)
+            self.optimizer.lr = (
+                self.lr
+                * warmup(self.step, self.lr_warmup)
+                * cosine_decay(self.progress, final=0.02)
+            )
+            loss, gradients, parts = workers.loss_and_gradients(
+                autoencoder_terms, {"x": x, "eps": eps}, seed=0
+            )
             clipped, gradient_norm = clip_gradients(gradients, self.max_norm)
             self.optimizer.step(clipped)
             terms = _joined(parts)
             if self.keeper:
-                self.keeper.update(terms["z_e"], terms["k"], self.rng, restart=self.progress < RESTARTS_UNTIL)
+                self.keeper.update(
+                    terms["z_e"], terms["k"], self.rng, restart=self.progress < RESTARTS_UNTIL
+                )
                 self.perplexities.append(perplexity(terms["k"], self.keeper.quantizer.n_codes))
             self._losses.append(float(loss))
             self.step += 1
-            yield Step(self.model.regularizer, self.step, x=x, **terms, loss=loss, gradient_norm=gradient_norm)
+            yield Step(
+                self.model.regularizer,
+                self.step,
+                x=x,
+                **terms,
+                loss=loss,
+                gradient_norm=gradient_norm,
+            )
 
     @property
     def losses(self) -> np.ndarray:
@@ -106,7 +132,13 @@ class AutoencoderTrainer:
         """Continue where `save` left off.    Raises CheckpointError if it is of another kind or model."""
         checkpoint = load_checkpoint(folder, KIND)
         facts = checkpoint.description
-        check_same_run(folder, checkpoint, self.optimizer, regularizer=self.model.regularizer, model=self.model.config)
+        check_same_run(
+            folder,
+            checkpoint,
+            self.optimizer,
+            regularizer=self.model.regularizer,
+            model=self.model.config,
+        )
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
         unpack_optimizer(self.optimizer, checkpoint)
@@ -140,7 +172,9 @@ def reconstruct(workers: Workers, images: Any, chunk: int = 100) -> Reconstructi
     return Reconstruction(x_hat, mse, np.concatenate(codes) if codes else None)
 
 
-def _reconstruct(model: Autoencoder, images: Any, chunk: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _reconstruct(
+    model: Autoencoder, images: Any, chunk: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     x_hat, codes = [], []
     for z in _latents(model, images, chunk):
         with no_grad():
@@ -181,9 +215,14 @@ class TrainedAutoencoder(NamedTuple):
 
     def split(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
         """The images that it was trained with, and the others.    Raises ValueError for another data set than its own."""
-        own, shape = self.facts["options"].get("dataset", dataset.name), tuple(self.facts["image_shape"])
+        own, shape = (
+            self.facts["options"].get("dataset", dataset.name),
+            tuple(self.facts["image_shape"]),
+        )
         if own != dataset.name or dataset.images.shape[1:] != shape:
-            raise ValueError(f"the autoencoder was trained on {own} {shape}, got {dataset.name} {dataset.images.shape[1:]}")
+            raise ValueError(
+                f"the autoencoder was trained on {own} {shape}, got {dataset.name} {dataset.images.shape[1:]}"
+            )
         return dataset.split(len(dataset) // HELD_OUT, self.facts["options"]["seed"])
 
     def decode(self, z_0: Any, chunk: int = 100) -> Any:
@@ -192,7 +231,11 @@ class TrainedAutoencoder(NamedTuple):
         On a CPU a chunk at a time, so that the activations of thousands of images don't fill the memory.
         """
         size = chunk if device_of(z_0) == "cpu" else len(z_0)
-        x = decode_latent(z_0, self.scale, lambda z: predict(lambda piece: self.model.decode(Tensor(piece)), z, size))
+        x = decode_latent(
+            z_0,
+            self.scale,
+            lambda z: predict(lambda piece: self.model.decode(Tensor(piece)), z, size),
+        )
         return x.clip(-1, 1)
 
 
@@ -215,7 +258,9 @@ def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> Tra
     checkpoint = load_checkpoint(checkpoint_in(folder), KIND)
     facts = checkpoint.description
     if "latent_scale" not in facts["options"]:
-        raise CheckpointError(f"{folder}: this autoencoder has no latent_scale: its training did not end; go on with --resume")
+        raise CheckpointError(
+            f"{folder}: this autoencoder has no latent_scale: its training did not end; go on with --resume"
+        )
     model = AUTOENCODERS[facts["regularizer"]](**facts["model"])
     model.load_state_dict(checkpoint.part("model"))
     return TrainedAutoencoder(model.to(device).eval(), facts["options"]["latent_scale"], facts)
@@ -227,4 +272,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
         return parts[0]
     sizes = [len(part["x_hat"]) for part in parts]
     values = {name: [part[name] for part in parts] for name in parts[0]}
-    return {name: np.concatenate(v) if v[0].ndim else np.average(v, weights=sizes) for name, v in values.items()}
+    return {
+        name: np.concatenate(v) if v[0].ndim else np.average(v, weights=sizes)
+        for name, v in values.items()
+    }

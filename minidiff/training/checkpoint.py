@@ -35,10 +35,16 @@ class Checkpoint(NamedTuple):
 
     def part(self, name: str) -> dict[str, np.ndarray]:
         """The arrays "name.xyz" as {"xyz": array}."""
-        return {key[len(name) + 1 :]: array for key, array in self.arrays.items() if key.startswith(name + ".")}
+        return {
+            key[len(name) + 1 :]: array
+            for key, array in self.arrays.items()
+            if key.startswith(name + ".")
+        }
 
 
-def save_checkpoint(folder: str | os.PathLike[str], kind: str, description: dict[str, Any], arrays: dict[str, Any]) -> None:
+def save_checkpoint(
+    folder: str | os.PathLike[str], kind: str, description: dict[str, Any], arrays: dict[str, Any]
+) -> None:
     """Write a checkpoint into `folder`, which is made if it is not there. What was there before is replaced at the very end.
 
     Raises OSError, naming the path, where it can't be written.
@@ -49,7 +55,13 @@ def save_checkpoint(folder: str | os.PathLike[str], kind: str, description: dict
     on_host = {key: np.ascontiguousarray(to_cpu(array)) for key, array in arrays.items()}
     with atomic_write(folder / name) as part:
         save_file(on_host, part)
-    facts = {"format": FORMAT, "kind": kind, "arrays": name, "bytes": (folder / name).stat().st_size, **description}
+    facts = {
+        "format": FORMAT,
+        "kind": kind,
+        "arrays": name,
+        "bytes": (folder / name).stat().st_size,
+        **description,
+    }
     try:
         with atomic_write(folder / "checkpoint.json") as part:
             part.write_text(json.dumps(facts, indent=1))
@@ -77,13 +89,19 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: damaged or cut off ({error!r})") from error
     if version != FORMAT:
-        raise CheckpointError(f"{path}: written in format {version}, this version of minidiff reads format {FORMAT}")
+        raise CheckpointError(
+            f"{path}: written in format {version}, this version of minidiff reads format {FORMAT}"
+        )
     if kind is not None and found != kind:
-        raise CheckpointError(f"{folder}: this is a checkpoint of kind {found!r}, wanted is {kind!r}")
+        raise CheckpointError(
+            f"{folder}: this is a checkpoint of kind {found!r}, wanted is {kind!r}"
+        )
     file = folder / name
     actual = file.stat().st_size if file.exists() else 0
     if actual != size:
-        raise CheckpointError(f"{file}: cut off or missing: it has {actual} bytes, checkpoint.json says {size}")
+        raise CheckpointError(
+            f"{file}: cut off or missing: it has {actual} bytes, checkpoint.json says {size}"
+        )
     try:
         arrays = load_file(file)
     except (SafetensorError, OSError) as error:
@@ -103,7 +121,9 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(error.errno, f"cannot make the folder: {error.strerror}", str(folder)) from error
+        raise OSError(
+            error.errno, f"cannot make the folder: {error.strerror}", str(folder)
+        ) from error
     with atomic_write(folder / ".writable"):
         pass
     (folder / ".writable").unlink()

@@ -49,7 +49,12 @@ def clean(x_0: Any, rng: RNG) -> dict[str, Any]:
 
 
 def classifier_steps(
-    loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers, inputs: Inputs = clean
+    loader: Loader,
+    optimizer: Optimizer,
+    rng: RNG,
+    epochs: int,
+    workers: Workers,
+    inputs: Inputs = clean,
 ) -> Iterator[float]:
     """Minimise the cross-entropy of the workers' model, the learning rate falling along a cosine; yields the loss of each batch."""
     lr, total = optimizer.lr, epochs * len(loader)
@@ -64,11 +69,15 @@ def classifier_steps(
         yield float(loss)
 
 
-def classification_loss(model: Module, x: Any, labels: Any, **condition: Any) -> tuple[Tensor, None]:
+def classification_loss(
+    model: Module, x: Any, labels: Any, **condition: Any
+) -> tuple[Tensor, None]:
     """The mean cross-entropy of model(x, **condition).    x: (B, ...), labels: (B,), from the host."""
     device = next(model.parameters()).device
     with nan_for_wrong_indices():  # the Loader has checked the labels
-        return F.cross_entropy(model(Tensor(x, device=device), **condition), to_device(labels, device)), None
+        return F.cross_entropy(
+            model(Tensor(x, device=device), **condition), to_device(labels, device)
+        ), None
 
 
 def judge(workers: Workers, x: Any, chunk: int = 250) -> Judgement:

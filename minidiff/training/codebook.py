@@ -25,7 +25,14 @@ class CodebookKeeper:
     vectors is put on one of the present ones, drawn at random. `restarts`: how many codes were, so far.
     """
 
-    def __init__(self, quantizer: VectorQuantizer, *, gamma: float = 0.99, window: int = 50, dead: float = 0.05):
+    def __init__(
+        self,
+        quantizer: VectorQuantizer,
+        *,
+        gamma: float = 0.99,
+        window: int = 50,
+        dead: float = 0.05,
+    ):
         if not 0 <= gamma < 1 or window < 1 or not 0 <= dead < 1:
             raise ValueError(
                 f"CodebookKeeper: wanted gamma and dead in [0, 1) and window >= 1, got gamma = {gamma}, dead = {dead}, window = {window}"
@@ -49,8 +56,13 @@ class CodebookKeeper:
             N, m, codebook = ema_codebook(self.N, self.m, z_e, k, self.gamma)
             self.quantizer.codebook.assign(codebook)
             xp = array_module(N)
-            faded = N < FADED  # after thousands of steps without a vector N and m would both be 0, and the code 0 / 0: it stays as it is
-            self.N, self.m = xp.where(faded, xp.ones_like(N), N), xp.where(faded[:, None], codebook, m)
+            faded = (
+                N < FADED
+            )  # after thousands of steps without a vector N and m would both be 0, and the code 0 / 0: it stays as it is
+            self.N, self.m = (
+                xp.where(faded, xp.ones_like(N), N),
+                xp.where(faded[:, None], codebook, m),
+            )
         self.counts = self.counts + np.bincount(to_cpu(k), minlength=len(self.counts))
         self.steps += 1
         if self.steps % self.window:
@@ -69,7 +81,13 @@ class CodebookKeeper:
     def state(self) -> dict[str, Any]:
         """Arrays, for a checkpoint."""
         numbers = np.array([self.steps, self.restarts], np.int64)
-        return {"N": self.N, "m": self.m, "counts": self.counts, "last_counts": self.last_counts, "numbers": numbers}
+        return {
+            "N": self.N,
+            "m": self.m,
+            "counts": self.counts,
+            "last_counts": self.last_counts,
+            "numbers": numbers,
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` gave."""

@@ -64,11 +64,15 @@ class Recorded:
 
     def __call__(self, **inputs: Any) -> Any:
         places = list(self.watched())
-        if len(places) != len(self._places) or any(a is not b for a, b in zip(places, self._places, strict=True)):
+        if len(places) != len(self._places) or any(
+            a is not b for a, b in zip(places, self._places, strict=True)
+        ):
             self._places, self._calls, self._recordings = places, {}, {}
             self._moves += 1
             if self._moves > PATIENCE and not self.reason:
-                self._give_up("parameters or state are other arrays at every call, and a graph works on those that it was recorded with")
+                self._give_up(
+                    "parameters or state are other arrays at every call, and a graph works on those that it was recorded with"
+                )
         key = tuple((name, array.shape, array.dtype.str) for name, array in inputs.items())
         if key not in self._recordings:
             self._calls[key] = self._calls.get(key, 0) + 1
@@ -110,7 +114,10 @@ class Recorded:
 
     def _give_up(self, reason: str) -> None:
         self.reason, self._moves = reason, 0
-        warnings.warn(f"no CUDA graph: this step can't be recorded, so it runs call by call ({reason})", stacklevel=4)
+        warnings.warn(
+            f"no CUDA graph: this step can't be recorded, so it runs call by call ({reason})",
+            stacklevel=4,
+        )
 
 
 class RecordedPredictor:
@@ -121,7 +128,10 @@ class RecordedPredictor:
 
     def __init__(self, model: Module, **condition: Any):
         self.model, self.condition = model, condition
-        self.recorded = Recorded(self._predict, lambda: [*(p.data for p in model.parameters()), model.training, tf32_is_allowed()])
+        self.recorded = Recorded(
+            self._predict,
+            lambda: [*(p.data for p in model.parameters()), model.training, tf32_is_allowed()],
+        )
 
     def _predict(self, x_t: Any, t: Any, **condition: Any) -> Any:
         with no_grad():
@@ -142,7 +152,11 @@ class RecordedTraining:
         """Line 5 of Algorithm 1, after the optimiser's and the average's `begin_...`.    seed: for layers that drop out -> Step."""
         trainer, device = self.trainer, self.trainer.device
         x_t = q_sample(x_0, t, eps, trainer.schedule)
-        target = eps if trainer.prediction == "eps" else regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
+        target = (
+            eps
+            if trainer.prediction == "eps"
+            else regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
+        )
         further = {name: to_device(array, device) for name, array in condition.items()}
         with layers_draw_from(RNG(seed, device)):  # in plain calls; it can't be recorded
             outputs = self.recorded(x_t=x_t, t=to_device(t, device), target=target, **further)
@@ -156,8 +170,12 @@ class RecordedTraining:
         predicted = trainer.model(x_t, t, **condition)
         loss = L_simple(target, predicted)
         parameters = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
-        found = dict(zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True))
-        clipped, norm = clip_gradients({name: g for name, g in found.items() if g is not None}, trainer.max_norm)
+        found = dict(
+            zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True)
+        )
+        clipped, norm = clip_gradients(
+            {name: g for name, g in found.items() if g is not None}, trainer.max_norm
+        )
         trainer.optimizer.apply(clipped)
         trainer.ema.apply(trainer.model)
         return predicted.data, loss.data, norm

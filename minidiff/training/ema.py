@@ -25,7 +25,11 @@ class EMA:
         self.decay = decay
         self.updates = 0
         parameters = model.state_dict()
-        self.average: Any = Flat(parameters) if fits(parameters) else {name: array.copy() for name, array in parameters.items()}
+        self.average: Any = (
+            Flat(parameters)
+            if fits(parameters)
+            else {name: array.copy() for name, array in parameters.items()}
+        )
         if isinstance(self.average, Flat):  # on a GPU the kernel reads decay and 1 - decay there
             self.numbers = array_module(self.average.whole).empty(2, "float32")
 
@@ -38,7 +42,9 @@ class EMA:
         """The part that counts and plans, on the host."""
         self.updates += 1
         if isinstance(self.average, Flat):
-            fused.write(array_module(self.numbers), self.numbers, self.present_decay, 1 - self.present_decay)
+            fused.write(
+                array_module(self.numbers), self.numbers, self.present_decay, 1 - self.present_decay
+            )
 
     @property
     def present_decay(self) -> float:
@@ -49,7 +55,11 @@ class EMA:
         decay, parameters = self.present_decay, model.state_dict()
         if isinstance(self.average, Flat):
             whole = whole_of(parameters)
-            pairs = [(whole, self.average.whole)] if whole is not None else [(parameters[name], self.average[name]) for name in parameters]
+            pairs = (
+                [(whole, self.average.whole)]
+                if whole is not None
+                else [(parameters[name], self.average[name]) for name in parameters]
+            )
             for array, average in pairs:
                 fused.moving_average(array_module(average), array, self.numbers, average)
             return

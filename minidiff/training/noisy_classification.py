@@ -28,7 +28,12 @@ KIND = "noisy_classifier"
 
 
 def noisy_classifier_steps(
-    loader: Loader, optimizer: Optimizer, schedule: Schedule, rng: RNG, epochs: int, workers: Workers
+    loader: Loader,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    rng: RNG,
+    epochs: int,
+    workers: Workers,
 ) -> Iterator[float]:
     """As `classifier_steps`, on x_t ~ q(x_t | x_0) with t ~ Uniform({1, ..., T}), a time and a noise of its own for each image."""
 
@@ -56,7 +61,9 @@ def accuracy_per_t(
         for first, last in zip(edges, edges[1:], strict=False):
             t = rng.integers(first + 1, last + 1, (len(x_0),))
             logits = predictor(workers)(q_sample(x_0, t, rng.normal(x_0.shape), schedule), t)
-            shares.append((first + 1, last, float((to_cpu(logits).argmax(axis=1) == labels).mean())))
+            shares.append(
+                (first + 1, last, float((to_cpu(logits).argmax(axis=1) == labels).mean()))
+            )
     return shares
 
 
@@ -71,7 +78,9 @@ def class_gradient(workers: Workers, y: Any) -> Callable[[Any, Any], Any]:
 
     def gradient(x_t: Any, t: Any) -> Any:
         if len(y) != len(x_t):
-            raise ValueError(f"class_gradient: y must hold one class per image, got {len(y)} for x_t of shape {tuple(x_t.shape)}")
+            raise ValueError(
+                f"class_gradient: y must hold one class per image, got {len(y)} for x_t of shape {tuple(x_t.shape)}"
+            )
         parts = workers.map(_class_gradient, {"x": x_t, "t": t, "y": y})
         return parts[0] if len(parts) == 1 else array_module(x_t).concatenate(parts)
 
@@ -83,13 +92,25 @@ def _class_gradient(model: NoisyClassifier, x: Any, t: Any, y: Any) -> Any:
     return gradient_of_classifier(lambda x_t, t: log_probability(model, x_t, t), y)(x, t)
 
 
-def save_noisy_classifier(folder: str | os.PathLike[str], model: NoisyClassifier, schedule: Schedule, facts: dict[str, Any]) -> None:
+def save_noisy_classifier(
+    folder: str | os.PathLike[str],
+    model: NoisyClassifier,
+    schedule: Schedule,
+    facts: dict[str, Any],
+) -> None:
     """Write the model, the schedule whose t it knows, and further JSON-able facts."""
     description = {"model": model.config, "schedule": schedule.config, **facts}
-    save_checkpoint(folder, KIND, description, {f"model.{name}": array for name, array in model.state_dict().items()})
+    save_checkpoint(
+        folder,
+        KIND,
+        description,
+        {f"model.{name}": array for name, array in model.state_dict().items()},
+    )
 
 
-def load_noisy_classifier(folder: str | os.PathLike[str], schedule: Schedule, device: str = "cpu") -> NoisyClassifier:
+def load_noisy_classifier(
+    folder: str | os.PathLike[str], schedule: Schedule, device: str = "cpu"
+) -> NoisyClassifier:
     """What `save_noisy_classifier` wrote, in evaluation mode.    schedule: the denoiser's, by which samples will be drawn.
 
     Raises CheckpointError if it is of another kind, or was trained with another schedule: a t would then mean another noise.
@@ -97,7 +118,9 @@ def load_noisy_classifier(folder: str | os.PathLike[str], schedule: Schedule, de
     checkpoint = load_checkpoint(folder, KIND)
     own = checkpoint.description["schedule"]
     if own != schedule.config:
-        raise CheckpointError(f"{folder}: its schedule is {own}, the denoiser's is {schedule.config}")
+        raise CheckpointError(
+            f"{folder}: its schedule is {own}, the denoiser's is {schedule.config}"
+        )
     model = NoisyClassifier(**checkpoint.description["model"])
     model.load_state_dict(checkpoint.part("model"))
     model.to(device).eval()

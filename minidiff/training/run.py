@@ -44,10 +44,21 @@ def run(
     Writes out/checkpoint and out/loss.png.
     """
     out = Path(out)
-    limits = [f"{steps} steps" if steps is not None else "", f"{minutes:g} minutes" if minutes is not None else ""]
+    limits = [
+        f"{steps} steps" if steps is not None else "",
+        f"{minutes:g} minutes" if minutes is not None else "",
+    ]
     if not any(limits):
         raise ValueError("run: give steps or minutes, or both")
-    bar = tqdm(total=steps, initial=trainer.step, unit="step", disable=quiet, dynamic_ncols=True, file=sys.stdout, mininterval=0.5)
+    bar = tqdm(
+        total=steps,
+        initial=trainer.step,
+        unit="step",
+        disable=quiet,
+        dynamic_ncols=True,
+        file=sys.stdout,
+        mininterval=0.5,
+    )
     last_preview = trainer.seconds
     finished = _progress(trainer, steps, minutes) >= 1
     with delayed_interrupt() as interrupted, bar:
@@ -76,7 +87,9 @@ def run(
 
 def _progress(trainer: Trains, steps: int | None, minutes: float | None) -> float:
     """How much of the run is done, by steps or by time, whichever is further; 1 at the end."""
-    return max(trainer.step / steps if steps else 0.0, trainer.seconds / (60 * minutes) if minutes else 0.0)
+    return max(
+        trainer.step / steps if steps else 0.0, trainer.seconds / (60 * minutes) if minutes else 0.0
+    )
 
 
 def _postfix(trainer: Trains, minutes: float | None) -> str:
@@ -91,5 +104,7 @@ def _write(trainer: Trains, out: Path, options: dict | None) -> None:
     trainer.save(out / "checkpoint", options)
     losses = trainer.losses
     window = min(100, max(1, len(losses) // 10))
-    smoothed = np.convolve(np.pad(losses, (window - 1, 0), mode="edge"), np.ones(window) / window, mode="valid")
+    smoothed = np.convolve(
+        np.pad(losses, (window - 1, 0), mode="edge"), np.ones(window) / window, mode="valid"
+    )
     save_loss_curve(out / "loss.png", np.arange(1, len(losses) + 1), losses, smoothed)

@@ -9,19 +9,27 @@ from minidiff.optim import Optimizer
 from minidiff.training.checkpoint import Checkpoint, CheckpointError
 
 
-def check_same_run(folder: str | os.PathLike[str], checkpoint: Checkpoint, optimizer: Optimizer, **own: Any) -> None:
+def check_same_run(
+    folder: str | os.PathLike[str], checkpoint: Checkpoint, optimizer: Optimizer, **own: Any
+) -> None:
     """Raises CheckpointError unless the checkpoint has `own` facts and was trained with such an optimiser.    folder: for the message."""
     facts = checkpoint.description
     for what, value in own.items():
         if facts[what] != value:
             raise CheckpointError(f"{folder}: its {what} is {facts[what]}, this run's is {value}")
     if facts["optimizer"]["name"] != type(optimizer).__name__:
-        raise CheckpointError(f"{folder}: trained with {facts['optimizer']['name']}, this run has {type(optimizer).__name__}")
+        raise CheckpointError(
+            f"{folder}: trained with {facts['optimizer']['name']}, this run has {type(optimizer).__name__}"
+        )
 
 
 def pack_optimizer(optimizer: Optimizer) -> dict[str, Any]:
     """{"optimizer.m.conv1.weight": array, ...}"""
-    return {f"optimizer.{slot}.{name}": array for name, slots in optimizer.state.items() for slot, array in slots.items()}
+    return {
+        f"optimizer.{slot}.{name}": array
+        for name, slots in optimizer.state.items()
+        for slot, array in slots.items()
+    }
 
 
 def unpack_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:

@@ -21,7 +21,10 @@ def with_captions(captions: Captions, p_uncond: float = 0.1) -> Prepare:
         raise ValueError(f"with_captions: p_uncond must be in [0, 1], got {p_uncond}")
 
     def prepare(z_0: Any, facts: Any, rng: RNG) -> tuple[Any, dict[str, Any]]:
-        tokens, null = (to_device(array, device_of(z_0)) for array in (captions.tokens(facts, rng), captions.null))
+        tokens, null = (
+            to_device(array, device_of(z_0))
+            for array in (captions.tokens(facts, rng), captions.null)
+        )
         return z_0, {"tokens": drop_condition(tokens, null, p_uncond, rng)}
 
     return prepare

@@ -39,7 +39,9 @@ def loss_terms(
 ) -> tuple[Tensor, dict[str, Any]]:
     """L_simple over a slice of the batch.    -> loss, the terms with one entry per image, as arrays."""
     with nan_for_wrong_indices():  # of tokens, say: to check them, each step would wait for the GPU
-        step = training_terms(lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction)
+        step = training_terms(
+            lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction
+        )
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
@@ -59,7 +61,13 @@ class Trainer:
         prediction: str = "eps", prepare: Prepare = unconditional, lr_warmup: int = 100, max_norm: float = 1.0, kind: str = "ddpm",
         graph: bool = False,
     ):  # fmt: skip
-        self.model, self.schedule, self.loader, self.optimizer, self.rng = model, schedule, loader, optimizer, rng
+        self.model, self.schedule, self.loader, self.optimizer, self.rng = (
+            model,
+            schedule,
+            loader,
+            optimizer,
+            rng,
+        )
         self.ema = EMA(model, ema_decay)
         self.prediction = prediction
         self.prepare, self.lr_warmup, self.max_norm, self.kind = prepare, lr_warmup, max_norm, kind
@@ -74,21 +82,29 @@ class Trainer:
 
     def steps(self, workers: Workers) -> Iterator[Step]:
         """Algorithm 1, one `Step` with every term per turn, for as long as the caller asks for more."""
-        while True:                                                                      # 1: repeat
-            x_0, labels = self.loader.next_batch()                                       # 2:   x_0 ~ q(x_0)
+        while True:  # 1: repeat
+            x_0, labels = self.loader.next_batch()  # 2:   x_0 ~ q(x_0)
             x_0 = to_device(x_0, self.device)
             x_0, condition = self.prepare(x_0, labels, self.rng)
             self.sample_shape = x_0.shape[1:]
-            t, eps = draw_training_noise(x_0, self.schedule, self.rng)                   # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
-            self.optimizer.lr = self.lr * warmup(self.step, self.lr_warmup) * cosine_decay(self.progress, final=0.02)
+            t, eps = draw_training_noise(
+                x_0, self.schedule, self.rng
+            )  # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
+            self.optimizer.lr = (
+                self.lr
+                * warmup(self.step, self.lr_warmup)
+                * cosine_decay(self.progress, final=0.02)
+            )
             self.optimizer.begin_step()
             self.ema.begin_update()
-            step = self.learn(x_0, t, eps, condition, workers)                           # 5:   take gradient descent step
+            step = self.learn(x_0, t, eps, condition, workers)  # 5:   take gradient descent step
             self.step += 1
             self._losses.append(step.loss)
-            yield step                                                                   # 6: until the caller has enough
+            yield step  # 6: until the caller has enough
 
-    def learn(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers) -> Step:
+    def learn(
+        self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], workers: Workers
+    ) -> Step:
         """Line 5 of Algorithm 1: the parameters move along the gradient, the average follows.    -> Step, with the gradient's norm."""
         seed = int(self.rng.integers(0, 2**62))  # for layers that drop out
         if self.recorded is not None:
@@ -107,7 +123,11 @@ class Trainer:
         loss, gradients, parts = workers.loss_and_gradients(
             loss_terms, arrays, seed, schedule=self.schedule, prediction=self.prediction
         )
-        terms = parts[0] if len(parts) == 1 else {n: array_module(x_0).concatenate([part[n] for part in parts]) for n in parts[0]}
+        terms = (
+            parts[0]
+            if len(parts) == 1
+            else {n: array_module(x_0).concatenate([part[n] for part in parts]) for n in parts[0]}
+        )
         return Step("train", t, **terms, loss=loss), gradients
 
     @property
@@ -139,7 +159,11 @@ class Trainer:
         """Continue where `save` left off.    Raises CheckpointError if it is of another kind, model, schedule or optimiser."""
         checkpoint = load_checkpoint(folder, self.kind)
         facts = checkpoint.description
-        own = {"model": self.model.config, "schedule": self.schedule.config, "prediction": self.prediction}
+        own = {
+            "model": self.model.config,
+            "schedule": self.schedule.config,
+            "prediction": self.prediction,
+        }
         check_same_run(folder, checkpoint, self.optimizer, **own)
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
@@ -164,7 +188,12 @@ class Denoiser(NamedTuple):
     facts: dict[str, Any]
 
 
-def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kind: str = "ddpm", device: str = "cpu") -> Denoiser:
+def load_denoiser(
+    folder: str | os.PathLike[str],
+    model_class: type[Module],
+    kind: str = "ddpm",
+    device: str = "cpu",
+) -> Denoiser:
     """What `Trainer.save` wrote, ready for sampling.    folder: of the run, or of its checkpoint.
 
     Raises CheckpointError if it is of another kind.
@@ -174,4 +203,6 @@ def load_denoiser(folder: str | os.PathLike[str], model_class: type[Module], kin
     model: Any = model_class(**facts["model"])
     model.load_state_dict(checkpoint.part("ema"))
     schedule = make_schedule(**facts["schedule"])
-    return Denoiser(model.to(device).eval(), facts["prediction"], schedule, tuple(facts["sample_shape"]), facts)
+    return Denoiser(
+        model.to(device).eval(), facts["prediction"], schedule, tuple(facts["sample_shape"]), facts
+    )

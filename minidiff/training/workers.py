@@ -76,7 +76,11 @@ class Workers:
         return self._run(_call, function, arrays, options)
 
     def loss_and_gradients(
-        self, function: Callable[..., tuple[Any, Any]], arrays: Arrays, seed: int = 0, **options: Any
+        self,
+        function: Callable[..., tuple[Any, Any]],
+        arrays: Arrays,
+        seed: int = 0,
+        **options: Any,
     ) -> tuple[Any, dict[str, Any], list[Any]]:
         """A mean loss over a batch and its gradients.    -> loss (0-d array), {parameter name: gradient}, [rest of each slice].
 
@@ -85,13 +89,17 @@ class Workers:
         """
         results = self._run(_gradients, function, arrays, {**options, "seed": seed})
         loss, total, rest = results[0]
-        for other_loss, other_gradients, _ in results[1:]:  # always in the same order, so that a run repeats to the bit
+        for other_loss, other_gradients, _ in results[
+            1:
+        ]:  # always in the same order, so that a run repeats to the bit
             loss = loss + other_loss
             for name, gradient in other_gradients.items():
                 total[name] = total[name] + gradient
         return loss, total, [rest for _, _, rest in results]
 
-    def _run(self, task: Callable, function: Callable, arrays: Arrays, options: dict[str, Any]) -> list[Any]:
+    def _run(
+        self, task: Callable, function: Callable, arrays: Arrays, options: dict[str, Any]
+    ) -> list[Any]:
         n = len(next(iter(arrays.values())))
         parts = slices(n, max(1, min(len(self._others) + 1, n // SMALLEST_SLICE)))
         shares = [{name: array[part] for name, array in arrays.items()} for part in parts]
@@ -103,7 +111,9 @@ class Workers:
         try:
             first = [task(self.model, None, 0, n, function, shares[0], options)]
         finally:
-            rest = [other.result() for other in busy]  # also after an error here: nobody may be left with an unread answer
+            rest = [
+                other.result() for other in busy
+            ]  # also after an error here: nobody may be left with an unread answer
         for result in rest:
             if isinstance(result, _Failure):
                 raise result.error from RuntimeError(f"in a worker process:\n{result.text}")
@@ -116,21 +126,43 @@ def slices(n: int, parts: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def _call(model: Module, answer: SharedArrays | None, index: int, n: int, function: Callable, arrays: Arrays, options: dict) -> Any:
+def _call(
+    model: Module,
+    answer: SharedArrays | None,
+    index: int,
+    n: int,
+    function: Callable,
+    arrays: Arrays,
+    options: dict,
+) -> Any:
     return function(model, **arrays, **options)
 
 
-def _gradients(model: Module, answer: SharedArrays | None, index: int, n: int, function: Callable, arrays: Arrays, options: dict) -> Any:
+def _gradients(
+    model: Module,
+    answer: SharedArrays | None,
+    index: int,
+    n: int,
+    function: Callable,
+    arrays: Arrays,
+    options: dict,
+) -> Any:
     """(share in the mean loss, gradients by name, rest); in another process the gradients go into `answer` instead."""
     seed = options["seed"] + index
     options = {name: value for name, value in options.items() if name != "seed"}
     weight = len(next(iter(arrays.values()))) / n
-    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    parameters = {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
     with layers_draw_from(RNG(seed, next(model.parameters()).device)):
         loss, rest = function(model, **arrays, **options)
     share = array_module(loss.data).full_like(loss.data, weight)
     found = gradients(loss, list(parameters.values()), gradient=share)
-    by_name = {name: gradient for name, gradient in zip(parameters, found, strict=True) if gradient is not None}
+    by_name = {
+        name: gradient
+        for name, gradient in zip(parameters, found, strict=True)
+        if gradient is not None
+    }
     if answer is not None:
         answer.write(by_name)
         return loss.data * share, list(by_name), rest
@@ -142,7 +174,9 @@ class SharedArrays:
 
     def __init__(self, like: Mapping[str, np.ndarray]):
         self.layout = {name: (array.shape, array.dtype.str) for name, array in like.items()}
-        self.block = _context.RawArray("B", sum(-(-array.nbytes // 64) * 64 for array in like.values()))
+        self.block = _context.RawArray(
+            "B", sum(-(-array.nbytes // 64) * 64 for array in like.values())
+        )
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -172,7 +206,9 @@ class _Other:
     def __init__(self, model: Module, parameters: SharedArrays):
         self.answer = SharedArrays(parameters.arrays)
         self.pipe, theirs = _context.Pipe()
-        self.process = _context.Process(target=_serve, args=(theirs, self.pipe, model, parameters, self.answer), daemon=True)
+        self.process = _context.Process(
+            target=_serve, args=(theirs, self.pipe, model, parameters, self.answer), daemon=True
+        )
         self.process.start()
         theirs.close()
 
@@ -184,7 +220,9 @@ class _Other:
             result = self.pipe.recv()
         except EOFError:
             self.process.join(5)
-            return _Failure(RuntimeError(f"a worker process ended (exit code {self.process.exitcode})"))
+            return _Failure(
+                RuntimeError(f"a worker process ended (exit code {self.process.exitcode})")
+            )
         if isinstance(result, tuple) and result[0] == "gradients":
             arrays = self.answer.arrays
             loss, names, rest = result[1]
@@ -201,10 +239,14 @@ class _Other:
             self.process.terminate()
 
 
-def _serve(pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays, answer: SharedArrays) -> None:
+def _serve(
+    pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays, answer: SharedArrays
+) -> None:
     """The life of another process: wait for a task, do it, answer; end when told to, or when the caller is gone."""
     callers_end.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the caller decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches every process of a terminal; the caller decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     keep_freed_memory()
     shared = parameters.arrays
@@ -221,7 +263,10 @@ def _serve(pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays,
             task, index, n, function, arrays, options, training = message
             try:
                 model.train(training)
-                result: Any = ("gradients" if task is _gradients else "result", task(model, answer, index, n, function, arrays, options))
+                result: Any = (
+                    "gradients" if task is _gradients else "result",
+                    task(model, answer, index, n, function, arrays, options),
+                )
             except Exception as error:
                 result = _Failure(error)
             try:

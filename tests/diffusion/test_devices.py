@@ -16,7 +16,14 @@ from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.posterior import exponent_by_bayes, exponent_collected, mu_tilde
 from minidiff.diffusion.reverse import learned_variance, p_step
 from minidiff.diffusion.schedule import make_schedule
-from minidiff.diffusion.targets import eps_from_mu_tilde, eps_from_v, eps_from_x_0, v_target, x_0_from_eps, x_0_from_v
+from minidiff.diffusion.targets import (
+    eps_from_mu_tilde,
+    eps_from_v,
+    eps_from_x_0,
+    v_target,
+    x_0_from_eps,
+    x_0_from_v,
+)
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
 

@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion.forward import forward_steps, log_q_chain, merge_gaussians, q_mean_variance, q_sample, q_step
+from minidiff.diffusion.forward import (
+    forward_steps,
+    log_q_chain,
+    merge_gaussians,
+    q_mean_variance,
+    q_sample,
+    q_step,
+)
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.schedule import make_schedule

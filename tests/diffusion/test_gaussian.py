@@ -4,7 +4,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from minidiff.diffusion.gaussian import bits_per_dim, discretised_log_probability, kl_gaussians, log_density
+from minidiff.diffusion.gaussian import (
+    bits_per_dim,
+    discretised_log_probability,
+    kl_gaussians,
+    log_density,
+)
 
 
 @pytest.mark.checks("gaussian.log_density")

@@ -7,7 +7,13 @@ from minidiff.data import draw_digits, to_float
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.vlb import vlb_steps
 from minidiff.engine.random import RNG
-from minidiff.evaluation.metrics import agreement, bits_per_dimension, frechet_distance, loss_per_t, sample_quality
+from minidiff.evaluation.metrics import (
+    agreement,
+    bits_per_dimension,
+    frechet_distance,
+    loss_per_t,
+    sample_quality,
+)
 from minidiff.models import Classifier
 from minidiff.training.workers import Workers
 

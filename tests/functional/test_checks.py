@@ -3,7 +3,12 @@ import pytest
 
 from minidiff import functional as F
 from minidiff.engine.backend import to_cpu, to_device
-from minidiff.functional.checks import check_axes, check_axis, check_index_range, nan_for_wrong_indices
+from minidiff.functional.checks import (
+    check_axes,
+    check_axis,
+    check_index_range,
+    nan_for_wrong_indices,
+)
 
 
 def test_axes_are_counted_from_the_front():

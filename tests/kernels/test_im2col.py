@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from minidiff.kernels.cpu.im2col import Columns, convolve, convolve_transposed, kernel_gradient, sum_of_pixels
+from minidiff.kernels.cpu.im2col import (
+    Columns,
+    convolve,
+    convolve_transposed,
+    kernel_gradient,
+    sum_of_pixels,
+)
 from minidiff.kernels.geometry import Window
 
 

@@ -7,7 +7,15 @@ from minidiff import optim
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import layers_draw_from
 from minidiff.models import UNet
-from minidiff.models.unet_blocks import Context, Downsample, ResidualBlock, UpBlock, Upsample, from_patches, to_patches
+from minidiff.models.unet_blocks import (
+    Context,
+    Downsample,
+    ResidualBlock,
+    UpBlock,
+    Upsample,
+    from_patches,
+    to_patches,
+)
 
 
 def small(**settings):

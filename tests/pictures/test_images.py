@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from minidiff.pictures import images as pictures
-from minidiff.pictures.images import save_code_usage, save_gif, save_grid, save_loss_curve, save_loss_per_t, save_perplexity
+from minidiff.pictures.images import (
+    save_code_usage,
+    save_gif,
+    save_grid,
+    save_loss_curve,
+    save_loss_per_t,
+    save_perplexity,
+)
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.uniform(-1, 1, (5, 1, 28, 28)).astype(np.float32)

@@ -7,7 +7,13 @@ from minidiff.data import draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import VQAutoencoder
-from minidiff.sampling.concat_conditions import average_to, class_planes, masked_image, random_masks, stroke_map
+from minidiff.sampling.concat_conditions import (
+    average_to,
+    class_planes,
+    masked_image,
+    random_masks,
+    stroke_map,
+)
 from minidiff.training.autoencoder import TrainedAutoencoder
 
 

@@ -5,7 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, save_checkpoint
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    make_folder,
+    save_checkpoint,
+)
 
 
 @pytest.fixture

@@ -6,7 +6,12 @@ import pytest
 from minidiff.engine.random import RNG
 from minidiff.nn import Linear
 from minidiff.optim import SGD, Adam, AdamW
-from minidiff.training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from minidiff.training.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    save_checkpoint,
+)
 from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
 
 GRADIENTS = {name: RNG(1).normal(shape) for name, shape in (("weight", (2, 3)), ("bias", (2,)))}

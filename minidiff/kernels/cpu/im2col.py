@@ -36,12 +36,25 @@ class Columns:
         shape = self.chunk, h + rows.before + rows.after, w + cols.before + cols.after, c
         padded = scratch(xp, "padded", shape, x.dtype)
         padded.fill(0)
-        self.kept = slice(max(-rows.before, 0), h + min(rows.after, 0)), slice(max(-cols.before, 0), w + min(cols.after, 0))
-        self.inside = padded[:, max(rows.before, 0) : shape[1] - max(rows.after, 0), max(cols.before, 0) : shape[2] - max(cols.after, 0)]
+        self.kept = (
+            slice(max(-rows.before, 0), h + min(rows.after, 0)),
+            slice(max(-cols.before, 0), w + min(cols.after, 0)),
+        )
+        self.inside = padded[
+            :,
+            max(rows.before, 0) : shape[1] - max(rows.after, 0),
+            max(cols.before, 0) : shape[2] - max(cols.after, 0),
+        ]
         view = xp.lib.stride_tricks.sliding_window_view(padded, (rows.span, cols.span), (1, 2))
         view = view[:, :: rows.stride, :: cols.stride, :, :: rows.dilation, :: cols.dilation]
-        view = view.reshape(view.shape[:3] + (groups, c // groups) + view.shape[4:]) if groups > 1 else view[:, :, :, None]
-        self.covered = view.transpose(0, 1, 2, 3, 5, 6, 4)  # image, output row, output column, group, tap row, tap column, channel
+        view = (
+            view.reshape(view.shape[:3] + (groups, c // groups) + view.shape[4:])
+            if groups > 1
+            else view[:, :, :, None]
+        )
+        self.covered = view.transpose(
+            0, 1, 2, 3, 5, 6, 4
+        )  # image, output row, output column, group, tap row, tap column, channel
         self.columns = scratch(xp, "columns", self.covered.shape, x.dtype)
 
     def __call__(self, images):
@@ -52,7 +65,9 @@ class Columns:
         self.inside[:n] = x[:, self.kept[0], self.kept[1]]
         columns = self.columns[:n]
         columns[...] = self.covered[:n]
-        return columns.reshape(-1, self.groups, columns.shape[4] * columns.shape[5] * columns.shape[6])
+        return columns.reshape(
+            -1, self.groups, columns.shape[4] * columns.shape[5] * columns.shape[6]
+        )
 
 
 def convolve(x, kernel, windows, bias=None, partner=None, out=None):
@@ -87,7 +102,9 @@ def convolve(x, kernel, windows, bias=None, partner=None, out=None):
             dmatrix = _accumulate(dmatrix, a, partner[images])
     if partner is None:
         return out, None
-    return out, _as_kernel(xp, dmatrix, (groups, taps_h, taps_w, c_in, partner.shape[3] // groups), x.dtype)
+    return out, _as_kernel(
+        xp, dmatrix, (groups, taps_h, taps_w, c_in, partner.shape[3] // groups), x.dtype
+    )
 
 
 def kernel_gradient(x, dy, kernel_shape, windows):
@@ -110,7 +127,9 @@ def sum_of_pixels(x):
 def _accumulate(total, a, partner):
     """total + a^T @ partner, group by group."""
     groups = a.shape[0]
-    product = a.transpose(0, 2, 1) @ partner.reshape(-1, groups, partner.shape[3] // groups).transpose(1, 0, 2)
+    product = a.transpose(0, 2, 1) @ partner.reshape(
+        -1, groups, partner.shape[3] // groups
+    ).transpose(1, 0, 2)
     if total is None:
         return product
     total += product

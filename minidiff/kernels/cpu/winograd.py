@@ -24,13 +24,18 @@ from minidiff.kernels.cpu.scratch import chunks, scratch
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILE, TAPS = 4, 3
 READ = TILE + TAPS - 1
-CHUNK = 5 * 2**15  # numbers in the columns of one chunk of images: with all other arrays, about what the cache of one core holds
+CHUNK = (
+    5 * 2**15
+)  # numbers in the columns of one chunk of images: with all other arrays, about what the cache of one core holds
 ROWS = 128  # of the matrices of a chunk at least, so that their products are worth it
 
 
 def suits(x, kernel, windows):
     """Whether this is a 3x3 convolution with stride 1, with enough channels for the products to be most of the work."""
-    plain = all(w.taps == TAPS and w.stride == 1 and w.dilation == 1 and min(w.before, w.after) >= 0 for w in windows)
+    plain = all(
+        w.taps == TAPS and w.stride == 1 and w.dilation == 1 and min(w.before, w.after) >= 0
+        for w in windows
+    )
     return plain and kernel.shape[0] == 1 and min(kernel.shape[3:]) >= 16 and array_module(x) is np
 
 
@@ -55,7 +60,9 @@ def convolve_3x3(x, kernel, windows, bias=None, partner=None):
         tiles.columns[...] = tiles.covered
         np.matmul(tiles.matrix, U, out=tiles.M)
         if bias is not None:
-            tiles.M_rows[:, 1] += bias_row  # at the point 1 all powers are 1, so that it goes into all four outputs
+            tiles.M_rows[:, 1] += (
+                bias_row  # at the point 1 all powers are 1, so that it goes into all four outputs
+            )
         np.matmul(A.T, tiles.M_rows, out=tiles.rows_of(y[images]))
         tiles.finish(y[images])
         if partner is not None:
@@ -80,10 +87,14 @@ class _Tiles:
         before_h, before_w = windows[0].before, windows[1].before
         self.inside = padded[:, before_h : before_h + h, before_w : before_w + w]
         # d: for each tile the 6 rows that its 4 outputs read, as a (6, columns * channels) matrix
-        rows = np.lib.stride_tricks.sliding_window_view(padded.reshape(n, -1, wide * c), READ, axis=1)
+        rows = np.lib.stride_tricks.sliding_window_view(
+            padded.reshape(n, -1, wide * c), READ, axis=1
+        )
         self.d = rows[:, ::TILE].transpose(0, 1, 3, 2)
         self.V = scratch(np, "tiles", (n, tall, READ, wide * c), x.dtype)
-        covered = np.lib.stride_tricks.sliding_window_view(self.V.reshape(n, tall, READ, wide, c), TAPS, axis=3)
+        covered = np.lib.stride_tricks.sliding_window_view(
+            self.V.reshape(n, tall, READ, wide, c), TAPS, axis=3
+        )
         self.covered = covered.transpose(2, 0, 1, 3, 5, 4)
         self.columns = scratch(np, "columns", self.covered.shape, x.dtype)
         self.matrix = self.columns.reshape(READ, n * tall * w_out, TAPS * c)
@@ -91,7 +102,9 @@ class _Tiles:
         self.M = scratch(np, "tiles", (READ, n * tall * w_out, c_out), x.dtype)
         self.M_rows = self.M.reshape(READ, n * tall, w_out * c_out).transpose(1, 0, 2)
         self.whole = h_out % TILE == 0
-        self.rows = None if self.whole else scratch(np, "rows", (n, tall * TILE, w_out, c_out), x.dtype)
+        self.rows = (
+            None if self.whole else scratch(np, "rows", (n, tall * TILE, w_out, c_out), x.dtype)
+        )
 
     def rows_of(self, y):
         """Where to write the outputs: y itself if it is made of whole tiles, else scratch with rows to spare."""
@@ -118,4 +131,7 @@ def _matrices(dtype):
         at_infinity = np.eye(coefficients)[-1:]
         return np.concatenate([at_points, at_infinity])
 
-    return tuple(np.ascontiguousarray(m, dtype) for m in (evaluate(TILE), evaluate(TAPS), np.linalg.inv(evaluate(READ)).T))
+    return tuple(
+        np.ascontiguousarray(m, dtype)
+        for m in (evaluate(TILE), evaluate(TAPS), np.linalg.inv(evaluate(READ)).T)
+    )

@@ -29,19 +29,52 @@ def attention(version: str) -> Callable:
         mask_is_number = mask is not None and mask.dtype.kind == "f"
         y = xp.empty((*q.shape[:-1], v.shape[-1]), "float32")
         lse = xp.empty(q.shape[:-1], "float32")
-        lib.module.attention_forward(version, q, k, v, added, is_causal, scale, y, lse, "auto", lib.stream)
+        lib.module.attention_forward(
+            version, q, k, v, added, is_causal, scale, y, lse, "auto", lib.stream
+        )
 
         def attention_backward(dy, wanted):
             dy = xp.ascontiguousarray(dy).reshape(y.shape)
-            parts = lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2]) if version == "fast" else 1
-            dq, dk, dv, delta = xp.empty((parts, *q.shape), "float32"), xp.empty_like(k), xp.empty_like(v), xp.empty_like(lse)
+            parts = (
+                lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2])
+                if version == "fast"
+                else 1
+            )
+            dq, dk, dv, delta = (
+                xp.empty((parts, *q.shape), "float32"),
+                xp.empty_like(k),
+                xp.empty_like(v),
+                xp.empty_like(lse),
+            )
             stream = native(q).stream
-            lib.module.attention_backward(version, q, k, v, added, is_causal, scale, y, lse, dy, delta, dq, dk, dv, "auto", stream)
+            lib.module.attention_backward(
+                version,
+                q,
+                k,
+                v,
+                added,
+                is_causal,
+                scale,
+                y,
+                lse,
+                dy,
+                delta,
+                dq,
+                dk,
+                dv,
+                "auto",
+                stream,
+            )
             dq = dq[0] if parts == 1 else dq.sum(axis=0)
             dmask = None
             if mask_is_number and len(wanted) > 3 and wanted[3]:
-                dmask = mask_gradient(xp, q, k, v, added, is_causal, scale, lse, dy, delta).reshape(*shapes[0][:-1], k.shape[2])
-            return *(gradient.reshape(shape) for gradient, shape in zip((dq, dk, dv), shapes, strict=True)), dmask
+                dmask = mask_gradient(xp, q, k, v, added, is_causal, scale, lse, dy, delta).reshape(
+                    *shapes[0][:-1], k.shape[2]
+                )
+            return *(
+                gradient.reshape(shape)
+                for gradient, shape in zip((dq, dk, dv), shapes, strict=True)
+            ), dmask
 
         return y.reshape(*shapes[0][:-1], v.shape[-1]), attention_backward
 
@@ -51,21 +84,36 @@ def attention(version: str) -> Callable:
 def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Native:
     """The module for these arrays.    Raises Unsupported if the kernels do not take them."""
     lib = native(query, key, value, mask)
-    float32(query=query, key=key, value=value, mask=mask if mask is not None and mask.dtype.kind != "b" else None)
+    float32(
+        query=query,
+        key=key,
+        value=value,
+        mask=mask if mask is not None and mask.dtype.kind != "b" else None,
+    )
     q, k, v = query.shape, key.shape, value.shape
     if min(len(q), len(k), len(v)) < 2 or q[:-2] != k[:-2] or k[:-1] != v[:-1] or q[-1] != k[-1]:
-        raise Unsupported(f"query (..., heads, T, d), key (..., heads, S, d) and value (..., heads, S, e) are wanted, got {q}, {k} and {v}")
+        raise Unsupported(
+            f"query (..., heads, T, d), key (..., heads, S, d) and value (..., heads, S, e) are wanted, got {q}, {k} and {v}"
+        )
     if 0 in q or 0 in k or 0 in v:
         raise Unsupported(f"a size is 0: query {q}, key {k}, value {v}")
     if max(q[-1], v[-1]) > MAX_SIZE:
-        raise Unsupported(f"a head of {max(q[-1], v[-1])} numbers; the kernels take {MAX_SIZE} at most")
+        raise Unsupported(
+            f"a head of {max(q[-1], v[-1])} numbers; the kernels take {MAX_SIZE} at most"
+        )
     if version == "fast" and not lib.module.attention_fast_fits(max(q[-1], v[-1])):
-        raise Unsupported(f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; version tiled takes them")
+        raise Unsupported(
+            f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; version tiled takes them"
+        )
     logits = (*q[:-1], k[-2])
     if mask is not None:
-        known = mask.ndim <= len(logits) and all(m in (1, n) for m, n in zip(mask.shape[::-1], logits[::-1], strict=False))
+        known = mask.ndim <= len(logits) and all(
+            m in (1, n) for m, n in zip(mask.shape[::-1], logits[::-1], strict=False)
+        )
         if not known:
-            raise Unsupported(f"mask must broadcast to (..., heads, T, S) = {logits}, got {mask.shape}")
+            raise Unsupported(
+                f"mask must broadcast to (..., heads, T, S) = {logits}, got {mask.shape}"
+            )
     return lib
 
 
@@ -82,7 +130,9 @@ def as_added_mask(xp: Any, mask: Any, query_shape: tuple[int, ...]) -> Any:
     dimensions = max(len(query_shape), 4)
     mask = mask.reshape((1,) * (dimensions - mask.ndim) + mask.shape)
     images = mask.shape[:-3]
-    if len(images) > 1 and max(images) > 1:  # broadcast over some of several leading axes only: no single stride describes that
+    if (
+        len(images) > 1 and max(images) > 1
+    ):  # broadcast over some of several leading axes only: no single stride describes that
         mask = xp.broadcast_to(mask, query_shape[:-3] + mask.shape[-3:])
     return xp.ascontiguousarray(mask).reshape(-1, *mask.shape[-3:])
 

@@ -11,7 +11,13 @@ from typing import Any
 
 from minidiff.engine.backend import array_module
 from minidiff.engine.registry import Unsupported, register_kernel
-from minidiff.kernels.cuda.conv2d_launch import Conv, bias_gradient, forward, input_gradient, weight_gradient
+from minidiff.kernels.cuda.conv2d_launch import (
+    Conv,
+    bias_gradient,
+    forward,
+    input_gradient,
+    weight_gradient,
+)
 from minidiff.kernels.cuda.tf32 import tf32_is_allowed
 
 
@@ -41,9 +47,13 @@ def conv2d(version: str) -> Callable:
 def conv_transpose2d(version: str) -> Callable:
     """conv_transpose2d by the kernels of conv2d: what is x there is y here, and the forward pass is conv2d's input gradient."""
 
-    def conv_transpose2d_by_kernels(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    def conv_transpose2d_by_kernels(
+        x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+    ):
         kernel = permitted(version, x)
-        conv = conv_transpose2d_sizes(x.shape, weight.shape, stride, padding, output_padding, dilation, groups)
+        conv = conv_transpose2d_sizes(
+            x.shape, weight.shape, stride, padding, output_padding, dilation, groups
+        )
         want_shapes(conv.C, bias, x=(x, conv.y_shape), weight=(weight, conv.weight_shape))
         y = input_gradient(kernel, conv, x, weight, bias)
 
@@ -51,7 +61,9 @@ def conv_transpose2d(version: str) -> Callable:
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
             dy, db = contiguous(dy), None
             if want_bias and bias is not None:
-                db = bias_gradient(kernel, conv._replace(N=dy.shape[0], O=conv.C, I=conv.H, J=conv.W), dy)
+                db = bias_gradient(
+                    kernel, conv._replace(N=dy.shape[0], O=conv.C, I=conv.H, J=conv.W), dy
+                )
             return (
                 forward(kernel, conv, dy, weight) if want_x else None,
                 weight_gradient(kernel, conv, x, dy) if want_weight else None,
@@ -73,7 +85,9 @@ def permitted(version: str, x: Any) -> str:
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
     if version == "fast" and tf32_is_allowed():
-        capability = getattr(getattr(x, "device", None), "compute_capability", "0")  # "90"; "100" as a string would come before "80"
+        capability = getattr(
+            getattr(x, "device", None), "compute_capability", "0"
+        )  # "90"; "100" as a string would come before "80"
         return "tf32" if int(capability) >= 80 else "fast"
     return version
 
@@ -89,9 +103,13 @@ def conv2d_sizes(x_shape, weight_shape, stride, padding, dilation, groups) -> Co
     return Conv(n, c, h, w, o, u, v, i, j, *s, *p, *d, groups)
 
 
-def conv_transpose2d_sizes(x_shape, weight_shape, stride, padding, output_padding, dilation, groups) -> Conv:
+def conv_transpose2d_sizes(
+    x_shape, weight_shape, stride, padding, output_padding, dilation, groups
+) -> Conv:
     """The convolution whose input gradient this is: its y is our x, its x our y.    Raises Unsupported for arguments that are none."""
-    (s, p, d, extra) = pairs(stride=stride, padding=padding, dilation=dilation, output_padding=output_padding)
+    (s, p, d, extra) = pairs(
+        stride=stride, padding=padding, dilation=dilation, output_padding=output_padding
+    )
     n, channels, i, j, o, u, v = sizes(x_shape, weight_shape, groups)
     if channels != o:
         raise Unsupported(f"x has C = {channels} but weight wants C = {o}")
@@ -107,9 +125,13 @@ def conv_transpose2d_sizes(x_shape, weight_shape, stride, padding, output_paddin
 def sizes(x_shape, weight_shape, groups) -> tuple[int, ...]:
     """N, C, H, W of x, then O, U, V of weight."""
     if len(x_shape) != 4 or len(weight_shape) != 4:
-        raise Unsupported(f"x and weight must have 4 axes, got {tuple(x_shape)} and {tuple(weight_shape)}")
+        raise Unsupported(
+            f"x and weight must have 4 axes, got {tuple(x_shape)} and {tuple(weight_shape)}"
+        )
     if not isinstance(groups, int) or groups < 1 or x_shape[1] % groups or weight_shape[0] % groups:
-        raise Unsupported(f"groups = {groups} does not divide the channels of x {tuple(x_shape)} and weight {tuple(weight_shape)}")
+        raise Unsupported(
+            f"groups = {groups} does not divide the channels of x {tuple(x_shape)} and weight {tuple(weight_shape)}"
+        )
     if 0 in x_shape[1:] or 0 in weight_shape:
         raise Unsupported(f"a size is 0: x {tuple(x_shape)}, weight {tuple(weight_shape)}")
     return (*x_shape, weight_shape[0], *weight_shape[2:])

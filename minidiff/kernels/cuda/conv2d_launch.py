@@ -52,32 +52,59 @@ class Conv(NamedTuple):
         return self.N, self.O, self.I, self.J
 
 
-def forward(version: str, conv: Conv, x: Any, weight: Any, bias: Any = None, plan: Plan | None = None) -> Any:
+def forward(
+    version: str, conv: Conv, x: Any, weight: Any, bias: Any = None, plan: Plan | None = None
+) -> Any:
     """y (N, O, I, J)."""
     lib, (x, weight, bias) = prepared(version, conv, x=x, weight=weight, bias=bias)
     y = lib.xp.empty(conv.y_shape, "float32")
-    product = Product(conv.O // conv.groups, conv.N * conv.I * conv.J, conv.C // conv.groups * conv.U * conv.V, conv.groups, y.size)
+    product = Product(
+        conv.O // conv.groups,
+        conv.N * conv.I * conv.J,
+        conv.C // conv.groups * conv.U * conv.V,
+        conv.groups,
+        y.size,
+    )
 
     def launch(plan: Plan) -> None:
-        lib.module.conv2d(version, conv, x, weight, bias, y, *plan, parts(lib, product, plan), lib.stream)
+        lib.module.conv2d(
+            version, conv, x, weight, bias, y, *plan, parts(lib, product, plan), lib.stream
+        )
 
     launch(plan or choose(lib, version, ("forward", conv), product, True, launch))
     return y
 
 
-def input_gradient(version: str, conv: Conv, dy: Any, weight: Any, bias: Any = None, plan: Plan | None = None) -> Any:
+def input_gradient(
+    version: str, conv: Conv, dy: Any, weight: Any, bias: Any = None, plan: Plan | None = None
+) -> Any:
     """dx (N, C, H, W). With a bias (C,), added to every pixel, it is the forward pass of the transposed convolution."""
     lib, (dy, weight, bias) = prepared(version, conv, dy=dy, weight=weight, bias=bias)
     dx = lib.xp.empty(conv.x_shape, "float32")
     # the largest stride class, and the kernel elements that reach it
-    rows, columns = planning.ceil_div(conv.H, conv.stride_h), planning.ceil_div(conv.W, conv.stride_w)
+    rows, columns = (
+        planning.ceil_div(conv.H, conv.stride_h),
+        planning.ceil_div(conv.W, conv.stride_w),
+    )
     dilated = conv.dilation_h > 1 or conv.dilation_w > 1
-    taps = conv.U * conv.V if dilated else planning.ceil_div(conv.U, conv.stride_h) * planning.ceil_div(conv.V, conv.stride_w)
+    taps = (
+        conv.U * conv.V
+        if dilated
+        else planning.ceil_div(conv.U, conv.stride_h) * planning.ceil_div(conv.V, conv.stride_w)
+    )
     copies = conv.groups * conv.stride_h * conv.stride_w
-    product = Product(conv.C // conv.groups, conv.N * rows * columns, conv.O // conv.groups * taps, copies, dx.size)
+    product = Product(
+        conv.C // conv.groups,
+        conv.N * rows * columns,
+        conv.O // conv.groups * taps,
+        copies,
+        dx.size,
+    )
 
     def launch(plan: Plan) -> None:
-        lib.module.conv2d_input_gradient(version, conv, dy, weight, bias, dx, *plan, parts(lib, product, plan), lib.stream)
+        lib.module.conv2d_input_gradient(
+            version, conv, dy, weight, bias, dx, *plan, parts(lib, product, plan), lib.stream
+        )
 
     launch(plan or choose(lib, version, ("input gradient", conv), product, True, launch))
     return dx
@@ -87,10 +114,18 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
     """dweight (O, C / groups, U, V)."""
     lib, (dy, x) = prepared(version, conv, dy=dy, x=x)
     dweight = lib.xp.empty(conv.weight_shape, "float32")
-    product = Product(conv.O // conv.groups, conv.C // conv.groups * conv.U * conv.V, conv.N * conv.I * conv.J, conv.groups, dweight.size)
+    product = Product(
+        conv.O // conv.groups,
+        conv.C // conv.groups * conv.U * conv.V,
+        conv.N * conv.I * conv.J,
+        conv.groups,
+        dweight.size,
+    )
 
     def launch(plan: Plan) -> None:
-        lib.module.conv2d_weight_gradient(version, conv, dy, x, dweight, *plan, parts(lib, product, plan), lib.stream)
+        lib.module.conv2d_weight_gradient(
+            version, conv, dy, x, dweight, *plan, parts(lib, product, plan), lib.stream
+        )
 
     launch(plan or choose(lib, version, ("weight gradient", conv), product, False, launch))
     return dweight
@@ -100,7 +135,9 @@ def bias_gradient(version: str, conv: Conv, dy: Any) -> Any:
     """dbias (O,)."""
     lib, (dy,) = prepared(version, conv, dy=dy)
     dbias = lib.xp.empty(conv.O, "float32")
-    lib.module.conv2d_bias_gradient("naive" if version == "naive" else "tiled", conv, dy, dbias, lib.stream)
+    lib.module.conv2d_bias_gradient(
+        "naive" if version == "naive" else "tiled", conv, dy, dbias, lib.stream
+    )
     return dbias
 
 
@@ -109,21 +146,30 @@ def prepared(version: str, conv: Conv, **arrays: Any) -> tuple[Native, list[Any]
     lib = native(*arrays.values())
     float32(**arrays)
     if max(conv.N * conv.C * conv.H * conv.W, conv.N * conv.O * conv.I * conv.J) >= 2**31 - 2**16:
-        raise Unsupported(f"x {conv.x_shape} or y {conv.y_shape} has too many elements, the kernels count to 2^31")
+        raise Unsupported(
+            f"x {conv.x_shape} or y {conv.y_shape} has too many elements, the kernels count to 2^31"
+        )
     if version in TILES and (reason := lib.module.conv2d_refuses(conv)):
         raise Unsupported(reason)
     return lib, [None if a is None else lib.xp.ascontiguousarray(a) for a in arrays.values()]
 
 
 def choose(
-    lib: Native, version: str, what: tuple[str, Conv], product: Product, table: bool, launch: Callable[[Plan], None]
+    lib: Native,
+    version: str,
+    what: tuple[str, Conv],
+    product: Product,
+    table: bool,
+    launch: Callable[[Plan], None],
 ) -> Plan:
     """The tile and the splits for this sum of this convolution: by the model, or by trying (tuning.py)."""
     if version not in TILES:
         return Plan(0, 1)
     candidates = planning.candidates(product, TILES[version], lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
-        return tuning.fastest(lib.xp, (version, *what, lib.xp.cuda.runtime.getDevice()), candidates, launch)
+        return tuning.fastest(
+            lib.xp, (version, *what, lib.xp.cuda.runtime.getDevice()), candidates, launch
+        )
     return candidates[0]
 
 

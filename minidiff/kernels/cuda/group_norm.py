@@ -23,16 +23,44 @@ def group_norm(version: str, swish: bool) -> Callable:
         xp, shape = lib.xp, x.shape
         x = xp.ascontiguousarray(x).reshape(*shape[:2], -1)  # (images, channels, pixels)
         weight, bias = (None if a is None else xp.ascontiguousarray(a) for a in (weight, bias))
-        y, mean, inverse_std = xp.empty_like(x), xp.empty((len(x), num_groups), "float32"), xp.empty((len(x), num_groups), "float32")
-        lib.module.group_norm_forward(version, x, num_groups, weight, bias, eps, swish, y, mean, inverse_std, lib.stream)
+        y, mean, inverse_std = (
+            xp.empty_like(x),
+            xp.empty((len(x), num_groups), "float32"),
+            xp.empty((len(x), num_groups), "float32"),
+        )
+        lib.module.group_norm_forward(
+            version, x, num_groups, weight, bias, eps, swish, y, mean, inverse_std, lib.stream
+        )
 
         def group_norm_backward(dy):
             dy = xp.ascontiguousarray(dy).reshape(x.shape)
-            dx, dweight, dbias = xp.empty_like(x), xp.empty(shape[1], "float32"), xp.empty(shape[1], "float32")
+            dx, dweight, dbias = (
+                xp.empty_like(x),
+                xp.empty(shape[1], "float32"),
+                xp.empty(shape[1], "float32"),
+            )
             sums = xp.empty((2, *shape[:2]), "float32")  # dweight and dbias of each image
             stream, gradients = native(x).stream, (dx, dweight, dbias, *sums)
-            lib.module.group_norm_backward(version, x, num_groups, weight, bias, eps, swish, mean, inverse_std, dy, *gradients, stream)
-            return dx.reshape(shape), None, None if weight is None else dweight, None if bias is None else dbias
+            lib.module.group_norm_backward(
+                version,
+                x,
+                num_groups,
+                weight,
+                bias,
+                eps,
+                swish,
+                mean,
+                inverse_std,
+                dy,
+                *gradients,
+                stream,
+            )
+            return (
+                dx.reshape(shape),
+                None,
+                None if weight is None else dweight,
+                None if bias is None else dbias,
+            )
 
         return y.reshape(shape), group_norm_backward
 
@@ -51,7 +79,9 @@ def prepared(x: Any, num_groups: Any, weight: Any, bias: Any) -> Native:
         if array is not None and array.shape != x.shape[1:2]:
             raise Unsupported(f"{name} must have shape {x.shape[1:2]}, got {array.shape}")
     if x.shape[1] // num_groups > MAX_CHANNELS_PER_GROUP:
-        raise Unsupported(f"groups of {x.shape[1] // num_groups} channels; the kernels take {MAX_CHANNELS_PER_GROUP} at most")
+        raise Unsupported(
+            f"groups of {x.shape[1] // num_groups} channels; the kernels take {MAX_CHANNELS_PER_GROUP} at most"
+        )
     return lib
 
 

@@ -54,7 +54,9 @@ def native(*arrays: Any) -> Native:
         current = xp.cuda.runtime.getDevice()
         for array in arrays:
             if array is not None and array.device.id != current:
-                raise Unsupported(f"an array is on cuda:{array.device.id}, but the current device is cuda:{current}")
+                raise Unsupported(
+                    f"an array is on cuda:{array.device.id}, but the current device is cuda:{current}"
+                )
     else:
         raise Unsupported(f"kernels take arrays of NumPy or CuPy, not of {xp.__name__}")
     module, reason = load(device)
@@ -101,13 +103,19 @@ def status() -> list[str]:
         return [*lines, f"kernels on GPU: {no_cuda}"]
     count, driver, toolkit = cuda.devices()
     capabilities = ", ".join(dotted(cuda.architectures))
-    lines.append(f"kernels on GPU: built with CUDA {version(toolkit)} for compute capabilities {capabilities} and newer")
+    lines.append(
+        f"kernels on GPU: built with CUDA {version(toolkit)} for compute capabilities {capabilities} and newer"
+    )
     if driver == 0:
         lines.append("  no NVIDIA driver on this machine: they cannot run here")
     elif driver // 1000 < toolkit // 1000:
-        lines.append(f"  the NVIDIA driver supports CUDA {version(driver)} only: update it, or build with an older toolkit")
+        lines.append(
+            f"  the NVIDIA driver supports CUDA {version(driver)} only: update it, or build with an older toolkit"
+        )
     else:
-        gpus = "1 GPU" if count == 1 else f"{count} GPUs" if count else "no GPU: they cannot run here"
+        gpus = (
+            "1 GPU" if count == 1 else f"{count} GPUs" if count else "no GPU: they cannot run here"
+        )
         lines.append(f"  driver for CUDA {version(driver)}, {gpus}")
     return lines
 

@@ -13,7 +13,13 @@ from typing import Any
 
 from minidiff.engine.registry import Unsupported, register_kernel
 from minidiff.kernels.cuda.conv2d import contiguous, permitted
-from minidiff.kernels.cuda.conv2d_launch import Conv, bias_gradient, forward, input_gradient, weight_gradient
+from minidiff.kernels.cuda.conv2d_launch import (
+    Conv,
+    bias_gradient,
+    forward,
+    input_gradient,
+    weight_gradient,
+)
 from minidiff.kernels.cuda.library import native
 
 
@@ -31,8 +37,12 @@ def linear(version: str) -> Callable:
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
             dy = contiguous(as_images(dy))
             return (
-                as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1]) if want_x else None,
-                weight_gradient(kernel, conv, dy, as_images(x)).reshape(weight.shape) if want_weight else None,
+                as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1])
+                if want_x
+                else None,
+                weight_gradient(kernel, conv, dy, as_images(x)).reshape(weight.shape)
+                if want_weight
+                else None,
                 bias_gradient(kernel, conv, dy) if want_bias and bias is not None else None,
             )
 
@@ -43,13 +53,38 @@ def linear(version: str) -> Callable:
 
 def sizes(x: Any, weight: Any, bias: Any) -> Conv:
     """The convolution.    Raises Unsupported for arguments that are none."""
-    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1] or bias is not None and bias.shape != weight.shape[:1]:
+    if (
+        weight.ndim != 2
+        or not x.ndim
+        or x.shape[-1] != weight.shape[1]
+        or bias is not None
+        and bias.shape != weight.shape[:1]
+    ):
         shape = None if bias is None else bias.shape
-        raise Unsupported(f"x (..., in), weight (out, in) and bias (out,) are wanted, got {x.shape}, {weight.shape} and {shape}")
+        raise Unsupported(
+            f"x (..., in), weight (out, in) and bias (out,) are wanted, got {x.shape}, {weight.shape} and {shape}"
+        )
     if 0 in x.shape or 0 in weight.shape:
         raise Unsupported(f"a size is 0: x {x.shape}, weight {weight.shape}")
     rows = rows_of_image(x)
-    return Conv(math.prod(x.shape[:-1]) // rows, weight.shape[1], rows, 1, weight.shape[0], 1, 1, rows, 1, 1, 1, 0, 0, 1, 1, 1)
+    return Conv(
+        math.prod(x.shape[:-1]) // rows,
+        weight.shape[1],
+        rows,
+        1,
+        weight.shape[0],
+        1,
+        1,
+        rows,
+        1,
+        1,
+        1,
+        0,
+        0,
+        1,
+        1,
+        1,
+    )
 
 
 def rows_of_image(x: Any) -> int:

@@ -59,7 +59,14 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
     blocks = ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies * splits
     slabs = ceil_div(ceil_div(product.k, tile.depth), splits)
     blocks_per_processor = ceil_div(blocks, multiprocessors)
-    busy = blocks_per_processor * slabs * tile.m * tile.n * tile.depth / (MULTIPLY_ADDS * tile.efficiency)
+    busy = (
+        blocks_per_processor
+        * slabs
+        * tile.m
+        * tile.n
+        * tile.depth
+        / (MULTIPLY_ADDS * tile.efficiency)
+    )
     waiting = ceil_div(blocks_per_processor, tile.resident) * slabs * SLAB_LATENCY
     adding_parts = START + 2 * splits * product.result_size / FLOATS_PER_CYCLE if splits > 1 else 0
     return START + max(busy, waiting) + adding_parts
@@ -71,7 +78,9 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 
 
 @lru_cache(maxsize=4096)
-def candidates(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> tuple[Plan, ...]:
+def candidates(
+    product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
+) -> tuple[Plan, ...]:
     """Plans that are worth trying, the best estimate first: the best five, and the best of each tile."""
     choices = sorted(
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
@@ -90,4 +99,6 @@ def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     forced = table and (slabs + 1) * tile.depth > MAX_TABLE
     if product.copies * splits > MAX_COPIES:
         return False
-    return splits == 1 or (splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS))
+    return splits == 1 or (
+        splits <= slabs and (forced or splits * product.result_size <= MAX_PARTS)
+    )

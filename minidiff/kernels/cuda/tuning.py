@@ -33,7 +33,9 @@ def tuned() -> dict[Hashable, dict[Plan, float]]:
     return {key: dict(times) for key, times in _times.items()}
 
 
-def fastest(xp: Any, key: Hashable, candidates: tuple[Plan, ...], launch: Callable[[Plan], None]) -> Plan:
+def fastest(
+    xp: Any, key: Hashable, candidates: tuple[Plan, ...], launch: Callable[[Plan], None]
+) -> Plan:
     """The candidate that takes least time. While a graph is recorded nothing can be timed: the first one, if none was timed before."""
     if key not in _times:
         if is_recording_a_graph(xp):
