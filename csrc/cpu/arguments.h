@@ -16,6 +16,7 @@ struct Images {
     int64_t count, height, width, channels;  // channels last
     int64_t before_h, before_w;              // rows and columns of zeros before the first
     int64_t tall, wide;                      // tiles of 4 x 4 down and across
+    int64_t point;                           // from the matrix of one point to the next, in numbers
 };
 
 struct Heads {

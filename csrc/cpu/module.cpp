@@ -117,30 +117,38 @@ int64_t tiles(int64_t size) { return (size + 3) / 4; }
 // images (N, H, W, C), read in tiles that make (height, width) results
 native::Images images(const Array& x, int64_t height, int64_t width, int64_t before_h, int64_t before_w) {
     numbers("images", x, {-1, -1, -1, -1});
-    return {x.shape(0), x.shape(1), x.shape(2), x.shape(3), before_h, before_w, tiles(height), tiles(width)};
+    return {x.shape(0), x.shape(1), x.shape(2), x.shape(3), before_h, before_w, tiles(height), tiles(width), 0};
 }
 
-std::vector<int64_t> at_points(const native::Images& i) { return {36, i.count * i.tall * i.wide, i.channels}; }
+// One contiguous matrix (tiles, C) for each of the 36 points; the step from one to the next is noted in i.
+float* points(const char* name, const Array& v, native::Images& i, bool written) {
+    const int64_t tiles = i.count * i.tall * i.wide, size = sizeof(float);
+    const bool fits = v.ndim() == 3 && v.shape(0) == 36 && v.shape(1) == tiles && v.shape(2) == i.channels && v.strides(2) == size &&
+                      v.strides(1) == size * i.channels && v.strides(0) % size == 0 && (!written || v.writeable());
+    if (!fits) refuse(name, "36 contiguous float32 matrices (" + std::to_string(tiles) + ", " + std::to_string(i.channels) + ")");
+    i.point = v.strides(0) / size;
+    return const_cast<float*>(v.data());
+}
 
 void winograd_pixels(const Array& x, int64_t before_h, int64_t before_w, int64_t height, int64_t width, const Array& v) {
-    const native::Images i = images(x, height, width, before_h, before_w);
-    float* to = writable("v", v, at_points(i));
+    native::Images i = images(x, height, width, before_h, before_w);
+    float* to = points("v", v, i, true);
     const float* from = x.data();
     py::gil_scoped_release unlocked;
     chosen->winograd_pixels(i, from, to);
 }
 
 void winograd_results(const Array& y, const Array& m) {
-    const native::Images i = images(y, y.ndim() == 4 ? y.shape(1) : 0, y.ndim() == 4 ? y.shape(2) : 0, 0, 0);
-    float* to = writable("m", m, at_points(i));
+    native::Images i = images(y, y.ndim() == 4 ? y.shape(1) : 0, y.ndim() == 4 ? y.shape(2) : 0, 0, 0);
+    float* to = points("m", m, i, true);
     const float* from = y.data();
     py::gil_scoped_release unlocked;
     chosen->winograd_results(i, from, to);
 }
 
 void winograd_interpolate(const Array& m, const std::optional<Array>& bias, const Array& y) {
-    const native::Images i = images(y, y.ndim() == 4 ? y.shape(1) : 0, y.ndim() == 4 ? y.shape(2) : 0, 0, 0);
-    const float *from = numbers("m", m, at_points(i)), *b = optional("bias", bias, i.channels);
+    native::Images i = images(y, y.ndim() == 4 ? y.shape(1) : 0, y.ndim() == 4 ? y.shape(2) : 0, 0, 0);
+    const float *from = points("m", m, i, false), *b = optional("bias", bias, i.channels);
     float* to = writable("y", y, {i.count, i.height, i.width, i.channels});
     py::gil_scoped_release unlocked;
     chosen->winograd_interpolate(i, from, b, to);

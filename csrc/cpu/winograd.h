@@ -10,7 +10,8 @@
 // For the weight gradient the same with the roles exchanged: dU = V(dy)^T  (A x A^T).
 //
 //     points    0, +-5/8, +-3/2, infinity: of symmetrical ones those with the least rounding (error 5e-7 of the result; 1.2e-6 with +-1, +-2)
-//     layout    images are channels last, (N, H, W, C); V and M are (36, tiles, C): one matrix for each point
+//     layout    images are channels last, (N, H, W, C); V and M are (36, tiles, C): one matrix for each point. From one to the next it should
+//               not be a multiple of 4096 bytes: a tile's 36 numbers of a channel would all want the same few places of L1
 //     loops     over tiles, and in a tile over vectors of channels; 6 x 6 vectors are in registers and L1
 //     caches    the caller takes as many images at a time as keep V and M in L2
 //     bytes     a tile reads 36 C and writes 36 C numbers (V), or reads 36 O and writes 16 O (y)
@@ -62,7 +63,7 @@ inline void evaluate_results(const Lanes (&y)[TILE], Lanes (&m)[READ]) {
 // Reads SIZE x SIZE numbers of each tile (6 x 6 pixels or 4 x 4 results) and writes 36, those of each point into a matrix of its own.
 template <int SIZE, class Transform>
 inline void evaluate_tiles(const Images& images, const float* x, float* v, Transform transform) {
-    const int64_t C = images.channels, tiles = images.count * images.tall * images.wide;
+    const int64_t C = images.channels;
     int64_t tile = 0;
     for (int64_t n = 0; n < images.count; n++)
         for (int64_t row = 0; row < images.tall; row++)
@@ -88,7 +89,7 @@ inline void evaluate_tiles(const Images& images, const float* x, float* v, Trans
                         Lanes out[READ];
                         transform(half[i], out);
                         for (int j = 0; j < READ; j++) {
-                            float* to = v + ((i * READ + j) * tiles + tile) * C + c;
+                            float* to = v + (i * READ + j) * images.point + tile * C + c;
                             count == LANES ? store(to, out[j]) : store(to, out[j], count);
                         }
                     }
@@ -108,7 +109,7 @@ inline void winograd_results(const Images& images, const float* y, float* m) {
 
 // y (N, H, W, C) = A^T M A + bias, of m (36, tiles, C); bias (C,) or null
 inline void winograd_interpolate(const Images& images, const float* m, const float* bias, float* y) {
-    const int64_t C = images.channels, tiles = images.count * images.tall * images.wide;
+    const int64_t C = images.channels;
     int64_t tile = 0;
     for (int64_t n = 0; n < images.count; n++)
         for (int64_t row = 0; row < images.tall; row++)
@@ -119,7 +120,7 @@ inline void winograd_interpolate(const Images& images, const float* m, const flo
                     for (int j = 0; j < READ; j++) {
                         Lanes in[READ], out[TILE];
                         for (int i = 0; i < READ; i++) {
-                            const float* from = m + ((i * READ + j) * tiles + tile) * C + c;
+                            const float* from = m + (i * READ + j) * images.point + tile * C + c;
                             in[i] = count == LANES ? load(from) : load(from, count);
                         }
                         interpolate(in, out);
