@@ -37,7 +37,7 @@ from setuptools.errors import CompileError
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
-NATIVE = ["csrc/cpu/variant.cpp", "csrc/cpu/module.cpp"]
+NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.cpp"))
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
@@ -209,7 +209,7 @@ class Compilers:
         self.nvcc, self.no_nvcc = find_nvcc()
         if self.cxx is None:
             self.nvcc, self.no_nvcc = None, self.no_cxx
-        possible = ["native", "cpu"] * (self.cxx is not None) + ["cuda"] * (self.nvcc is not None)
+        possible = [module for module in ("native", "cpu") if self.cxx is not None and SOURCES[module]] + ["cuda"] * (self.nvcc is not None)
         self.modules = possible if wanted is None else wanted.replace(",", " ").split()
         for module in self.modules:
             if module not in SOURCES:
@@ -230,8 +230,8 @@ class Compilers:
         cxx = [*self.cxx.command, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
         if module == "native":
             fast = [*cxx, "-O0" if DEBUG else "-O3", "-g", "-fno-math-errno", "-fno-trapping-math"]
-            variants = [(NATIVE[0], [*fast, f"-DVARIANT={name}", *options]) for name, options in native_variants().items()]
-            return [*variants, (NATIVE[1], [*cxx, "-O1"])]
+            variants = [[*fast, f"-DVARIANT={name}", *options] for name, options in native_variants().items()]
+            return [(n, command) for n in NATIVE for command in (variants if n.endswith("variant.cpp") else [[*cxx, "-O1"]])]
         if module == "cpu":
             # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
             checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
