@@ -12,7 +12,7 @@ from support.examples import write_digits
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import Classifier, UNet
+from minidiff.models import Classifier, ClassifierConfig, UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
 from minidiff.training.noisy_classification import KIND
@@ -29,10 +29,10 @@ def folder(tmp_path_factory):
     images, labels = write_digits(folder / "data", 64)
     rng = RNG(0)
     for name, pictures in (("denoiser", images), ("small", images[:, :, ::2, ::2])):
-        unet = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)
+        unet = UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), rng)
         loader = Loader(pictures, labels, 8, rng)
         Trainer(unet, make_schedule("cosine", 5), loader, AdamW(unet.named_parameters()), rng, prediction="v").save(folder / name)
-    judge = Classifier(n_channels=4, rng=rng)
+    judge = Classifier(ClassifierConfig(n_channels=4), rng)
     arrays = {f"model.{name}": array for name, array in judge.state_dict().items()}
     save_checkpoint(folder / "classifier", "classifier", {"model": judge.config}, arrays)
     return folder

@@ -10,7 +10,7 @@ from minidiff.cli import delayed_interrupt
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint
 from minidiff.training.run import run
@@ -21,7 +21,7 @@ from minidiff.training.workers import Workers
 @pytest.fixture
 def trainer():
     rng = RNG(0)
-    model = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)
+    model = UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), rng)
     loader = Loader((rng.uniform((20, 1, 4, 4)) * 255).astype(np.uint8), None, 4, rng)
     return Trainer(model, make_schedule("linear", 10), loader, AdamW(model.named_parameters()), rng)
 
