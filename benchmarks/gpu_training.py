@@ -24,7 +24,7 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.sampling.predictor import predictor
 from minidiff.training.cuda_graph import RecordedPredictor
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "models"))
@@ -164,7 +164,7 @@ def our_trainer(setting: Setting, graph: bool) -> tuple[Callable[[int], Any], Ca
     rng, model = RNG(1), build(setting)
     loader = Loader(setting.images, None, setting.batch, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=LR, weight_decay=0.0)
-    trainer = Trainer(model, SCHEDULE, loader, optimizer, RNG(2, "cuda"), ema_decay=EMA, max_norm=MAX_NORM, graph=graph)
+    trainer = Trainer(model, SCHEDULE, loader, optimizer, RNG(2, "cuda"), TrainerSettings(ema_decay=EMA, max_norm=MAX_NORM, graph=graph))
     steps = trainer.steps(Workers(model, 1))
 
     def note() -> str:

@@ -4,7 +4,12 @@ They know no schedule and no sampler. The settings of each are a dataclass, such
 """
 
 from minidiff.models.autoencoder import (
-    AUTOENCODERS, Autoencoder, KLAutoencoder, KLConfig, VQAutoencoder, VQConfig,
+    AUTOENCODERS,
+    Autoencoder,
+    KLAutoencoder,
+    KLConfig,
+    VQAutoencoder,
+    VQConfig,
 )  # fmt: skip
 from minidiff.models.classifier import Classifier, ClassifierConfig
 from minidiff.models.noisy_classifier import NoisyClassifier, NoisyClassifierConfig

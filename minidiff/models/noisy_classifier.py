@@ -13,7 +13,11 @@ from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import check_channels, check_counts, own_config
 from minidiff.models.unet_blocks import (
-    BlockSettings, DownBlock, Downsample, TimeEmbedding, fitting_groups,
+    BlockSettings,
+    DownBlock,
+    Downsample,
+    TimeEmbedding,
+    fitting_groups,
 )  # fmt: skip
 from minidiff.nn import Conv2d, GroupNormSwish, Linear, Module, ModuleList
 

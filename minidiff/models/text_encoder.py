@@ -15,7 +15,13 @@ from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import check_counts, own_config
 from minidiff.nn import (
-    Embedding, LayerNorm, Linear, Module, ModuleList, MultiHeadAttention, Parameter,
+    Embedding,
+    LayerNorm,
+    Linear,
+    Module,
+    ModuleList,
+    MultiHeadAttention,
+    Parameter,
 )  # fmt: skip
 
 

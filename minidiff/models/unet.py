@@ -9,8 +9,19 @@ from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import own_config
 from minidiff.models.unet_blocks import (
-    BlockSettings, Context, DownBlock, Downsample, MiddleBlock, NearestUpsample, ResidualBlock,
-    TimeEmbedding, UpBlock, Upsample, fitting_groups, from_patches, to_patches,
+    BlockSettings,
+    Context,
+    DownBlock,
+    Downsample,
+    MiddleBlock,
+    NearestUpsample,
+    ResidualBlock,
+    TimeEmbedding,
+    UpBlock,
+    Upsample,
+    fitting_groups,
+    from_patches,
+    to_patches,
 )  # fmt: skip
 from minidiff.models.unet_config import UNetConfig
 from minidiff.nn import Conv2d, GroupNormSwish, Module, ModuleList

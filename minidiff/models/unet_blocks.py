@@ -13,7 +13,14 @@ from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.nn import (
-    Conv2d, ConvTranspose2d, Dropout, GroupNorm, GroupNormSwish, Identity, Linear, Module,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    GroupNorm,
+    GroupNormSwish,
+    Identity,
+    Linear,
+    Module,
     MultiHeadAttention,
 )  # fmt: skip
 

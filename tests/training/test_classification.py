@@ -6,10 +6,11 @@ from minidiff import no_grad
 from minidiff.data import Loader, draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
+from minidiff.evaluation.judge import judge, load_classifier
 from minidiff.models import Classifier, ClassifierConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
-from minidiff.training.classification import classifier_steps, judge, load_classifier
+from minidiff.training.classification import classifier_steps, save_classifier
 from minidiff.training.workers import Workers
 
 
@@ -41,7 +42,7 @@ def test_judge_is_the_network_in_evaluation_mode_whatever_the_chunks():
 def test_a_classifier_is_loaded_and_another_kind_is_refused(tmp_path):
     model = Classifier(ClassifierConfig(n_channels=4), RNG(5))
     arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
-    save_checkpoint(tmp_path / "c", "classifier", {"model": model.config}, arrays)
+    save_classifier(tmp_path / "c", model, {})
     loaded = load_classifier(tmp_path / "c")
     np.testing.assert_array_equal(loaded.lin2.weight.data, model.lin2.weight.data)
     save_checkpoint(tmp_path / "d", "ddpm", {"model": {}}, arrays)

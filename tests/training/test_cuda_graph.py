@@ -13,7 +13,7 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.optim import SGD, AdamW
 from minidiff.sampling.predictor import evaluating
 from minidiff.training.cuda_graph import Recorded, RecordedPredictor
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 SCHEDULE = make_schedule("cosine", 20)
@@ -109,8 +109,8 @@ def make_trainer(graph, prediction="eps", optimizer=AdamW, dropout=0.0):
     images = (RNG(1).uniform((12, 1, 4, 4)) * 255).astype(np.uint8)
     loader = Loader(images, None, 4, rng, drop_last=True)
     return Trainer(
-        model, SCHEDULE, loader, optimizer(model.named_parameters(), lr=1e-2), RNG(5, "cuda"), lr_warmup=10, graph=graph,
-        prediction=prediction,
+        model, SCHEDULE, loader, optimizer(model.named_parameters(), lr=1e-2), RNG(5, "cuda"),
+        TrainerSettings(lr_warmup=10, graph=graph, prediction=prediction),
     )  # fmt: skip
 
 

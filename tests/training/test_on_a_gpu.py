@@ -12,12 +12,14 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import judge
 from minidiff.evaluation.metrics import loss_per_t, sample_quality
-from minidiff.models import Classifier, UNet, UNetConfig
+from minidiff.models import Classifier, ClassifierConfig, UNet, UNetConfig
 from minidiff.optim import AdamW
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import evaluating, predictor
-from minidiff.training.classification import classifier_steps, judge
-from minidiff.training.trainer import Trainer, load_denoiser
+from minidiff.training.classification import classifier_steps
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 SCHEDULE = make_schedule("cosine", 20)
@@ -29,7 +31,7 @@ def make_trainer(device, rng=None, dropout=0.0, **options):
     images = (RNG(1).uniform((10, 1, 4, 4)) * 255).astype(np.uint8)
     loader = Loader(images, None, 4, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=1e-2)
-    return Trainer(model, SCHEDULE, loader, optimizer, RNG(5, device), lr_warmup=2, **options)
+    return Trainer(model, SCHEDULE, loader, optimizer, RNG(5, device), TrainerSettings(lr_warmup=2, **options))
 
 
 def train(trainer, steps):
