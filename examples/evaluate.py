@@ -16,12 +16,12 @@ import numpy as np
 from minidiff.cli import add_common_options, one_line_error, positive_int
 from minidiff.data import load_dataset, read_npz, to_float
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import load_classifier
 from minidiff.evaluation.metrics import agreement, bits_per_dimension, sample_quality
 from minidiff.models import UNet
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint
-from minidiff.training.classification import load_classifier
-from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 
 
