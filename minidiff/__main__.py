@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     explain_command.add_argument(
         "what", nargs="+", help="an equation's id, a slide's title, or a slide's number"
     )
+    explain_command.add_argument(
+        "--short", action="store_true", help="code with its values beside it, on one screen"
+    )
     deck_command = commands.add_parser(
         "deck", help="the deck slide by slide with what covers it; status 1 if something is missing"
     )
@@ -60,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "explain":
         from minidiff.classroom.explain import explain
 
-        print(explain(" ".join(options.what)))
+        print(explain(" ".join(options.what), options.short))
     elif options.command == "deck":
         from minidiff.classroom.coverage import deck_report
 
@@ -108,7 +111,7 @@ def _step(options: argparse.Namespace) -> None:
         eta=options.eta,
         t=options.t,
     )
-    walker = Walker(steps)
+    walker = Walker(steps, source.schedule)
     if options.t is not None and not walker.run_to(options.t):
         raise ValueError(f"step: no step at t <= {options.t}; times are 1..{source.schedule.T}")
     walker.do_list("")

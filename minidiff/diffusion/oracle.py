@@ -42,6 +42,11 @@ class GaussianMixture:
         self.weights = self.weights / self.weights.sum()
         self.shape = self.means.shape[1:]
 
+    def __repr__(self) -> str:
+        K, stds = len(self.means), sorted(set(self.stds.tolist()))
+        std = f"{stds[0]:g}" if len(stds) == 1 else f"{stds[0]:g}..{stds[-1]:g}"
+        return f"GaussianMixture({K} components of shape {self.shape}, std {std})"
+
     def sample(self, n: int, rng: RNG, dtype: Any = np.float64) -> Any:
         """n draws of x_0.   -> (n, ...)."""
         k = np.searchsorted(np.cumsum(self.weights)[:-1], to_cpu(rng.uniform((n,), dtype=np.float64)), side="right")

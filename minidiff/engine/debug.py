@@ -22,6 +22,7 @@ from minidiff.engine import registry
 from minidiff.engine.debug_skip import is_skipped
 from minidiff.engine.printing import PACKAGE, place, show
 
+
 class Debugger(pdb.Pdb):
     """pdb that stops in your program and in formulas only.    stdin, stdout: default the terminal."""
 

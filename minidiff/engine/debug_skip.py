@@ -25,6 +25,7 @@ def is_skipped(frame: FrameType) -> bool:
     if root != PACKAGE.name:
         elsewhere = ("site-packages", "dist-packages", "<frozen", "<__array_function__")
         library = root in sys.stdlib_module_names or root.startswith("namedtuple_")
+        library |= root == "__main__" and str(PACKAGE) in code.co_filename  # python -m minidiff
         return library or any(part in code.co_filename for part in elsewhere)
     if not code.co_flags & inspect.CO_OPTIMIZED or code.co_filename.startswith("<"):
         return True  # a module or a class while it is imported, and what a dataclass writes
