@@ -11,6 +11,7 @@ While the debugger watches, operations run by their definitions and not by the f
 from __future__ import annotations
 
 import linecache
+import os
 import pdb
 import sys
 from contextlib import suppress
@@ -130,6 +131,13 @@ class Debugger(pdb.Pdb):
         if self._kernels_before is not None and registry._choice.get().mode == "reference":
             registry._choice.set(self._kernels_before)
         self._kernels_before = None
+
+
+def attached() -> bool:
+    """True under a debugger, of any kind: then a program should stay in one process."""
+    watched = sys.gettrace() is not None or "minidiff.debug" in os.environ.get("PYTHONBREAKPOINT", "")
+    monitoring = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    return watched or bool(monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID))
 
 
 def set_trace() -> None:
