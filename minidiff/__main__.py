@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.engine.registry import use_kernels
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
     step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
+    step_command.add_argument(
+        "--kernels", default="reference", choices=["reference", "auto"],
+        help="reference: operations run by their definitions (default); auto: by the fastest kernels",
+    )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
@@ -63,7 +68,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "explain":
         from minidiff.classroom.explain import explain
 
-        print(explain(" ".join(options.what), options.short))
+        with use_kernels("reference"):
+            print(explain(" ".join(options.what), options.short))
     elif options.command == "deck":
         from minidiff.classroom.coverage import deck_report
 
@@ -78,7 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "mutants":
         return _mutants()
     elif options.command == "step":
-        _step(options)
+        with use_kernels(options.kernels):
+            _step(options)
     else:
         print(status())
     return 0

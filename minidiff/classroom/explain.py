@@ -16,6 +16,7 @@ from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation, location_of
@@ -62,8 +63,8 @@ def explain_equation(equation: Equation) -> str:
     lines = [
         f"{equation.id}: {equation.summary}".rstrip(": "),
         "",
-        f"  {plain_text(equation.latex)}",
-        f"  {equation.latex}",
+        f"  {plain_text(LATEX[equation.id])}",
+        f"  {LATEX[equation.id]}",
         "",
     ]
     lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
@@ -120,10 +121,15 @@ def show_assignments(assignments: list[Assignment]) -> str:
         key = a.name, a.line
         done[key] += 1
         if done[key] in (1, 2, turns[key]):
-            lines.append(f"  {a.name:{width}} = {show(a.value)}")
+            lines.append(f"  {a.name:{width}} = {_indented(a.value)}")
         elif lines[-1] != "  ...":
             lines.append("  ...")
     return "\n".join(lines)
+
+
+def _indented(value: Any) -> str:
+    """The value as `show` gives it; further lines, as Steps and coefficients have, are indented."""
+    return show(value).replace("\n", "\n    ")
 
 
 def wrap(text: str, width: int | None = None) -> str:
@@ -148,14 +154,14 @@ def explain_short(id: str, width: int | None = None, height: int = 24) -> str:
     _, assignments = run(equation, small_inputs(equation))
     values: dict[int, list[str]] = {}
     for a in {(a.line, a.name): a for a in assignments}.values():
-        values.setdefault(a.line, []).append(show(a.value))
+        values.setdefault(a.line, []).append(" ".join(show(a.value).split()))
     code, head = inspect.unwrap(equation.function).__code__, equation.location
     first = int(head.rpartition(":")[2])
     source = inspect.getsourcelines(equation.function)[0][first - code.co_firstlineno :]
     body = textwrap.dedent("".join(source)).rstrip().splitlines()
     column = min(max(map(len, body)), width * 3 // 5) + 2
     arguments = ", ".join(f"{a.name} = {show(a.value)}" for a in assignments if a.line < first)
-    lines = [equation.id, f"  {plain_text(equation.latex)}", f"  {head}    {equation.paper}"]
+    lines = [equation.id, f"  {plain_text(LATEX[equation.id])}", f"  {head}    {equation.paper}"]
     lines = [_cut(line, width) for line in lines] + wrap(f"  {arguments}", width).splitlines()[:4] + [""]
     for number, line in enumerate(body, first):
         value = "  ".join(values.get(number, ()))

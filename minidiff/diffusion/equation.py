@@ -1,10 +1,11 @@
-"""The registry of equations: which function is which formula, where it stands on the deck and in the paper.
+"""The registry of equations: which function is which formula, and its place in the paper.
 
-    @equation("ddpm.q_sample", slide="Forward Diffusion Process", paper="DDPM eq. 4", latex=r"...")
+    @equation("forward.q_sample", "DDPM eq. 4", errata=5)
     def q_sample(x_0, t, eps, schedule): ...
 
-The decorator returns the function itself, unwrapped: a call is a call, a breakpoint is in the formula, and a traceback has
-no extra frame. `python -m minidiff explain ID`, the coverage report and the docs read the registry.
+The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and a
+traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
+docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
 from __future__ import annotations
@@ -25,20 +26,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, repr=False)
 class Equation:
-    """One formula: its function and where it comes from.    slide: a title of the deck, or None; errata: numbers in docs/errata.md."""
+    """One formula: its function, its place in a paper, its numbers in docs/errata.md."""
 
     id: str
     function: Callable[..., Any]
-    slide: str | None
     paper: str
-    latex: str
     errata: tuple[int, ...] = ()
     registered_in: str = ""
     order: int = 0
 
     @property
     def summary(self) -> str:
-        """First paragraph of the docstring, on one line."""
+        """First paragraph of the docstring, on one line: the formula in names of the code."""
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     @property
@@ -56,6 +55,11 @@ class Equation:
         text = textwrap.dedent(inspect.getsource(self.function))
         definition: Any = ast.parse(text).body[0]
         return "\n".join(text.splitlines()[definition.lineno - 1 :])
+
+    @property
+    def latex(self) -> str:
+        """The formula of the slide; "" unless `minidiff.classroom.index` was imported."""
+        return latex_by_id.get(self.id, "")
 
     def _repr_latex_(self) -> str | None:
         return f"$\\displaystyle {self.latex}$" if self.latex else None
@@ -76,21 +80,26 @@ def location_of(function: Callable[..., Any]) -> str:
     return f"{place(code.co_filename)}:{min(lines, default=head)}"
 
 
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a floor above
 _registry: dict[str, Equation] = {}
 
 
 def equation(
-    id: str, paper: str, *, errata: int | tuple[int, ...] = (), slide: str | None = None, latex: str = ""
+    id: str, paper: str, errata: int | tuple[int, ...] = ()
 ) -> Callable[[F], F]:
-    """Register the function below as the formula `id` and return it unchanged.    Raises ValueError if the id is taken."""
-    errata = (errata,) if isinstance(errata, int) else errata
+    """Register the function below as the formula `id` and return it unchanged.
+
+    Raises: ValueError if the id is taken.
+    """
+    numbers = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 
     def register(function: F) -> F:
         known = _registry.get(id)
         if known is not None and known.function.__qualname__ != function.__qualname__:
-            raise ValueError(f"equation: the id {id!r} is taken by {known.function.__module__}.{known.function.__name__}")
-        _registry[id] = Equation(id, function, slide, paper, latex, errata, module, len(_registry))
+            owner = f"{known.function.__module__}.{known.function.__name__}"
+            raise ValueError(f"equation: the id {id!r} is taken by {owner}")
+        _registry[id] = Equation(id, function, paper, numbers, module, len(_registry))
         return function
 
     return register

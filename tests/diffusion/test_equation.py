@@ -22,15 +22,15 @@ def test_the_decorator_returns_the_function_itself(registry):
         More about it."""
         return 2 * x
 
-    assert equation("test.twice", slide=None, paper="none", latex="2x", errata=(1,))(twice) is twice
+    assert equation("test.twice", "none", errata=1)(twice) is twice
     entry = equations.registered()["test.twice"]
     assert (entry.summary, entry.errata, entry.registered_in) == ("Twice x.", (1,), __name__)
 
 
 def test_an_id_belongs_to_one_function(registry):
-    equation("test.one", slide=None, paper="none", latex="x")(len)
+    equation("test.one", "none")(len)
     with pytest.raises(ValueError, match="the id 'test.one' is taken by builtins.len"):
-        equation("test.one", slide=None, paper="none", latex="x")(max)
+        equation("test.one", "none")(max)
 
 
 def test_the_location_is_the_first_line_that_runs(monkeypatch, tmp_path):
@@ -57,7 +57,7 @@ def test_repr_and_html_show_formula_place_and_code():
     html = q_sample._repr_html_()
     assert html.index("DDPM eq. 4") < html.index("<pre>def q_sample(x_0, t, eps, schedule):")
     assert "@equation" not in html and " 0x" not in repr(q_sample)
-    without_latex = Equation("test.half", half, None, "none", "")
+    without_latex = Equation("test.half", half, "none")
     assert without_latex._repr_latex_() is None and "<code>x / 2 &lt; x</code>" in without_latex._repr_html_()
 
 
