@@ -10,18 +10,21 @@ docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from html import escape
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
-PACKAGE = Path(__file__).resolve().parents[1]
+from minidiff.diffusion.notebook import formula_html
+from minidiff.engine.printing import place
 
-@dataclass(frozen=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+@dataclass(frozen=True, repr=False)
 class Equation:
     """One formula: its function, its place in a paper, its numbers in docs/errata.md."""
 
@@ -39,13 +42,45 @@ class Equation:
 
     @property
     def location(self) -> str:
-        """`minidiff/diffusion/forward.py:32`, wherever the package is installed."""
-        path = Path(inspect.getsourcefile(self.function) or "?").resolve()
-        if path.is_relative_to(PACKAGE):
-            path = path.relative_to(PACKAGE.parent)
-        return f"{path.as_posix()}:{inspect.getsourcelines(self.function)[1]}"
+        """`minidiff/...py:line` of the first line that runs: set a breakpoint there as it is printed."""
+        return location_of(self.function)
+
+    def __repr__(self) -> str:
+        formula = f": {self.summary}" if self.summary else ""
+        return f"<equation {self.id}, {self.paper}, {self.location}{formula}>"
+
+    @property
+    def source(self) -> str:
+        """The lines of the function without its decorator."""
+        text = textwrap.dedent(inspect.getsource(self.function))
+        definition: Any = ast.parse(text).body[0]
+        return "\n".join(text.splitlines()[definition.lineno - 1 :])
+
+    @property
+    def latex(self) -> str:
+        """The formula of the slide; "" unless `minidiff.classroom.index` was imported."""
+        return latex_by_id.get(self.id, "")
+
+    def _repr_latex_(self) -> str | None:
+        return f"$\\displaystyle {self.latex}$" if self.latex else None
+
+    def _repr_html_(self) -> str:
+        formula = self._repr_latex_() or f"<code>{escape(self.summary)}</code>"
+        return formula_html(formula, self.source, f"{self.id}, {self.paper}, {self.location}")
 
 
+def location_of(function: Callable[..., Any]) -> str:
+    """`file:line` of the first line that runs when `function` is called; of the class if it is one."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return f"{place(inspect.getsourcefile(function) or '?')}:{inspect.getsourcelines(function)[1]}"
+    head = code.co_firstlineno
+    lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
+    return f"{place(code.co_filename)}:{min(lines, default=head)}"
+
+
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a floor above
 _registry: dict[str, Equation] = {}
 
 
@@ -73,28 +108,3 @@ def equation(
 def registered() -> dict[str, Equation]:
     """The equations of all modules imported so far, by id."""
     return dict(_registry)
-
-
-def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-    """Run `function` and catch its local variables.
-
-    -> (what it returned, {name: value} in the order of the source)
-    """
-    terms: dict[str, Any] = {}
-
-    def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        return on_line if frame.f_code is function.__code__ else None  # type: ignore[attr-defined]
-
-    def on_line(frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "return":
-            terms.clear()
-            terms.update(frame.f_locals)
-        return on_line
-
-    before = sys.gettrace()
-    sys.settrace(on_call)
-    try:
-        result = function(*args, **kwargs)
-    finally:
-        sys.settrace(before)
-    return result, terms

@@ -11,6 +11,7 @@ device, "auto" tries those of that device from the last to the first, then the d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -44,8 +45,16 @@ class _Choice(NamedTuple):
     versions: Mapping[str, str]
 
 
-_AUTO = _Choice("auto", MappingProxyType({}))
-_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_AUTO)
+def _mode_of_the_environment() -> str:
+    """$MINIDIFF_USE_KERNELS, the mode outside of every `use_kernels`. A debugger that is no pdb sets it."""
+    mode = os.environ.get("MINIDIFF_USE_KERNELS", "auto")
+    if mode not in MODES:
+        raise ValueError(f"MINIDIFF_USE_KERNELS must be one of {', '.join(MODES)}, got {mode!r}")
+    return mode
+
+
+_DEFAULT = _Choice(_mode_of_the_environment(), MappingProxyType({}))
+_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_DEFAULT)
 _kernels: dict[str, dict[str, Kernel]] = {}  # operation -> version -> kernel, slowest first
 
 

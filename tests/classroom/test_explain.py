@@ -5,7 +5,8 @@ from minidiff.classroom.explain import explain, run_with_small_numbers, show
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
-from minidiff.diffusion.equation import Equation, trace
+from minidiff.diffusion.equation import Equation
+from minidiff.diffusion.recording import trace
 
 
 @pytest.mark.parametrize("id", list(all_equations()))
