@@ -1,6 +1,6 @@
 """Normalisation: subtract the mean, divide by the standard deviation, scale and shift.
 
-group_norm          over each group of channels of each image (Wu & He 2018), slide "U-Net"
+group_norm          over each group of channels of an image (Wu & He 2018); slide "U-Net"
 group_norm_swish    the same followed by Swish, as in every residual block
 layer_norm          over the last axes (Ba, Kiros & Hinton 2016)
 """
