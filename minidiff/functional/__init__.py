@@ -23,8 +23,9 @@ from minidiff.functional.activation import (
     gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh,
 )
 from minidiff.functional.arithmetic import (
-    absolute, add, clip, cos, divide, equal, exp, greater, greater_equal, less, less_equal,
-    log, maximum, minimum, multiply, negative, not_equal, power, sin, sqrt, subtract, where,
+    absolute, add, clip, cos, divide, equal, exp, greater, greater_equal, less,
+    less_equal, log, maximum, minimum, multiply, negative, not_equal, power, sin, sqrt,
+    subtract, where,
 )
 from minidiff.functional.attention import attention
 from minidiff.functional.conv2d import conv2d

@@ -72,8 +72,8 @@ def tanh(x):
 def gelu(x):
     """y = x Phi(x), Phi the distribution function of N(0, 1) (Hendrycks & Gimpel 2016)
 
-    In its usual approximation by tanh, as PyTorch's gelu(x, approximate="tanh"): it differs
-    from the exact Phi by less than 5e-4.
+    In its usual approximation by tanh, less than 5e-4 from the exact Phi.
+    PyTorch: gelu(x, approximate="tanh").
     """
     c = math.sqrt(2 / math.pi)
     inner = array_module(x).tanh(c * (x + 0.044715 * x**3))

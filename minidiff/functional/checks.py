@@ -16,7 +16,7 @@ _waits = ContextVar("index_checks_wait", default=True)
 def nan_for_wrong_indices():
     """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError.
 
-    To raise one, Python would have to wait for the GPU; training loops and CUDA graphs can't.
+    To raise one, Python would have to wait for the GPU, which a CUDA graph cannot do.
     Arrays on the CPU are checked as ever.
     """
     token = _waits.set(False)
@@ -56,7 +56,7 @@ def check_not_empty(name, shape, axes):
 def check_axis(name, axis, ndim):
     """`axis` counted from the front.
 
-    Raises: TypeError if it is not an int; ValueError if ndim axes have none with this number.
+    Raises: TypeError if it is not an int; ValueError if it is not one of the ndim axes.
     """
     if not hasattr(axis, "__index__"):
         raise TypeError(f"{name}: axis must be an int, got {axis!r}")
@@ -78,10 +78,10 @@ def check_axes(name, axis, ndim):
 
 
 def check_index_range(name, indices, size, lowest=None, waits=False):
-    """None if all indices are in lowest..size-1. lowest: -size if None, for counts from the end.
+    """None if all indices are in lowest..size-1; lowest is -size if it is not given.
 
-    Inside `nan_for_wrong_indices`, for indices on a GPU: a number, 0 or NaN, to be added to
-    what they choose. If that can't be NaN, `waits` asks for the error nevertheless.
+    Inside `nan_for_wrong_indices`, for indices on a GPU: a number, 0 or NaN, to be added
+    to what they choose. If that can't be NaN, `waits` asks for the error nevertheless.
     Raises: IndexError if one is outside.
     """
     if not indices.size:

@@ -40,8 +40,8 @@ def cross_entropy(logits, labels, reduction="mean"):
     """loss = mean(-log softmax(logits)[label])
 
     logits: (B, K); labels: (B,) ints in 0..K-1 -> a scalar, or (B,) for "none".
-    Raises: ValueError for other shapes; TypeError if labels are not ints; IndexError if one
-    is outside 0..K-1.
+    Raises: ValueError for other shapes; TypeError if labels are not ints; IndexError if
+    one is outside 0..K-1.
     """
     xp = array_module(logits)
     K = logits.shape[1]

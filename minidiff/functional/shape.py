@@ -1,7 +1,7 @@
 """Shapes and places: reshape, transpose, indexing, joining, padding.
 
-Each derivative puts the gradient back where the values came from. It keeps x's shape and not
-x, whose memory can thus be freed before it runs.
+Each derivative puts the gradient back where the values came from. It keeps x's shape and
+not x, whose memory can thus be freed before it runs.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def expand_dims(x, axis):
 
 @operation
 def broadcast_to(x, shape):
-    """x repeated to `shape`. The engine's `unbroadcast` sums the gradient over repeats."""
+    """x repeated to `shape`. The gradient is summed by the engine's `unbroadcast`."""
     try:
         y = array_module(x).broadcast_to(x, shape)
     except ValueError:
@@ -155,7 +155,7 @@ def _is_basic(index):
 
 
 def _check_indices(x, index):
-    """NumPy checks indices itself. CuPy's are checked here, as `check_index_range` says."""
+    """NumPy checks indices itself. Those of CuPy are checked by `check_index_range`."""
     if array_module(x).__name__ == "numpy":
         return None
     items = _items(index)
