@@ -23,7 +23,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """
     xp = array_module(x)
     geometry = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
-    N, O, per_group = len(x), *weight.shape[:2]  # noqa: E741
+    N, (O, per_group) = len(x), weight.shape[:2]
     w = weight.reshape(groups, O // groups, *weight.shape[1:])
     padded = xp.pad(x.reshape(N, groups, per_group, *geometry.size), geometry.padding)
     y_g = xp.zeros((N, groups, O // groups, *geometry.size_out), x.dtype)

@@ -28,7 +28,7 @@ def conv_transpose2d(
     xp = array_module(x)
     sizes = stride, padding, output_padding, dilation
     geometry = conv_transpose2d_geometry(x.shape, weight.shape, *sizes)
-    N, C, per_group = *x.shape[:2], weight.shape[1]
+    (N, C), per_group = x.shape[:2], weight.shape[1]
     x_g = x.reshape(N, groups, C // groups, *geometry.size_out)
     w = weight.reshape(groups, C // groups, *weight.shape[1:])
     y_g = xp.zeros((N, groups, per_group, *geometry.size), x.dtype)

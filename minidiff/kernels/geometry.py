@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -112,9 +113,36 @@ def conv2d_geometry(x_shape, weight_shape, stride, padding, dilation):
     Each option is an int or a pair (rows, columns).
     Raises: ValueError if one is neither, or if the window is larger than the padded image.
     """
-    rows, columns = _windows("conv2d", weight_shape[2:], stride, padding, dilation)
-    size = x_shape[2:]
-    for window, pixels, name in zip((rows, columns), size, "HW", strict=True):
+    options = _pairs("conv2d", stride=stride, padding=padding, dilation=dilation)
+    return _conv2d_geometry(x_shape[2:], weight_shape[2:], *options)
+
+
+def conv_transpose2d_geometry(x_shape, weight_shape, stride, padding, output_padding, dilation):
+    """The geometry of the conv2d that this one transposes: from y's pixels to x's.
+
+    Each option is an int or a pair (rows, columns).
+    Raises: ValueError if one is neither, or if the padding leaves no pixel.
+    """
+    sizes = {"stride": stride, "padding": padding, "dilation": dilation}
+    *options, extra = _pairs("conv_transpose2d", **sizes, output_padding=output_padding)
+    geometry = _conv_transpose2d_geometry(x_shape[2:], weight_shape[2:], *options, extra)
+    if any(e >= max(w.stride, w.dilation) for e, w in zip(extra, geometry[:2], strict=True)):
+        raise ValueError(
+            "conv_transpose2d: output_padding must be smaller than stride or dilation, "
+            f"got {output_padding!r}"
+        )
+    H, W = geometry.size
+    if min(H, W) < 1:
+        raise ValueError(
+            f"conv_transpose2d: padding {padding!r} leaves {H}x{W} pixels of x with shape {x_shape}"
+        )
+    return geometry
+
+
+@lru_cache  # a model asks for the same few at each step
+def _conv2d_geometry(size, kernel_size, stride, padding, dilation):
+    rows, columns = windows = _windows(kernel_size, stride, padding, dilation)
+    for window, pixels, name in zip(windows, size, "HW", strict=True):
         padded = pixels + window.before + window.after
         if window.span > padded:
             raise ValueError(
@@ -124,40 +152,28 @@ def conv2d_geometry(x_shape, weight_shape, stride, padding, dilation):
     return Geometry(rows, columns, size, (rows.size_out(size[0]), columns.size_out(size[1])))
 
 
-def conv_transpose2d_geometry(x_shape, weight_shape, stride, padding, output_padding, dilation):
-    """The geometry of the conv2d that this one transposes: from y's pixels to x's.
-
-    Each option is an int or a pair (rows, columns).
-    Raises: ValueError if one is neither, or if the padding leaves no pixel.
-    """
-    windows = _windows("conv_transpose2d", weight_shape[2:], stride, padding, dilation)
-    extra = pair("conv_transpose2d", "output_padding", output_padding, 0)
-    if any(e >= max(w.stride, w.dilation) for e, w in zip(extra, windows, strict=True)):
-        raise ValueError(
-            "conv_transpose2d: output_padding must be smaller than stride or dilation, "
-            f"got {output_padding!r}"
-        )
-    size_out = x_shape[2:]
+@lru_cache
+def _conv_transpose2d_geometry(size, kernel_size, stride, padding, dilation, output_padding):
+    windows = _windows(kernel_size, stride, padding, dilation)
     H, W = (
         (pixels - 1) * w.stride - w.before - w.after + w.span + e
-        for pixels, w, e in zip(size_out, windows, extra, strict=True)
+        for pixels, w, e in zip(size, windows, output_padding, strict=True)
     )
-    if min(H, W) < 1:
-        raise ValueError(
-            f"conv_transpose2d: padding {padding!r} leaves {H}x{W} pixels of x with shape {x_shape}"
-        )
-    return Geometry(*windows, (H, W), size_out)
+    return Geometry(*windows, (H, W), size)
 
 
-def _windows(operation, kernel_size, stride, padding, dilation):
+def _windows(kernel_size, stride, padding, dilation):
     """The windows along rows and columns."""
-    strides = pair(operation, "stride", stride, 1)
-    paddings = pair(operation, "padding", padding, 0)
-    dilations = pair(operation, "dilation", dilation, 1)
     return [
         Window(taps, s, d, before=p, after=p)
-        for taps, s, p, d in zip(kernel_size, strides, paddings, dilations, strict=True)
+        for taps, s, p, d in zip(kernel_size, stride, padding, dilation, strict=True)
     ]
+
+
+def _pairs(operation, **options):
+    """Each option as a pair (rows, columns)."""
+    least = {"stride": 1, "dilation": 1}
+    return [pair(operation, name, value, least.get(name, 0)) for name, value in options.items()]
 
 
 def pair(operation, name, value, least):

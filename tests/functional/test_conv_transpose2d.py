@@ -34,10 +34,12 @@ def conv_transpose2d_as_loops(x, weight, stride, padding, dilation, output_paddi
         ((3, 3), (2, 4), (1, 2), (2, 3), (1, 3)),
     ],
 )
-def test_it_is_the_definition(kernel, stride, padding, dilation, output_padding):
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
+def test_it_is_the_sum_that_defines_it(kernel, stride, padding, dilation, output_padding, kernels):
     x, weight = md.RNG(0).normal((2, 3, 3, 4)), md.RNG(1).normal((3, 2, *kernel))
     expected = conv_transpose2d_as_loops(x, weight, stride, padding, dilation, output_padding)
-    y = F.conv_transpose2d(x, weight, None, stride, padding, output_padding, 1, dilation)
+    with md.use_kernels(kernels):
+        y = F.conv_transpose2d(x, weight, None, stride, padding, output_padding, 1, dilation)
     np.testing.assert_allclose(y.data, expected, rtol=1e-5, atol=1e-5)
 
 

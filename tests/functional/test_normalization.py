@@ -23,12 +23,14 @@ def drawn(shape, channels):
     return md.RNG(0).normal(shape) * 2 + 3, 1 + 0.5 * md.RNG(1).normal((channels,)), md.RNG(2).normal((channels,))
 
 
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
 @pytest.mark.parametrize("shape, groups", SHAPES)
-def test_group_norm_is_the_definition(shape, groups):
+def test_group_norm_is_what_the_formula_says_of_each_group(shape, groups, kernels):
     x, weight, bias = drawn(shape, shape[1])
     z = as_defined(x, groups, weight, bias)
-    np.testing.assert_allclose(F.group_norm(x, groups, weight, bias).data, z, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(F.group_norm_swish(x, groups, weight, bias).data, z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
+    with md.use_kernels(kernels):
+        np.testing.assert_allclose(F.group_norm(x, groups, weight, bias).data, z, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(F.group_norm_swish(x, groups, weight, bias).data, z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape, groups", SHAPES)
@@ -48,11 +50,14 @@ def test_group_norm_is_torchs(shape, groups, parameters, swish):
     compare(lambda x, *parameters: ours(x, groups, *parameters), theirs, arrays)
 
 
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
 @pytest.mark.parametrize("operation", [F.group_norm, F.group_norm_swish])
-def test_a_large_mean_does_not_drown_the_deviations(operation):
+def test_a_large_mean_does_not_drown_the_deviations(operation, kernels):
     x = md.RNG(0).normal((2, 8, 16, 16))
     exact = operation(x.astype(np.float64), 4).data
-    assert np.abs(operation(x + np.float32(1000), 4).data - exact).max() < 1e-3  # float32 numbers near 1000 are 6e-5 apart
+    with md.use_kernels(kernels):
+        y = operation(x + np.float32(1000), 4).data
+    assert np.abs(y - exact).max() < 1e-3  # float32 numbers near 1000 are 6e-5 apart
 
 
 @pytest.mark.parametrize("operation", [chunked.group_norm, chunked.group_norm_swish])
@@ -81,8 +86,10 @@ def test_a_second_backward_pass_gives_the_same(operation):
         np.testing.assert_array_equal(a, b)
 
 
-def test_no_images():
-    assert F.group_norm_swish(np.zeros((0, 4, 3, 3), np.float32), 2).shape == (0, 4, 3, 3)
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
+def test_no_images(kernels):
+    with md.use_kernels(kernels):
+        assert F.group_norm_swish(np.zeros((0, 4, 3, 3), np.float32), 2).shape == (0, 4, 3, 3)
 
 
 @pytest.mark.parametrize("shape, normalized", [((3, 5, 6), 6), ((3, 5, 6), (5, 6)), ((4, 3), (4, 3)), ((2, 1, 8), 8)])

@@ -25,10 +25,13 @@ def im2col(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 def winograd(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """conv2d by winograd.py.    Raises: Unsupported for what does not suit it."""
+    wanted = "wanted 3x3 kernels, stride and dilation 1, one group, 16 channels or more"
+    if weight.shape[2:] != (3, 3):
+        raise Unsupported(wanted)
     geometry = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
     kernel = _as_matrices(weight, groups)
     if not suits(x, kernel, geometry[:2]):
-        raise Unsupported("wanted 3x3 kernels, stride and dilation 1, 16 channels or more, NumPy")
+        raise Unsupported(wanted)
     return _conv2d(_winograd_where_it_suits, x, kernel, bias, geometry, weight.shape)
 
 
