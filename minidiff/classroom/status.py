@@ -74,6 +74,7 @@ def _commands() -> str:
             "python -m minidiff explain forward.q_sample              a formula, its code, and a run with numbers",
             "python -m minidiff deck                                  what covers each formula of the deck",
             "python -m minidiff step ddpm --t 500                     walk through a sampler, term by term",
+            "python examples/algorithm_1.py --debug                   step from a program into its formulas (docs/debugging.md)",
             "python -m minidiff mutants                               break each formula and see a test catch it",
         )
     )

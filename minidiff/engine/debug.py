@@ -4,7 +4,6 @@
 
 `s` goes from a line of your program to the first line of the formula that it calls, and on
 `loss.backward()` into each derivative in turn. `r` runs to the end of the formula and comes back.
-`p x` shows all numbers of a small array, and shape and range of a large one; `pp x` shows more.
 While the debugger watches, operations run by their definitions and not by the faster kernels.
 """
 
@@ -16,7 +15,7 @@ import pdb
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import IO, Any
 
 from minidiff.engine import registry
@@ -26,34 +25,37 @@ from minidiff.engine.printing import PACKAGE, place, show
 
 class Debugger(pdb.Pdb):
     """pdb that stops in your program and in formulas only.    stdin, stdout: default the terminal."""
-
     watching: Debugger | None = None  # the one that set_trace() started, until `c` or `q`
 
     def __init__(self, stdin: IO[str] | None = None, stdout: IO[str] | None = None):
         super().__init__(stdin=stdin, stdout=stdout, nosigint=True)
         self.prompt = "(minidiff) "
-        self._skipped: dict[CodeType, bool] = {}
+        self._last: Any = None  # where it stopped last
+        self._raising: FrameType | None = None
         self._kernels_before: Any = None
 
-    def hides(self, frame: FrameType) -> bool:
-        """True for code that `s` runs without stopping."""
-        if frame.f_code not in self._skipped:
-            self._skipped[frame.f_code] = is_skipped(frame)
-        return self._skipped[frame.f_code]
-
     def stop_here(self, frame: FrameType) -> bool:
-        return not self.hides(frame) and super().stop_here(frame)
+        return not is_skipped(frame) and super().stop_here(frame)
 
     def user_call(self, frame: FrameType, argument_list: Any) -> None:
         """No stop: the first line of the formula is the next one."""
 
+    def user_line(self, frame: FrameType) -> None:
+        """Stop, but in a comprehension once: since Python 3.12 each of its turns is a line of its own."""
+        here = frame, frame.f_lineno
+        if here != self._last or not self.stop_here(frame):
+            self._last, self._raising = here, None
+            super().user_line(frame)
+
     def user_return(self, frame: FrameType, return_value: Any) -> None:
         """No stop, but say what the formula returns."""
-        self.message(f"{frame.f_code.co_name} -> {show(return_value)}")
+        if frame is not self._raising:
+            self.message(f"{frame.f_code.co_name} -> {show(return_value)}")
         self._trace_callers(frame)
 
     def user_exception(self, frame: FrameType, exc_info: Any) -> None:
         if not issubclass(exc_info[0], (StopIteration, GeneratorExit)):  # the end of a loop
+            self._raising = frame
             super().user_exception(frame, exc_info)
 
     def do_return(self, arg: str) -> bool | None:
@@ -75,7 +77,7 @@ class Debugger(pdb.Pdb):
         """The frames that `w`, `up` and `down` know: where we are, and what is not hidden."""
         stack, index = super().get_stack(f, t)
         here = stack[index]
-        stack = [entry for entry in stack if entry is here or not self.hides(entry[0])]
+        stack = [entry for entry in stack if entry is here or not is_skipped(entry[0])]
         return stack, stack.index(here)
 
     def format_stack_entry(self, frame_lineno: tuple[FrameType, int], lprefix: str = ": ") -> str:
@@ -107,7 +109,10 @@ class Debugger(pdb.Pdb):
             registry._choice.set(registry._Choice("reference", {}))
             self.message("until c or q, operations run by their definitions (kernels: reference)")
         super().set_trace(frame or sys._getframe(1))
-        self.set_step()  # Python 3.13 would stop in the line of the call
+
+    def set_stepinstr(self) -> None:
+        """By lines: Python 3.13 starts by instructions, and stops in the line of set_trace() itself."""
+        self.set_step()
 
     def set_continue(self) -> None:
         super().set_continue()
@@ -130,7 +135,7 @@ class Debugger(pdb.Pdb):
         Debugger.watching = None
         if self._kernels_before is not None and registry._choice.get().mode == "reference":
             registry._choice.set(self._kernels_before)
-        self._kernels_before = None
+        self._kernels_before = self._last = None
 
 
 def attached() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from fnmatch import fnmatchcase
-from types import FrameType
+from types import CodeType, FrameType
 
 from minidiff.engine.printing import PACKAGE
 
@@ -18,8 +18,17 @@ SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no
 )  # fmt: skip
 
 
+_known: dict[CodeType, bool] = {}
+
+
 def is_skipped(frame: FrameType) -> bool:
     """True if the frame runs no line of the user's program and no formula."""
+    if frame.f_code not in _known:
+        _known[frame.f_code] = _decide(frame)
+    return _known[frame.f_code]
+
+
+def _decide(frame: FrameType) -> bool:
     code, module = frame.f_code, frame.f_globals.get("__name__", "")
     root = module.partition(".")[0]
     if root != PACKAGE.name:

@@ -211,6 +211,32 @@ def test_an_error_in_a_formula_stops_there():
 
     said = session(program, *["s"] * 3, "p t", "c")
     assert "ValueError: schedule: t must be in 1..T" in "".join(said) and "11\n" in said
+    assert "q_sample -> None" not in "".join(said)
+
+
+def test_a_comprehension_is_one_line():
+    """Python 3.12 and later have a line for each of its turns."""
+
+    def program(debugger):
+        debugger.set_trace()
+        squares = [i * i for i in range(5)]
+        total = sum(squares)  # noqa: F841
+        debugger.set_continue()
+
+    lines = [line for _, name, line in stops(session(program, *["s"] * 20)) if name == "program"]
+    assert [line.split(" = ")[0] for line in lines[:2]] == ["squares", "total"]
+
+
+def test_a_breakpoint_in_a_loop_of_one_line_stops_each_time():
+    def program(debugger):
+        total = 0
+        debugger.set_trace()
+        for i in range(3): total += i  # noqa: E701 one line
+        debugger.set_continue()
+
+    number = next(i for i, line in enumerate(Path(__file__).read_text().splitlines(), 1) if line.endswith("E701 one line"))
+    said = session(program, f"b {__file__}:{number}", "c", "c", "c", "clear 1", "n", "c")
+    assert [line.endswith("one line") for _, _, line in stops(said)] == [True] * 4 + [False], said
 
 
 def test_the_definitions_run_until_c():

@@ -231,3 +231,18 @@ def test_unknown_mode_operation_and_version():
         md.use_kernels(exp="naive"),
     ):
         pass
+
+
+def test_the_environment_gives_the_mode_outside_of_every_block():
+    import os
+    import subprocess
+    import sys
+
+    program = "from minidiff.engine import registry; print(registry._choice.get().mode)"
+
+    def run(mode):
+        environment = {**os.environ, "MINIDIFF_USE_KERNELS": mode}
+        return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+    assert run("reference").stdout == "reference\n"
+    assert "MINIDIFF_USE_KERNELS must be one of reference, auto, check, strict, got 'slow'" in run("slow").stderr
