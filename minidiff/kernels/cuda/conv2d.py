@@ -15,6 +15,7 @@ from minidiff.kernels.cuda.conv2d_launch import (
     Conv,
     bias_gradient,
     forward,
+    has_tensor_cores,
     input_gradient,
     weight_gradient,
 )
@@ -81,14 +82,17 @@ def contiguous(dy: Any) -> Any:
 
 
 def permitted(version: str, x: Any) -> str:
-    """The version to run: tensor cores in place of "fast" where they are allowed, and never where they are not."""
+    """The version to run: "tf32" in place of "fast" where it is allowed, and never where it is not.
+
+    Version "tf32x3" multiplies by tensor cores, too, but with the exactness of float32: it is always allowed.
+    Raises: Unsupported if "tf32" is not allowed, or the GPU has no tensor cores for TF32.
+    """
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
-    if version == "fast" and tf32_is_allowed():
-        capability = getattr(
-            getattr(x, "device", None), "compute_capability", "0"
-        )  # "90"; "100" as a string would come before "80"
-        return "tf32" if int(capability) >= 80 else "fast"
+    if version in ("tf32", "tf32x3") and array_module(x).__name__ == "cupy" and not has_tensor_cores(x):
+        raise Unsupported(f"{version} needs tensor cores: a GPU of compute capability 8.0 or newer")
+    if version == "fast" and tf32_is_allowed() and has_tensor_cores(x):
+        return "tf32"
     return version
 
 
@@ -157,6 +161,6 @@ def want_shapes(channels_out: int, bias: Any, **arrays: tuple[Any, tuple[int, ..
         raise Unsupported(f"bias must have shape ({channels_out},), got {tuple(bias.shape)}")
 
 
-for name in ("naive", "tiled", "tf32", "fast"):
+for name in ("naive", "tiled", "tf32", "tf32x3", "fast"):
     register_kernel("conv2d", name, conv2d(name))
     register_kernel("conv_transpose2d", name, conv_transpose2d(name))

@@ -101,5 +101,5 @@ def as_rows(y: Any, shape: tuple[int, ...]) -> Any:
     return y[..., 0].swapaxes(1, 2).reshape(*shape, y.shape[1])
 
 
-for name in ("naive", "tiled", "tf32", "fast"):
+for name in ("naive", "tiled", "tf32", "tf32x3", "fast"):
     register_kernel("linear", name, linear(name))
