@@ -94,14 +94,21 @@ def candidates(
     product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
 ) -> tuple[Plan, ...]:
     """Plans that are worth trying, the best estimate first: the best eight, and the best of each tile."""
-    choices = sorted(
+    choices = sorted({
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)
-        for splits in SPLITS
+        for splits in (*SPLITS, *full_rounds(product, tile, multiprocessors))
         if fits(product, tile, splits, table)
-    )
+    })  # fmt: skip
     of_each_tile = {choice.tile: choice for _, choice in reversed(choices)}
     return tuple(dict.fromkeys([*(choice for _, choice in choices[:8]), *of_each_tile.values()]))
+
+
+def full_rounds(product: Product, tile: Tile, multiprocessors: int) -> list[int]:
+    """The splits whose blocks are as many as fit into the GPU at a time, once or twice."""
+    unsplit = max(1, ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies)
+    places = multiprocessors * tile.resident
+    return [rounds * places // unsplit for rounds in (1, 2) if rounds * places >= 2 * unsplit]
 
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
