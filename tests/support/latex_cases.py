@@ -10,7 +10,20 @@ import numpy as np
 from support.latex_eval import LatexError
 
 from minidiff.classroom.index import get_equation
-from minidiff.diffusion import ddpm, forward, gaussian, guidance, latent, losses, oracle, posterior, reverse, schedule, targets, vlb
+from minidiff.diffusion import (
+    ddpm,
+    forward,
+    gaussian,
+    guidance,
+    latent,
+    losses,
+    oracle,
+    posterior,
+    reverse,
+    schedule,
+    targets,
+    vlb,
+)
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor

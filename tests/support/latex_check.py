@@ -2,7 +2,16 @@
 
 import numpy as np
 from support.latex_cases import CASES
-from support.latex_eval import LatexError, Parser, evaluate, is_words, split, statements, text_of, tokens_of
+from support.latex_eval import (
+    LatexError,
+    Parser,
+    evaluate,
+    is_words,
+    split,
+    statements,
+    text_of,
+    tokens_of,
+)
 
 TOLERANCE = 1e-7  # float32 layers and numerical gradients; a wrong symbol is off by far more
 
