@@ -20,8 +20,9 @@ from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation, location_of
-from minidiff.diffusion.recording import Assignment, record
 from minidiff.engine.printing import show
+from minidiff.engine.recording import Assignment, record
+
 
 def explain(what: str, short: bool = False) -> str:
     """The text for an equation's id, a slide's title, or a slide's number, in lines that fit the terminal.
@@ -79,16 +80,11 @@ def explain_equation(equation: Equation) -> str:
     ]
     lines += [
         "",
-        textwrap.indent(source_of(equation), "    "),
+        textwrap.indent(equation.source, "    "),
         "",
         run_with_small_numbers(equation),
     ]
     return "\n".join(lines)
-
-
-def source_of(equation: Equation) -> str:
-    """The function's lines without its decorator."""
-    return equation.source
 
 
 def run_with_small_numbers(equation: Equation) -> str:
