@@ -7,14 +7,15 @@ on CuPy arrays. Either is imported when first used.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.registry import Unsupported
+from minidiff.engine.registry import Unsupported, register_kernel
 
 HOW_TO_BUILD = {
     "cpu": "a C++ compiler on Linux is needed when minidiff is installed: MINIDIFF_KERNELS=cpu pip install . says what is missing",
@@ -76,6 +77,19 @@ def float32(**arrays: Any) -> None:
             raise Unsupported(f"{name} has {array.size} elements, the kernels count to 2^31")
 
 
+def register_versions(
+    operation: str, kernel: Callable[[str], Callable], versions: tuple[str, ...]
+) -> None:
+    """Enter kernel(version) for each version. "auto" takes the last one on a GPU.
+
+    The others run where they are asked for by name, and all of them do on the CPU, emulated.
+    """
+    for version in versions:
+        last = version == versions[-1]
+        devices, by_name = (("cuda",), ("cpu",)) if last else ((), ("cpu", "cuda"))
+        register_kernel(operation, version, kernel(version), devices=devices, by_name=by_name)
+
+
 @contextmanager
 def checks(on: bool = True) -> Iterator[None]:
     """Inside the block, every memory access of an emulated kernel is checked, like under compute-sanitizer.
@@ -127,4 +141,4 @@ def version(number: int) -> str:
 
 def dotted(architectures: str) -> list[str]:
     """ "75 90" -> ["7.5", "9.0"]."""
-    return [f"{a[:-1]}.{a[-1]}" for a in architectures.split()]
+    return [re.sub(r"^(\d+)(\d)", r"\1.\2", a) for a in architectures.split()]
