@@ -25,7 +25,7 @@ losses = []
 
 if "--debug" in sys.argv:
     md.debug.set_trace()
-for step in range(1000):  # 1: repeat
+for _ in range(1000):  # 1: repeat
     x_0 = data[rng.integers(0, len(data), (64,))]  # 2: x_0 ~ q(x_0)
     t = rng.integers(1, schedule.T + 1, (64,))  # 3: t ~ Uniform({1, ..., T})
     eps = rng.normal((64, 2))  # 4: eps ~ N(0, I)
