@@ -18,7 +18,7 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.vlb import vlb_steps
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
-from minidiff.evaluation.judge import judge
+from minidiff.evaluation.judgement import judge
 from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.workers import Workers
 

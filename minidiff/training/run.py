@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.pictures.images import save_loss_curve
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.workers import Workers
@@ -98,6 +97,8 @@ def _postfix(trainer: TrainingLoop, minutes: float | None) -> str:
 
 
 def _write(trainer: TrainingLoop, out: Path, options: dict | None) -> None:
+    from minidiff.pictures.curves import save_loss_curve  # matplotlib takes a second to import
+
     trainer.save(out / "checkpoint", options)
     losses = trainer.losses
     window = min(100, max(1, len(losses) // 10))
