@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from minidiff.pictures import images as pictures
 from minidiff.pictures import (
     save_code_usage,
     save_gif,
@@ -14,7 +15,6 @@ from minidiff.pictures import (
     save_loss_per_t,
     save_perplexity,
 )
-from minidiff.pictures import images as pictures
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.uniform(-1, 1, (5, 1, 28, 28)).astype(np.float32)
