@@ -1,4 +1,4 @@
-"""What every data set of this package is, once it is in memory."""
+"""A data set in memory: pictures, and what they show."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise ValueError(
-                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}"
+                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} "
+                f"{self.images.dtype}"
             )
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"Dataset: labels has shape {self.labels.shape} but images has N = {len(self.images)}"
+                f"Dataset: labels has shape {self.labels.shape} but images has N = "
+                f"{len(self.images)}"
             )
 
     def __len__(self) -> int:
@@ -42,7 +44,10 @@ class Dataset:
         return f"Dataset({self.name!r}, images={self.images.shape}, classes={len(self.classes)})"
 
     def split(self, n_held_out: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two data sets without a common image: (the rest, n_held_out images drawn at random with this seed)."""
+        """Two data sets without a common image.
+
+        -> (the rest, n_held_out images drawn at random with this seed)
+        """
         if not 0 < n_held_out < len(self):
             raise ValueError(
                 f"split: n_held_out must be in 1..N-1 = 1..{len(self) - 1}, got {n_held_out}"

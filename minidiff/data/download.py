@@ -22,8 +22,11 @@ class DownloadError(OSError):
 def fetch(url: str, path: str | os.PathLike[str], md5: str, timeout: float = 15.0) -> None:
     """Fetch `url` into the file `path`, whose content must have the checksum `md5` (hexadecimal).
 
-    `timeout`: seconds the server may be silent. The file appears under its name only when complete and verified; a failure or Ctrl-C
-    leaves nothing behind. DownloadError says what went wrong with the server, OSError that `path` can't be written.
+    timeout: seconds that the server may be silent. The file appears under its name only when it is
+    complete and verified. A failure or Ctrl-C leaves nothing behind.
+
+    Raises: DownloadError, which says what went wrong with the server; OSError if `path` can't be
+    written.
     """
     path = Path(path)
     with atomic_write(path) as part, part.open("wb") as file:
@@ -33,12 +36,16 @@ def fetch(url: str, path: str | os.PathLike[str], md5: str, timeout: float = 15.
             digest.update(chunk)
         if digest.hexdigest() != md5:
             raise DownloadError(
-                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the published file"
+                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the "
+                f"published file"
             )
 
 
 def _receive(url: str, label: str, timeout: float) -> Iterator[bytes]:
-    """The body of `url` in chunks, under a progress bar. Whatever goes wrong on the way is a DownloadError."""
+    """The body of `url` in chunks, under a progress bar.
+
+    Raises: DownloadError, whatever goes wrong on the way.
+    """
     request = urllib.request.Request(url, headers={"User-Agent": "minidiff"})
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:

@@ -1,4 +1,6 @@
-"""IDX, the file format of MNIST: four bytes of magic, the size of each dimension, then the numbers (big-endian).
+"""IDX, the file format of MNIST.
+
+Four bytes of magic come first, then the size of each dimension, then the numbers (big-endian).
 
     00 00 08 03 | 00 00 ea 60 | 00 00 00 1c | 00 00 00 1c | 60000 * 28 * 28 bytes
           |  |    60,000        28            28
@@ -34,7 +36,10 @@ MOST_DIMENSIONS = 32
 
 
 class IdxError(ValueError):
-    """An IDX file that is corrupt, cut off, or not what was asked for. The message begins with the file's name."""
+    """An IDX file that is corrupt, cut off, or not what was asked for.
+
+    The message begins with the file's name.
+    """
 
 
 def read_idx(
@@ -42,8 +47,11 @@ def read_idx(
 ) -> np.ndarray:
     """Read one IDX file, gzipped or not, as an array in this machine's byte order.
 
-    `dtype` ("uint8") and `ndim` are what the caller wants; another type or number of dimensions is refused.
-    Raises IdxError naming the file, what was wanted and what came; FileNotFoundError where there is no file.
+    dtype ("uint8") and ndim: what the caller wants. Another type or number of dimensions is
+    refused.
+
+    Raises: IdxError, which names the file, what was wanted and what came; FileNotFoundError if
+    there is no file.
     """
     path = Path(path)
     with path.open("rb") as raw:
@@ -61,9 +69,10 @@ def read_idx(
 
 
 def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Write `array` as an IDX file, gzipped when the name ends in .gz.
+    """Write `array` as an IDX file, gzipped if the name ends in .gz.
 
-    TypeError for a type IDX has no code for, ValueError for an array with nothing in it.
+    Raises: TypeError for a type that IDX has no code for, ValueError for an array with nothing in
+    it.
     """
     array = np.asarray(array)
     codes = {name: code for code, name in IDX_TYPES.items()}
@@ -88,7 +97,8 @@ def _read(
     zero, code, n_dimensions = struct.unpack(">HBB", magic)
     if zero != 0 or code not in IDX_TYPES or n_dimensions > MOST_DIMENSIONS:
         raise IdxError(
-            f"{path}: wants an IDX file, 00 00 TT NN (TT one of {_hex(bytes(IDX_TYPES))}); came {_hex(magic)}"
+            f"{path}: wants an IDX file, 00 00 TT NN (TT one of {_hex(bytes(IDX_TYPES))}); came "
+            f"{_hex(magic)}"
         )
     came = IDX_TYPES[code]
     if dtype is not None and came != dtype:
@@ -105,7 +115,8 @@ def _read(
     data = _take(file, math.prod(shape) * stored.itemsize, path, f"{shape} {came}")
     if file.read(1):  # also makes gzip compare its checksum, which it keeps at the end
         raise IdxError(
-            f"{path}: wants {len(data):,} bytes for {shape} {came}, came more: something follows the data"
+            f"{path}: wants {len(data):,} bytes for {shape} {came}, came more: something follows "
+            f"the data"
         )
     return np.frombuffer(data, stored).reshape(shape).astype(came)
 
@@ -117,7 +128,8 @@ def _take(file: BinaryIO | gzip.GzipFile, n_bytes: int, path: Path, what: str) -
         chunk = file.read(min(CHUNK, n_bytes - len(data)))
         if not chunk:
             raise IdxError(
-                f"{path}: wants {n_bytes:,} bytes for {what}, came {len(data):,}: the file is cut off"
+                f"{path}: wants {n_bytes:,} bytes for {what}, came {len(data):,}: the file is cut "
+                f"off"
             )
         data += chunk
     return bytes(data)

@@ -1,7 +1,9 @@
 """MNIST and Fashion-MNIST: found on this machine, or downloaded once.
 
-Both are two sets ("train": 60,000 images, "t10k": 10,000), each a file of images and a file of labels, under the same file names.
-MNIST: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/.    Fashion-MNIST: Xiao, Rasul, Vollgraf, arXiv:1708.07747.
+Both are two sets ("train": 60,000 images, "t10k": 10,000), each a file of images and a file of
+labels, under the same file names.
+MNIST: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/.
+Fashion-MNIST: Xiao, Rasul, Vollgraf, arXiv:1708.07747.
 """
 
 import os
@@ -22,7 +24,10 @@ IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set lives.    md5: of each gzipped file.    first_labels: by set, to know data sets with the same file names apart."""
+    """Where a data set lives.
+
+    md5: of each gzipped file. first_labels: by set, since two data sets have the same file names.
+    """
 
     name: str
     folders: tuple[str, ...]  # below the folder that is searched; downloads go to the first
@@ -92,11 +97,15 @@ def load_mnist(
     download: bool = True,
     timeout: float = 15.0,
 ) -> Dataset:
-    """MNIST, or Fashion-MNIST.    -> Dataset with images (N, 1, 28, 28) and labels (N,) in 0..9; N = 70,000 if both sets are there.
+    """MNIST, or Fashion-MNIST.
 
-    Looked for in `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual sub-folders; the first that has one or both
-    sets is used as it is. Else downloaded (`timeout`: seconds of silence) to the first of the three that is given.
-    Raises IdxError for a file that is corrupt or does not fit, DataNotFound with what to do where there is nothing.
+    It looks in `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual
+    sub-folders. The first folder that has one or both sets is used as it is. Else it downloads into
+    the first of the three that is given. timeout: seconds that the server may be silent.
+    -> Dataset with images (N, 1, 28, 28) and labels (N,) in 0..9, N = 70,000 if both sets are there
+
+    Raises: IdxError for a file that is corrupt or does not fit; DataNotFound, which says what to
+    do, if there is nothing.
     """
     source = FASHION if fashion else MNIST
     roots = _roots(data_dir)
@@ -123,7 +132,7 @@ def load_mnist(
 
 
 def user_cache() -> Path:
-    """The folder where this user's programs keep what they can fetch again: minidiff's part of it."""
+    """The folder for things that minidiff can fetch again, in this user's cache."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -158,12 +167,15 @@ def _load_folder(source: Source, folder: Path) -> Dataset | None:
     labels = np.concatenate([labels for _, labels in found.values()]).astype(np.int64)
     note = f"{source.name}: {len(images):,} images from {folder}."
     if len(found) < len(SETS):
-        note = f"{source.name}: {folder} holds only the {', '.join(found)} set; its {len(images):,} images are used as they are."
+        note = (
+            f"{source.name}: {folder} holds only the {', '.join(found)} set; "
+            f"its {len(images):,} images are used as they are."
+        )
     return Dataset(images, labels, source.name, note, source.classes)
 
 
 def _load_set(source: Source, folder: Path, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """One set as (N, 28, 28) and (N,) uint8; None where there is none or it is another data set's."""
+    """One set as (N, 28, 28) and (N,) uint8. None if there is none, or another data set's."""
     images_path = _find(folder, f"{name}-{IMAGES}")
     labels_path = _find(folder, f"{name}-{LABELS}")
     if images_path is None and labels_path is None:
@@ -185,7 +197,8 @@ def _load_set(source: Source, folder: Path, name: str) -> tuple[np.ndarray, np.n
         )
     if len(images) != len(labels):
         raise IdxError(
-            f"{labels_path}: wants one label for each of the {len(images):,} images of {images_path.name}, came {len(labels):,}"
+            f"{labels_path}: wants one label for each of the {len(images):,} images of "
+            f"{images_path.name}, came {len(labels):,}"
         )
     if labels.max() > 9:
         raise IdxError(
@@ -212,7 +225,10 @@ def _is_another(source: Source, name: str, labels: np.ndarray) -> bool:
 
 
 def _download_all(source: Source, target: Path, timeout: float) -> None:
-    """Put all files into `target`, or none: an interrupted download must not pass for a folder that holds one of the two sets."""
+    """Put all files into `target`, or none.
+
+    An interrupted download must not pass for a folder that holds one of the two sets.
+    """
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as unfinished:
         for name, md5 in source.md5.items():
@@ -236,6 +252,7 @@ def _download_from_any(
 def _by_hand(source: Source, target: Path, what_happened: str) -> str:
     return (
         f"{source.name} is {what_happened}\n"
-        f"Put {', '.join(source.md5)} into {target} by hand (or into any folder named as data_dir or in $MINIDIFF_DATA),"
+        f"Put {', '.join(source.md5)} into {target} by hand (or into any folder named as data_dir "
+        f"or in $MINIDIFF_DATA),"
         " or use the built-in digits, which need no files."
     )
