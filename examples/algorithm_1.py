@@ -10,16 +10,14 @@ import sys
 
 import minidiff as md
 from minidiff.data import swiss_roll
-from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.losses import L_simple
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.models import PointDenoiser
+from minidiff.diffusion import L_simple, make_schedule, q_sample
+from minidiff.models import PointDenoiser, PointDenoiserConfig
 from minidiff.optim import AdamW
 
 rng = md.RNG(0)
 data = swiss_roll(1000, 0)
 schedule = make_schedule("linear", T=100)
-eps_theta = PointDenoiser(n_hidden=32, rng=rng)
+eps_theta = PointDenoiser(PointDenoiserConfig(n_hidden=32), rng)
 optimizer = AdamW(eps_theta.named_parameters(), lr=3e-3)
 losses = []
 
