@@ -48,7 +48,8 @@ def fetch(
             digest.update(chunk)
         if digest.hexdigest() != md5:
             raise DownloadError(
-                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the published file"
+                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the "
+                f"published file"
             )
 
 

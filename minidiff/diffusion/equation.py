@@ -3,9 +3,10 @@
     @equation("forward.q_sample", "DDPM eq. 4", errata=5)
     def q_sample(x_0, t, eps, schedule): ...
 
-The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
-a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
-the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`."""
+The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and a
+traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
+docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
+"""
 
 from __future__ import annotations
 
@@ -83,10 +84,13 @@ latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a 
 _registry: dict[str, Equation] = {}
 
 
-def equation(id: str, paper: str, errata: int | tuple[int, ...] = ()) -> Callable[[F], F]:
+def equation(
+    id: str, paper: str, errata: int | tuple[int, ...] = ()
+) -> Callable[[F], F]:
     """Register the function below as the formula `id` and return it unchanged.
 
-    Raises: ValueError if the id is taken."""
+    Raises: ValueError if the id is taken.
+    """
     numbers = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 

@@ -1,4 +1,4 @@
-"""`Step`: every named term of one step of an algorithm, to watch or to draw."""
+"""`Step`: every named term of one step of an algorithm, to watch, to draw or to stop at."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from minidiff.engine.printing import describe
 class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
-    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints
-    where each image has its own."""
+    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where
+    each image has its own.
+    """
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
         self.algorithm = algorithm
@@ -29,13 +30,13 @@ class Step:
         terms = self.__dict__.get("terms", {})
         if name in terms:
             return terms[name]
-        owner = f"this {self.__dict__.get('algorithm')} step"
-        raise AttributeError(f"{owner} has no term {name!r}; it has {', '.join(terms)}")
+        algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
+        raise AttributeError(f"this {algorithm} step has no term {name!r}; it has {known}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
-            owner, known = f"this {self.algorithm} step", ", ".join(self.terms)
-            raise KeyError(f"{owner} has no term {name!r}; it has {known}")
+            known = ", ".join(self.terms)
+            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {known}")
         return self.terms[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

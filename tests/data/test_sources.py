@@ -8,7 +8,15 @@ import shutil
 import numpy as np
 import pytest
 
-from minidiff.data import Captions, DataNotFound, load_dataset, load_mnist, mnist, read_idx, write_idx
+from minidiff.data import (
+    Captions,
+    DataNotFound,
+    load_dataset,
+    load_mnist,
+    mnist,
+    read_idx,
+    write_idx,
+)
 from minidiff.data.sources import FASHION, KMNIST, MNIST, md5_of_file, md5_of_idx
 
 NAMES = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

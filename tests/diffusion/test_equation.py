@@ -27,7 +27,7 @@ def test_the_decorator_returns_the_function_itself(registry):
 
     assert equation("test.twice", "none", errata=1)(twice) is twice
     entry = equations.registered()["test.twice"]
-    assert (entry.errata, entry.registered_in) == ((1,), __name__)
+    assert (entry.summary, entry.errata, entry.registered_in) == ("Twice x.", (1,), __name__)
 
 
 def test_an_id_belongs_to_one_function(registry):
@@ -67,6 +67,8 @@ def test_repr_and_html_show_formula_place_and_code():
 def half(x):
     """x / 2 < x"""
     return x / 2
+
+
 def returns_of(function):
     """The return statements of a function, not of those inside it."""
     waiting = list(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body)
