@@ -10,22 +10,20 @@ import sys
 
 import minidiff as md
 from minidiff.data import swiss_roll
-from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.losses import L_simple
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.models import PointDenoiser
+from minidiff.diffusion import L_simple, make_schedule, q_sample
+from minidiff.models import PointDenoiser, PointDenoiserConfig
 from minidiff.optim import AdamW
 
 rng = md.RNG(0)
 data = swiss_roll(1000, 0)
 schedule = make_schedule("linear", T=100)
-eps_theta = PointDenoiser(n_hidden=32, rng=rng)
+eps_theta = PointDenoiser(PointDenoiserConfig(n_hidden=32), rng)
 optimizer = AdamW(eps_theta.named_parameters(), lr=3e-3)
 losses = []
 
 if "--debug" in sys.argv:
     md.debug.set_trace()
-for step in range(1000):  # 1: repeat
+for _ in range(1000):  # 1: repeat
     x_0 = data[rng.integers(0, len(data), (64,))]  # 2: x_0 ~ q(x_0)
     t = rng.integers(1, schedule.T + 1, (64,))  # 3: t ~ Uniform({1, ..., T})
     eps = rng.normal((64, 2))  # 4: eps ~ N(0, I)

@@ -11,7 +11,10 @@ from minidiff.engine.registry import use_kernels
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command.   -> the exit status: 0, 1 if the command found something wrong, 2 for wrong arguments."""
+    """Run one command.
+
+    -> the exit status: 0, 1 if the command found something wrong, 2 for wrong arguments
+    """
     parser = argparse.ArgumentParser(prog="python -m minidiff", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     explain_command = commands.add_parser(

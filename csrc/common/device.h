@@ -30,7 +30,7 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Arguments... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to compute
-    if (shared_bytes > 8 * 1024)  // more than 48 KB, with the kernel's static arrays, must be asked for
+    if (shared_bytes > 4 * 1024)  // more than 48 KB, with the static arrays of a kernel, up to 43 KB, must be asked for
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
     check_launch(name);
@@ -40,6 +40,13 @@ template <class T>
 __device__ T* dynamic_shared() {
     extern __shared__ float4 dynamic_shared_memory[];
     return reinterpret_cast<T*>(dynamic_shared_memory);
+}
+
+// The same pointer, of which the compiler no longer knows how it was computed: an index is then added to it by one instruction, where it would
+// otherwise sum all the indices first and make an address of 64 bits of each sum, by four.
+__device__ inline const float* as_one_address(const float* pointer) {
+    asm("" : "+l"(pointer));
+    return pointer;
 }
 
 // Copies from global to shared memory that the thread does not wait for: cp.async, from compute capability 8.0 on. They pass no register,

@@ -1,4 +1,4 @@
-"""What every data set of this package is, once it is in memory."""
+"""A data set in memory: pictures, and what they show."""
 
 from __future__ import annotations
 
@@ -38,11 +38,13 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise ValueError(
-                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} {self.images.dtype}"
+                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} "
+                f"{self.images.dtype}"
             )
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"Dataset: labels has shape {self.labels.shape} but images has N = {len(self.images)}"
+                f"Dataset: labels has shape {self.labels.shape} but images has N = "
+                f"{len(self.images)}"
             )
 
     def __len__(self) -> int:

@@ -1,7 +1,8 @@
-"""Handwritten digits that the program draws itself: a data set that needs no network and has no end.
+"""Handwritten digits that the program draws itself. They need no network and have no end.
 
-A digit is drawn as MNIST's were prepared: its box is scaled to 20 pixels and its centre of mass put in the middle of 28 x 28.
-What varies is the way of writing, where the points of the strokes lie, slant, rotation, width and the thickness of the pen.
+A digit is drawn as MNIST's were prepared: its box is scaled to 20 pixels and its centre of mass put
+in the middle of 28 x 28. These vary: the way of writing, the points of the strokes, slant,
+rotation, width and the thickness of the pen.
 """
 
 from functools import cache
@@ -52,7 +53,10 @@ def make_digits(n: int, seed: int = 0) -> Dataset:
 
 
 def draw_digits(labels: np.ndarray, rng: RNG) -> np.ndarray:
-    """Draw one picture per label.    labels: (N,) integers in 0..9 -> (N, 1, 28, 28) uint8, white ink on black."""
+    """Draw one picture per label, white ink on black.
+
+    labels: (N,) integers in 0..9 -> (N, 1, 28, 28) uint8
+    """
     labels = np.asarray(labels)
     check_labels("draw_digits: labels", labels, len(WAYS_OF_WRITING))
     points = _write(labels, rng)
@@ -63,7 +67,10 @@ def draw_digits(labels: np.ndarray, rng: RNG) -> np.ndarray:
 
 
 def _write(labels: np.ndarray, rng: RNG) -> np.ndarray:
-    """The path of the pen, the way of writing drawn at random and its points moved a little.    -> (N, N_SAMPLES, 2) as (x, y)."""
+    """The path of the pen. The way of writing is drawn at random, its points are moved a little.
+
+    -> (N, N_SAMPLES, 2) as (x, y)
+    """
     n_ways = np.array([len(ways) for ways in WAYS_OF_WRITING])
     way = (rng.uniform((len(labels),)) * n_ways[labels]).astype(int)
     points = np.empty((len(labels), N_SAMPLES, 2), np.float32)
@@ -78,7 +85,10 @@ def _write(labels: np.ndarray, rng: RNG) -> np.ndarray:
 
 @cache
 def _curve(digit: int, way: int) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct points (K, 2) of a way of writing and the weights (N_SAMPLES, K) that make the smooth curve from them."""
+    """The smooth curve of a way of writing: its distinct points, and weights.
+
+    -> points (K, 2), weights (N_SAMPLES, K) that make the curve from them
+    """
     strokes = [
         np.array([point.split(",") for point in stroke.split()], np.float32)
         for stroke in WAYS_OF_WRITING[digit][way]
@@ -101,7 +111,10 @@ def _curve(digit: int, way: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _catmull_rom(stroke: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """n points along the Catmull-Rom spline through `stroke` (K, 2).    -> for each its four points' indices and weights, (n, 4) both."""
+    """n points along the Catmull-Rom spline through `stroke` (K, 2).
+
+    -> the indices of the four points of each, and their weights, (n, 4) both
+    """
     spans = np.linalg.norm(np.diff(stroke, axis=0), axis=1)
     along = np.linspace(0, spans.sum(), n)
     span = np.clip(np.searchsorted(np.cumsum(spans), along), 0, len(spans) - 1)
@@ -129,14 +142,17 @@ def _transform(points: np.ndarray, rng: RNG) -> np.ndarray:
 
 
 def _place(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Scale the box of the ink to BOX pixels and put the centre of mass on pixel 14, 14, where MNIST has it."""
+    """Scale the box of the ink to BOX pixels and centre its mass on pixel 14, 14, as MNIST does."""
     extent = np.ptp(points, axis=1).max(axis=1)
     scale = (BOX - EDGE - 2 * radius) / extent
     return (points - points.mean(axis=1, keepdims=True)) * scale[:, None, None] + SIZE / 2
 
 
 def _ink(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """How much ink is on each pixel, by its distance from the path of the pen.    -> (N, SIZE, SIZE) float32 in [0, 1]."""
+    """The ink on each pixel, by its distance from the path of the pen.
+
+    -> (N, SIZE, SIZE) float32 in [0, 1]
+    """
     grid = np.arange(SIZE, dtype=np.float32)
     ink = np.empty((len(points), SIZE, SIZE), np.float32)
     for start in range(0, len(points), CHUNK):
@@ -144,9 +160,7 @@ def _ink(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
         dx2 = (grid - chunk[:, :, 0, None]) ** 2
         dy2 = (grid - chunk[:, :, 1, None]) ** 2
         distance2 = np.full((len(chunk), SIZE, SIZE), np.inf, np.float32)
-        for k in range(
-            N_SAMPLES
-        ):  # the squared distance to point k is the sum of a row's and a column's part
+        for k in range(N_SAMPLES):  # squared distances are sums of a row's and a column's part
             np.minimum(distance2, dy2[:, k, :, None] + dx2[:, k, None, :], out=distance2)
         inside = radius[start : start + CHUNK, None, None] - np.sqrt(distance2)
         ink[start : start + CHUNK] = np.clip(0.5 + inside / (2 * EDGE), 0, 1)

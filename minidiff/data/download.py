@@ -48,7 +48,8 @@ def fetch(
             digest.update(chunk)
         if digest.hexdigest() != md5:
             raise DownloadError(
-                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the published file"
+                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the "
+                f"published file"
             )
 
 
@@ -59,8 +60,8 @@ def _receive(url: str, label: str, timeout: float, limit: int) -> Iterator[bytes
     try:
         with watch, watch.opener().open(request, timeout=timeout) as response:
             yield from _body(response, url, label, watch, limit)
-    except DownloadError as error:
-        raise _slow(url, watch) if watch.gave_up else error from error.__cause__
+    except DownloadError:
+        raise
     except urllib.error.HTTPError as error:
         error.close()
         raise DownloadError(f"{url}: the server answered {error.code} {_line(error.reason)}") from error
@@ -99,6 +100,8 @@ def _body(
                 raise DownloadError(f"{url}: wants at most {limit:,} bytes, came more: given up")
             bar.update(len(chunk))
             yield chunk
+    if watch.gave_up:  # a broken connection looks like the end of the body
+        raise _slow(url, watch)
     if total is not None and received != total:
         raise DownloadError(
             f"{url}: wants {total:,} bytes, came {received:,}: the download was cut off"

@@ -1,4 +1,4 @@
-"""`@operation`: one function that holds a formula and its derivative becomes an operation on Tensors.
+"""`@operation` makes one function, which holds a formula and its derivative, work on Tensors.
 
     @operation
     def multiply(x, y):
@@ -9,12 +9,14 @@
 
         return z, multiply_backward
 
-`@operation(check=f)` calls f with the arguments first: it raises for those that do not fit, whichever implementation runs afterwards.
+`@operation(check=f)` calls f with the arguments first. It raises for those that do not fit,
+whichever implementation runs afterwards.
 
-Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of the signature, in order, as a tuple (or
-one array if there is one); it need not undo broadcasting. If it takes a second parameter, `wanted`, it is told for each parameter of the
-operation whether its gradient is asked for. A parameter may be a list of tensors; its gradient is then a list. An operation without a
-derivative returns `(z, None)`.
+Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of
+the signature, in order, as a tuple, or as one array if there is one. It need not undo broadcasting.
+If it takes a second parameter, `wanted`, it is told for each parameter of the operation whether its
+gradient is asked for. A parameter may be a list of tensors, and its gradient is then a list. An
+operation without a derivative returns `(z, None)`.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from minidiff.engine import anomaly, registry
+from minidiff.engine.node import Input, Node, as_array, call_of, source_of
 from minidiff.engine.saved_arrays import note_view
-from minidiff.engine.tape import Input, Node, as_array, call_of, is_recording, source_of
+from minidiff.engine.tape import is_recording
 from minidiff.engine.tensor import Tensor
 
 Definition = Callable[..., tuple[Any, Callable | None]]
@@ -83,16 +86,22 @@ class Operation:
     def _position(self, parameter: str) -> int:
         if parameter not in self.parameters:
             raise TypeError(
-                f"{self.name}() has no parameter {parameter!r}; it takes {', '.join(self.parameters)}"
+                f"{self.name}() has no parameter {parameter!r}; it takes "
+                f"{', '.join(self.parameters)}"
             )
         return self.parameters.index(parameter)
 
     def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:
-        """float32 stays float32: a float64 scalar or array in the wrong place would silently make everything twice as slow."""
+        """Refuse to turn float32 into float64.
+
+        A float64 scalar or array in the wrong place would silently make everything twice as slow.
+        """
         if self.name != "astype" and any(x.dtype.char == "f" for x, _, _ in tensors):
             raise TypeError(
-                f"{call_of(self.name)}: float32 would become float64, because one argument is float64 (an array, or a NumPy "
-                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or float(...) for a scalar"
+                f"{call_of(self.name)}: float32 would become float64, because one argument is "
+                f"float64 (an array, or a NumPy "
+                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or "
+                "float(...) for a scalar"
             )
 
     def __repr__(self) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.pictures.images import save_loss_curve
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.workers import Workers
@@ -24,7 +23,7 @@ from minidiff.training.workers import Workers
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How long a run trains, and how often it shows something.
+    """The length of a run, and how often it shows something.
 
     steps and minutes are counted over all continuations of the run. The one that is reached first
     ends it. With steps alone, a run that was interrupted repeats to the bit.
@@ -42,7 +41,7 @@ class RunSettings:
             raise ValueError("run: give steps or minutes, or both")
 
     def progress(self, trainer: TrainingLoop) -> float:
-        """How much of the run is done, by steps or by time, whichever is further; 1 at the end."""
+        """The share of the run that is done, by steps or by time, whichever is further."""
         by_steps = trainer.step / self.steps if self.steps else 0.0
         by_time = trainer.seconds / (60 * self.minutes) if self.minutes else 0.0
         return max(by_steps, by_time)
@@ -98,6 +97,8 @@ def _postfix(trainer: TrainingLoop, minutes: float | None) -> str:
 
 
 def _write(trainer: TrainingLoop, out: Path, options: dict | None) -> None:
+    from minidiff.pictures.curves import save_loss_curve  # matplotlib takes a second to import
+
     trainer.save(out / "checkpoint", options)
     losses = trainer.losses
     window = min(100, max(1, len(losses) // 10))

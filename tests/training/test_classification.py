@@ -6,7 +6,7 @@ from minidiff import no_grad
 from minidiff.data import Loader, draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.evaluation.judge import judge, load_classifier
+from minidiff.evaluation.judgement import judge, load_classifier
 from minidiff.models import Classifier, ClassifierConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint

@@ -12,7 +12,7 @@ import pytest
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.evaluation.judge import load_classifier
+from minidiff.evaluation.judgement import load_classifier
 from minidiff.models import (
     PointDenoiser,
     PointDenoiserConfig,

@@ -12,7 +12,7 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
-from minidiff.evaluation.judge import judge
+from minidiff.evaluation.judgement import judge
 from minidiff.evaluation.metrics import loss_per_t, sample_quality
 from minidiff.models import Classifier, ClassifierConfig, UNet, UNetConfig
 from minidiff.optim import AdamW
