@@ -127,7 +127,7 @@ def ddim_steps(
     steps: int | None = None,
     tau: Sequence[int] | None = None,
     spacing: str = "uniform",
-    eta: float = 0.0,
+    eta: float | str = 0.0,
     clip: float | None = None,
     x_T: Any = None,
     dtype: Any = np.float32,
@@ -135,18 +135,22 @@ def ddim_steps(
     """DDIM as len(tau) steps from T down to the data.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...).
 
     steps: S in 1..T (default T) with `spacing` "uniform" or "quadratic", or tau: the increasing times themselves;
-    eta: 0 deterministic .. 1 DDPM; clip: bound for |x_0_hat|; x_T: start here. rng may be None if x_T is given and eta is 0.
+    eta: 0 deterministic .. 1 DDPM with beta_tilde, or "sigma_hat", DDPM with beta (see `ddim_sigma_hat`); clip: bound for |x_0_hat|; x_T: start here. rng may be None if x_T is given and eta is 0.
     """
     times = choose_times(schedule, steps, tau, spacing)
-    if rng is None and eta > 0:
+    larger = eta == "sigma_hat"
+    noisy = larger or eta > 0
+    if rng is None and noisy:
         raise ValueError(f"ddim_steps: rng may be left out only if eta = 0, got eta = {eta}")
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t, t_prev in zip(times[::-1], [*times[-2::-1], 0], strict=True):
         eps_hat = predict_noise(eps_theta, x_t, t)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
-        sigma_t = ddim_sigma(t, t_prev, schedule, eta)
+        sigma_t = ddim_sigma(t, t_prev, schedule, 1.0 if larger else eta)
         direction = ddim_direction(eps_hat, t_prev, sigma_t, schedule)
-        z = rng.normal(x_t.shape, dtype=x_t.dtype) if rng and eta > 0 and t_prev > 0 else array_module(x_t).zeros_like(x_t)
+        if larger:
+            sigma_t = ddim_sigma_hat(t, t_prev, schedule)
+        z = rng.normal(x_t.shape, dtype=x_t.dtype) if rng and noisy and t_prev > 0 else array_module(x_t).zeros_like(x_t)
         x_prev = ddim_step(x_0_hat, eps_hat, t_prev, sigma_t, z, schedule)
         yield Step(
             "ddim", t, t_prev=t_prev, x_t=x_t, eps_hat=eps_hat, x_0_hat=x_0_hat, sigma_t=sigma_t, direction=direction, z=z, x_prev=x_prev

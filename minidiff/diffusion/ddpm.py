@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise, times
+from minidiff.diffusion.noise_prediction import clip_x_0, predict, starting_noise, times
 from minidiff.diffusion.reverse import learned_variance, mu_theta, sigma_squared
-from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
@@ -36,20 +36,24 @@ def ddpm_steps(
     variance: str = "beta_tilde",
     clip: float | None = None,
     guide: Callable[..., Any] | None = None,
+    tau: Sequence[int] | None = None,
     x_T: Any = None,
     dtype: Any = np.float32,
 ) -> Iterator[Step]:
     """Algorithm 2 as T steps, t = T..1.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples.
 
-    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a pair (eps, v), see `learned_variance`;
+    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns Prediction(eps, v);
     clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own);
-    guide: called as guide(mu, variance, x_t, t) -> another mean, for classifier guidance (`guidance.shift_mean`).
+    guide: called as guide(mu, variance, x_t, t) -> another mean, for classifier guidance (`guidance.shift_mean`);
+    tau: increasing times, for fewer steps: the chain of `respace`, whose step i is at time tau[i - 1].
+    The t of a `Step` counts the steps that are made, T..1 or len(tau)..1.
     """
+    if tau is not None:
+        schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
+        guide = at_times(tau, guide) if guide is not None else None
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t in range(schedule.T, 0, -1):
-        eps_hat, v = predict_noise(eps_theta, x_t, t), None
-        if variance == "learned":
-            eps_hat, v = eps_hat
+        eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         mu = mu_theta(x_t, t, eps_hat, schedule)
         variance_t = sigma_squared(t, schedule, variance) if v is None else learned_variance(v, t, schedule)

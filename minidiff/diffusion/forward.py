@@ -78,6 +78,19 @@ def merge_gaussians(alpha_t, alpha_prev):
     return sqrt(merged_variance)
 
 
+@equation("forward.q_two_steps", "DDPM eq. 4", errata=5, slide="Forward Diffusion Process")
+def q_two_steps(x_prev_prev, t, eps_merged, schedule):
+    """x_t = sqrt(alpha_t alpha_{t-1}) x_{t-2} + sqrt(1 - alpha_t alpha_{t-1}) eps_merged
+
+    x_prev_prev, eps_merged: (B, ...); t: int or (B,) in 2..T -> x_t: (B, ...)
+    """
+    alpha, alpha_prev = schedule.alpha(t, like=x_prev_prev), schedule.alpha(t - 1, like=x_prev_prev)
+    signal = sqrt(alpha * alpha_prev) * x_prev_prev
+    noise = merge_gaussians(alpha, alpha_prev) * eps_merged
+    x_t = signal + noise
+    return x_t
+
+
 @equation(
     "forward.q_chain",
     slide="Forward Diffusion Process",

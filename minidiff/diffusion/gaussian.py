@@ -10,6 +10,9 @@ from minidiff.diffusion.elementwise import erfc, log, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.engine.backend import array_module
 
+FAR = 1e6
+"""In place of infinity, whose product with a derivative of 0 would be NaN. No sigma comes near it."""
+
 
 @equation(
     "gaussian.log_density",
@@ -50,17 +53,20 @@ def kl_gaussians(mean_1, variance_1, mean_2, variance_2):
 def discretised_log_probability(x_0, mean, variance, levels=256):
     """Log-probability of the bin that holds each pixel.   x_0: (B, ...), `levels` even values in [-1, 1]; variance > 0 -> (B, ...), nats.
 
-    The outermost bins reach to infinity. A bin beyond the smallest float counts as the smallest float, so the result is finite.
+    The outermost bins reach to infinity. A bin beyond the smallest float counts as the smallest float,
+    so the result is finite. The variance may be a Tensor: its gradient trains a learned variance.
     """
     xp = array_module(x_0)
     half_bin = 1 / (levels - 1)
-    sigma = sqrt(variance)
-    lower = xp.where(x_0 < -1 + half_bin, -math.inf, (x_0 - half_bin - mean) / sigma)
-    upper = xp.where(x_0 > 1 - half_bin, math.inf, (x_0 + half_bin - mean) / sigma)
-    mirrored = lower + upper < 0  # look at bins below the mean from the other side: differences of small tails keep their digits
+    lower = xp.where(x_0 < -1 + half_bin, -FAR, x_0 - half_bin - mean)
+    upper = xp.where(x_0 > 1 - half_bin, FAR, x_0 + half_bin - mean)
+    # Look at bins below the mean from the other side: differences of small tails keep their digits.
+    mirrored = lower + upper < 0
     near, far = xp.where(mirrored, -upper, lower), xp.where(mirrored, -lower, upper)
-    probability = 0.5 * (erfc(near / math.sqrt(2)) - erfc(far / math.sqrt(2)))
-    return xp.log(xp.maximum(probability, np.finfo(x_0.dtype).tiny))
+    scale = sqrt(2 * variance)
+    probability = 0.5 * (erfc(near / scale) - erfc(far / scale))
+    log_probability = log(probability + float(np.finfo(x_0.dtype).tiny))
+    return log_probability
 
 
 @equation(

@@ -23,7 +23,12 @@ from minidiff.engine.backend import array_module
     errata=(30,),
 )
 def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
-    """The deterministic step turned round, from t up to t_next.   x_t, eps_hat: (B, ...); 0 <= t < t_next <= T -> x_next: (B, ...)."""
+    """The deterministic step turned round, from t up to t_next.   x_t, eps_hat: (B, ...); 0 <= t < t_next <= T -> x_next: (B, ...).
+
+    Raises: ValueError unless t < t_next.
+    """
+    if t_next <= t:
+        raise ValueError(f"ddim_inversion_step: t_next must be > t, got t = {t}, t_next = {t_next}")
     x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
     signal = sqrt(schedule.alpha_bar(t_next)) * x_0_hat
     noise = sqrt(schedule.one_minus_alpha_bar(t_next)) * eps_hat

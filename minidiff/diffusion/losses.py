@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import sum_per_image
+from minidiff.diffusion.elementwise import plain, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.learned_variance import L_hybrid, bits_of_random_times
 from minidiff.diffusion.reverse import sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import regression_target
+from minidiff.diffusion.targets import Prediction, as_eps_theta, regression_target
 from minidiff.engine.random import RNG
 
 
@@ -65,6 +66,18 @@ def loss_weight(t, schedule, variance="beta"):
     return weight
 
 
+@equation("losses.weighted", "DDPM eq. 12", errata=(14, 15), slide="Loss Function")
+def weighted_squared_norm(eps, eps_hat, t, schedule, variance="beta"):
+    """w_t ||eps - eps_theta||^2, the part of L_{t-1} that the network can change
+
+    eps, eps_hat: (B, ...); t: int or (B,) in 1..T; variance as for `loss_weight` -> (B,), nats
+    """
+    w_t = loss_weight(t, schedule, variance)
+    norm = squared_norm(eps, eps_hat)
+    L = w_t * norm
+    return L
+
+
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
     """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).   x_0: (B, ...) -> t: int64 (B,), eps: (B, ...)."""
     t = rng.integers(1, schedule.T + 1, (x_0.shape[0],))
@@ -77,19 +90,31 @@ def training_terms(
 ) -> Step:
     """Lines 3 to 5 of Algorithm 1 for given t and eps, with every term.   x_0, eps: (B, ...); t: (B,) in 1..T -> Step.
 
-    prediction: what the network returns and is compared with: "eps" as in the algorithm, "x_0" or "v".
+    prediction: what the network returns and is compared with: "eps" as in the algorithm, "x_0",
+    "mu_tilde" or "v". A network that returns a Prediction(eps, v) is trained with L_hybrid.
     `step.loss` is what to call backward() on, if it is a network.
     """
     x_t = q_sample(x_0, t, eps, schedule)
-    predicted = network(x_t, t)
+    predicted, v = _parts(network(x_t, t))
     if tuple(predicted.shape) != tuple(eps.shape):
         raise ValueError(f"training: eps_theta must return the shape of x_t, {tuple(eps.shape)}, got {tuple(predicted.shape)}")
     if prediction == "eps":
         loss = L_simple(eps, predicted)
-        return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=predicted, loss=loss)
-    target = regression_target(prediction, x_0, t, eps, schedule)
-    loss = L_simple(target, predicted)
-    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, target=target, predicted=predicted, loss=loss)
+        terms = {"eps_hat": predicted}
+    else:
+        target = regression_target(prediction, x_0, t, eps, schedule)
+        loss = L_simple(target, predicted)
+        terms = {"target": target, "predicted": predicted}
+    if v is not None:
+        eps_hat = as_eps_theta(lambda x_t, t: plain(predicted), prediction, schedule)(x_t, t)
+        bits = bits_of_random_times(x_0, x_t, t, eps_hat, v, schedule)
+        loss = L_hybrid(loss, bits, schedule.T)
+        terms["v"] = v
+    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, **terms, loss=loss)
+
+
+def _parts(said: Any) -> Prediction:
+    return said if isinstance(said, Prediction) else Prediction(said)
 
 
 @equation(

@@ -9,7 +9,8 @@ import numpy as np
 
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.targets import eps_from_x_0, x_0_from_eps
+from minidiff.diffusion.targets import Prediction, eps_from_x_0, x_0_from_eps
+from minidiff.engine.backend import is_array
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 
@@ -22,6 +23,8 @@ def times(t: int, x_t: Any) -> np.ndarray:
 def starting_noise(shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any) -> Any:
     """x_T as given, or drawn from N(0, I).   -> (B, ...).   Raises ValueError if there is nothing to start from."""
     if x_T is not None:
+        if not is_array(x_T):
+            raise TypeError(f"sampling: x_T must be an array (B, ...), got {type(x_T).__name__}")
         return x_T
     if shape is None or rng is None:
         raise ValueError(f"sampling: give the shape of the samples and an rng, or x_T; got shape = {shape}, rng = {rng}")
@@ -29,15 +32,30 @@ def starting_noise(shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dty
 
 
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
-    """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.   x_t: (B, ...) -> (B, ...).
+    """eps_theta(x_t, t) as an array, without a tape.   Arguments and errors as `predict`.   -> (B, ...)."""
+    return predict(eps_theta, x_t, t).eps
 
-    Raises ValueError for another shape than that of x_t, TypeError for another dtype.
+
+def predict(eps_theta: Callable[..., Any], x_t: Any, t: int, variance: str = "beta") -> Prediction:
+    """What the network says at x_t, as arrays, without a tape.   x_t: (B, ...) -> Prediction.
+
+    variance: "learned" keeps the v of a network that returns a Prediction, other names leave it out.
+    Raises: TypeError if there is no v, or for another dtype than that of x_t; ValueError for another shape.
     """
     with no_grad():
         prediction = eps_theta(x_t, times(t, x_t))
+    is_pair = isinstance(prediction, Prediction) and prediction.v is not None
+    if variance == "learned" and not is_pair:
+        got = type(prediction).__name__
+        raise TypeError(
+            f"sampling: variance 'learned' wants a network that returns Prediction(eps, v), got {got}"
+        )
+    if isinstance(prediction, Prediction):
+        v = _checked(prediction.v, x_t) if variance == "learned" else None
+        return Prediction(_checked(prediction.eps, x_t), v)
     if isinstance(prediction, tuple):
-        return tuple(_checked(part, x_t) for part in prediction)
-    return _checked(prediction, x_t)
+        raise TypeError("sampling: eps_theta must return an array or a Prediction(eps, v), got a tuple")
+    return Prediction(_checked(prediction, x_t))
 
 
 def _checked(prediction: Any, x_t: Any) -> Any:

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.elementwise import log, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
+from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
 from minidiff.engine.random import RNG
 
@@ -56,8 +58,11 @@ class GaussianMixture:
             raise ValueError(f"GaussianMixture: no component has the label {y}; labels are {sorted(set(self.labels.tolist()))}")
         return GaussianMixture(self.weights[mine], self.means[mine], self.stds[mine], self.labels[mine])
 
+    def __repr__(self) -> str:
+        return f"GaussianMixture({len(self.means)} components of shape {self.shape})"
+
     def log_prob(self, x_0: Any) -> Any:
-        """Exact log-density.   x_0: (B, ...) -> (B,), nats."""
+        """Exact log-density.   x_0: (B, ...) -> (B,), nats.   Raises: ValueError if a std is 0."""
         return _log_sum_exp(log_joint(x_0, 0, self, None))
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
@@ -73,6 +78,12 @@ class GaussianMixture:
         """The exact eps_theta(x_t, t) of this mixture, or of its class y, for samplers and losses."""
         mixture = self if y is None else self.of_class(y)
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
+
+    def prediction(self, schedule: Schedule) -> Callable[[Any, Any], Prediction]:
+        """The best network with a learned variance: the exact eps, and the v of the true variance."""
+        return lambda x_t, t: Prediction(
+            exact_eps(x_t, t, self, schedule), optimal_v(x_t, t, self, schedule)
+        )
 
 
 def log_joint(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> Any:
@@ -126,6 +137,50 @@ def exact_eps(x_t, t, mixture, schedule):
     return eps
 
 
+@equation("oracle.x_0", "Bayes' theorem", slide=SLIDE)
+def exact_x_0(x_t, t, mixture, schedule):
+    """Mean and variance of q(x_0 | x_t), for each coordinate
+
+    x_t: (B, ...); t: int or (B,) in 1..T -> mean, variance: (B, ...)
+    """
+    x, mean_x_t, variance_x_t, log_weights = _diffused(x_t, t, mixture, schedule)
+    r = _softmax(log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2))[:, :, None]
+    mean_0, variance_0 = _components(x, mixture)
+    covariance = sqrt(schedule.alpha_bar(t, like=x)) * variance_0
+    mean_k = mean_0 + covariance / variance_x_t * (x - mean_x_t)
+    variance_k = variance_0 * schedule.one_minus_alpha_bar(t, like=x) / variance_x_t
+    mean = (r * mean_k).sum(axis=1)
+    variance = (r * (variance_k + (mean_k - mean[:, None]) ** 2)).sum(axis=1)
+    return mean.reshape(x_t.shape), variance.reshape(x_t.shape)
+
+
+@equation("oracle.reverse_variance", "DDPM sec. 3.2; Analytic-DPM (Bao et al. 2201.06503)", errata=8, slide=SLIDE)
+def reverse_variance(x_t, t, mixture, schedule):
+    """Var[x_{t-1} | x_t] = beta_tilde_t + (sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t))^2 Var[x_0 | x_t]
+
+    The variance of the true reverse step, and so the best one for p_theta where its mean is right:
+    beta_tilde if x_t tells x_0, beta if x_0 ~ N(0, I), and more than beta between two modes.
+    x_t: (B, ...); t: int or (B,) in 1..T -> (B, ...), for each coordinate
+    """
+    _, variance_x_0 = exact_x_0(x_t, t, mixture, schedule)
+    signal_prev = sqrt(schedule.alpha_bar(t - 1, like=x_t, first=0))
+    weight_x_0 = signal_prev * schedule.beta(t, like=x_t) / schedule.one_minus_alpha_bar(t, like=x_t)
+    variance = schedule.beta_tilde(t, like=x_t) + weight_x_0**2 * variance_x_0
+    return variance
+
+
+@equation("oracle.v", "improved DDPM eq. 15, solved for v", errata=8, slide=SLIDE)
+def optimal_v(x_t, t, mixture, schedule):
+    """v = (log sigma_t^2 - log beta_tilde_t) / (log beta_t - log beta_tilde_t), sigma_t^2 the true one
+
+    beta_tilde_2 stands for beta_tilde_1. x_t: (B, ...); t: int or (B,) in 1..T -> (B, ...)
+    """
+    log_true = log(reverse_variance(x_t, t, mixture, schedule))
+    log_beta_tilde = log(beta_tilde_clipped(t, schedule, like=x_t))
+    v = (log_true - log_beta_tilde) / (log(schedule.beta(t, like=x_t)) - log_beta_tilde)
+    return v
+
+
 @equation(
     "oracle.bayes",
     slide=SLIDE,
@@ -169,16 +224,25 @@ def classifier_gradient(x_t, t, y, mixture, schedule):
 def _diffused(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> tuple[Any, Any, Any, Any]:
     """x_t as (B, 1, D) beside each component's mean (B or 1, K, D), variance (B or 1, K, 1) and log-weight (K,) at time t."""
     xp = array_module(x_t)
+    if (schedule is None or not np.all(schedule.index(t, first=0))) and not np.all(mixture.stds):
+        raise ValueError("oracle: a component with std 0 has no density at t = 0")
     if tuple(x_t.shape[1:]) != mixture.shape:
         raise ValueError(f"oracle: x_t must be (B, {', '.join(map(str, mixture.shape))}) like the mixture's means, got {tuple(x_t.shape)}")
     x = x_t.reshape(len(x_t), 1, -1)
-    means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=x_t.dtype)
-    variances = xp.asarray((mixture.stds**2)[None, :, None], dtype=x_t.dtype)
+    means, variances = _components(x, mixture)
     log_weights = xp.asarray(np.log(mixture.weights), dtype=x_t.dtype)
     if schedule is not None:
         alpha_bar, one_minus_alpha_bar = (f(t, like=x, first=0) for f in (schedule.alpha_bar, schedule.one_minus_alpha_bar))
         means, variances = sqrt(alpha_bar) * means, alpha_bar * variances + one_minus_alpha_bar
     return x, means, variances, log_weights
+
+
+def _components(x: Any, mixture: GaussianMixture) -> tuple[Any, Any]:
+    """The means (1, K, D) and variances (1, K, 1) of the components of x_0, as arrays like x."""
+    xp = array_module(x)
+    means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=x.dtype)
+    variances = xp.asarray((mixture.stds**2)[None, :, None], dtype=x.dtype)
+    return means, variances
 
 
 def _log_sum_exp(values: Any) -> Any:

@@ -62,6 +62,20 @@ def precision(t, schedule, like=None):
     return of_the_step + of_the_prior
 
 
+@equation("posterior.precision_as_one_fraction", "DDPM eq. 7", slide=SLIDE)
+def precision_as_one_fraction(t, schedule, like=None):
+    """1 / beta_tilde_t = (alpha_t - alpha_bar_t + beta_t) / (beta_t (1 - alpha_bar_{t-1}))
+
+    t: int or (B,) in 2..T -> float, or (B, 1, ...) to multiply `like`
+    The numerator is 1 - alpha_bar_t, from which the last form of beta_tilde follows.
+    """
+    alpha, alpha_bar = schedule.alpha(t, like=like), schedule.alpha_bar(t, like=like)
+    numerator = alpha - alpha_bar + schedule.beta(t, like=like)
+    denominator = schedule.beta(t, like=like) * schedule.one_minus_alpha_bar(t - 1, like=like)
+    fraction = numerator / denominator
+    return fraction
+
+
 @equation(
     "posterior.pull",
     slide=SLIDE,

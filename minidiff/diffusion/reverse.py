@@ -35,7 +35,9 @@ def mu_theta(x_t, t, eps_hat, schedule):
 def sigma_squared(t, schedule, variance="beta_tilde", like=None):
     """The fixed variance of p_theta.   t: int or (B,) in 1..T -> float, or (B, 1, ...) to multiply `like`.
 
-    "beta" is best for x_0 ~ N(0, I), "beta_tilde" for a single point x_0: upper and lower limits of the true one.
+    "beta" is the variance of the true step for x_0 ~ N(0, I), "beta_tilde" that for a single point x_0.
+    For data of unit variance the true one lies between them on average, and at single x_t outside:
+    see `oracle.reverse_variance`.
     Raises ValueError for another name.
     """
     if variance not in VARIANCES:
@@ -52,13 +54,13 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
 def learned_variance(v, t, schedule):
     """A variance between beta_tilde (v = 0) and beta (v = 1), in the log domain.   v: (B, ...); t: int or (B,) in 1..T -> (B, ...).
 
-    beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, as the paper's code does.
+    beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, see `beta_tilde_clipped`.
     """
-    t_clipped = schedule.index(t).clip(min(2, schedule.T))
     log_beta = log(schedule.beta(t, like=v))
-    log_beta_tilde = log(schedule.beta_tilde(t_clipped, like=v))
+    log_beta_tilde = log(beta_tilde_clipped(t, schedule, like=v))
     log_variance = v * log_beta + (1 - v) * log_beta_tilde
-    return exp(log_variance)
+    variance = exp(log_variance)
+    return variance
 
 
 @equation(
@@ -88,3 +90,29 @@ def removed_fraction(t, schedule):
     """Part of the predicted noise, sqrt(1 - alpha_bar_t) eps_theta, that one step takes out of x_t.   t: in 1..T -> (0, 1]."""
     fraction = schedule.beta(t) / schedule.one_minus_alpha_bar(t)
     return fraction
+
+
+@equation("reverse.beta_tilde_clipped", "code of DDPM and improved DDPM", errata=9)
+def beta_tilde_clipped(t, schedule, like=None):
+    """beta_tilde_t, and beta_tilde_2 at t = 1: beta_tilde_1 = 0 has no logarithm
+
+    t: int or (B,) in 1..T -> float, or (B, 1, ...) to multiply `like`
+    Raises: ValueError if T = 1, where there is no beta_tilde_2.
+    """
+    if schedule.T == 1:
+        raise ValueError("beta_tilde_clipped: T = 1 has no beta_tilde_2: take variance 'beta'")
+    t_clipped = schedule.index(t).clip(2)
+    beta_tilde = schedule.beta_tilde(t_clipped, like=like)
+    return beta_tilde
+
+
+def likelihood_variance(t, schedule, variance="beta", like=None):
+    """sigma_t^2 > 0 of p_theta where its density counts.   Arguments and result as `sigma_squared`.
+
+    variance: "beta", "beta_tilde" (with beta_tilde_2 at t = 1), or an array of variances, which stays.
+    """
+    if not isinstance(variance, str):
+        return variance
+    if variance == "beta_tilde":
+        return beta_tilde_clipped(t, schedule, like=like)
+    return sigma_squared(t, schedule, variance, like=like)

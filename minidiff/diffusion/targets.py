@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from minidiff.diffusion import posterior
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
+from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import Schedule
 
 WHY = "Why Predict Noise Instead Of Whole Image"
+
+
+class Prediction(NamedTuple):
+    """What a network with a second output returns, and nothing else that is a pair.
+
+    eps: (B, ...), the noise, or the x_0, mu_tilde or v-target from which `as_eps_theta` makes it;
+    v: (B, ...), where the variance of the step lies between beta_tilde (0) and beta (1), or None.
+    """
+
+    eps: Any
+    v: Any = None
+
+
+def change_eps(function: Callable[..., Any], *predictions: Any) -> Any:
+    """function(eps, ...) of what networks predict. Where the first one is a Prediction, it keeps its v."""
+    eps = function(*(p.eps if isinstance(p, Prediction) else p for p in predictions))
+    first = predictions[0]
+    return first._replace(eps=eps) if isinstance(first, Prediction) else eps
 
 
 @equation(
@@ -111,20 +131,30 @@ _TO_EPS: dict[str, Callable[..., Any]] = {
 
 
 def regression_target(prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Any:
-    """What a network that predicts "eps", "x_0" or "v" is trained to return.   x_0, eps: (B, ...); t: int or (B,) in 1..T -> (B, ...)."""
+    """What a network that predicts "eps", "x_0", "mu_tilde" or "v" is trained to return.
+
+    x_0, eps: (B, ...); t: int or (B,) in 1..T -> (B, ...)
+    Raises: ValueError for another name.
+    """
+    if prediction not in _TO_EPS:
+        raise ValueError(f"training: prediction must be one of {', '.join(_TO_EPS)}, got {prediction!r}")
     if prediction == "v":
         return v_target(x_0, t, eps, schedule)
-    if prediction not in ("eps", "x_0"):
-        raise ValueError(f"training: prediction must be one of eps, x_0, v, got {prediction!r}")
+    if prediction == "mu_tilde":
+        x_t = q_sample(x_0, t, eps, schedule)
+        return posterior.mu_tilde(x_t, x_0, t, schedule)
     return eps if prediction == "eps" else x_0
 
 
 def as_eps_theta(network: Callable[..., Any], prediction: str, schedule: Schedule) -> Callable[..., Any]:
-    """An `eps_theta(x_t, t)` made from a network that predicts "eps", "x_0", "mu_tilde" or "v", for samplers and losses."""
+    """An `eps_theta(x_t, t)` made from a network that predicts "eps", "x_0", "mu_tilde" or "v", for samplers and losses.
+
+    A network that returns a Prediction gives an `eps_theta` that returns one.
+    """
     if prediction not in _TO_EPS:
         raise ValueError(f"as_eps_theta: prediction must be one of {', '.join(_TO_EPS)}, got {prediction!r}")
 
     def eps_theta(x_t: Any, t: Any) -> Any:
-        return _TO_EPS[prediction](x_t, t, network(x_t, t), schedule)
+        return change_eps(lambda said: _TO_EPS[prediction](x_t, t, said, schedule), network(x_t, t))
 
     return eps_theta

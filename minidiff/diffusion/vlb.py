@@ -1,6 +1,6 @@
 """The variational bound on -log p_theta(x_0), term by term, in nats per image; `bits_per_dim` converts.
 
-`vlb_steps` walks T..1; `vlb_of_chain` and its twin evaluate the slide's lines on one sampled chain x_0..x_T.
+`vlb_steps` walks T..1. How the terms come about, line by line on one chain, is in `bound`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from typing import Any
 
 from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.forward import log_q_chain, q_mean_variance, q_sample
+from minidiff.diffusion.forward import q_mean_variance, q_sample
 from minidiff.diffusion.gaussian import (
     bits_per_dim,
     discretised_log_probability,
     kl_gaussians,
     log_density,
 )
-from minidiff.diffusion.noise_prediction import predict_noise
+from minidiff.diffusion.noise_prediction import clip_x_0, predict
 from minidiff.diffusion.posterior import q_posterior
-from minidiff.diffusion.reverse import mu_theta, sigma_squared
+from minidiff.diffusion.reverse import learned_variance, likelihood_variance, mu_theta, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
@@ -50,12 +50,13 @@ def L_T(x_0, schedule):
 def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     """KL of the posterior from the model's step.   x_0, x_t, eps_hat: (B, ...); t: int or (B,) in 2..T -> (B,), nats.
 
-    variance: "beta", "beta_tilde", or an array of learned variances.    Raises ValueError at t = 1, which belongs to L_0.
+    variance: "beta", "beta_tilde", or an array of learned variances.
+    Raises: ValueError at t = 1, which belongs to L_0.
     """
     schedule.index(t, first=2)
     mean_q, variance_q = q_posterior(x_t, x_0, t, schedule)
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
-    variance_p = sigma_squared(t, schedule, variance, like=x_t) if isinstance(variance, str) else variance
+    variance_p = likelihood_variance(t, schedule, variance, like=x_t)
     per_pixel = kl_gaussians(mean_q, variance_q, mean_p, variance_p)
     return sum_per_image(per_pixel)
 
@@ -86,37 +87,55 @@ def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
 def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
     """Cost of the last step, to the pixel values.   x_0, x_1, eps_hat: (B, ...) -> (B,), nats.
 
-    levels: 256 counts the probability of each pixel's bin, None the density at x_0. beta_tilde_1 = 0 is no variance:
-    the last step then takes beta_tilde_2, as the papers' code does.
+    variance: as `likelihood_variance` takes it; levels: 256 counts the probability of each pixel's bin,
+    None the density at x_0.
     """
     mean = mu_theta(x_1, 1, eps_hat, schedule)
-    last_variance = schedule.beta_tilde(min(2, schedule.T)) if variance == "beta_tilde" else schedule.beta(1)
+    variance_p = likelihood_variance(1, schedule, variance, like=x_1)
     if levels is None:
-        per_pixel = -log_density(x_0, mean, last_variance)
+        log_p = log_density(x_0, mean, variance_p)
     else:
-        per_pixel = -discretised_log_probability(x_0, mean, last_variance, levels)
-    return sum_per_image(per_pixel)
+        log_p = discretised_log_probability(x_0, mean, variance_p, levels)
+    return sum_per_image(-log_p)
 
 
 def vlb_steps(
-    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, rng: RNG, *, variance: str = "beta", levels: int | None = 256
+    eps_theta: Callable[..., Any],
+    x_0: Any,
+    schedule: Schedule,
+    rng: RNG,
+    *,
+    variance: str = "beta",
+    levels: int | None = 256,
+    clip: float | None = None,
+    sigma_1: str | None = None,
 ) -> Iterator[Step]:
-    """Every term of the bound, L_T first, then t = T..1 (L_{t-1}), with a fresh x_t ~ q(x_t | x_0) for each t.   x_0: (B, ...).
+    """Every term of the bound: L_T, then t = T..1 (L_{t-1}), with a fresh x_t ~ q(x_t | x_0) for each t.   x_0: (B, ...).
 
+    variance, clip: of the sampler whose model is measured, as for `ddpm_steps`;
+    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" to have that at t = 1 for every variance.
+    The code of DDPM and of improved DDPM does the latter, also for "beta": beta_1 is wider than what
+    is left to remove at t = 1. Take it to compare bits/dim with theirs.
     The `Step` at t has `L` (nats per image, (B,)) and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
+    Raises: ValueError for another sigma_1.
     """
+    if sigma_1 not in (None, "beta_tilde_2"):
+        raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {sigma_1!r}")
     D = x_0[0].size
-    terms = L_T(x_0, schedule)
-    yield Step("vlb", schedule.T + 1, x_0=x_0, L=terms, bits=bits_per_dim(float(terms.mean()), D))
+    L = L_T(x_0, schedule)
+    yield Step("vlb", schedule.T + 1, x_0=x_0, L=L, bits=bits_per_dim(float(L.mean()), D))
     for t in range(schedule.T, 0, -1):
         eps = rng.normal(x_0.shape, dtype=x_0.dtype)
         x_t = q_sample(x_0, t, eps, schedule)
-        eps_hat = predict_noise(eps_theta, x_t, t)
+        eps_hat, v = predict(eps_theta, x_t, t, variance)
+        x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
+        variance_p = variance if v is None else learned_variance(v, t, schedule)
         if t > 1:
-            terms = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance)
+            L = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance_p)
         else:
-            terms = L_0(x_0, x_t, eps_hat, schedule, variance, levels)
-        yield Step("vlb", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=eps_hat, L=terms, bits=bits_per_dim(float(terms.mean()), D))
+            L = L_0(x_0, x_t, eps_hat, schedule, "beta_tilde" if sigma_1 else variance_p, levels)
+        terms = {"x_0": x_0, "eps": eps, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat, "L": L}
+        yield Step("vlb", t, **terms, bits=bits_per_dim(float(L.mean()), D))
 
 
 @equation(
@@ -128,52 +147,15 @@ def vlb_steps(
     r" - \log p_\theta(\mathbf{x}_0|\mathbf{x}_1)\Big]",
     errata=(10, 13),
 )
-def vlb(eps_theta, x_0, schedule, rng, variance="beta", levels=256):
-    """L_T + sum of L_{t-1} + L_0, an estimate with one x_t for each t.   x_0: (B, ...) -> (B,), nats per image."""
+def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
+    """L_T + sum of L_{t-1} + L_0, an estimate with one x_t for each t.   x_0: (B, ...) -> (B,), nats per image.
+
+    variance, options: as for `vlb_steps`.
+    """
     total = 0.0
-    for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, levels=levels):
+    for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, **options):
         total = total + step.L
     return total
-
-
-@equation(
-    "vlb.of_chain",
-    slide="Loss Function",
-    paper="DDPM app. A",
-    latex=r"-\log p(\mathbf{x}_T) + \sum_{t=1}^T\log\frac{q(\mathbf{x}_t|\mathbf{x}_{t-1})}{p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)}",
-)
-def vlb_of_chain(chain, eps_hats, schedule, variance="beta"):
-    """log q(x_{1:T}|x_0) / p_theta(x_{0:T}) along one chain: its mean over chains is L_VLB.   -> (B,), nats.
-
-    chain: x_0, x_1, ..., x_T, each (B, ...); eps_hats: eps_theta(x_t, t) for t = 1..T. p_theta(x_0 | x_1) is the density.
-    """
-    log_p = log_density(chain[-1], 0.0, 1.0)
-    for t in range(1, schedule.T + 1):
-        mu = mu_theta(chain[t], t, eps_hats[t - 1], schedule)
-        log_p = log_p + log_density(chain[t - 1], mu, sigma_squared(t, schedule, variance))
-    return log_q_chain(chain, schedule) - sum_per_image(log_p)
-
-
-@equation(
-    "vlb.of_chain_by_posterior",
-    slide="Loss Function",
-    paper="DDPM app. A",
-    latex=r"\log\frac{q(\mathbf{x}_T|\mathbf{x}_0)}{p(\mathbf{x}_T)} + \sum_{t=2}^T"
-    r"\log\frac{q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)}{p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)}"
-    r" - \log p_\theta(\mathbf{x}_0|\mathbf{x}_1)",
-)
-def vlb_of_chain_by_posterior(chain, eps_hats, schedule, variance="beta"):
-    """The same number after Bayes and the telescoping sum.   Arguments and result as `vlb_of_chain`."""
-    x_0, x_T = chain[0], chain[-1]
-    mean, q_variance = q_mean_variance(x_0, schedule.T, schedule)
-    total = log_density(x_T, mean, q_variance) - log_density(x_T, 0.0, 1.0)
-    for t in range(2, schedule.T + 1):
-        x_prev, x_t = chain[t - 1], chain[t]
-        log_q = log_density(x_prev, *q_posterior(x_t, x_0, t, schedule))
-        log_p = log_density(x_prev, mu_theta(x_t, t, eps_hats[t - 1], schedule), sigma_squared(t, schedule, variance))
-        total = total + log_q - log_p
-    total = total - log_density(x_0, mu_theta(chain[1], 1, eps_hats[0], schedule), sigma_squared(1, schedule, variance))
-    return sum_per_image(total)
 
 
 @equation(

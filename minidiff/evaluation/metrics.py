@@ -104,13 +104,16 @@ def sample_quality(
     )
 
 
-def bits_per_dimension(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG) -> float:
+def bits_per_dimension(
+    eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, **options: Any
+) -> float:
     """The variational bound on what the images cost to send, in bits per pixel and channel: L_T + ... + L_0 (slide "Loss Function").
 
-    images: (N, C, H, W) uint8, of which no one was trained with. T calls of eps_theta; sigma^2 = beta.
+    images: (N, C, H, W) uint8, of which no one was trained with. T calls of eps_theta.
+    options: `vlb_steps` takes variance ("beta"), clip (None) and sigma_1 (None): the sampler's, to measure the model that is sampled.
     """
     x_0 = to_device(to_float(images), rng.device)
-    return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng))
+    return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng, **options))
 
 
 def loss_per_t(

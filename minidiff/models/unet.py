@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.unet_blocks import (
@@ -46,6 +47,7 @@ class UNet(Module):
     concat_channels: of a picture that is concatenated to x, such as a mask and what it leaves (slide "Latent Diffusion Models").
     patch_size: p > 1 takes each p x p patch of the image as one pixel with p^2 times the channels, and lays them out again at the end: half
     the time for p = 2, as most of it goes into the full resolution.
+    learned_variance: the network returns Prediction(eps, v) instead of eps, with a second output of the same shape (improved DDPM).
     image_size: if given, sizes that the levels can't halve are refused here rather than at the first call.    Raises ValueError.
     """
 
@@ -54,7 +56,7 @@ class UNet(Module):
         is_attn: Sequence[bool] = (False, False, True), n_blocks: int = 1, *, cumulative: bool = False, n_heads: int = 4,
         dropout: float = 0.0, upsample: str = "transposed", n_groups: int | None = None, zero_init: bool = False,
         context_channels: int | None = None, concat_channels: int = 0, patch_size: int = 1,
-        image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
+        learned_variance: bool = False, image_size: int | tuple[int, int] | None = None, rng: RNG | None = None,
     ):  # fmt: skip
         _check_counts(
             image_channels=image_channels, n_blocks=n_blocks, n_heads=n_heads, patch_size=patch_size
@@ -77,6 +79,9 @@ class UNet(Module):
             "n_groups": n_groups, "zero_init": zero_init, "context_channels": context_channels, "concat_channels": concat_channels,
             "patch_size": patch_size,
         }  # fmt: skip
+        if learned_variance:  # only then: older checkpoints do not have the entry
+            self.config["learned_variance"] = True
+        self.learned_variance = learned_variance
         self.image_channels, self.concat_channels, self.levels = (
             image_channels,
             concat_channels,
@@ -131,7 +136,10 @@ class UNet(Module):
         self.up = ModuleList(*up)
 
         self.norm = GroupNormSwish(n_groups or fitting_groups(n_channels), n_channels)
-        self.final = Conv2d(n_channels, image_channels * patch_size**2, 3, padding=1, rng=rng)
+        outputs = 2 if learned_variance else 1
+        self.final = Conv2d(
+            n_channels, outputs * image_channels * patch_size**2, 3, padding=1, rng=rng
+        )
         if zero_init:
             blocks = [
                 module for _, module in self.named_modules() if isinstance(module, ResidualBlock)
@@ -142,7 +150,7 @@ class UNet(Module):
 
     def forward(
         self, x: Tensor, t: Any, context: Context | None = None, concat: Any = None
-    ) -> Tensor:
+    ) -> Tensor | Prediction:
         """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T.
 
         context: the embedded words, if the network has context_channels; concat: (B, concat_channels, H, W), if it has those.
@@ -166,7 +174,11 @@ class UNet(Module):
                 x = F.concatenate([x, s], axis=1)
             x = m(x, t, context)
 
-        return from_patches(self.final(self.norm(x)), self.patch_size)
+        output = from_patches(self.final(self.norm(x)), self.patch_size)
+        if not self.learned_variance:
+            return output
+        v = 0.5 * (output[:, self.image_channels :] + 1)  # an output of -1..1 is a v of 0..1
+        return Prediction(output[:, : self.image_channels], v)
 
     def check_size(self, height: int, width: int) -> None:
         """Raise ValueError unless images of height x width can be halved levels - 1 times."""

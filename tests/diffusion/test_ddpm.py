@@ -7,6 +7,7 @@ from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import p_step
 from minidiff.diffusion.schedule import DECK_CLIP, make_schedule
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.random import RNG
 
 
@@ -38,7 +39,7 @@ def test_a_learned_variance_lies_between_the_fixed_ones():
     """v = 1 is beta, v = 0 beta_tilde: the same noise gives the samples of the fixed variances (t = 1 adds none)."""
     schedule = make_schedule("linear", 10)
     for v, fixed in ((1.0, "beta"), (0.0, "beta_tilde")):
-        learned = ddpm_sample(lambda x, t, v=v: (0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
+        learned = ddpm_sample(lambda x, t, v=v: Prediction(0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
         expected = ddpm_sample(half, (2, 3), schedule, RNG(0), variance=fixed, dtype=np.float64)
         np.testing.assert_allclose(learned, expected, rtol=1e-9)
 

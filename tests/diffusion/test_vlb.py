@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion import vlb
+from minidiff.diffusion import bound, vlb
+from minidiff.diffusion.bound import Chain
 from minidiff.diffusion.forward import forward_steps, q_sample
 from minidiff.diffusion.gaussian import bits_per_dim, log_density
 from minidiff.diffusion.losses import loss_weight, squared_norm
@@ -26,10 +27,10 @@ def exact_for_standard_normal(x_t, t):
     return np.sqrt(SCHEDULE.one_minus_alpha_bar(t, like=x_t)) * x_t
 
 
-def chain_of(eps_theta, x_0, rng):
-    chain = [x_0, *(step.x_t for step in forward_steps(x_0, SCHEDULE, rng))]
+def chain_of(eps_theta, x_0, rng, variance="beta"):
+    x = [x_0, *(step.x_t for step in forward_steps(x_0, SCHEDULE, rng))]
     t = [np.full(len(x_0), i) for i in range(SCHEDULE.T + 1)]
-    return chain, [eps_theta(chain[i], t[i]) for i in range(1, SCHEDULE.T + 1)]
+    return Chain(x, [eps_theta(x[i], t[i]) for i in range(1, SCHEDULE.T + 1)], SCHEDULE, variance)
 
 
 def conditional_expectation(f, mean, variance):
@@ -114,9 +115,9 @@ def test_L_0_integrates_the_decoder_over_each_bin(images, variance, used):
 @pytest.mark.checks("vlb.of_chain", "vlb.of_chain_by_posterior")
 def test_bayes_and_the_telescoping_sum_change_nothing(rng):
     """The slide's lines 3 and 8 on the same chains, for a network that predicts nonsense."""
-    chain, eps_hats = chain_of(any_network, rng.normal((5, 2, 3), dtype=np.float64), rng)
-    before = vlb.vlb_of_chain(chain, eps_hats, SCHEDULE)
-    after = vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE)
+    chain = chain_of(any_network, rng.normal((5, 2, 3), dtype=np.float64), rng)
+    before = bound.vlb_of_chain(chain)
+    after = bound.vlb_of_chain_by_posterior(chain)
     np.testing.assert_allclose(after, before, rtol=1e-12)
 
 
@@ -127,10 +128,10 @@ def test_where_the_model_is_exact_every_chain_gives_the_likelihood_itself(rng):
     exact = -log_density(x_0, 0.0, 1.0).sum(axis=1)
     bounds = []
     for _ in range(3):
-        chain, eps_hats = chain_of(exact_for_standard_normal, x_0, rng)
-        bounds.append(vlb.vlb_of_chain(chain, eps_hats, SCHEDULE, "beta"))
+        chain = chain_of(exact_for_standard_normal, x_0, rng)
+        bounds.append(bound.vlb_of_chain(chain))
         np.testing.assert_allclose(bounds[-1], exact, rtol=1e-12)
-        np.testing.assert_allclose(vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE, "beta"), exact, rtol=1e-12)
+        np.testing.assert_allclose(bound.vlb_of_chain_by_posterior(chain), exact, rtol=1e-12)
     np.testing.assert_allclose(vlb.negative_log_likelihood(bounds), exact, rtol=1e-12)
 
 
