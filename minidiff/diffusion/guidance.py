@@ -137,7 +137,9 @@ def gradient_of_classifier(log_p: Callable[[Any, Any], Any], y: Any) -> Callable
 
     def gradient(x_t: Any, t: Any) -> Any:
         if len(y) != len(x_t):
-            raise ValueError(f"gradient_of_classifier: y must be one class per image, ({len(x_t)},), got {len(y)}")
+            raise ValueError(
+                f"gradient_of_classifier: y must be one class per image, ({len(x_t)},), got ({len(y)},)"
+            )
         with enable_grad():
             x = Tensor(x_t, requires_grad=True)
             log_probability = log_p(x, t)

@@ -11,7 +11,7 @@ from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import x_0_from_eps
-from minidiff.engine.backend import array_module
+from minidiff.engine.backend import array_module, is_array
 
 
 @equation(
@@ -69,6 +69,9 @@ def slerp(x_T_0, x_T_1, a):
 
     A straight line would halve the variance in the middle, and the network has never seen such an x_T.
     """
+    if not (is_array(x_T_0) and is_array(x_T_1)):
+        got = f"{type(x_T_0).__name__} and {type(x_T_1).__name__}"
+        raise TypeError(f"slerp: x_T_0 and x_T_1 must be arrays, got {got}")
     xp = array_module(x_T_0, x_T_1)
     shape = (-1, *[1] * (x_T_0.ndim - 1))
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))

@@ -44,6 +44,8 @@ def predict(eps_theta: Callable[..., Any], x_t: Any, t: int, variance: str = "be
     """
     with no_grad():
         prediction = eps_theta(x_t, times(t, x_t))
+    if isinstance(prediction, tuple) and not isinstance(prediction, Prediction):
+        raise TypeError("sampling: eps_theta must return an array or a Prediction(eps, v), got a tuple")
     is_pair = isinstance(prediction, Prediction) and prediction.v is not None
     if variance == "learned" and not is_pair:
         got = type(prediction).__name__
@@ -53,8 +55,6 @@ def predict(eps_theta: Callable[..., Any], x_t: Any, t: int, variance: str = "be
     if isinstance(prediction, Prediction):
         v = _checked(prediction.v, x_t) if variance == "learned" else None
         return Prediction(_checked(prediction.eps, x_t), v)
-    if isinstance(prediction, tuple):
-        raise TypeError("sampling: eps_theta must return an array or a Prediction(eps, v), got a tuple")
     return Prediction(_checked(prediction, x_t))
 
 

@@ -18,7 +18,7 @@ from minidiff.diffusion.gaussian import discretised_log_probability, log_density
 from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import Prediction
-from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
+from minidiff.engine.backend import array_module, device_of, is_array, to_cpu, to_device
 from minidiff.engine.random import RNG
 
 SLIDE = "Reverse Diffusion Process"
@@ -223,6 +223,8 @@ def classifier_gradient(x_t, t, y, mixture, schedule):
 
 def _diffused(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> tuple[Any, Any, Any, Any]:
     """x_t as (B, 1, D) beside each component's mean (B or 1, K, D), variance (B or 1, K, 1) and log-weight (K,) at time t."""
+    if not is_array(x_t):
+        raise TypeError(f"oracle: x_t must be an array, got {type(x_t).__name__}")
     xp = array_module(x_t)
     if (schedule is None or not np.all(schedule.index(t, first=0))) and not np.all(mixture.stds):
         raise ValueError("oracle: a component with std 0 has no density at t = 0")
