@@ -16,8 +16,10 @@ from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
+from minidiff.diffusion.coefficients import Coefficients
 from minidiff.diffusion.equation import Equation, trace
 from minidiff.diffusion.step import Step, describe
 
@@ -62,8 +64,8 @@ def explain_equation(equation: Equation) -> str:
     lines = [
         f"{equation.id}: {equation.summary}".rstrip(": "),
         "",
-        f"  {plain_text(equation.latex)}",
-        f"  {equation.latex}",
+        f"  {plain_text(LATEX[equation.id])}",
+        f"  {LATEX[equation.id]}",
         "",
     ]
     lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
@@ -124,6 +126,8 @@ def show_terms(terms: dict[str, Any]) -> str:
 
 def show(value: Any) -> str:
     """A number in full, a small array with shape and values, a large one by its range."""
+    if isinstance(value, Coefficients):
+        return repr(value).replace("\n", "\n    ")
     if isinstance(value, Step):
         return "a Step:\n" + textwrap.indent(show_terms(dict(value)), "    ")
     if isinstance(value, tuple) and not all(isinstance(v, int) for v in value):
@@ -151,4 +155,4 @@ def _location(dotted: str) -> str:
     from minidiff.classroom.coverage import resolve
 
     found = inspect.unwrap(resolve(dotted))
-    return Equation("", found, None, "", "").location
+    return Equation("", found, "").location

@@ -1,7 +1,8 @@
-"""sqrt, exp, log and their like for whatever an equation is given: a Python float, an array of any library, or a Tensor.
+"""sqrt, exp, log and their like for a Python float, an array of any library, or a Tensor.
 
-A schedule hands out Python floats for one t and arrays for a batch of t; both must leave float32 images float32, and a NumPy
-scalar would not (np.sqrt(0.5) * float32_array is float64). Hence one place that keeps floats floats.
+A schedule hands out Python floats for one t and arrays for a batch of t. Both must leave
+float32 images float32, and a NumPy scalar would not: np.sqrt(0.5) * float32_array is
+float64. Hence one place that keeps floats floats.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def plain(x: Any) -> Any:
 
 
 def detach(x: Any) -> Any:
-    """sg[x], the stop-gradient: the same values, with no way back for a gradient.    Arrays have none anyway."""
+    """sg[x], the stop-gradient: the same values, with no way back for a gradient."""
     return x if is_array(x) else x.detach()
 
 

@@ -1,4 +1,4 @@
-"""`Step`: every named term of one step of an algorithm, for whoever wants to watch, draw or stop."""
+"""`Step`: every named term of one step of an algorithm, to watch, to draw or to stop at."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
-    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where each image has its own.
+    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where
+    each image has its own.
     """
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
@@ -26,11 +27,13 @@ class Step:
         terms = self.__dict__.get("terms", {})
         if name in terms:
             return terms[name]
-        raise AttributeError(f"this {self.__dict__.get('algorithm')} step has no term {name!r}; it has {', '.join(terms)}")
+        algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
+        raise AttributeError(f"this {algorithm} step has no term {name!r}; it has {known}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
-            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {', '.join(self.terms)}")
+            known = ", ".join(self.terms)
+            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {known}")
         return self.terms[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The variational bound on -log p_theta(x_0), term by term, in nats per image; `bits_per_dim` converts.
+"""The variational bound on -log p_theta(x_0), term by term, in nats per image.
 
 `vlb_steps` walks T..1. How the terms come about, line by line on one chain, is in `bound`.
 """
@@ -19,37 +19,35 @@ from minidiff.diffusion.gaussian import (
 )
 from minidiff.diffusion.noise_prediction import clip_x_0, predict
 from minidiff.diffusion.posterior import q_posterior
-from minidiff.diffusion.reverse import learned_variance, likelihood_variance, mu_theta, sigma_squared
+from minidiff.diffusion.reverse import (
+    learned_variance,
+    likelihood_variance,
+    mu_theta,
+    sigma_squared,
+)
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 
 
-@equation(
-    "vlb.L_T",
-    slide="Loss Function",
-    paper="DDPM eq. 5",
-    latex=r"L_T = D_{KL}\big(q(\mathbf{x}_T|\mathbf{x}_0)\|p(\mathbf{x}_T)\big)",
-    errata=(12, 20),
-)
+@equation("vlb.L_T", "DDPM eq. 5", errata=(12, 20))
 def L_T(x_0, schedule):
-    """How far x_T is from N(0, I): nothing to learn, but not zero.   x_0: (B, ...) -> (B,), nats."""
+    """L_T = KL(q(x_T | x_0) || N(0, I))
+
+    How far x_T is from the prior: nothing to learn, but not zero.
+    x_0: (B, ...)  ->  (B,), nats
+    """
     mean, variance = q_mean_variance(x_0, schedule.T, schedule)
-    per_pixel = kl_gaussians(mean, variance, 0.0, 1.0)
-    return sum_per_image(per_pixel)
+    L = sum_per_image(kl_gaussians(mean, variance, 0.0, 1.0))
+    return L
 
 
-@equation(
-    "vlb.L_t_minus_1",
-    slide="Loss Function",
-    paper="DDPM eq. 5",
-    latex=r"L_{t-1} = D_{KL}\big(q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)\|p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)\big)",
-    errata=(10, 14),
-)
+@equation("vlb.L_t_minus_1", "DDPM eq. 5", errata=(10, 14))
 def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
-    """KL of the posterior from the model's step.   x_0, x_t, eps_hat: (B, ...); t: int or (B,) in 2..T -> (B,), nats.
+    """L_{t-1} = KL(q(x_{t-1} | x_t, x_0) || p_theta(x_{t-1} | x_t))
 
+    x_0, x_t, eps_hat: (B, ...);  t: int or (B,) in 2..T  ->  (B,), nats
     variance: "beta", "beta_tilde", or an array of learned variances.
     Raises: ValueError at t = 1, which belongs to L_0.
     """
@@ -57,100 +55,81 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     mean_q, variance_q = q_posterior(x_t, x_0, t, schedule)
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
     variance_p = likelihood_variance(t, schedule, variance, like=x_t)
-    per_pixel = kl_gaussians(mean_q, variance_q, mean_p, variance_p)
-    return sum_per_image(per_pixel)
+    L = sum_per_image(kl_gaussians(mean_q, variance_q, mean_p, variance_p))
+    return L
 
 
-@equation(
-    "vlb.L_t_minus_1_of_means",
-    slide="Loss Function",
-    paper="DDPM eq. 8",
-    latex=r"L_{t-1} - C = \frac{1}{2\sigma_t^2}"
-    r"\|\tilde{\boldsymbol\mu}_t(\mathbf{x}_t,\mathbf{x}_0)-\boldsymbol\mu_\theta(\mathbf{x}_t,t)\|^2",
-    errata=(14,),
-)
+@equation("vlb.L_t_minus_1_of_means", "DDPM eq. 8", errata=14)
 def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
-    """The part of L_{t-1} that the network can change.   Arguments as `L_t_minus_1` -> (B,), nats."""
+    """L_{t-1} - C = |mu_tilde - mu_theta|^2 / (2 sigma_t^2)
+
+    The part of L_{t-1} that the network can change.   Arguments as `L_t_minus_1`
+    """
     mean_q, _ = q_posterior(x_t, x_0, t, schedule)
     difference = mean_q - mu_theta(x_t, t, eps_hat, schedule)
     per_pixel = difference**2 / (2 * sigma_squared(t, schedule, variance, like=x_t))
-    return sum_per_image(per_pixel)
+    L = sum_per_image(per_pixel)
+    return L
 
 
-@equation(
-    "vlb.L_0",
-    slide="Loss Function",
-    paper="DDPM eq. 13",
-    latex=r"L_0 = -\log p_\theta(\mathbf{x}_0|\mathbf{x}_1)",
-    errata=(11, 13),
-)
+@equation("vlb.L_0", "DDPM eq. 13", errata=(11, 13))
 def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
-    """Cost of the last step, to the pixel values.   x_0, x_1, eps_hat: (B, ...) -> (B,), nats.
+    """L_0 = -log p_theta(x_0 | x_1)
 
-    variance: as `likelihood_variance` takes it; levels: 256 counts the probability of each pixel's bin,
-    None the density at x_0.
+    Cost of the last step, to the pixel values.   x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
+    variance: as for `L_t_minus_1`; "beta_tilde" takes beta_tilde_2 for beta_tilde_1 = 0;
+    levels: 256 counts the probability of each pixel's bin, None the density at x_0.
     """
     mean = mu_theta(x_1, 1, eps_hat, schedule)
-    variance_p = likelihood_variance(1, schedule, variance, like=x_1)
+    variance_p = likelihood_variance(1, schedule, variance)
     if levels is None:
         log_p = log_density(x_0, mean, variance_p)
     else:
         log_p = discretised_log_probability(x_0, mean, variance_p, levels)
-    return sum_per_image(-log_p)
+    L = sum_per_image(-log_p)
+    return L
 
 
 def vlb_steps(
-    eps_theta: Callable[..., Any],
-    x_0: Any,
-    schedule: Schedule,
-    rng: RNG,
-    *,
-    variance: str = "beta",
-    levels: int | None = 256,
-    clip: float | None = None,
+    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, rng: RNG, *,
+    variance: str = "beta", levels: int | None = 256, clip: float | None = None,
     sigma_1: str | None = None,
-) -> Iterator[Step]:
-    """Every term of the bound: L_T, then t = T..1 (L_{t-1}), with a fresh x_t ~ q(x_t | x_0) for each t.   x_0: (B, ...).
+) -> Iterator[Step]:  # fmt: skip
+    """Every term of the bound, L_T first, then t = T..1 (L_{t-1}).   x_0: (B, ...).
 
-    variance, clip: of the sampler whose model is measured, as for `ddpm_steps`;
-    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" to have that at t = 1 for every variance.
-    The code of DDPM and of improved DDPM does the latter, also for "beta": beta_1 is wider than what
-    is left to remove at t = 1. Take it to compare bits/dim with theirs.
-    The `Step` at t has `L` (nats per image, (B,)) and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
+    variance ("learned", too), clip: those of the sampler whose model is measured;
+    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" for sigma_1^2 = beta_tilde_2 with
+    every variance. The code of DDPM and of improved DDPM does that also for "beta", "to get
+    a better decoder log likelihood". Take it to compare bits/dim with the papers' numbers.
+    Each t has a fresh x_t ~ q(x_t | x_0). The `Step` at t has `L` (nats per image, (B,))
+    and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
     Raises: ValueError for another sigma_1.
     """
     if sigma_1 not in (None, "beta_tilde_2"):
-        raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {sigma_1!r}")
-    D = x_0[0].size
-    L = L_T(x_0, schedule)
+        got = repr(sigma_1)
+        raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {got}")
+    D, L = x_0[0].size, L_T(x_0, schedule)
     yield Step("vlb", schedule.T + 1, x_0=x_0, L=L, bits=bits_per_dim(float(L.mean()), D))
     for t in range(schedule.T, 0, -1):
         eps = rng.normal(x_0.shape, dtype=x_0.dtype)
         x_t = q_sample(x_0, t, eps, schedule)
         eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
-        variance_p = variance if v is None else learned_variance(v, t, schedule)
+        of_t = variance if v is None else learned_variance(v, t, schedule)
         if t > 1:
-            L = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance_p)
+            L = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, of_t)
         else:
-            L = L_0(x_0, x_t, eps_hat, schedule, "beta_tilde" if sigma_1 else variance_p, levels)
-        terms = {"x_0": x_0, "eps": eps, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat, "L": L}
-        yield Step("vlb", t, **terms, bits=bits_per_dim(float(L.mean()), D))
+            L = L_0(x_0, x_t, eps_hat, schedule, "beta_tilde" if sigma_1 else of_t, levels)
+        terms = {"x_0": x_0, "eps": eps, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat}
+        yield Step("vlb", t, **terms, L=L, bits=bits_per_dim(float(L.mean()), D))
 
 
-@equation(
-    "vlb.total",
-    slide="Loss Function",
-    paper="DDPM eq. 5",
-    latex=r"L_{VLB} = E_q\Big[D_{KL}(q(\mathbf{x}_T|\mathbf{x}_0)\|p(\mathbf{x}_T)) + \sum_{t>1}"
-    r"D_{KL}(q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)\|p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t))"
-    r" - \log p_\theta(\mathbf{x}_0|\mathbf{x}_1)\Big]",
-    errata=(10, 13),
-)
+@equation("vlb.total", "DDPM eq. 5", errata=(10, 13))
 def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
-    """L_T + sum of L_{t-1} + L_0, an estimate with one x_t for each t.   x_0: (B, ...) -> (B,), nats per image.
+    """L_VLB = L_T + sum over t > 1 of L_{t-1} + L_0
 
-    variance, options: as for `vlb_steps`.
+    An estimate with one x_t for each t.   x_0: (B, ...)  ->  (B,), nats per image
+    variance, options: as for `vlb_steps`
     """
     total = 0.0
     for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, **options):
@@ -158,21 +137,16 @@ def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
     return total
 
 
-@equation(
-    "vlb.log_likelihood",
-    slide="Loss Function",
-    paper="DDPM sec. 2; Burda et al. (importance weights)",
-    latex=r"p_\theta(\mathbf{x}_0) = \int p_\theta(\mathbf{x}_{0:T})\,d\mathbf{x}_{1:T}"
-    r" = E_q\Big[\frac{p_\theta(\mathbf{x}_{0:T})}{q(\mathbf{x}_{1:T}|\mathbf{x}_0)}\Big], \quad L = -\log p_\theta(\mathbf{x}_0)",
-    errata=(19,),
-)
+@equation("vlb.log_likelihood", "DDPM sec. 2; Burda et al. (importance weights)", errata=19)
 def negative_log_likelihood(chain_bounds):
-    """-log of the integral over chains, estimated by K of them.   -> (B,), nats.
+    """L = -log of the mean over chains of exp(-bound)
 
-    chain_bounds: K values of `vlb_of_chain`, each (B,), for the same x_0. The mean of the values
-    themselves is the bound; by Jensen it is never less than this.
+    -log p_theta(x_0), the integral over chains, estimated by K of them.
+    chain_bounds: K values of `vlb_of_chain`, each (B,), for the same x_0  ->  (B,), nats
+    The mean of the values themselves is the bound. By Jensen it is never less than this.
     """
-    return -log_mean_exp([-bound for bound in chain_bounds])
+    nll = -log_mean_exp([-bound for bound in chain_bounds])
+    return nll
 
 
 def log_mean_exp(values: Sequence[Any]) -> Any:

@@ -181,4 +181,3 @@ def test_a_point_has_no_density_but_every_noisy_time_has(linear):
 def test_what_is_no_array_is_named(linear):
     with pytest.raises(TypeError, match="oracle: x_t must be an array, got tuple"):
         LINE.log_prob((0.1, 0.2))
-    assert repr(LINE) == "GaussianMixture(2 components of shape (1,))"
