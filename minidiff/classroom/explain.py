@@ -5,22 +5,22 @@ Instead of an id it takes a slide's title or number and lists what is on it: fro
 
 from __future__ import annotations
 
-import ast
 import inspect
 import textwrap
 from typing import Any
 
 import numpy as np
 
-from minidiff.classroom.coverage import slides_of, tests_by_equation
+from minidiff.classroom.coverage import resolve, slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
+from minidiff.classroom.inspection import location, source_of, summary, trace
 from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.coefficients import Coefficients
-from minidiff.diffusion.equation import Equation, trace
+from minidiff.diffusion.equation import Equation
 from minidiff.diffusion.step import Step, describe
 
 PLACES = 12
@@ -51,9 +51,9 @@ def explain_slide(slide: Slide) -> str:
     lines = [f"Slide {slide.number}: {slide.title}"]
     for formula in slide.formulas:
         lines.append(f"  {formula.name}")
-        lines += [f"    {id:28} {get_equation(id).location}" for id in formula.equations]
+        lines += [f"    {id:28} {location(get_equation(id).function)}" for id in formula.equations]
     for name in slide.code:
-        lines.append(f"  code: {name:45} {_location(name)}")
+        lines.append(f"  code: {name:45} {location(inspect.unwrap(resolve(name)))}")
     if not slide.formulas and not slide.code:
         lines.append("  a picture; see the slides beside it")
     return "\n".join(lines)
@@ -62,7 +62,7 @@ def explain_slide(slide: Slide) -> str:
 def explain_equation(equation: Equation) -> str:
     """Formula, places, corrections, code, and a run."""
     lines = [
-        f"{equation.id}: {equation.summary}".rstrip(": "),
+        f"{equation.id}: {summary(equation.function)}".rstrip(": "),
         "",
         f"  {plain_text(LATEX[equation.id])}",
         f"  {LATEX[equation.id]}",
@@ -72,7 +72,7 @@ def explain_equation(equation: Equation) -> str:
         "  slide   not on the deck"
     ]
     lines.append(f"  paper   {equation.paper}")
-    lines.append(f"  code    {equation.location}")
+    lines.append(f"  code    {location(equation.function)}")
     lines += [f"  check   {test}" for test in tests_by_equation().get(equation.id, [])]
     lines += [
         f"  erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}"
@@ -80,18 +80,11 @@ def explain_equation(equation: Equation) -> str:
     ]
     lines += [
         "",
-        textwrap.indent(source_of(equation), "    "),
+        textwrap.indent(source_of(equation.function), "    "),
         "",
         run_with_small_numbers(equation),
     ]
     return "\n".join(lines)
-
-
-def source_of(equation: Equation) -> str:
-    """The function's lines without its decorator."""
-    source = textwrap.dedent(inspect.getsource(equation.function))
-    definition = ast.parse(source).body[0]
-    return "\n".join(source.splitlines()[definition.lineno - 1 :])  # type: ignore[attr-defined]
 
 
 def run_with_small_numbers(equation: Equation) -> str:
@@ -149,10 +142,3 @@ def show(value: Any) -> str:
     if isinstance(data, np.ndarray) and data.size <= PLACES:
         return f"{np.array2string(data, precision=5, separator=', ').replace(chr(10), '')}  {data.shape}"
     return describe(value)
-
-
-def _location(dotted: str) -> str:
-    from minidiff.classroom.coverage import resolve
-
-    found = inspect.unwrap(resolve(dotted))
-    return Equation("", found, "").location

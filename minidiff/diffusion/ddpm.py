@@ -13,7 +13,6 @@ from minidiff.diffusion.noise_prediction import clip_x_0, predict, starting_nois
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
-from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 
 EpsTheta = Callable[..., Any]
@@ -50,7 +49,7 @@ def ddpm_steps(
         if guide is not None:
             mu = guide(mu, variance_t, x_t, times(t, x_t))
         sigma_t = sqrt(variance_t)
-        z = rng.normal(x_t.shape, x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
+        z = fresh_noise(x_t, rng if t > 1 else None)
         x_prev = p_step(mu, sigma_t, z)
         predicted = {"eps_hat": eps_hat, "x_0_hat": x_0_hat, "mu": mu}
         yield Step("ddpm", t, x_t=x_t, **predicted, sigma_t=sigma_t, z=z, x_prev=x_prev)

@@ -14,7 +14,7 @@ from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.backend import array_module, is_array
 
 
-@equation("ddim.inversion_step", "DDIM sec. 4.3 (the ODE, Euler steps towards noise)", errata=30)
+@equation("ddim.inversion_step", "DDIM sec. 4.3 (Euler steps towards noise)", errata=30)
 def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
     """x_next = sqrt(alpha_bar_next) x_0_hat + sqrt(1 - alpha_bar_next) eps_hat
 
@@ -34,14 +34,13 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
 
 
 def ddim_invert(
-    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *, steps: int | None = None,
-    tau: Sequence[int] | None = None, spacing: str = "uniform",
+    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *,
+    steps: int | None = None, tau: Sequence[int] | None = None, spacing: str = "uniform",
 ) -> Any:  # fmt: skip
     """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
 
-    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at t = 1:
-    it is trained for 1..T.
-    """
+    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at
+    t = 1: it is trained for 1..T."""
     times = choose_times(schedule, steps, tau, spacing)
     x_t = x_0
     for t, t_next in zip([0, *times[:-1]], times, strict=True):
@@ -67,7 +66,7 @@ def slerp(x_T_0, x_T_1, a):
     cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)
     theta = xp.arccos(cosine).reshape(-1, *[1] * (x_T_0.ndim - 1))
     sine = xp.maximum(xp.sin(theta), xp.finfo(theta.dtype).tiny)
-    parallel = theta < 1e-4  # both formulas agree there, and the first divides by nearly 0
+    parallel = theta < 1e-4  # a straight line agrees there, and sine is nearly 0
     weight_0 = xp.where(parallel, 1 - a, xp.sin((1 - a) * theta) / sine)
     weight_1 = xp.where(parallel, a, xp.sin(a * theta) / sine)
     x_T = weight_0 * x_T_0 + weight_1 * x_T_1

@@ -21,8 +21,7 @@ def L_simple(eps, eps_hat):
     """loss = mean of (eps - eps_hat)^2, over batch and pixels
 
     eps, eps_hat: (B, ...)  ->  scalar. This is nn.MSELoss, as in the slide's code. The
-    printed squared norm, averaged over the batch, is D = C H W times as large (errata 17).
-    """
+    printed squared norm is D = C H W times as large (errata 17)."""
     difference = eps - eps_hat
     loss = (difference**2).mean()
     return loss
@@ -32,8 +31,7 @@ def L_simple(eps, eps_hat):
 def squared_norm(eps, eps_hat):
     """squared_error = sum over pixels of (eps - eps_hat)^2
 
-    eps, eps_hat: (B, ...)  ->  (B,)
-    """
+    eps, eps_hat: (B, ...)  ->  (B,)"""
     difference = eps - eps_hat
     squared_error = sum_per_image(difference**2)
     return squared_error
@@ -44,9 +42,8 @@ def loss_weight(t, schedule, variance="beta"):
     """weight = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))
 
     What L_{t-1} multiplies the squared error by and L_simple leaves out.
-    t: int or (B,) in 1..T; variance: sigma_t^2 is "beta" or "beta_tilde"  ->  float or (B,)
-    Raises: ValueError for beta_tilde at t = 1, where it is 0.
-    """
+    t: int or (B,) in 1..T;  variance: "beta" or "beta_tilde"  ->  float or (B,)
+    Raises: ValueError for beta_tilde at t = 1, where it is 0."""
     if variance == "beta_tilde" and schedule.index(t).min() == 1:
         reason = "its weight is infinite there: t = 1 belongs to L_0"
         raise ValueError(f"loss_weight: beta_tilde is 0 at t = 1, so {reason}")
@@ -70,8 +67,7 @@ def weighted_squared_norm(eps, eps_hat, t, schedule, variance="beta"):
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
     """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).
 
-    x_0: (B, ...)  ->  t: int64 (B,), eps: (B, ...)
-    """
+    x_0: (B, ...)  ->  t: int64 (B,), eps: (B, ...)"""
     t = rng.integers(1, schedule.T + 1, (x_0.shape[0],))
     eps = rng.normal(x_0.shape, dtype=x_0.dtype)
     return t, eps
@@ -104,7 +100,7 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
 def prediction_and_loss(
     network: Callable[..., Any], x_t: Any, t: Any, target: Any, **condition: Any
 ) -> tuple[Any, Any]:
-    """Line 5 of Algorithm 1 before its gradient: what the network says, and its L_simple."""
+    """Line 5 of Algorithm 1 before its gradient: the network's output, its L_simple."""
     predicted = network(x_t, t, **condition)
     first = predicted.eps if isinstance(predicted, Prediction) else predicted
     if tuple(first.shape) != tuple(target.shape):

@@ -18,8 +18,7 @@ from minidiff.engine.tape import no_grad
 def times(t: int, x_t: Any) -> np.ndarray:
     """One t for each image, as a network wants it.   -> int64 (B,)
 
-    It stays on the host: the schedule is there, and nobody waits for a GPU.
-    """
+    It stays on the host: the schedule is there, and nobody waits for a GPU."""
     return np.full((x_t.shape[0],), t, dtype=np.int64)
 
 
@@ -39,6 +38,13 @@ def starting_noise(
         wanted = "give the shape of the samples and an rng, or x_T"
         raise ValueError(f"sampling: {wanted}; got shape = {shape}, rng = {rng}")
     return rng.normal(shape, dtype=dtype)
+
+
+def fresh_noise(x_t: Any, rng: RNG | None) -> Any:
+    """z ~ N(0, I) in shape and dtype of x_t; zeros without an rng."""
+    if rng is None:
+        return array_module(x_t).zeros_like(x_t)
+    return rng.normal(x_t.shape, dtype=x_t.dtype)
 
 
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
@@ -85,8 +91,7 @@ def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
     """x_0_hat = clip(x_0_hat, -clip, clip),  eps_hat = the noise that then makes x_t
 
     x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat, eps_hat: (B, ...)
-    clip: None leaves both as they are.
-    """
+    clip: None leaves both as they are."""
     x_0_hat = x_0_from_eps(x_t, t, eps_hat, schedule)
     if clip is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)

@@ -1,4 +1,4 @@
-"""`Step`: every named term of one step of an algorithm, to watch, to draw or to stop at."""
+"""`Step`: every named term of one step of an algorithm, to watch or to draw."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
-    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where
-    each image has its own.
-    """
+    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints
+    where each image has its own."""
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
         self.algorithm = algorithm
@@ -27,13 +26,13 @@ class Step:
         terms = self.__dict__.get("terms", {})
         if name in terms:
             return terms[name]
-        algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
-        raise AttributeError(f"this {algorithm} step has no term {name!r}; it has {known}")
+        owner = f"this {self.__dict__.get('algorithm')} step"
+        raise AttributeError(f"{owner} has no term {name!r}; it has {', '.join(terms)}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
-            known = ", ".join(self.terms)
-            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {known}")
+            owner, known = f"this {self.algorithm} step", ", ".join(self.terms)
+            raise KeyError(f"{owner} has no term {name!r}; it has {known}")
         return self.terms[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -58,5 +57,6 @@ def describe(value: Any) -> str:
         return f"{float(value.reshape(-1)[0]):.6g}    {value.dtype} {tuple(value.shape)}"
     if hasattr(value, "min") and hasattr(value, "dtype"):
         low, mean, high = (float(x) for x in (value.min(), value.mean(), value.max()))
-        return f"{value.dtype} {tuple(value.shape)}, min {low:.4g}, mean {mean:.4g}, max {high:.4g}"
+        spread = f"min {low:.4g}, mean {mean:.4g}, max {high:.4g}"
+        return f"{value.dtype} {tuple(value.shape)}, {spread}"
     return repr(value)

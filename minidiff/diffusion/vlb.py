@@ -36,8 +36,7 @@ def L_T(x_0, schedule):
     """L_T = KL(q(x_T | x_0) || N(0, I))
 
     How far x_T is from the prior: nothing to learn, but not zero.
-    x_0: (B, ...)  ->  (B,), nats
-    """
+    x_0: (B, ...)  ->  (B,), nats"""
     mean, variance = q_mean_variance(x_0, schedule.T, schedule)
     L = sum_per_image(kl_gaussians(mean, variance, 0.0, 1.0))
     return L
@@ -49,8 +48,7 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
 
     x_0, x_t, eps_hat: (B, ...);  t: int or (B,) in 2..T  ->  (B,), nats
     variance: "beta", "beta_tilde", or an array of learned variances.
-    Raises: ValueError at t = 1, which belongs to L_0.
-    """
+    Raises: ValueError at t = 1, which belongs to L_0."""
     schedule.index(t, first=2)
     mean_q, variance_q = q_posterior(x_t, x_0, t, schedule)
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
@@ -63,8 +61,7 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
 def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     """L_{t-1} - C = |mu_tilde - mu_theta|^2 / (2 sigma_t^2)
 
-    The part of L_{t-1} that the network can change.   Arguments as `L_t_minus_1`
-    """
+    The part of L_{t-1} that the network can change.   Arguments as `L_t_minus_1`"""
     mean_q, _ = q_posterior(x_t, x_0, t, schedule)
     difference = mean_q - mu_theta(x_t, t, eps_hat, schedule)
     per_pixel = difference**2 / (2 * sigma_squared(t, schedule, variance, like=x_t))
@@ -150,7 +147,7 @@ def negative_log_likelihood(chain_bounds):
 
 
 def log_mean_exp(values: Sequence[Any]) -> Any:
-    """log of the mean of exp(value), without overflow.   values: K arrays (B,) -> (B,)."""
+    """log of the mean of exp(value), without overflow.   values: K of (B,) -> (B,)."""
     xp = array_module(values[0])
     stacked = xp.stack(list(values))
     largest = stacked.max(axis=0)

@@ -3,9 +3,10 @@ import pytest
 
 from minidiff.classroom.explain import explain, run_with_small_numbers, show
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.inspection import location, summary, trace
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
-from minidiff.diffusion.equation import Equation, trace
+from minidiff.diffusion.equation import Equation
 
 
 @pytest.mark.parametrize("id", list(all_equations()))
@@ -64,3 +65,23 @@ def test_trace_returns_the_result_and_the_locals_in_order():
         return c * 2
 
     assert trace(f, 1, 2) == (6, {"a": 1, "b": 2, "c": 3})
+
+
+def test_the_location_is_the_same_wherever_the_package_is_installed(monkeypatch, tmp_path):
+    q_sample = all_equations()["forward.q_sample"].function
+    place = location(q_sample)
+    path, _, line = place.rpartition(":")
+    assert path == "minidiff/diffusion/forward.py" and int(line) > 1
+    monkeypatch.chdir(tmp_path)
+    assert location(q_sample) == place
+    assert location(test_the_location_is_the_same_wherever_the_package_is_installed).startswith("/")
+
+
+def test_the_summary_is_the_first_paragraph_on_one_line():
+    def twice(x):
+        """Twice
+        x.
+
+        More about it."""
+
+    assert summary(twice) == "Twice x."
