@@ -1,7 +1,7 @@
-"""Slides 12 and 13, line by line: the bound on -log p_theta(x_0) on one chain x_0, x_1, ..., x_T.
+"""Slides 12 and 13, line by line: the bound on -log p_theta(x_0) on one chain.
 
-Each line of the derivation is a function, and on the same chain all return the same number.
-The slides' E_q[...] is the mean over many chains that `forward_steps` draws.
+Each line of the derivation is a function. On one chain x_0, ..., x_T all return the same
+number. The slides' E_q[...] is its mean over many chains that `forward_steps` draws.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ from minidiff.diffusion.schedule import Schedule
 
 
 class Chain:
-    """x_0, ..., x_T and the densities of which the lines are made: log-densities, (B,), in nats.
+    """x_0, ..., x_T and the log-densities, (B,), in nats, of which the lines are made.
 
     x: T + 1 arrays (B, ...); eps_hats: eps_theta(x_t, t) for t = 1..T;
     variance: sigma_t^2 of p_theta, see `likelihood_variance`. `chain[t]` is x_t.
     Raises: ValueError unless there are T + 1 arrays x and T eps_hats.
     """
 
-    def __init__(self, x: Any, eps_hats: Any, schedule: Schedule, variance: str = "beta"):
+    def __init__(
+        self, x: Any, eps_hats: Any, schedule: Schedule, variance: str = "beta"
+    ):
         if len(x) != schedule.T + 1 or len(eps_hats) != schedule.T:
             wanted = f"x_0..x_T and T noises for T = {schedule.T}"
-            raise ValueError(f"Chain: wanted {wanted}, got {len(x)} arrays and {len(eps_hats)}")
-        self.x, self.eps_hats, self.schedule, self.variance = x, eps_hats, schedule, variance
-        self.T = schedule.T
+            got = f"{len(x)} arrays and {len(eps_hats)}"
+            raise ValueError(f"Chain: wanted {wanted}, got {got}")
+        self.x, self.eps_hats, self.T = x, eps_hats, schedule.T
+        self.schedule, self.variance = schedule, variance
 
     def __getitem__(self, t: int) -> Any:
         return self.x[t]
@@ -46,7 +49,8 @@ class Chain:
 
     def log_q_given_x_0(self, t: int) -> Any:
         """log q(x_t | x_0)"""
-        return sum_per_image(log_density(self[t], *q_mean_variance(self[0], t, self.schedule)))
+        mean, variance = q_mean_variance(self[0], t, self.schedule)
+        return sum_per_image(log_density(self[t], mean, variance))
 
     def log_posterior(self, t: int) -> Any:
         """log q(x_{t-1} | x_t, x_0), for t >= 2"""
@@ -75,15 +79,16 @@ def log_p_chain(chain):
     return log_p
 
 
-# ---- slide 12 ---------------------------------------------------------------------------
+# ---- slide 12 ------------------------------------------------------------------------
 
 
 @equation("vlb.with_kl", "DDPM eq. 3", errata=19)
 def with_kl(chain, log_p_x_0, log_p_latents):
     """-log p_theta(x_0) + log (q(x_{1:T} | x_0) / p_theta(x_{1:T} | x_0))
 
-    chain: Chain; log_p_x_0, log_p_latents: log p_theta(x_0) and log p_theta(x_{1:T} | x_0), (B,)
-    -> (B,), nats. The mean of the second term is the KL divergence, which is never negative.
+    The mean of the second term is the KL divergence, which is never negative.
+    chain: Chain; log_p_x_0: log p_theta(x_0); log_p_latents: log p_theta(x_{1:T} | x_0)
+    ->  (B,), nats
     """
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_latents
     bound = -log_p_x_0 + log_ratio
@@ -106,21 +111,21 @@ def kl_written_out(chain, log_p_x_0):
 def evidence_taken_out(chain, log_p_x_0):
     """-log p_theta(x_0) + [log (q(x_{1:T} | x_0) / p_theta(x_{0:T})) + log p_theta(x_0)]
 
-    chain: Chain; log_p_x_0: log p_theta(x_0), (B,) -> (B,), nats. log p_theta(x_0) cancels.
+    chain: Chain; log_p_x_0: log p_theta(x_0), which cancels  ->  (B,), nats
     """
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
     bound = -log_p_x_0 + (log_ratio + log_p_x_0)
     return bound
 
 
-# ---- slide 13 ---------------------------------------------------------------------------
+# ---- slide 13 ------------------------------------------------------------------------
 
 
 @equation("vlb.of_chain", "DDPM app. A")
 def vlb_of_chain(chain):
     """log (q(x_{1:T} | x_0) / p_theta(x_{0:T}))
 
-    chain: Chain -> (B,), nats. Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.
+    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.   chain: Chain
     """
     bound = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
     return bound
@@ -128,19 +133,20 @@ def vlb_of_chain(chain):
 
 @equation("vlb.two_products", "DDPM app. A")
 def two_products(chain):
-    """log (prod over t of q(x_t | x_{t-1}) / (p(x_T) prod over t of p_theta(x_{t-1} | x_t)))
+    """log (prod of q(x_t | x_{t-1}) / (p(x_T) prod of p_theta(x_{t-1} | x_t)))
 
-    chain: Chain -> (B,), nats. Products of densities overflow for images: hence the next line.
+    Products of densities overflow for images: hence the next line.   chain: Chain
     """
-    numerator = prod(exp(chain.log_q(t)) for t in range(1, chain.T + 1))
-    denominator = exp(chain.log_p_T()) * prod(exp(chain.log_p(t)) for t in range(1, chain.T + 1))
+    times = range(1, chain.T + 1)
+    numerator = prod(exp(chain.log_q(t)) for t in times)
+    denominator = exp(chain.log_p_T()) * prod(exp(chain.log_p(t)) for t in times)
     bound = log(numerator / denominator)
     return bound
 
 
 @equation("vlb.sum_of_logarithms", "DDPM app. A")
 def sum_of_logarithms(chain):
-    """-log p(x_T) + sum over t = 1..T of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
+    """-log p(x_T) + sum over t > 0 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
 
     chain: Chain -> (B,), nats
     """
@@ -151,7 +157,7 @@ def sum_of_logarithms(chain):
 
 @equation("vlb.t_1_apart", "DDPM app. A")
 def t_1_apart(chain):
-    """-log p(x_T) + sum over t = 2..T of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
+    """-log p(x_T) + sum over t > 1 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
     + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
 
     chain: Chain -> (B,), nats
@@ -164,7 +170,7 @@ def t_1_apart(chain):
 
 @equation("vlb.bayes_in_every_term", "DDPM app. A")
 def bayes_in_every_term(chain):
-    """-log p(x_T) + sum over t = 2..T of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t)
+    """-log p(x_T) + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t)
     q(x_t | x_0) / q(x_{t-1} | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
 
     chain: Chain -> (B,), nats
@@ -181,14 +187,18 @@ def bayes_in_every_term(chain):
 
 @equation("vlb.two_sums", "DDPM app. A")
 def two_sums(chain):
-    """-log p(x_T) + sum over t = 2..T of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
-    + sum over t = 2..T of log (q(x_t | x_0) / q(x_{t-1} | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
+    """-log p(x_T)
+    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
+    + sum over t > 1 of log (q(x_t | x_0) / q(x_{t-1} | x_0))
+    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
 
     chain: Chain -> (B,), nats
     """
     times = range(2, chain.T + 1)
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in times)
-    marginals = sum(chain.log_q_given_x_0(t) - chain.log_q_given_x_0(t - 1) for t in times)
+    later = sum(chain.log_q_given_x_0(t) for t in times)
+    earlier = sum(chain.log_q_given_x_0(t - 1) for t in times)
+    marginals = later - earlier
     first = chain.log_q(1) - chain.log_p(1)
     bound = -chain.log_p_T() + steps + marginals + first
     return bound
@@ -196,7 +206,8 @@ def two_sums(chain):
 
 @equation("vlb.telescoped", "DDPM app. A")
 def telescoped(chain):
-    """-log p(x_T) + sum over t = 2..T of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
+    """-log p(x_T)
+    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
     + log (q(x_T | x_0) / q(x_1 | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
 
     chain: Chain -> (B,), nats
@@ -210,10 +221,10 @@ def telescoped(chain):
 
 @equation("vlb.of_chain_by_posterior", "DDPM app. A")
 def vlb_of_chain_by_posterior(chain):
-    """log (q(x_T | x_0) / p(x_T)) + sum over t = 2..T of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
-    - log p_theta(x_0 | x_1)
+    """log (q(x_T | x_0) / p(x_T)) - log p_theta(x_0 | x_1)
+    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
 
-    chain: Chain -> (B,), nats. q(x_1 | x_0) has cancelled; the means of the terms are L_T, L_{t-1}, L_0.
+    q(x_1 | x_0) has cancelled. The terms' means are L_T, L_0, L_{t-1}.   chain: Chain
     """
     end = chain.log_q_given_x_0(chain.T) - chain.log_p_T()
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in range(2, chain.T + 1))

@@ -104,9 +104,9 @@ def ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule):
 
 def ddim_steps(
     eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule,
-    rng: RNG | None = None, *, steps: int | None = None, tau: Sequence[int] | None = None,
-    spacing: str = "uniform", eta: float | str = 0.0, clip: float | None = None, x_T: Any = None,
-    dtype: Any = np.float32,
+    rng: RNG | None = None, *, steps: int | None = None,
+    tau: Sequence[int] | None = None, spacing: str = "uniform", eta: float | str = 0.0,
+    clip: float | None = None, x_T: Any = None, dtype: Any = np.float32,
 ) -> Iterator[Step]:  # fmt: skip
     """DDIM as len(tau) steps from T down to the data.
 
@@ -115,17 +115,19 @@ def ddim_steps(
     increasing times themselves; eta: 0 deterministic .. 1 DDPM with beta_tilde, or
     "sigma_hat", DDPM with beta (`ddim_sigma_hat`); clip: bound for |x_0_hat|;
     x_T: start here. rng may be None if x_T is given and eta is 0.
-    Without noise and clip nothing mends an error of eps_theta, which x_0_hat shows enlarged
-    (`schedule.check()`): on the cosine schedule one of 1 % leads a third of the samples
+    Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
+    `schedule.check()`): on the cosine schedule one of 1 % leads a third of the samples
     astray. Predict v, or clip.
     """
     times = choose_times(schedule, steps, tau, spacing)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:
-        raise ValueError(f"ddim_steps: eta must be in [0, 1] or 'sigma_hat', got {eta!r}")
-    share = 1.0 if larger else float(eta)  # of DDPM's noise, which the direction leaves out
+        wanted = "eta must be in [0, 1] or 'sigma_hat'"
+        raise ValueError(f"ddim_steps: {wanted}, got {eta!r}")
+    share = 1.0 if larger else float(eta)  # of DDPM's noise: the direction leaves it out
     if rng is None and share > 0:
-        raise ValueError(f"ddim_steps: rng may be left out only if eta = 0, got eta = {eta}")
+        wanted = "rng may be left out only if eta = 0"
+        raise ValueError(f"ddim_steps: {wanted}, got eta = {eta}")
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t, t_prev in zip(times[::-1], [*times[-2::-1], 0], strict=True):
         eps_hat = predict_noise(eps_theta, x_t, t)
@@ -134,8 +136,7 @@ def ddim_steps(
         direction = ddim_direction(eps_hat, t_prev, sigma_t, schedule)
         if larger:
             sigma_t = ddim_sigma_hat(t, t_prev, schedule)
-        noisy = rng is not None and share > 0 and t_prev > 0
-        z = rng.normal(x_t.shape, x_t.dtype) if noisy else array_module(x_t).zeros_like(x_t)
+        z = fresh_noise(x_t, rng if share > 0 and t_prev > 0 else None)
         x_prev = ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule)
         terms = {"t_prev": t_prev, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat}
         terms |= {"sigma_t": sigma_t, "direction": direction, "z": z, "x_prev": x_prev}

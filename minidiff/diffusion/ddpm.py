@@ -9,7 +9,13 @@ import numpy as np
 
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import clip_x_0, predict, starting_noise, times
+from minidiff.diffusion.noise_prediction import (
+    clip_x_0,
+    fresh_noise,
+    predict,
+    starting_noise,
+    times,
+)
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
@@ -31,8 +37,8 @@ def ddpm_steps(
     variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a
     Prediction(eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
     guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
-    tau: increasing times, for fewer steps on the chain of `respace`: the t of a `Step` then
-    counts len(tau)..1; x_T: start here, in its shape and dtype.
+    tau: increasing times, for fewer steps on the chain of `respace`: the t of a `Step`
+    then counts len(tau)..1; x_T: start here, in its shape and dtype.
     """
     if tau is not None:
         schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)

@@ -95,10 +95,10 @@ def guide_without_classifier(
     eps_theta: Callable[..., Any], y: Any, null: Any, *, s: float | None = None,
     w: float | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
-    """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)`, trained on y = null, too.
+    """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)`.
 
-    Give the strength as s or as w = s - 1, not both. A learned variance is that for y.
-    """
+    The network was also trained on y = null. Give the strength as s or as w = s - 1, not
+    both. A learned variance is that for y."""
     if (s is None) == (w is None):
         wanted = "give the strength as s or as w = s - 1, one of them"
         raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
@@ -120,8 +120,8 @@ def gradient_of_classifier(
     """grad log p(y | x_t) of a trained classifier, by autograd.
 
     log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
-    The classifier's parameters get no gradient. Samplers call it where nothing is recorded,
-    so it records for itself.
+    The classifier's parameters get no gradient. Samplers call it where nothing is
+    recorded, so it records for itself.
     Raises: ValueError, when called, unless there is one y per image.
     """
     from minidiff.engine.tensor import Tensor, gradients

@@ -53,9 +53,9 @@ def ddim_invert(
 def slerp(x_T_0, x_T_1, a):
     """x_T = sin((1 - a) theta) / sin(theta) x_T_0 + sin(a theta) / sin(theta) x_T_1
 
-    theta is the angle between the two noises. On the arc the mixture is as long as a noise
-    is. A straight line would halve the variance in the middle, and the network has never
-    seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
+    theta is the angle between the two noises. On the arc the mixture is as long as a
+    noise is. A straight line would halve the variance in the middle, and the network has
+    never seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
     Raises: TypeError if one is not an array.
     """
     if not (is_array(x_T_0) and is_array(x_T_1)):

@@ -1,7 +1,7 @@
-"""Slide 9 asks of Sigma_theta "What about this?": the answer of improved DDPM, a network that learns it.
+"""A network that learns its variance: the answer to slide 9's "What about this?"
 
-The network returns `Prediction(eps, v)`, and `reverse.learned_variance` makes the variance from v.
-L_simple says nothing about v, so the loss has a second term, the bound itself, that trains v alone.
+It returns `Prediction(eps, v)`, and `reverse.learned_variance` makes the variance of v.
+L_simple says nothing about v. So the loss has a second term, the bound, for v alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def bits_of_random_times(x_0, x_t, t, eps_hat, v, schedule):
     eps_hat = plain(eps_hat)  # sg[eps_theta]: the bound trains v alone
     variance = learned_variance(v, t, schedule)
     t = schedule.index(t)
-    later, last = (to_device(np.flatnonzero(of), device_of(x_0)) for of in (t > 1, t == 1))
+    rows = (np.flatnonzero(t > 1), np.flatnonzero(t == 1))
+    later, last = (to_device(of, device_of(x_0)) for of in rows)
     nats = 0.0
     if len(later):
         at = x_0[later], x_t[later], t[t > 1], eps_hat[later]
@@ -40,9 +41,9 @@ def bits_of_random_times(x_0, x_t, t, eps_hat, v, schedule):
 
 @equation("learned.L_hybrid", "improved DDPM eq. 16", errata=16)
 def L_hybrid(L_simple, bits, T, lam=0.001):
-    """L_hybrid = L_simple + lam L_vlb, with L_vlb estimated as T times the mean of the terms
+    """L_hybrid = L_simple + lam L_vlb,  L_vlb = T times the mean of the terms
 
-    L_simple, bits: scalars, see `bits_of_random_times`; lam: 0.001 as in the paper -> scalar
+    L_simple, bits: scalars, see `bits_of_random_times`; lam: 0.001 in the paper -> scalar
     """
     L_vlb = T * bits
     loss = L_simple + lam * L_vlb

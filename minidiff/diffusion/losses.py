@@ -82,7 +82,7 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
     x_0, eps: (B, ...);  t: (B,) in 1..T  ->  Step; call backward() on its `loss`
     network: called as network(x_t, t, **condition); prediction: what it returns and is
     compared with, "eps" as in the algorithm, "x_0", "mu_tilde" or "v". A network that
-    returns a Prediction(eps, v) is trained with L_hybrid, which adds the bound to the loss.
+    returns a Prediction(eps, v) is trained with L_hybrid, which adds the bound.
     Raises: ValueError if the network returns another shape than that of x_t.
     """
     x_t = q_sample(x_0, t, eps, schedule)
@@ -110,7 +110,7 @@ def prediction_and_loss(
 
 
 def named(prediction: str, predicted: Any, target: Any) -> dict[str, Any]:
-    """Both by the names that a `Step` gives them; for "eps" the target is the step's eps."""
+    """Both by the names that a `Step` gives them; the target of "eps" is eps itself."""
     if isinstance(predicted, Prediction):
         return named(prediction, predicted.eps, target) | {"v": predicted.v}
     if prediction == "eps":

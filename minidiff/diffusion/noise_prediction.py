@@ -10,7 +10,7 @@ import numpy as np
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.targets import Prediction, eps_from_x_0, x_0_from_eps
-from minidiff.engine.backend import is_array
+from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 
@@ -27,8 +27,7 @@ def starting_noise(
 ) -> Any:
     """x_T as given, or drawn from N(0, I).   -> (B, ...)
 
-    Raises: ValueError if there is nothing to start from; TypeError if x_T is not an array.
-    """
+    Raises: ValueError if there is nothing to start from; TypeError if x_T is no array."""
     if x_T is not None:
         if not is_array(x_T):
             got = type(x_T).__name__
@@ -48,7 +47,7 @@ def fresh_noise(x_t: Any, rng: RNG | None) -> Any:
 
 
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
-    """eps_theta(x_t, t) as an array, without a tape.   Arguments and errors as `predict`."""
+    """eps_theta(x_t, t) as an array, without a tape.   Otherwise as `predict`."""
     return predict(eps_theta, x_t, t).eps
 
 
@@ -57,10 +56,9 @@ def predict(
 ) -> Prediction:
     """What the network says at x_t, as arrays, without a tape.
 
-    variance: "learned" keeps the v of a network that returns a Prediction, others drop it.
-    Raises: TypeError if there is no v to keep, for a tuple that is not a Prediction, or for
-    another dtype than that of x_t; ValueError for another shape.
-    """
+    variance: "learned" keeps the v of a Prediction, other names drop it.
+    Raises: TypeError if there is no v to keep, for a tuple that is not a Prediction, or
+    for another dtype than that of x_t; ValueError for another shape."""
     with no_grad():
         said = eps_theta(x_t, times(t, x_t))
     if isinstance(said, tuple) and not isinstance(said, Prediction):
@@ -70,8 +68,8 @@ def predict(
     if variance != "learned":
         return Prediction(_checked(eps, x_t))
     if v is None:
-        wanted = "a network that returns Prediction(eps, v)"
-        raise TypeError(f"sampling: variance 'learned' wants {wanted}, got {type(said).__name__}")
+        wanted, got = "a network that returns Prediction(eps, v)", type(said).__name__
+        raise TypeError(f"sampling: variance 'learned' wants {wanted}, got {got}")
     return Prediction(_checked(eps, x_t), _checked(v, x_t))
 
 

@@ -96,7 +96,7 @@ class GaussianMixture:
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
 
     def prediction(self, schedule: Schedule) -> Callable[..., Prediction]:
-        """The best network with a learned variance: the exact eps, and the v of the truth."""
+        """The best network with a learned variance: exact eps, v of the true variance."""
         return lambda x_t, t: Prediction(
             exact_eps(x_t, t, self, schedule), optimal_v(x_t, t, self, schedule)
         )
@@ -153,7 +153,8 @@ def exact_x_0(x_t, t, mixture, schedule):
     x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)
     """
     x, mean_x_t, variance_x_t, log_weights = _diffused(x_t, t, mixture, schedule)
-    r = _softmax(log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2))[:, :, None]
+    log_shares = log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2)
+    r = _softmax(log_shares)[:, :, None]
     now, (mean_0, variance_0) = schedule.at(t, like=x), _components(mixture, x)
     covariance = sqrt(now.alpha_bar) * variance_0
     mean_k = mean_0 + covariance / variance_x_t * (x - mean_x_t)
@@ -167,9 +168,9 @@ def exact_x_0(x_t, t, mixture, schedule):
 def reverse_variance(x_t, t, mixture, schedule):
     """Var[x_{t-1} | x_t] = beta_tilde_t + weight_x_0^2 Var[x_0 | x_t]
 
-    weight_x_0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) is that of mu_tilde. The
-    variance of the true step, and the best one for p_theta if its mean is right: beta_tilde
-    where x_t tells x_0, beta for x_0 ~ N(0, I), more than beta between two modes.
+    weight_x_0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) is that of mu_tilde.
+    This is the variance of the true step, and the best one for a p_theta with the right
+    mean: beta_tilde where x_t tells x_0, beta for x_0 ~ N(0, I), more between two modes.
     x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...), for each coordinate
     """
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
@@ -240,7 +241,8 @@ def _diffused(
     """
     if not is_array(x_t):
         raise TypeError(f"oracle: x_t must be an array, got {type(x_t).__name__}")
-    if not np.all(mixture.stds) and (schedule is None or not np.all(schedule.index(t, 0))):
+    at_the_data = schedule is None or not np.all(schedule.index(t, first=0))
+    if at_the_data and not np.all(mixture.stds):
         raise ValueError("oracle: a component with std 0 has no density at t = 0")
     xp = array_module(x_t)
     if tuple(x_t.shape[1:]) != mixture.shape:

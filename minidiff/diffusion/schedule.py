@@ -228,7 +228,7 @@ def respace(schedule: Schedule, tau: Any) -> Schedule:
 def at_times(tau: Any, network: Callable[..., Any]) -> Callable[..., Any]:
     """`network(..., t)` for samplers and bounds on `respace(schedule, tau)`.
 
-    Its t, an int or (B,), counts the steps 1..len(tau); the network is asked at tau[t - 1].
+    Its t, an int or (B,), counts steps 1..len(tau). It asks the network at tau[t - 1].
     """
     of_step = np.concatenate([[0], tau])
     return lambda *terms: network(*terms[:-1], of_step[terms[-1]])

@@ -68,7 +68,8 @@ class TerminalCheck:
         return (
             f"alpha_bar_T = {self.alpha_bar_T:.5g}, SNR_T = {self.snr_T:.5g}, "
             f"L_T = {self.L_T_bits:.3g} bits/dim at |x_0| = 1\n"
-            f"an error of eps_theta at T counts {self.amplification:.4g} times in x_0_hat\n"
+            f"an error of eps_theta at T counts {self.amplification:.4g} times "
+            "in x_0_hat\n"
             f"clipped betas: {self.clipped_high} high{start}, {self.clipped_low} low\n"
             f"{self.sentence}"
         )

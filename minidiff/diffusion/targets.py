@@ -12,7 +12,6 @@ from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import Schedule
 
 
-
 class Prediction(NamedTuple):
     """What a network with a second output returns. Any other tuple is refused.
 
@@ -25,7 +24,7 @@ class Prediction(NamedTuple):
 
 
 def change_eps(function: Callable[..., Any], *predictions: Any) -> Any:
-    """function(eps, ...) of what networks predict. A Prediction that comes first keeps its v."""
+    """function(eps, ...) of what networks predict; a first Prediction keeps its v."""
     eps = function(*(p.eps if isinstance(p, Prediction) else p for p in predictions))
     first = predictions[0]
     return first._replace(eps=eps) if isinstance(first, Prediction) else eps
@@ -113,15 +112,17 @@ _TO_EPS: dict[str, Callable[..., Any]] = {
 }
 
 
-def regression_target(prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Any:
+def regression_target(
+    prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule
+) -> Any:
     """What a network that predicts "eps", "x_0", "mu_tilde" or "v" is trained to return.
 
     x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
     Raises: ValueError for another name.
     """
     if prediction not in _TO_EPS:
-        known = ", ".join(_TO_EPS)
-        raise ValueError(f"training: prediction must be one of {known}, got {prediction!r}")
+        known = f"{', '.join(_TO_EPS)}, got {prediction!r}"
+        raise ValueError(f"training: prediction must be one of {known}")
     if prediction == "v":
         return v_target(x_0, t, eps, schedule)
     if prediction == "mu_tilde":

@@ -1,6 +1,6 @@
 """The variational bound on -log p_theta(x_0), term by term, in nats per image.
 
-`vlb_steps` walks T..1. How the terms come about, line by line on one chain, is in `bound`.
+`vlb_steps` walks T..1. `bound` has the derivation of the terms, line by line.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
 def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
     """L_0 = -log p_theta(x_0 | x_1)
 
-    Cost of the last step, to the pixel values.   x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
+    Cost of the last step, to the pixels.   x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
     variance: as for `L_t_minus_1`; "beta_tilde" takes beta_tilde_2 for beta_tilde_1 = 0;
     levels: 256 counts the probability of each pixel's bin, None the density at x_0.
     """
@@ -95,9 +95,10 @@ def vlb_steps(
     """Every term of the bound, L_T first, then t = T..1 (L_{t-1}).   x_0: (B, ...).
 
     variance ("learned", too), clip: those of the sampler whose model is measured;
-    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" for sigma_1^2 = beta_tilde_2 with
-    every variance. The code of DDPM and of improved DDPM does that also for "beta", "to get
-    a better decoder log likelihood". Take it to compare bits/dim with the papers' numbers.
+    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" for sigma_1^2 = beta_tilde_2
+    with every variance. The code of DDPM and of improved DDPM does that also for "beta",
+    as the narrower last step mostly makes L_0 smaller. Take it to compare bits/dim with
+    the papers' numbers.
     Each t has a fresh x_t ~ q(x_t | x_0). The `Step` at t has `L` (nats per image, (B,))
     and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
     Raises: ValueError for another sigma_1.
@@ -116,9 +117,11 @@ def vlb_steps(
         if t > 1:
             L = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, of_t)
         else:
-            L = L_0(x_0, x_t, eps_hat, schedule, "beta_tilde" if sigma_1 else of_t, levels)
-        terms = {"x_0": x_0, "eps": eps, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat}
-        yield Step("vlb", t, **terms, L=L, bits=bits_per_dim(float(L.mean()), D))
+            of_t = "beta_tilde" if sigma_1 else of_t  # L_0 takes its beta_tilde_2
+            L = L_0(x_0, x_t, eps_hat, schedule, of_t, levels)
+        terms = {"x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat, "L": L}
+        bits = bits_per_dim(float(L.mean()), D)
+        yield Step("vlb", t, x_0=x_0, eps=eps, **terms, bits=bits)
 
 
 @equation("vlb.total", "DDPM eq. 5", errata=(10, 13))
@@ -134,7 +137,7 @@ def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
     return total
 
 
-@equation("vlb.log_likelihood", "DDPM sec. 2; Burda et al. (importance weights)", errata=19)
+@equation("vlb.log_likelihood", "DDPM sec. 2; Burda et al. (weights)", errata=19)
 def negative_log_likelihood(chain_bounds):
     """L = -log of the mean over chains of exp(-bound)
 

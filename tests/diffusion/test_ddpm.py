@@ -35,6 +35,7 @@ def test_algorithm_2_line_by_line(linear, variance):
         np.testing.assert_allclose(p_step(mu_theta(step.x_t, t, step.eps_hat, short), sigma, step.z), step.x_prev, rtol=1e-12)
 
 
+@pytest.mark.checks("ddpm.algorithm_2")
 def test_a_learned_variance_lies_between_the_fixed_ones():
     """v = 1 is beta, v = 0 beta_tilde: the same noise gives the samples of the fixed variances (t = 1 adds none)."""
     schedule = make_schedule("linear", 10)
@@ -49,6 +50,7 @@ def test_nothing_to_start_from_is_an_error():
         next(ddpm_steps(half, None, make_schedule("linear", 10), RNG(0)))
 
 
+@pytest.mark.checks("ddpm.algorithm_2")
 def test_a_guide_moves_the_mean_and_nothing_else():
     schedule = make_schedule("linear", 10)
     free, guided = (

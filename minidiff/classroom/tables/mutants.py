@@ -54,6 +54,8 @@ MUTANTS = (
     Mutant("vlb.total", "sign", "total + step.L", "total - step.L"),
     Mutant("vlb.of_chain_by_posterior", "L_0 inside the sum", "range(2, chain.T + 1)", "range(1, chain.T + 1)"),
     Mutant("sampling.clip_x_0", "eps not re-derived", "eps_hat = eps_from_x_0(x_t, t, x_0_hat, schedule)", "eps_hat = eps_hat"),
+    Mutant("ddpm.algorithm_2", "guide given sigma", "guide(mu, variance_t,", "guide(mu, sqrt(variance_t),"),
+    Mutant("ddpm.algorithm_2", "learned variance ignored", "learned_variance(v, t, schedule)", "sigma_squared(t, schedule)"),
     Mutant("ddpm.algorithm_2", "last step noisy", "if t > 1 else", "if t > 0 else"),
     Mutant("ddpm.algorithm_2", "t = 1 left out", "range(schedule.T, 0, -1)", "range(schedule.T, 1, -1)"),
     Mutant("ddim.tau", "starts at 0", "1 + distinct", "distinct"),
