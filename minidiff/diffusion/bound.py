@@ -23,16 +23,14 @@ class Chain:
 
     x: T + 1 arrays (B, ...); eps_hats: eps_theta(x_t, t) for t = 1..T;
     variance: sigma_t^2 of p_theta, see `likelihood_variance`. `chain[t]` is x_t.
-    Raises: ValueError unless there are T + 1 arrays x and T eps_hats.
-    """
+    Raises: ValueError unless there are T + 1 arrays x and T eps_hats."""
 
-    def __init__(
-        self, x: Any, eps_hats: Any, schedule: Schedule, variance: str = "beta"
-    ):
+    def __init__(self, x: Any, eps_hats: Any, schedule: Schedule, variance="beta"):
         if len(x) != schedule.T + 1 or len(eps_hats) != schedule.T:
-            wanted = f"x_0..x_T and T noises for T = {schedule.T}"
             got = f"{len(x)} arrays and {len(eps_hats)}"
-            raise ValueError(f"Chain: wanted {wanted}, got {got}")
+            raise ValueError(
+                f"Chain: wanted x_0..x_T and T noises for T = {schedule.T}, got {got}"
+            )
         self.x, self.eps_hats, self.T = x, eps_hats, schedule.T
         self.schedule, self.variance = schedule, variance
 
@@ -44,42 +42,39 @@ class Chain:
 
     def log_q(self, t: int) -> Any:
         """log q(x_t | x_{t-1})"""
-        mean = sqrt(self.schedule.alpha(t)) * self[t - 1]
-        return sum_per_image(log_density(self[t], mean, self.schedule.beta(t)))
+        now = self.schedule.at(t)
+        return log_normal(self[t], sqrt(now.alpha) * self[t - 1], now.beta)
 
     def log_q_given_x_0(self, t: int) -> Any:
         """log q(x_t | x_0)"""
-        mean, variance = q_mean_variance(self[0], t, self.schedule)
-        return sum_per_image(log_density(self[t], mean, variance))
+        return log_normal(self[t], *q_mean_variance(self[0], t, self.schedule))
 
     def log_posterior(self, t: int) -> Any:
         """log q(x_{t-1} | x_t, x_0), for t >= 2"""
-        mean, variance = q_posterior(self[t], self[0], t, self.schedule)
-        return sum_per_image(log_density(self[t - 1], mean, variance))
+        return log_normal(self[t - 1], *q_posterior(self[t], self[0], t, self.schedule))
 
     def log_p(self, t: int) -> Any:
         """log p_theta(x_{t-1} | x_t)"""
         mean = mu_theta(self[t], t, self.eps_hats[t - 1], self.schedule)
         variance = likelihood_variance(t, self.schedule, self.variance)
-        return sum_per_image(log_density(self[t - 1], mean, variance))
+        return log_normal(self[t - 1], mean, variance)
 
     def log_p_T(self) -> Any:
         """log p(x_T)"""
-        return sum_per_image(log_density(self[self.T], 0.0, 1.0))
+        return log_normal(self[self.T], 0.0, 1.0)
+
+
+def log_normal(x: Any, mean: Any, variance: Any) -> Any:
+    """log N(x; mean, variance I) of each image.   x: (B, ...)  ->  (B,), nats"""
+    return sum_per_image(log_density(x, mean, variance))
 
 
 @equation("reverse.p_chain", "DDPM eq. 1", errata=20)
 def log_p_chain(chain):
-    """log p_theta(x_{0:T}) = log p(x_T) + sum over t = 1..T of log p_theta(x_{t-1} | x_t)
-
-    chain: Chain -> (B,), nats
-    """
+    """log p_theta(x_{0:T}) = log p(x_T) + sum over t > 0 of log p_theta(x_{t-1} | x_t)"""
     steps = sum(chain.log_p(t) for t in range(1, chain.T + 1))
     log_p = chain.log_p_T() + steps
     return log_p
-
-
-# ---- slide 12 ------------------------------------------------------------------------
 
 
 @equation("vlb.with_kl", "DDPM eq. 3", errata=19)
@@ -88,8 +83,7 @@ def with_kl(chain, log_p_x_0, log_p_latents):
 
     The mean of the second term is the KL divergence, which is never negative.
     chain: Chain; log_p_x_0: log p_theta(x_0); log_p_latents: log p_theta(x_{1:T} | x_0)
-    ->  (B,), nats
-    """
+    ->  (B,), nats"""
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_latents
     bound = -log_p_x_0 + log_ratio
     return bound
@@ -99,8 +93,7 @@ def with_kl(chain, log_p_x_0, log_p_latents):
 def kl_written_out(chain, log_p_x_0):
     """-log p_theta(x_0) + log (q(x_{1:T} | x_0) / (p_theta(x_{0:T}) / p_theta(x_0)))
 
-    chain: Chain; log_p_x_0: log p_theta(x_0), (B,) -> (B,), nats
-    """
+    chain: Chain; log_p_x_0: log p_theta(x_0), (B,) -> (B,), nats"""
     log_p_latents = log_p_chain(chain) - log_p_x_0  # Bayes
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_latents
     bound = -log_p_x_0 + log_ratio
@@ -111,22 +104,17 @@ def kl_written_out(chain, log_p_x_0):
 def evidence_taken_out(chain, log_p_x_0):
     """-log p_theta(x_0) + [log (q(x_{1:T} | x_0) / p_theta(x_{0:T})) + log p_theta(x_0)]
 
-    chain: Chain; log_p_x_0: log p_theta(x_0), which cancels  ->  (B,), nats
-    """
+    chain: Chain; log_p_x_0: log p_theta(x_0), which cancels  ->  (B,), nats"""
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
     bound = -log_p_x_0 + (log_ratio + log_p_x_0)
     return bound
-
-
-# ---- slide 13 ------------------------------------------------------------------------
 
 
 @equation("vlb.of_chain", "DDPM app. A")
 def vlb_of_chain(chain):
     """log (q(x_{1:T} | x_0) / p_theta(x_{0:T}))
 
-    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.   chain: Chain
-    """
+    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.   chain: Chain"""
     bound = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
     return bound
 
@@ -135,8 +123,7 @@ def vlb_of_chain(chain):
 def two_products(chain):
     """log (prod of q(x_t | x_{t-1}) / (p(x_T) prod of p_theta(x_{t-1} | x_t)))
 
-    Products of densities overflow for images: hence the next line.   chain: Chain
-    """
+    Products of densities overflow for images: hence the next line.   chain: Chain"""
     times = range(1, chain.T + 1)
     numerator = prod(exp(chain.log_q(t)) for t in times)
     denominator = exp(chain.log_p_T()) * prod(exp(chain.log_p(t)) for t in times)
@@ -146,10 +133,7 @@ def two_products(chain):
 
 @equation("vlb.sum_of_logarithms", "DDPM app. A")
 def sum_of_logarithms(chain):
-    """-log p(x_T) + sum over t > 0 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
-
-    chain: Chain -> (B,), nats
-    """
+    """-log p(x_T) + sum over t > 0 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))"""
     steps = sum(chain.log_q(t) - chain.log_p(t) for t in range(1, chain.T + 1))
     bound = -chain.log_p_T() + steps
     return bound
@@ -158,10 +142,7 @@ def sum_of_logarithms(chain):
 @equation("vlb.t_1_apart", "DDPM app. A")
 def t_1_apart(chain):
     """-log p(x_T) + sum over t > 1 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
-    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
-
-    chain: Chain -> (B,), nats
-    """
+    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
     steps = sum(chain.log_q(t) - chain.log_p(t) for t in range(2, chain.T + 1))
     first = chain.log_q(1) - chain.log_p(1)
     bound = -chain.log_p_T() + steps + first
@@ -171,10 +152,7 @@ def t_1_apart(chain):
 @equation("vlb.bayes_in_every_term", "DDPM app. A")
 def bayes_in_every_term(chain):
     """-log p(x_T) + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t)
-    q(x_t | x_0) / q(x_{t-1} | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
-
-    chain: Chain -> (B,), nats
-    """
+    q(x_t | x_0) / q(x_{t-1} | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
     steps = 0.0
     for t in range(2, chain.T + 1):
         marginals = chain.log_q_given_x_0(t) - chain.log_q_given_x_0(t - 1)
@@ -190,15 +168,11 @@ def two_sums(chain):
     """-log p(x_T)
     + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
     + sum over t > 1 of log (q(x_t | x_0) / q(x_{t-1} | x_0))
-    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
-
-    chain: Chain -> (B,), nats
-    """
+    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
     times = range(2, chain.T + 1)
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in times)
-    later = sum(chain.log_q_given_x_0(t) for t in times)
-    earlier = sum(chain.log_q_given_x_0(t - 1) for t in times)
-    marginals = later - earlier
+    q = chain.log_q_given_x_0
+    marginals = sum(q(t) - q(t - 1) for t in times)
     first = chain.log_q(1) - chain.log_p(1)
     bound = -chain.log_p_T() + steps + marginals + first
     return bound
@@ -208,10 +182,7 @@ def two_sums(chain):
 def telescoped(chain):
     """-log p(x_T)
     + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
-    + log (q(x_T | x_0) / q(x_1 | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
-
-    chain: Chain -> (B,), nats
-    """
+    + log (q(x_T | x_0) / q(x_1 | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in range(2, chain.T + 1))
     marginals = chain.log_q_given_x_0(chain.T) - chain.log_q_given_x_0(1)
     first = chain.log_q(1) - chain.log_p(1)
@@ -224,8 +195,7 @@ def vlb_of_chain_by_posterior(chain):
     """log (q(x_T | x_0) / p(x_T)) - log p_theta(x_0 | x_1)
     + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
 
-    q(x_1 | x_0) has cancelled. The terms' means are L_T, L_0, L_{t-1}.   chain: Chain
-    """
+    q(x_1 | x_0) has cancelled. The terms' means are L_T, L_0, L_{t-1}.   chain: Chain"""
     end = chain.log_q_given_x_0(chain.T) - chain.log_p_T()
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in range(2, chain.T + 1))
     bound = end + steps - chain.log_p(1)

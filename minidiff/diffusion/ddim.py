@@ -117,8 +117,7 @@ def ddim_steps(
     x_T: start here. rng may be None if x_T is given and eta is 0.
     Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
     `schedule.check()`): on the cosine schedule one of 1 % leads a third of the samples
-    astray. Predict v, or clip.
-    """
+    astray. Predict v, or clip."""
     times = choose_times(schedule, steps, tau, spacing)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:

@@ -38,8 +38,7 @@ def ddpm_steps(
     Prediction(eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
     guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
     tau: increasing times, for fewer steps on the chain of `respace`: the t of a `Step`
-    then counts len(tau)..1; x_T: start here, in its shape and dtype.
-    """
+    then counts len(tau)..1; x_T: start here, in its shape and dtype."""
     if tau is not None:
         schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
         guide = at_times(tau, guide) if guide is not None else None

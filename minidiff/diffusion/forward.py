@@ -65,8 +65,7 @@ def merge_gaussians(alpha_t, alpha_prev):
 def q_two_steps(x_prev_prev, t, eps_merged, schedule):
     """x_t = sqrt(alpha_t alpha_{t-1}) x_{t-2} + sqrt(1 - alpha_t alpha_{t-1}) eps_merged
 
-    x_prev_prev, eps_merged: (B, ...);  t: int or (B,) in 2..T  ->  x_t: (B, ...)
-    """
+    x_prev_prev, eps_merged: (B, ...);  t: int or (B,) in 2..T  ->  x_t: (B, ...)"""
     now, prev = schedule.at(t, like=x_prev_prev), schedule.at(t - 1, like=x_prev_prev)
     signal = sqrt(now.alpha * prev.alpha) * x_prev_prev
     noise = merge_gaussians(now.alpha, prev.alpha) * eps_merged

@@ -46,8 +46,7 @@ def discretised_log_probability(x_0, mean, variance, levels=256):
     x_0: (B, ...), `levels` even values in [-1, 1];  variance > 0  ->  (B, ...), nats
     The outermost bins reach to infinity. A bin with less probability than the smallest
     float counts as the smallest float, so the result is finite. The variance may be a
-    Tensor: its gradient trains a learned variance.
-    """
+    Tensor: its gradient trains a learned variance."""
     xp = array_module(x_0)
     half_bin = 1 / (levels - 1)
     lower = xp.where(x_0 < -1 + half_bin, -FAR, x_0 - half_bin - mean)

@@ -122,8 +122,7 @@ def gradient_of_classifier(
     log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
     The classifier's parameters get no gradient. Samplers call it where nothing is
     recorded, so it records for itself.
-    Raises: ValueError, when called, unless there is one y per image.
-    """
+    Raises: ValueError, when called, unless there is one y per image."""
     from minidiff.engine.tensor import Tensor, gradients
 
     def gradient(x_t: Any, t: Any) -> Any:

@@ -20,8 +20,7 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
 
     The deterministic step turned round, from t up to t_next.
     x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)
-    Raises: ValueError unless t < t_next.
-    """
+    Raises: ValueError unless t < t_next."""
     if t_next <= t:
         got = f"t = {t}, t_next = {t_next}"
         raise ValueError(f"ddim_inversion_step: t_next must be > t, got {got}")
@@ -56,8 +55,7 @@ def slerp(x_T_0, x_T_1, a):
     theta is the angle between the two noises. On the arc the mixture is as long as a
     noise is. A straight line would halve the variance in the middle, and the network has
     never seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
-    Raises: TypeError if one is not an array.
-    """
+    Raises: TypeError if one is not an array."""
     if not (is_array(x_T_0) and is_array(x_T_1)):
         got = f"{type(x_T_0).__name__} and {type(x_T_1).__name__}"
         raise TypeError(f"slerp: x_T_0 and x_T_1 must be arrays, got {got}")

@@ -20,8 +20,7 @@ from minidiff.engine.backend import device_of, to_device
 def bits_of_random_times(x_0, x_t, t, eps_hat, v, schedule):
     """mean over the images of L_{t-1}, or of L_0 where t = 1, in bits per dimension
 
-    x_0, x_t, eps_hat, v: (B, ...), v may be a Tensor; t: (B,) in 1..T -> scalar
-    """
+    x_0, x_t, eps_hat, v: (B, ...), v may be a Tensor; t: (B,) in 1..T -> scalar"""
     eps_hat = plain(eps_hat)  # sg[eps_theta]: the bound trains v alone
     variance = learned_variance(v, t, schedule)
     t = schedule.index(t)

@@ -56,8 +56,7 @@ def loss_weight(t, schedule, variance="beta"):
 def weighted_squared_norm(eps, eps_hat, t, schedule, variance="beta"):
     """L = w_t ||eps - eps_theta||^2, the part of L_{t-1} that the network can change
 
-    eps, eps_hat: (B, ...);  t, variance: as for `loss_weight`  ->  (B,), nats
-    """
+    eps, eps_hat: (B, ...);  t, variance: as for `loss_weight`  ->  (B,), nats"""
     w_t = loss_weight(t, schedule, variance)
     norm = squared_norm(eps, eps_hat)
     L = w_t * norm
@@ -83,8 +82,7 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
     network: called as network(x_t, t, **condition); prediction: what it returns and is
     compared with, "eps" as in the algorithm, "x_0", "mu_tilde" or "v". A network that
     returns a Prediction(eps, v) is trained with L_hybrid, which adds the bound.
-    Raises: ValueError if the network returns another shape than that of x_t.
-    """
+    Raises: ValueError if the network returns another shape than that of x_t."""
     x_t = q_sample(x_0, t, eps, schedule)
     target = regression_target(prediction, x_0, t, eps, schedule)
     predicted, loss = prediction_and_loss(network, x_t, t, target, **condition)

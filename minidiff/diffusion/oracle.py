@@ -75,8 +75,7 @@ class GaussianMixture:
     def log_prob(self, x_0: Any) -> Any:
         """Exact log-density.   x_0: (B, ...) -> (B,), nats.
 
-        Raises: ValueError if a std is 0: a point has no density.
-        """
+        Raises: ValueError if a std is 0: a point has no density."""
         return _log_sum_exp(log_joint(x_0, 0, self, None))
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
@@ -150,8 +149,7 @@ def exact_x_0(x_t, t, mixture, schedule):
     """mean, variance = those of q(x_0 | x_t), for each coordinate
 
     Each component answers as one Gaussian; r_k is its share at x_t.
-    x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)
-    """
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)"""
     x, mean_x_t, variance_x_t, log_weights = _diffused(x_t, t, mixture, schedule)
     log_shares = log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2)
     r = _softmax(log_shares)[:, :, None]
@@ -171,8 +169,7 @@ def reverse_variance(x_t, t, mixture, schedule):
     weight_x_0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) is that of mu_tilde.
     This is the variance of the true step, and the best one for a p_theta with the right
     mean: beta_tilde where x_t tells x_0, beta for x_0 ~ N(0, I), more between two modes.
-    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...), for each coordinate
-    """
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...), for each coordinate"""
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
     _, variance_x_0 = exact_x_0(x_t, t, mixture, schedule)
     weight_x_0 = sqrt(prev.alpha_bar) * now.beta / now.one_minus_alpha_bar
@@ -185,8 +182,7 @@ def optimal_v(x_t, t, mixture, schedule):
     """v = (log Var[x_{t-1} | x_t] - log beta_tilde_t) / (log beta_t - log beta_tilde_t)
 
     The v of `learned_variance` that gives the true variance; beta_tilde_2 stands for
-    beta_tilde_1.   x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    """
+    beta_tilde_1.   x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
     log_true = log(reverse_variance(x_t, t, mixture, schedule))
     log_beta = log(schedule.at(t, like=x_t).beta)
     log_beta_tilde = log(beta_tilde_clipped(t, schedule, like=x_t))
@@ -237,8 +233,7 @@ def _diffused(
 ) -> tuple[Any, Any, Any, Any]:
     """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
 
-    They are (B or 1, K, D), (B or 1, K, 1) and (K,).
-    """
+    They are (B or 1, K, D), (B or 1, K, 1) and (K,)."""
     if not is_array(x_t):
         raise TypeError(f"oracle: x_t must be an array, got {type(x_t).__name__}")
     at_the_data = schedule is None or not np.all(schedule.index(t, first=0))

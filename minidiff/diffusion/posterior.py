@@ -58,8 +58,7 @@ def precision_as_one_fraction(t, schedule, like=None):
     """precision_t = (alpha_t - alpha_bar_t + beta_t) / (beta_t (1 - alpha_bar_{t-1}))
 
     The numerator is 1 - alpha_bar_t, from which the last form of beta_tilde follows.
-    Arguments and result as `precision`
-    """
+    Arguments and result as `precision`"""
     now, prev = schedule.at(t, like), schedule.at(t - 1, like)
     numerator = now.alpha - now.alpha_bar + now.beta
     precision_t = numerator / (now.beta * prev.one_minus_alpha_bar)

@@ -27,8 +27,7 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
     point x_0. For data of unit variance the true one lies between them on average. At one
     x_t it may lie outside: see `oracle.reverse_variance`.
     t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
-    Raises: ValueError for another name.
-    """
+    Raises: ValueError for another name."""
     if variance not in VARIANCES:
         wanted = f"variance must be one of {', '.join(VARIANCES)}"
         raise ValueError(f"sigma_squared: {wanted}, got {variance!r}")
@@ -43,8 +42,7 @@ def beta_tilde_clipped(t, schedule, like=None):
 
     beta_tilde_1 = 0 is no variance of a density and has no logarithm.
     t: int or (B,) in 1..T  ->  float, or (B, 1, ...) to multiply `like`
-    Raises: ValueError if T = 1, where there is no beta_tilde_2.
-    """
+    Raises: ValueError if T = 1, where there is no beta_tilde_2."""
     if schedule.T == 1:
         reason = "T = 1 has no beta_tilde_2: take variance 'beta'"
         raise ValueError(f"beta_tilde_clipped: {reason}")
@@ -56,8 +54,7 @@ def likelihood_variance(t, schedule, variance="beta", like=None):
     """sigma_t^2 > 0 of p_theta where its density counts.   Arguments as `sigma_squared`.
 
     variance: "beta", "beta_tilde" (with beta_tilde_2 at t = 1), or an array of learned
-    variances, which is returned as it is.
-    """
+    variances, which is returned as it is."""
     if not isinstance(variance, str):
         return variance
     if variance == "beta_tilde":
@@ -70,8 +67,7 @@ def learned_variance(v, t, schedule):
     """variance_t = exp(v log beta_t + (1 - v) log beta_tilde_t)
 
     v: (B, ...), between beta_tilde (v = 0) and beta (v = 1);  t: int or (B,) in 1..T
-    ->  (B, ...). t = 1 takes beta_tilde_2, see `beta_tilde_clipped`.
-    """
+    ->  (B, ...). t = 1 takes beta_tilde_2, see `beta_tilde_clipped`."""
     from_beta = v * log(schedule.at(t, like=v).beta)
     from_beta_tilde = (1 - v) * log(beta_tilde_clipped(t, schedule, like=v))
     variance_t = exp(from_beta + from_beta_tilde)

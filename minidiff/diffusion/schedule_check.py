@@ -34,8 +34,7 @@ class TerminalCheck:
     """The end of a schedule in numbers; `str()` is the report, `sentence` its verdict.
 
     amplification: sqrt(1 / alpha_bar_T - 1), by which an error of eps_theta grows on its
-    way into x_0_hat: 157 for the paper's linear schedule, 20 291 for the cosine one.
-    """
+    way into x_0_hat: 157 for the paper's linear schedule, 20 291 for the cosine one."""
 
     alpha_bar_T: float
     amplification: float

@@ -16,8 +16,7 @@ class Prediction(NamedTuple):
     """What a network with a second output returns. Any other tuple is refused.
 
     eps: (B, ...), the noise, or the x_0, mu_tilde or v-target that `as_eps_theta` turns
-    into it; v: (B, ...), where the variance lies between beta_tilde (0) and beta (1).
-    """
+    into it; v: (B, ...), where the variance lies between beta_tilde (0) and beta (1)."""
 
     eps: Any
     v: Any = None
@@ -118,8 +117,7 @@ def regression_target(
     """What a network that predicts "eps", "x_0", "mu_tilde" or "v" is trained to return.
 
     x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    Raises: ValueError for another name.
-    """
+    Raises: ValueError for another name."""
     if prediction not in _TO_EPS:
         known = f"{', '.join(_TO_EPS)}, got {prediction!r}"
         raise ValueError(f"training: prediction must be one of {known}")
@@ -142,8 +140,7 @@ def as_eps_theta(
     """An `eps_theta(x_t, t)` for samplers, from a network that predicts something else.
 
     prediction: "eps", "x_0", "mu_tilde" or "v". A Prediction of the network keeps its v.
-    Raises: ValueError for another name.
-    """
+    Raises: ValueError for another name."""
     if prediction not in _TO_EPS:
         wanted = f"prediction must be one of {', '.join(_TO_EPS)}"
         raise ValueError(f"as_eps_theta: {wanted}, got {prediction!r}")

@@ -75,8 +75,7 @@ def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
 
     Cost of the last step, to the pixels.   x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
     variance: as for `L_t_minus_1`; "beta_tilde" takes beta_tilde_2 for beta_tilde_1 = 0;
-    levels: 256 counts the probability of each pixel's bin, None the density at x_0.
-    """
+    levels: 256 counts the probability of each pixel's bin, None the density at x_0."""
     mean = mu_theta(x_1, 1, eps_hat, schedule)
     variance_p = likelihood_variance(1, schedule, variance)
     if levels is None:
@@ -101,8 +100,7 @@ def vlb_steps(
     the papers' numbers.
     Each t has a fresh x_t ~ q(x_t | x_0). The `Step` at t has `L` (nats per image, (B,))
     and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
-    Raises: ValueError for another sigma_1.
-    """
+    Raises: ValueError for another sigma_1."""
     if sigma_1 not in (None, "beta_tilde_2"):
         got = repr(sigma_1)
         raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {got}")
@@ -129,8 +127,7 @@ def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
     """L_VLB = L_T + sum over t > 1 of L_{t-1} + L_0
 
     An estimate with one x_t for each t.   x_0: (B, ...)  ->  (B,), nats per image
-    variance, options: as for `vlb_steps`
-    """
+    variance, options: as for `vlb_steps`"""
     total = 0.0
     for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, **options):
         total = total + step.L
