@@ -63,8 +63,13 @@ LATEX_BOUND: dict[str, str] = {
     "learned.bits": r"E_{t,\mathbf{x}_0,\boldsymbol\epsilon}\big[L_{t-1}\big] / (D\log 2)",
     "learned.L_hybrid": r"L_{hybrid} = L_{simple} + \lambda L_{vlb}",
     "oracle.x_0": (
-        r"q(\mathbf{x}_0|\mathbf{x}_t)"
-        r" = q(\mathbf{x}_t|\mathbf{x}_0)\,q(\mathbf{x}_0)\,/\,q(\mathbf{x}_t)"
+        r"\boldsymbol\mu_k = \mathbf{m}_k"
+        r" + \frac{\sqrt{\bar\alpha_t}s_k^2}{\bar\alpha_ts_k^2+1-\bar\alpha_t}"
+        r"(\mathbf{x}_t-\sqrt{\bar\alpha_t}\,\mathbf{m}_k)"
+        r" \quad v_k = \frac{s_k^2(1-\bar\alpha_t)}{\bar\alpha_ts_k^2+1-\bar\alpha_t}"
+        r" \quad \bar{\boldsymbol\mu} = \sum_k r_k\boldsymbol\mu_k"
+        r" \quad \mathrm{Var}[\mathbf{x}_0|\mathbf{x}_t]"
+        r" = \sum_k r_k\big(v_k + (\boldsymbol\mu_k-\bar{\boldsymbol\mu})^2\big)"
     ),
     "oracle.reverse_variance": (
         r"\mathrm{Var}[\mathbf{x}_{t-1}|\mathbf{x}_t] = \tilde\beta_t"
