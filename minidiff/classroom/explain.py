@@ -6,6 +6,7 @@ Instead of an id it takes a slide's title or number and lists what is on it: fro
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from typing import Any
 
@@ -141,4 +142,4 @@ def show(value: Any) -> str:
     )
     if isinstance(data, np.ndarray) and data.size <= PLACES:
         return f"{np.array2string(data, precision=5, separator=', ').replace(chr(10), '')}  {data.shape}"
-    return describe(value)
+    return re.sub(r"<(?:\w+\.)*(\w+) object at 0x\w+>", r"a \1", describe(value))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from minidiff.classroom.coverage import repository
 from minidiff.classroom.explain import explain, run_with_small_numbers, show
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.inspection import location, summary, trace
@@ -16,6 +17,7 @@ def test_every_equation_explains_itself_and_runs(id):
     assert f"    def {all_equations()[id].function.__name__}(" in text
     assert "paper   " in text and "check   tests/" in text and ".py:" in text
     assert "\n    " in text.split("run", 1)[-1] or "first step" in text
+    assert " at 0x" not in text and str(repository()) not in text
 
 
 def test_the_run_shows_each_term_with_the_numbers_of_the_formula():
