@@ -1,15 +1,23 @@
-"""Builds csrc/ into minidiff._kernels_cpu (plain C++, emulated) and minidiff._kernels_cuda (nvcc), as far as there are compilers.
+"""Builds csrc/ into minidiff._kernels_cpu (plain C++, emulated) and minidiff._kernels_cuda (nvcc).
 
-MINIDIFF_KERNELS="cpu cuda"   insists on these; "" builds none. Without it: whatever compilers are found, pure Python if there is none.
-MINIDIFF_DEBUG=1              -O0 -g, for gdb.
-MINIDIFF_CUDA_ARCHS="8.0 9.0" compiles for these GPUs; "all" for every kind. Without it: for the GPUs that are here, all if none is.
-A compiler that is found but fails is an error, never a silent fallback. Metadata is in pyproject.toml.
+It builds what the compilers that are here can build, and nothing (pure Python) if there is none. A compiler that is found
+but fails is an error, never a silent fallback. Environment variables:
+
+MINIDIFF_KERNELS="cpu cuda"   insists on these kernels; "" builds none.
+MINIDIFF_CUDA_ARCHS="8.0 9.0" compiles for these GPUs. Without it: for the GPUs that are here, for every kind if none is.
+                              It takes PyTorch's spellings: 8.6+PTX, 9.0a, sm_80, compute_90, native, all.
+MINIDIFF_DEBUG=1              compiles with -O0 -g, for gdb.
+CXX="ccache g++ -O1"          is the C++ compiler, with a launcher before it and flags behind it if you like.
+CUDA_HOME=/usr/local/cuda     is where nvcc is looked for first.
+
+Metadata is in pyproject.toml.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +26,7 @@ import sysconfig
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -30,21 +39,48 @@ KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
 
+LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler
+
 DEBUG = os.environ.get("MINIDIFF_DEBUG", "") not in ("", "0")
 ARCHITECTURES = ["75", "80", "90"]  # 8.6 and 8.9 run the code for 8.0, newer GPUs compile the PTX for 9.0
 
 
-def find_cxx() -> tuple[list[str] | None, str]:
-    """The C++ compiler's command, or None and why not."""
+class Cxx(NamedTuple):
+    """The C++ compiler: `launcher program flags`, as in CXX="ccache g++ -O1"."""
+
+    launcher: list[str]
+    program: str
+    flags: list[str]
+
+    @property
+    def command(self) -> list[str]:
+        return [*self.launcher, self.program, *self.flags]
+
+    @property
+    def for_nvcc(self) -> list[str]:
+        """nvcc's options for it. nvcc starts the compiler itself, so that there is no place for a launcher."""
+        flags = [flag.replace(",", r"\,") for flag in self.flags]  # nvcc cuts the list at commas
+        return ["-ccbin", self.program, *(["-Xcompiler", ",".join(flags)] if flags else [])]
+
+
+def find_cxx() -> tuple[Cxx | None, str]:
+    """The C++ compiler, or None and why not.    Raises SystemExit if CXX names a program that is not there."""
     if not sys.platform.startswith("linux"):
         return None, f"the emulator needs Linux, this is {sys.platform}"
-    named = shlex.split(os.environ.get("CXX", ""))
-    found = named if named and shutil.which(named[0]) else [c for c in ("g++", "c++") if shutil.which(c)][:1]
+    words = shlex.split(os.environ.get("CXX", ""))
+    count = next((n for n, word in enumerate(words) if Path(word).name not in LAUNCHERS), len(words))
+    launcher, named, flags = words[:count], words[count : count + 1], words[count + 1 :]
+    for word in [*launcher, *named]:
+        if not shutil.which(word):
+            raise SystemExit(
+                f"CXX={os.environ['CXX']!r}: there is no program {word!r}. Name a C++ compiler, or unset CXX to use g++"
+            )
+    found = named or [c for c in ("g++", "c++") if shutil.which(c)][:1]
     if not found:
         return None, "no C++ compiler: neither $CXX, g++ nor c++"
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         return None, f"no Python.h in {sysconfig.get_path('include')} (Debian: apt install python3-dev)"
-    return found, ""
+    return Cxx(launcher, found[0], flags), ""
 
 
 def find_nvcc() -> tuple[Path | None, str]:
@@ -61,20 +97,65 @@ def find_nvcc() -> tuple[Path | None, str]:
     return None, 'no nvcc in CUDA_HOME, PATH, /usr/local/cuda or the pip package "cuda-toolkit[nvcc,cudart,cccl]"'
 
 
-def architectures(nvcc: Path) -> tuple[list[str], str]:
-    """The compute capabilities to make machine code for, and the one for PTX, which the driver compiles for GPUs that have none.
+class Architectures(NamedTuple):
+    """Compute capabilities as nvcc writes them, "86" or "90a": those with machine code, and those with PTX.
 
-    MINIDIFF_CUDA_ARCHS, or this machine's GPUs, or (no GPU here, or MINIDIFF_CUDA_ARCHS=all) all of ARCHITECTURES.
+    The driver compiles PTX for GPUs that have no machine code, when a kernel is first used.
     """
-    listed = subprocess.run([str(nvcc), "--list-gpu-code"], capture_output=True, text=True).stdout.split()
+
+    machine_code: list[str]
+    ptx: list[str]
+
+
+def architectures(nvcc: Path) -> Architectures:
+    """What to compile for: MINIDIFF_CUDA_ARCHS, else this machine's GPUs, else all of ARCHITECTURES."""
+    listed = said_by(nvcc, "--list-gpu-code").split()
     everything = [a for a in ARCHITECTURES if f"sm_{a}" in listed] or ARCHITECTURES
-    named = os.environ.get("MINIDIFF_CUDA_ARCHS", "").replace(";", " ").replace(",", " ").replace(".", "").split()
-    here = sorted(set(a for a in capabilities_here() if f"sm_{a}" in listed), key=int)
-    if named and named != ["all"]:
-        return named, named[-1]
-    if here and not named:
-        return here, everything[0]  # other GPUs of a cluster compile the oldest PTX
-    return everything, everything[-1]
+    here = sorted({a for a in capabilities_here() if f"sm_{a}" in listed}, key=int)
+    variable = os.environ.get("MINIDIFF_CUDA_ARCHS", "")
+    if words := re.split(r"[\s,;]+", variable.strip()) if variable.strip() else []:
+        return named_architectures(words, everything, here)
+    if here:
+        return Architectures(here, everything[:1])  # other GPUs of a cluster compile the oldest PTX
+    return Architectures(everything, everything[-1:])
+
+
+def named_architectures(words: list[str], everything: list[str], here: list[str]) -> Architectures:
+    """Those of MINIDIFF_CUDA_ARCHS, with PTX for the last one if none is asked for.    Raises SystemExit."""
+    machine_code: list[str] = []
+    ptx: list[str] = []
+    for word in words:
+        if word.lower() == "all":
+            machine_code += everything
+        elif word.lower() == "native":
+            if not here:
+                raise SystemExit("MINIDIFF_CUDA_ARCHS: native is for the GPUs of this machine, but nvidia-smi finds none")
+            machine_code += here
+        elif spelt := re.fullmatch(r"(sm_|compute_)?(\d+)\.?(\d)([af]?)(\+PTX)?", word, re.IGNORECASE):
+            kind, major, minor, suffix, with_ptx = spelt.groups(default="")
+            name = major + minor + suffix.lower()
+            if kind.lower() != "compute_":
+                machine_code.append(name)
+            if with_ptx or kind.lower() == "compute_":
+                ptx.append(name)
+        else:
+            raise SystemExit(
+                f"MINIDIFF_CUDA_ARCHS: wanted compute capabilities such as '8.0 9.0', '8.6+PTX', '9.0a', 'sm_80', "
+                f"or 'native' or 'all', got {word!r}"
+            )
+    machine_code = list(dict.fromkeys(machine_code))
+    return Architectures(machine_code, list(dict.fromkeys(ptx)) or machine_code[-1:])
+
+
+def said_by(nvcc: Path, option: str) -> str:
+    """What nvcc says to this option.    Raises SystemExit if it cannot be run."""
+    try:
+        return subprocess.run([str(nvcc), option], capture_output=True, text=True).stdout
+    except OSError as problem:
+        raise SystemExit(
+            f"{nvcc} cannot be run ({problem.strerror}). Set CUDA_HOME to a CUDA toolkit that works here, or "
+            "build without its kernels: MINIDIFF_KERNELS=cpu"
+        ) from problem
 
 
 def capabilities_here() -> list[str]:
@@ -85,23 +166,35 @@ def capabilities_here() -> list[str]:
     return subprocess.run(query, capture_output=True, text=True).stdout.replace(".", "").split()
 
 
-def generated_code(source: str, archs: list[str], ptx: str) -> list[str]:
-    """nvcc's options. TF32 exists from 8.0 on."""
-    least = 80 if Path(source).name == "tf32.cu" else 0
-    archs, ptx = [a for a in archs if int(a) >= least], str(max(int(ptx), least))
-    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
+def generated_code(source: str, machine_code: list[str], ptx: list[str]) -> list[str]:
+    """nvcc's options. TF32 exists from 8.0 on: for older GPUs its kernels are left out, newer PTX stands in."""
+    least = 80 if Path(source).name.startswith("tf32") else 0
+    code = [a for a in machine_code if capability(a) >= least]
+    text = list(dict.fromkeys(a if capability(a) >= least else str(least) for a in ptx))
+    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in code] + [
+        f"-gencode=arch=compute_{a},code=compute_{a}" for a in text
+    ]
+
+
+def capability(architecture: str) -> int:
+    """90 of "90a"."""
+    return int(architecture.rstrip("af"))
 
 
 class Compilers:
     """What is there, decided before anything is compiled."""
 
     def __init__(self) -> None:
+        wanted = os.environ.get("MINIDIFF_KERNELS")
+        self.modules: list[str] = []
+        self.cxx, self.nvcc = None, None
+        if wanted is not None and not wanted.strip():
+            return
         self.cxx, self.no_cxx = find_cxx()
         self.nvcc, self.no_nvcc = find_nvcc()
         if self.cxx is None:
             self.nvcc, self.no_nvcc = None, self.no_cxx
         possible = ["cpu"] * (self.cxx is not None) + ["cuda"] * (self.nvcc is not None)
-        wanted = os.environ.get("MINIDIFF_KERNELS")
         self.modules = possible if wanted is None else wanted.replace(",", " ").split()
         for module in self.modules:
             if module not in ("cpu", "cuda"):
@@ -112,10 +205,14 @@ class Compilers:
 
     def commands(self, module: str) -> dict[str, list[str]]:
         """The command for each source of a module, without its input and output."""
-        import pybind11
-
+        try:
+            import pybind11
+        except ImportError as problem:
+            raise SystemExit(
+                'Building the kernels needs pybind11: pip install pybind11, or build none: MINIDIFF_KERNELS=""'
+            ) from problem
         include = [f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
-        cxx = [*self.cxx, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
+        cxx = [*self.cxx.command, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
         if module == "cpu":
             # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
             checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
@@ -123,19 +220,19 @@ class Compilers:
             emulator[EMULATOR[1]] = [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
             return {**dict.fromkeys(KERNELS, checked), **emulator, **dict.fromkeys(BINDINGS, binding)}
-        archs, ptx = architectures(self.nvcc)
-        host = ["-std=c++17", "-ccbin", self.cxx[0], "-Xcompiler", "-fPIC,-fvisibility=hidden", *include]
+        archs = architectures(self.nvcc)
+        host = ["-std=c++17", *self.cxx.for_nvcc, "-Xcompiler", "-fPIC,-fvisibility=hidden", *include]
         kernel = [str(self.nvcc), *host, "-lineinfo", *(["-g", "-O0"] if DEBUG else ["-O3"])]
         # nvcc hands .cpp files to the C++ compiler, and knows where CUDA's headers and libraries are even if it is a wrapper script
-        binding = [str(self.nvcc), *host, "-O1", "-DMODULE=_kernels_cuda", "-DMINIDIFF_CUDA", f'-DARCHITECTURES="{" ".join(archs)}"']
-        return {**{source: [*kernel, *generated_code(source, archs, ptx)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
+        binding = [str(self.nvcc), *host, "-O1", "-DMODULE=_kernels_cuda", "-DMINIDIFF_CUDA", f'-DARCHITECTURES="{" ".join(archs.machine_code or archs.ptx)}"']
+        return {**{source: [*kernel, *generated_code(source, *archs)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
 
     def link(self, module: str) -> list[str]:
         """The command that links a module, without its output and objects."""
         if module == "cpu":
-            return [*self.cxx, "-shared", "-ldl"]
+            return [*self.cxx.command, "-shared", "-ldl"]
         libraries_of_pip = f"-L{self.nvcc.parent.parent}/lib"  # its nvcc looks in lib64 only
-        return [str(self.nvcc), "-shared", "-ccbin", self.cxx[0], "-cudart", "static", libraries_of_pip]
+        return [str(self.nvcc), "-shared", *self.cxx.for_nvcc, "-cudart", "static", libraries_of_pip]
 
 
 class BuildKernels(build_ext):
@@ -185,4 +282,7 @@ SOURCES = {"cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
 setup(
     ext_modules=[Extension(f"minidiff._kernels_{m}", SOURCES[m], depends=HEADERS) for m in COMPILERS.modules],
     cmdclass={"build_ext": BuildKernels},
+    # `pip install -e .` then writes a .pth file with this folder. Python takes a package that it finds on its path before a folder
+    # without __init__.py, so `import minidiff` is right from the folder above a clone that is called minidiff, too.
+    options={"editable_wheel": {"mode": "compat"}},
 )

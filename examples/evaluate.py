@@ -1,130 +1,156 @@
-"""Judge samples by the classifier of train_classifier.py: do they look like digits, are all ten there, how far are they from real ones?
+"""Judge samples by the classifier of train_classifier.py.
+
+Do they look like digits, are all ten there, how far are they from real ones?
 
     python examples/train_classifier.py
-    python examples/evaluate.py --samples runs/mnist/samples.npz --classifier runs/classifier
-    python examples/evaluate.py --samples runs/ldm/samples.npz              # with `labels`: are they what was asked for?
-    python examples/evaluate.py --bits-per-dim runs/mnist/checkpoint        # the variational bound, from a model
+    python examples/evaluate.py --samples runs/mnist/samples.npz
+    python examples/evaluate.py --samples runs/ldm/samples.npz     # what was asked for?
+    python examples/evaluate.py --bits-per-dim runs/mnist/checkpoint       # of a model
 
-Beside the samples it prints the same figures for as many real images, and for pure noise: a classifier alone is fooled by noise,
-the Frechet distance is not. All figures are the same at every run with one seed.
+Beside the samples it prints the same figures for as many real images, and for pure noise:
+a classifier alone is fooled by noise, the Frechet distance is not. All figures are the
+same at every run with one seed.
 """
 
-import argparse
 from zipfile import BadZipFile
 
 import numpy as np
 
-from minidiff.cli import add_common_options, one_line_error, positive_int
+from minidiff import RNG, cli, evaluation
 from minidiff.data import load_dataset, to_float
-from minidiff.engine.random import RNG
-from minidiff.evaluation.metrics import agreement, bits_per_dimension, sample_quality
 from minidiff.models import UNet
-from minidiff.sampling.predictor import eps_predictor
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint
-from minidiff.training.classification import load_classifier
-from minidiff.training.trainer import load_denoiser
-from minidiff.training.workers import Workers
+from minidiff.sampling import eps_predictor, load_denoiser
+from minidiff.training import Workers, load_checkpoint
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common_options(parser)
-    parser.add_argument(
-        "--samples",
-        default="runs/mnist/samples.npz",
-        help="npz file with `samples`: (N, C, H, W) in [0, 1]",
-    )
-    parser.add_argument(
-        "--classifier", default="runs/classifier", help="folder that train_classifier.py wrote"
-    )
-    parser.add_argument(
-        "--data",
-        default="mnist",
-        choices=["mnist", "fashion", "digits", "auto"],
-        help="the real images",
-    )
-    parser.add_argument("--data-dir", help="where the IDX files lie")
-    parser.add_argument(
-        "--bits-per-dim",
-        metavar="CHECKPOINT",
-        help="of a pixel model's checkpoint, on --images images; nothing else then",
-    )
-    parser.add_argument(
-        "--images", type=positive_int, default=64, help="how many, for --bits-per-dim"
-    )
-    options = parser.parse_args()
+    options = parse_options()
     if options.bits_per_dim:
         print_bits_per_dim(options)
         return
-
     samples, labels = read_samples(options.samples)
-    classifier = load_classifier(options.classifier)
+    classifier = evaluation.load_classifier(options.classifier)
     classifier.to(options.device)
     dataset = load_dataset(options.data, options.data_dir)
     facts = load_checkpoint(options.classifier, "classifier").description
     print(
-        f"classifier: {100 * facts['accuracy']:.2f} % of {facts['held_out']} held-out images of {facts['data']} right"
+        f"classifier: {100 * facts['accuracy']:.2f} % of {facts['held_out']} held-out "
+        f"images of {facts['data']} right"
     )
-    real = dataset.images[RNG(options.seed + 1).permutation(len(dataset))[: len(samples)]]
+    drawn = RNG(options.seed + 1).permutation(len(dataset))[: len(samples)]
     noise = RNG(options.seed).normal(samples.shape).clip(-1, 1)
+    kinds = {
+        "samples": samples * 2 - 1, "real": to_float(dataset.images[drawn]),
+        "noise": noise,
+    }  # fmt: skip
     with Workers(classifier, options.workers) as workers:
-        for name, x in (("samples", samples * 2 - 1), ("real", to_float(real)), ("noise", noise)):
-            quality = sample_quality(workers, x, dataset.images, options.seed)
+        for name, x in kinds.items():
+            quality = evaluation.sample_quality(workers, x, dataset.images, options.seed)
             print(f"{name:8} {quality}")
         if labels is not None and labels.max() >= 0:
-            named = labels >= 0  # sample_text.py writes -1 where the prompt names no class
-            share, by_class = agreement(workers, samples[named] * 2 - 1, labels[named])
-            of = "" if named.all() else f" of the {named.sum()} with a class"
-            print(
-                f"samples  {100 * share:.1f} %{of} are what was asked for; by class in %: {' '.join(f'{100 * c:.0f}' for c in by_class)}"
-            )
+            print_agreement(workers, samples, labels)
 
 
-def print_bits_per_dim(options: argparse.Namespace) -> None:
+def print_agreement(workers: Workers, samples: np.ndarray, labels: np.ndarray) -> None:
+    """How many samples are what was asked for.
+
+    sample_text.py writes the label -1 where the prompt names no class.
+    """
+    named = labels >= 0
+    share, by_class = evaluation.agreement(workers, samples[named] * 2 - 1, labels[named])
+    of = "" if named.all() else f" of the {named.sum()} with a class"
+    classes = " ".join(f"{100 * c:.0f}" for c in by_class)
+    print(
+        f"samples  {100 * share:.1f} %{of} are what was asked for; "
+        f"by class in %: {classes}"
+    )
+
+
+def print_bits_per_dim(options: cli.Options) -> None:
     """The variational bound of a pixel model, on images drawn at random."""
     denoiser = load_denoiser(options.bits_per_dim, UNet, device=options.device)
-    dataset = load_dataset(options.data, options.data_dir)
-    images = dataset.images[RNG(options.seed + 1).permutation(len(dataset))[: options.images]]
+    dataset, schedule = load_dataset(options.data, options.data_dir), denoiser.schedule
+    drawn = RNG(options.seed + 1).permutation(len(dataset))[: options.images]
+    images, rng = dataset.images[drawn], RNG(options.seed, options.device)
     with Workers(denoiser.model, options.workers) as workers:
-        eps_theta = eps_predictor(workers, denoiser.prediction, denoiser.schedule)
-        bits = bits_per_dimension(
-            eps_theta, images, denoiser.schedule, RNG(options.seed, options.device)
-        )
+        eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
+        how = {"variance": options.variance, "clip": options.clip}
+        how["sigma_1"] = options.sigma_1
+        bits = evaluation.bits_per_dimension(eps_theta, images, schedule, rng, **how)
     print(
-        f"{bits:.3f} bits/dim at most, for {len(images)} images of {dataset.name} in {denoiser.schedule.T} terms (8 bits unencoded)"
+        f"{bits:.3f} bits/dim at most, for {len(images)} images of {dataset.name} "
+        f"in {schedule.T} terms (8 bits unencoded)"
     )
 
 
 def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The float32 array `samples` of an npz file, and its `labels` or None.
 
-    Raises ValueError if there is none, or has values outside [0, 1] or labels that do not fit.
+    Raises: ValueError if there are no samples, if they are outside [0, 1], or if the
+    labels don't fit.
     """
     try:
         file = np.load(path)
         samples, labels = file["samples"], file["labels"] if "labels" in file else None
     except (KeyError, IndexError, TypeError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path}: wanted an npz file with an array `samples`: {error}") from error
+        raise ValueError(
+            f"{path}: wanted an npz file with an array `samples`: {error}"
+        ) from error
     if samples.size == 0:
-        raise ValueError(f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}")
-    if (
-        samples.ndim != 4
-        or samples.dtype != np.float32
-        or not (samples.min() >= 0 and samples.max() <= 1)
+        raise ValueError(
+            f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}"
+        )
+    low, high = samples.min(), samples.max()
+    if samples.ndim != 4 or samples.dtype != np.float32 or not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"{path}: samples must be (N, C, H, W) float32 in [0, 1], "
+            f"got {samples.dtype} {samples.shape} in [{low:g}, {high:g}]"
+        )
+    if labels is not None and (
+        labels.shape != (len(samples),) or labels.dtype.kind not in "iu"
     ):
         raise ValueError(
-            f"{path}: samples must be (N, C, H, W) float32 in [0, 1], got {samples.dtype} {samples.shape} "
-            f"in [{samples.min():g}, {samples.max():g}]"
-        )
-    if labels is not None and (labels.shape != (len(samples),) or labels.dtype.kind not in "iu"):
-        raise ValueError(
-            f"{path}: labels must be ({len(samples)},) integers, one for each sample, got {labels.dtype} {labels.shape}"
+            f"{path}: labels must be ({len(samples)},) integers, one for each sample, "
+            f"got {labels.dtype} {labels.shape}"
         )
     return samples, labels
 
 
+def parse_options() -> cli.Options:
+    parser = cli.make_parser(__doc__)
+    cli.add_common_options(parser)
+    cli.add_data_options(parser, "mnist")
+    add = parser.add_argument
+    add(
+        "--samples", default="runs/mnist/samples.npz",
+        help="npz file with `samples`: (N, C, H, W) in [0, 1]",
+    )  # fmt: skip
+    add(
+        "--classifier", default="runs/classifier",
+        help="folder that train_classifier.py wrote",
+    )  # fmt: skip
+    add(
+        "--bits-per-dim", metavar="CHECKPOINT",
+        help="of a pixel model's checkpoint, on --images images; nothing else is done",
+    )  # fmt: skip
+    add(
+        "--images", type=cli.positive_int, default=64, help="how many, for --bits-per-dim"
+    )
+    add(
+        "--variance", default="beta", choices=["beta", "beta_tilde", "learned"],
+        help="sigma^2 of the sampler whose model is measured, for --bits-per-dim",
+    )  # fmt: skip
+    add(
+        "--clip", type=cli.positive_float,
+        help="bound of that sampler for |x_0_hat|, 1 in sample_mnist.py (default: none)",
+    )  # fmt: skip
+    add(
+        "--sigma-1", choices=["beta_tilde_2"],
+        help="variance of the last step; the papers' bits/dim have beta_tilde_2 there",
+    )  # fmt: skip
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+    with cli.one_line_error():
         main()

@@ -1,212 +1,183 @@
-"""Conditioning by concatenation: inpainting, or drawing by a class or by a map of strokes, in the latents of an autoencoder.
+"""Conditioning by concatenation, in the latents of an autoencoder.
 
     python examples/train_mnist_vqvae.py
-    python examples/inpaint_mnist.py --autoencoder runs/vqvae                  # about five minutes on two CPU cores
-    python examples/inpaint_mnist.py --condition map --out runs/map            # or: --condition class
+    python examples/inpaint_mnist.py --autoencoder runs/vqvae   # five minutes, two cores
+    python examples/inpaint_mnist.py --condition map --out runs/map         # or class
 
-The U-Net gets the noisy latent and, as further channels, the condition (slide "Latent Diffusion Models"). For inpainting that is the latent
-of the image with a hole in it, and the mask; what was known is pasted over the result. It writes inpainting.png and samples.npz of held-out
-digits into --out.
+The condition is the rest of an image with a hole in it (inpainting), a class, or a map of
+strokes. The U-Net gets it as further channels of the noisy latent (slide "Latent
+Diffusion Models"). For inpainting that is the latent of the image with the hole, and the
+mask, and what was known is pasted over the result. It writes inpainting.png and
+samples.npz of held-out digits into --out.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
-from minidiff.cli import add_training_options, check_limits, one_line_error, positive_int, restore
-from minidiff.data import Loader, load_dataset, to_float, to_unit
-from minidiff.data.atomic import save_npz
-from minidiff.diffusion.ddim import ddim_sample
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.engine.backend import to_cpu, to_device
-from minidiff.engine.random import RNG
-from minidiff.evaluation.metrics import agreement
-from minidiff.models import UNet
-from minidiff.models.autoencoder_blocks import FACTOR
+from minidiff import RNG, cli, data, evaluation, models, sampling, to_cpu, to_device
+from minidiff.diffusion import ddim_sample, make_schedule
 from minidiff.optim import Muon
-from minidiff.pictures.images import save_grid
-from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
-from minidiff.sampling.predictor import eps_predictor, evaluating
-from minidiff.training.autoencoder import encode_images, keep_autoencoder, load_autoencoder
-from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.classification import load_classifier
-from minidiff.training.run import run
-from minidiff.training.trainer import Trainer
-from minidiff.training.workers import Workers
+from minidiff.pictures import save_grid
+from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
 
 KIND = "concat"
+
+
+class Condition:
+    """The channels that are concatenated to the latents of images."""
+
+    def __init__(self, autoencoder, dataset, size, options: cli.Options):
+        self.autoencoder, self.kind, self.size = autoencoder, options.condition, size
+        self.n_classes, self.device = len(dataset.classes), options.device
+
+    def __call__(self, images, labels, rng):
+        """uint8 images, labels, on the host -> (B, channels, h, w), the mask or None"""
+        if self.kind == "class":
+            return sampling.class_planes(
+                labels, self.n_classes, self.size, self.device
+            ), None
+        x = to_device(data.to_float(images), self.device)
+        if self.kind == "map":
+            return sampling.stroke_map(x, self.size), None
+        mask = sampling.random_masks(len(images), images.shape[2:], rng)
+        mask = to_device(mask, self.device)
+        return sampling.masked_image(self.autoencoder, x, mask), mask
+
+    def shown(self, x, concat, mask):
+        """The condition as pictures, (B, C, H, W) in [-1, 1].    x: the images, so"""
+        if self.kind == "class":
+            return 0 * x
+        if self.kind == "mask":
+            return x * to_cpu(mask)
+        factor = x.shape[2] // self.size[0]
+        return to_cpu(concat).repeat(factor, 2).repeat(factor, 3) * 2 - 1
 
 
 def main() -> None:
     options = parse_options()
     make_folder(options.out)
-    autoencoder = load_autoencoder(options.autoencoder, options.device)
-    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
+    dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     train, held_out = autoencoder.split(dataset)
     with Workers(autoencoder.model, options.workers) as workers:
-        z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
-    n_classes, size = len(dataset.classes), z.shape[2:]
-
-    def condition(images, labels, rng):
-        """What is concatenated, for uint8 images and their labels on the host.    -> (B, channels, h, w), the mask or None"""
-        if options.condition == "class":
-            return class_planes(labels, n_classes, size, options.device), None
-        x = to_device(to_float(images), options.device)
-        if options.condition == "map":
-            return stroke_map(x, size), None
-        mask = to_device(random_masks(len(images), images.shape[2:], rng), options.device)
-        return masked_image(autoencoder, x, mask), mask
+        z = sampling.encode_images(workers, train.images) * np.float32(autoencoder.scale)
+    condition = Condition(autoencoder, dataset, z.shape[2:], options)
 
     def prepare(z_0, numbers, rng):
         """The loader gives out the images' numbers in place of their labels."""
-        return z_0, {"concat": condition(train.images[numbers], train.labels[numbers], rng)[0]}
+        concat, _ = condition(train.images[numbers], train.labels[numbers], rng)
+        return z_0, {"concat": concat}
 
     rng = RNG(options.seed, options.device)
     channels = condition(train.images[:1], train.labels[:1], RNG(0))[0].shape[1]
-    model = UNet(
-        z.shape[1], options.channels, (1,), (True,), concat_channels=channels, zero_init=True, image_size=size, rng=rng
-    ).to(options.device)  # fmt: skip
+    config = models.UNetConfig(
+        z.shape[1], options.channels, (1,), (True,), concat_channels=channels,
+        zero_init=True, image_size=z.shape[2:],
+    )  # fmt: skip
+    model = models.UNet(config, rng)
+    model.to(options.device)
     print(
-        f"U-Net with {model.parameter_count():,} parameters; {channels} channels are concatenated to the {z.shape[1]} of the latent"
+        f"U-Net with {model.parameter_count():,} parameters; {channels} channels are "
+        f"concatenated to the {z.shape[1]} of the latent"
     )
-    loader = Loader(
-        z,
-        np.arange(len(z)),
-        options.batch_size,
-        rng,
-        drop_last=True,
-        n_classes=None,
+    loader = data.Loader(
+        z, np.arange(len(z)), options.batch_size, rng, drop_last=True, n_classes=None,
         value_range=None,
-    )
+    )  # fmt: skip
     optimizer = Muon(model.named_parameters(), lr=options.lr)
     schedule = make_schedule("cosine", 1000)
-    trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction="v", kind=KIND, prepare=prepare
-    )  # fmt: skip
+    settings = TrainerSettings(ema_decay=options.ema, prediction="v", kind=KIND)
+    trainer = Trainer(model, schedule, loader, optimizer, rng, settings, prepare)
     if options.resume:
-        trainer.load(f"{options.out}/checkpoint")
-        print(
-            f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training"
-        )
-    keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
+        cli.resume(trainer, options)
+    sampling.keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
 
-    steps = None if options.epochs is None else options.epochs * len(loader)
+    how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
-        if not run(
-            trainer,
-            options.out,
-            workers,
-            steps=steps,
-            minutes=options.minutes,
-            options=vars(options),
-        ):
-            print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with --resume.")
+        if not run(trainer, options.out, workers, how_long, vars(options)):
+            cli.print_how_to_resume(options)
             return
-        draw(trainer, autoencoder, held_out, condition, workers, options)
+        draw(trainer, held_out, condition, workers, options)
 
 
-def draw(trainer: Trainer, autoencoder, held_out, condition, workers: Workers, options) -> None:
-    """inpainting.png: a held-out image a row: itself, what the network was told, five samples; samples.npz; is the class right?"""
-    images, labels = held_out.images[: options.samples], held_out.labels[: options.samples]
-    n, rng = len(images), RNG(options.seed + 1, options.device)
+def draw(
+    trainer: Trainer, held_out, condition: Condition, workers: Workers, options
+) -> None:
+    """inpainting.png and samples.npz, and what a classifier says of the samples.
+
+    A row is a held-out image, its condition, and five samples.
+    """
+    n, rng = options.samples, RNG(options.seed + 1, options.device)
+    images, labels = held_out.images[:n], held_out.labels[:n]
     concat, mask = condition(images, labels, rng)
+    x = data.to_float(images)
+    schedule, shape = trainer.schedule, (len(images), *trainer.sample_shape)
+    how = {"steps": options.sampling_steps, "eta": 1.0}
     draws = []
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule, concat=concat)
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = sampling.eps_predictor(
+            workers, trainer.prediction, schedule, concat=concat
+        )
         for _ in range(5):
-            z_0 = ddim_sample(
-                eps_theta,
-                (n, *trainer.sample_shape),
-                trainer.schedule,
-                rng,
-                steps=options.sampling_steps,
-                eta=1.0,
-            )
-            x = autoencoder.decode(z_0)
-            known = to_device(to_float(images), options.device)
-            draws.append(to_cpu(x if mask is None else mask * known + (1 - mask) * x))
-    x = to_float(images)
-    told = {
-        "mask": lambda: x * to_cpu(mask),
-        "map": lambda: to_cpu(concat).repeat(FACTOR, 2).repeat(FACTOR, 3) * 2 - 1,
-        "class": lambda: 0 * x,
-    }
-    columns = np.stack([x, told[options.condition](), *draws], axis=1)
-    shown = columns[:12].reshape(-1, *x.shape[1:])
-    title = f"an image, what is told of it ({options.condition}), five samples"
-    save_grid(f"{options.out}/inpainting.png", shown, columns=columns.shape[1], title=title)
-    samples, wanted = np.concatenate(draws), np.tile(labels, len(draws))
-    save_npz(
-        f"{options.out}/samples.npz",
-        samples=to_unit(samples, clip=True).astype(np.float32),
-        labels=wanted,
-    )
-    if (Path(options.classifier) / "checkpoint.json").exists():
-        with Workers(load_classifier(options.classifier), options.workers) as judges:
-            print(
-                f"the classifier sees the image's class in {100 * agreement(judges, samples, wanted)[0]:.1f} % of {len(samples)} samples"
-            )
+            z_0 = ddim_sample(eps_theta, shape, schedule, rng, **how)
+            drawn = condition.autoencoder.decode(z_0)
             if mask is not None:
-                print(
-                    f"and in {100 * agreement(judges, told['mask'](), labels)[0]:.1f} % of the images with holes"
-                )
+                drawn = mask * to_device(x, options.device) + (1 - mask) * drawn
+            draws.append(to_cpu(drawn))
+    told = condition.shown(x, concat, mask)
+    columns = np.stack([x, told, *draws], axis=1)
+    rows = columns[:12].reshape(-1, *x.shape[1:])
+    title = f"an image, what is told of it ({options.condition}), five samples"
+    save_grid(f"{options.out}/inpainting.png", rows, columns.shape[1], title)
+    samples, wanted = np.concatenate(draws), np.tile(labels, len(draws))
+    unit = data.to_unit(samples, clip=True).astype(np.float32)
+    data.save_npz(f"{options.out}/samples.npz", samples=unit, labels=wanted)
+    if (Path(options.classifier) / "checkpoint.json").exists():
+        judge = evaluation.load_classifier(options.classifier)
+        with Workers(judge, options.workers) as judges:
+            share = 100 * evaluation.agreement(judges, samples, wanted)[0]
+            of = f"{share:.1f} % of {len(samples)} samples"
+            print(f"the classifier sees the image's class in {of}")
+            if mask is not None:
+                share = 100 * evaluation.agreement(judges, told, labels)[0]
+                print(f"and in {share:.1f} % of the images with holes")
     print(f"wrote inpainting.png and samples.npz in {options.out}")
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parse_options() -> cli.Options:
+    parser = cli.make_parser(__doc__)
+    cli.add_training_options(
+        parser, out="runs/inpaint", minutes=4, lr=3e-3, batch_size=32
     )
-    add_training_options(parser, out="runs/inpaint", minutes=4, lr=3e-3, batch_size=32)
-    parser.add_argument(
-        "--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote"
+    add, count = parser.add_argument, cli.positive_int
+    add(
+        "--autoencoder",
+        default="runs/vqvae",
+        help="folder that train_mnist_vqvae.py wrote",
     )
-    parser.add_argument(
-        "--condition", default="mask", choices=["mask", "class", "map"], help="mask: inpainting"
+    add(
+        "--condition", default="mask", choices=["mask", "class", "map"],
+        help="mask: inpainting; class: a digit; map: where the ink is, roughly",
+    )  # fmt: skip
+    add("--channels", type=count, default=64, help="of the U-Net, a multiple of 4")
+    add(
+        "--samples", type=count, default=100, help="held-out images, five samples of each"
     )
-    parser.add_argument(
-        "--channels",
-        type=positive_int,
-        default=64,
-        help="of the U-Net on the latents, a multiple of 4",
-    )
-    parser.add_argument(
-        "--samples", type=positive_int, default=100, help="held-out images, five samples of each"
-    )
-    parser.add_argument(
-        "--sampling-steps", type=positive_int, default=30, help="S, the steps of DDIM"
-    )
-    parser.add_argument(
-        "--classifier",
-        default="runs/classifier",
-        help="folder of train_classifier.py's; not used if absent",
-    )
+    add("--sampling-steps", type=count, default=30, help="S, the steps of DDIM")
+    add(
+        "--classifier", default="runs/classifier",
+        help="folder that train_classifier.py wrote, if there is one",
+    )  # fmt: skip
     options = parser.parse_args()
-    if (
-        options.resume
-    ):  # the run's own options, but for those that say how long, where, and how samples are drawn
-        restore(
-            options,
-            KIND,
-            (
-                "condition",
-                "channels",
-                "batch_size",
-                "lr",
-                "ema",
-                "seed",
-                "data",
-                "data_dir",
-                "workers",
-            ),
-        )
+    if options.resume:  # the run's own network and training; the rest is about today
+        cli.restore(options, KIND, ("condition", "channels", *cli.OF_EVERY_RUN))
         options.autoencoder = f"{options.out}/autoencoder"
-    check_limits(options, parser)
+    cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+    with cli.one_line_error():
         main()

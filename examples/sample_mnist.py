@@ -1,103 +1,81 @@
-"""Sample from a trained DDPM: a grid of images, and a GIF of how they come out of the noise.
+"""Sample from a trained DDPM: a grid of images, and a GIF of how they come out of noise.
 
-python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim --steps 50
-python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddpm --variance beta
+python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim
+python examples/sample_mnist.py --sampler ddpm --variance beta
 """
-
-import argparse
 
 import numpy as np
 from tqdm import tqdm
 
-from minidiff.cli import add_common_options, one_line_error, positive_int, zero_to_one
-from minidiff.data import to_unit
-from minidiff.data.atomic import save_npz
-from minidiff.diffusion.ddim import ddim_steps
-from minidiff.diffusion.ddpm import ddpm_steps
-from minidiff.engine.backend import to_cpu
-from minidiff.engine.random import RNG
-from minidiff.models import UNet
-from minidiff.pictures.images import save_gif, save_grid
-from minidiff.sampling.predictor import eps_predictor
-from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.trainer import load_denoiser
-from minidiff.training.workers import Workers
+from minidiff import RNG, cli, models, to_cpu
+from minidiff.data import save_npz, to_unit
+from minidiff.diffusion import ddim_steps, ddpm_steps
+from minidiff.pictures import save_gif, save_grid
+from minidiff.sampling import eps_predictor, load_denoiser
+from minidiff.training import Workers, make_folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_common_options(parser)
-    parser.add_argument(
-        "--checkpoint",
-        default="runs/mnist/checkpoint",
-        help="folder that train_mnist_ddpm.py wrote",
-    )
-    parser.add_argument("--sampler", default="ddim", choices=["ddim", "ddpm"])
-    parser.add_argument(
-        "--steps", type=positive_int, default=50, help="steps of DDIM; DDPM always takes all T"
-    )
-    parser.add_argument(
-        "--eta",
-        type=zero_to_one,
-        default=0.0,
-        help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM",
-    )
-    parser.add_argument(
-        "--variance", default="beta_tilde", choices=["beta", "beta_tilde"], help="DDPM's sigma^2"
-    )
-    parser.add_argument("--samples", type=positive_int, default=64)
-    parser.add_argument("--frames", type=positive_int, default=40, help="pictures in the GIF")
-    parser.add_argument("--out", default="runs/samples")
-    options = parser.parse_args()
-
+    options = parse_options()
     make_folder(options.out)
-    model, prediction, schedule, sample_shape, _ = load_denoiser(
-        options.checkpoint, UNet, device=options.device
-    )
-    shape = (options.samples, *sample_shape)
+    denoiser = load_denoiser(options.checkpoint, models.UNet, device=options.device)
+    schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
     rng = RNG(options.seed, options.device)
 
-    with Workers(model, options.workers) as workers:
-        eps_theta = eps_predictor(workers, prediction, schedule)
+    with Workers(denoiser.model, options.workers) as workers:
+        eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
         if options.sampler == "ddim":
+            total, eta = options.steps, options.eta
             sampler = ddim_steps(
-                eps_theta, shape, schedule, rng, steps=options.steps, eta=options.eta, clip=1.0
+                eps_theta, shape, schedule, rng, steps=total, eta=eta, clip=1.0
             )
-            total = options.steps
         else:
+            total, variance = schedule.T, options.variance
             sampler = ddpm_steps(
-                eps_theta, shape, schedule, rng, variance=options.variance, clip=1.0
+                eps_theta, shape, schedule, rng, variance=variance, clip=1.0
             )
-            total = schedule.T
-        shown = set(
-            np.linspace(0, total - 1, min(options.frames, total)).round().astype(int).tolist()
-        )
+        shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
-        for i, step in enumerate(tqdm(sampler, total=total, unit="step", mininterval=0.5)):
+        for i, step in enumerate(
+            tqdm(sampler, total=total, unit="step", mininterval=0.5)
+        ):
             if i in shown:
                 frames.append(to_unit(to_cpu(step.x_prev), clip=True))
                 titles.append(f"t = {step.t}")
-    samples = frames[-1]
+    samples, unit = frames[-1], (0, 1)
 
     name = f"{options.sampler}-{total}"
-    save_grid(
-        f"{options.out}/{name}.png",
-        samples,
-        value_range=(0, 1),
-        title=f"{options.sampler.upper()}, {total} steps",
-    )
-    save_gif(
-        f"{options.out}/{name}.gif",
-        [frame[:64] for frame in frames],
-        titles=titles,
-        value_range=(0, 1),
-    )
-    save_npz(f"{options.out}/{name}.npz", samples=samples)
+    path, title = f"{options.out}/{name}", f"{options.sampler.upper()}, {total} steps"
+    save_grid(f"{path}.png", samples, value_range=unit, title=title)
+    some = [frame[:64] for frame in frames]
+    save_gif(f"{path}.gif", some, titles=titles, value_range=unit)
+    save_npz(f"{path}.npz", samples=samples)
     print(f"wrote {name}.png, {name}.gif and {name}.npz in {options.out}")
 
 
+def parse_options() -> cli.Options:
+    parser = cli.make_parser(__doc__)
+    cli.add_common_options(parser)
+    cli.add_sampler_options(parser, steps=50, eta=0.0, name="--steps")
+    add = parser.add_argument
+    add(
+        "--checkpoint", default="runs/mnist/checkpoint",
+        help="folder that train_mnist_ddpm.py wrote",
+    )  # fmt: skip
+    add(
+        "--sampler", default="ddim", choices=["ddim", "ddpm"],
+        help="ddim takes --steps, ddpm always takes all T",
+    )  # fmt: skip
+    add(
+        "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],
+        help="DDPM's sigma^2; learned: of a run with --variance learned",
+    )  # fmt: skip
+    add("--samples", type=cli.positive_int, default=64)
+    add("--frames", type=cli.positive_int, default=40, help="pictures in the GIF")
+    add("--out", default="runs/samples")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+    with cli.one_line_error():
         main()

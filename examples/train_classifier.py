@@ -2,28 +2,23 @@
 
     python examples/train_classifier.py --out runs/classifier
 
-One fifth of the images is held out; the program ends with the share of those that it gets right, and saves the network.
+One fifth of the images is held out. The program ends with the share of those that it gets
+right, and saves the network.
 """
-
-import argparse
 
 from tqdm import tqdm
 
+from minidiff import RNG, cli
 from minidiff.data import Loader, load_dataset, to_float
-from minidiff.engine.random import RNG
+from minidiff.evaluation import judge
 from minidiff.models import Classifier
 from minidiff.optim import AdamW
-from minidiff.training.checkpoint import make_folder, save_checkpoint
-from minidiff.training.classification import classifier_steps, judge
-from minidiff.training.workers import Workers
+from minidiff.training import Workers, classifier_steps, make_folder, save_classifier
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", default="mnist", choices=["mnist", "fashion", "digits", "auto"])
-    parser.add_argument("--data-dir", help="where the IDX files lie")
+    parser = cli.make_parser(__doc__)
+    cli.add_data_options(parser, "mnist")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -43,27 +38,19 @@ def main() -> None:
 
     with Workers(model, options.workers) as workers:
         losses = classifier_steps(loader, optimizer, rng, options.epochs, workers)
-        bar = tqdm(losses, total=options.epochs * len(loader), unit="step", mininterval=0.5)
+        total = options.epochs * len(loader)
+        bar = tqdm(losses, total=total, unit="step", mininterval=0.5)
         for loss in bar:
             bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
         judgement = judge(workers, to_float(held_out.images))
 
     accuracy = float((judgement.labels == held_out.labels).mean())
-    facts = {
-        "model": model.config,
-        "accuracy": accuracy,
-        "data": dataset.name,
-        "held_out": len(held_out),
-        "seed": options.seed,
-    }
-    save_checkpoint(
-        options.out,
-        "classifier",
-        facts,
-        {f"model.{name}": array for name, array in model.state_dict().items()},
-    )
+    facts = {"accuracy": accuracy, "held_out": len(held_out)}
+    facts |= {"data": dataset.name, "seed": options.seed}
+    save_classifier(options.out, model, facts)
+    percent = f"{100 * accuracy:.2f} %"
     print(
-        f"{100 * accuracy:.2f} % of {len(held_out)} held-out images are right. Saved in {options.out}."
+        f"{percent} of {len(held_out)} held-out images are right. Saved in {options.out}."
     )
 
 

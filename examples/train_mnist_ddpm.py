@@ -1,38 +1,19 @@
 """Train a DDPM on MNIST and sample from it.
 
-    python examples/train_mnist_ddpm.py                 # about ten minutes on two CPU cores
-    python examples/train_mnist_ddpm.py --resume        # go on with the run in --out, after Ctrl-C say
+    python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
+    python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
 
-It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end samples.npz and loss_per_t.png.
+It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end
+samples.npz and loss_per_t.png.
 """
 
-import argparse
-import shlex
-import sys
-
-from minidiff.cli import (
-    add_sampling_options,
-    add_training_options,
-    check_limits,
-    one_line_error,
-    positive_int,
-    restore,
-)
-from minidiff.data import Loader, load_dataset, to_unit
-from minidiff.data.atomic import save_npz
-from minidiff.diffusion.ddim import ddim_sample
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.engine.backend import to_cpu
-from minidiff.engine.random import RNG
-from minidiff.evaluation.metrics import loss_per_t
-from minidiff.models import UNet
-from minidiff.optim import AdamW, Muon
-from minidiff.pictures.images import save_grid, save_loss_per_t
-from minidiff.sampling.predictor import eps_predictor, evaluating
-from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.run import run
-from minidiff.training.trainer import Trainer
-from minidiff.training.workers import Workers
+from minidiff import RNG, cli, optim, pictures, to_cpu
+from minidiff.data import Loader, load_dataset, save_npz, to_unit
+from minidiff.diffusion import ddim_sample, make_schedule
+from minidiff.evaluation import loss_per_t
+from minidiff.models import UNet, UNetConfig
+from minidiff.sampling import eps_predictor, evaluating
+from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
 
 KIND = "ddpm"
 
@@ -46,150 +27,141 @@ def main() -> None:
     rng = RNG(options.seed, options.device)
     schedule = make_schedule(options.schedule, options.timesteps)
     print(schedule.check().sentence)
-    channels, size = dataset.images.shape[1:3]
-    ch_mults, is_attn = (
-        ((1, 2), (False, True)) if options.patch_size == 2 else ((1, 2, 4), (False, False, True))
-    )
-    model = UNet(
-        channels, options.channels, ch_mults, is_attn, zero_init=True, patch_size=options.patch_size, image_size=size, rng=rng
-    ).to(options.device)  # fmt: skip
+    model = UNet(unet_config(dataset.images.shape, options), rng)
+    model.to(options.device)
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
-    loader = Loader(dataset.images, dataset.labels, options.batch_size, rng, drop_last=True)
-    Optimizer = {"muon": Muon, "adamw": AdamW}[options.optimizer]
+    loader = Loader(
+        dataset.images, dataset.labels, options.batch_size, rng, drop_last=True
+    )
+    Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
-    trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
-    )  # fmt: skip
+    settings = TrainerSettings(
+        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
+    )
+    trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
-        trainer.load(f"{options.out}/checkpoint")
-        print(
-            f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training"
-        )
+        cli.resume(trainer, options)
 
-    steps = None if options.epochs is None else options.epochs * len(loader)
+    how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
-        finished = run(
-            trainer, options.out, workers, steps=steps, minutes=options.minutes, options=vars(options),
-            preview=lambda trainer: draw_preview(trainer, workers, options),
-        )  # fmt: skip
-        if not finished:
-            command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
-            print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+
+        def preview(trainer: Trainer) -> None:
+            draw_preview(trainer, workers, options)
+
+        if not run(trainer, options.out, workers, how_long, vars(options), preview):
+            cli.print_how_to_resume(options)
             return
         draw_results(trainer, dataset, workers, options)
 
 
-def draw_preview(trainer: Trainer, workers: Workers, options: argparse.Namespace) -> None:
+def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
+    """A U-Net for images of this shape, (N, C, H, W), on 2x2 patches or on pixels."""
+    levels = {"ch_mults": (1, 2, 4), "is_attn": (False, False, True)}
+    if options.patch_size == 2:
+        levels = {"ch_mults": (1, 2), "is_attn": (False, True)}
+    _, channels, size, _ = shape
+    return UNetConfig(
+        channels, options.channels, **levels, zero_init=True,
+        patch_size=options.patch_size, image_size=size,
+        learned_variance=options.variance == "learned",
+    )  # fmt: skip
+
+
+def draw_preview(trainer: Trainer, workers: Workers, options: cli.Options) -> None:
     """samples.png from the averaged parameters, with few steps."""
+    schedule = trainer.schedule
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule)
-        noise = RNG(
-            options.seed + 1, options.device
-        )  # the same at each preview, so that one sees the digits emerge
-        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, trainer.schedule.T)
-        x_0 = ddim_sample(eps_theta, shape, trainer.schedule, noise, steps=steps, clip=1.0)
-    save_grid(
-        f"{options.out}/samples.png",
-        to_unit(to_cpu(x_0), clip=True),
-        title=f"step {trainer.step}",
-        value_range=(0, 1),
+        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
+        # the same noise at each preview, so that one sees the digits emerge
+        noise = RNG(options.seed + 1, options.device)
+        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
+        x_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=steps, clip=1.0)
+    images, title = to_unit(to_cpu(x_0), clip=True), f"step {trainer.step}"
+    pictures.save_grid(
+        f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
     )
 
 
-def draw_results(trainer: Trainer, dataset, workers: Workers, options: argparse.Namespace) -> None:
+def draw_results(
+    trainer: Trainer, dataset, workers: Workers, options: cli.Options
+) -> None:
     """samples.png, samples.npz and loss_per_t.png."""
-    noise = RNG(options.seed + 1, options.device)
-    shape = (options.samples, *dataset.images.shape[1:])
+    noise, schedule = RNG(options.seed + 1, options.device), trainer.schedule
+    shape, out = (options.samples, *dataset.images.shape[1:]), options.out
+    how = {"steps": options.sampling_steps, "eta": options.eta}
+    print(
+        f"sampling {options.samples} images with {how['steps']} steps of DDIM, "
+        f"eta = {how['eta']:g}"
+    )
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, trainer.schedule)
-        print(
-            f"sampling {options.samples} images with {options.sampling_steps} steps of DDIM, eta = {options.eta:g}"
-        )
-        x_0 = ddim_sample(
-            eps_theta,
-            shape,
-            trainer.schedule,
-            noise,
-            steps=options.sampling_steps,
-            eta=options.eta,
-            clip=1.0,
-        )
-        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], trainer.schedule, noise)
-    samples = to_unit(to_cpu(x_0), clip=True)
-    save_npz(f"{options.out}/samples.npz", samples=samples)
-    save_grid(
-        f"{options.out}/samples.png",
-        samples[:100],
-        value_range=(0, 1),
-        title=f"{trainer.step} steps of training",
+        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
+        x_0 = ddim_sample(eps_theta, shape, schedule, noise, **how, clip=1.0)
+        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], schedule, noise)
+    samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
+    save_npz(f"{out}/samples.npz", samples=samples)
+    pictures.save_grid(
+        f"{out}/samples.png", samples[:100], title=title, value_range=(0, 1)
     )
-    save_loss_per_t(f"{options.out}/loss_per_t.png", t, loss)
+    pictures.save_loss_per_t(f"{out}/loss_per_t.png", t, loss)
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
-    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {options.out}")
+    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {out}")
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_training_options(
+def parse_options() -> cli.Options:
+    parser = cli.make_parser(__doc__)
+    cli.add_training_options(
         parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True
     )
-    add_sampling_options(parser)
-    parser.add_argument(
-        "--patch-size",
-        type=int,
-        default=2,
-        choices=[1, 2],
-        help="2: a U-Net on 2x2 patches, 14-7; 1: the deck's, 28-14-7",
-    )
-    parser.add_argument(
-        "--channels", type=positive_int, default=32, help="of its first level, a multiple of 4"
-    )
-    parser.add_argument(
-        "--optimizer",
-        choices=["muon", "adamw"],
-        help="default: muon, but adamw with --graph, which can record only that",
-    )
-    parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
-    parser.add_argument(
-        "--predict",
-        default="v",
-        choices=["eps", "x_0", "v"],
-        help="eps is the deck's; v gets the shapes right earlier",
-    )
-    parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
+    cli.add_sampling_options(parser)
+    add = parser.add_argument
+    add(
+        "--patch-size", type=int, default=2, choices=[1, 2],
+        help="2: a U-Net on 2x2 patches, 14-7; 1: on pixels as on the slides, 28-14-7",
+    )  # fmt: skip
+    add(
+        "--channels", type=cli.positive_int, default=32,
+        help="of its first level, a multiple of 4",
+    )  # fmt: skip
+    add(
+        "--optimizer", choices=["muon", "adamw"],
+        help="default: muon, or adamw with --graph, which can record only that",
+    )  # fmt: skip
+    add("--schedule", default="cosine", choices=["linear", "cosine"])
+    add(
+        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
+        help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+    )  # fmt: skip
+    add(
+        "--variance", default="fixed", choices=["fixed", "learned"],
+        help="learned: a second output for the variance of a step, trained with L_hybrid",
+    )  # fmt: skip
+    add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if (
-        options.resume
-    ):  # the run's own options, but for those that say how long, where, and how samples are drawn
-        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
-        restore(
-            options,
-            KIND,
-            (
-                *network,
-                "optimizer",
-                "batch_size",
-                "lr",
-                "ema",
-                "seed",
-                "data",
-                "data_dir",
-                "workers",
-            ),
+    if options.resume:  # the run's own network and training; the rest is about today
+        network = (
+            "patch_size",
+            "channels",
+            "schedule",
+            "predict",
+            "timesteps",
+            "optimizer",
         )
+        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
+        options.variance = saved.get("variance", "fixed")  # older runs have none
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
-            f"--graph goes with --optimizer adamw, whose step can be recorded, got {options.optimizer}"
+            "--graph goes with --optimizer adamw, whose step can be recorded, "
+            f"got {options.optimizer}"
         )
-    check_limits(options, parser)
+    if options.graph and options.variance == "learned":
+        parser.error("--graph records L_simple only: it goes with --variance fixed")
+    cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+    with cli.one_line_error():
         main()

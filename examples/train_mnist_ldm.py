@@ -1,270 +1,201 @@
-"""Phase 2 of latent diffusion: train eps_theta(z_t, t, tau_theta(y)) on the latents of an autoencoder, with captions; then sample by words.
+"""Phase 2 of latent diffusion: train eps_theta(z_t, t, tau_theta(y)) with captions.
 
-    python examples/train_mnist_vqvae.py                                  # phase 1
-    python examples/train_mnist_ldm.py --autoencoder runs/vqvae           # about thirteen minutes on two CPU cores
+    python examples/train_mnist_vqvae.py                          # phase 1
+    python examples/train_mnist_ldm.py --autoencoder runs/vqvae   # 13 minutes, two cores
     python examples/sample_text.py --prompt "a thin eight"
 
-The loop, the schedule, the samplers and the checkpoints are those of train_mnist_ddpm.py. It writes into --out: samples.png and loss.png as
-it goes, a checkpoint, a copy of the autoencoder, and at the end samples.npz and trajectory.png.
+It trains on the latents of the autoencoder of phase 1. The loop, the schedule, the
+samplers and the checkpoints are those of train_mnist_ddpm.py. It writes into --out:
+samples.png and loss.png as it goes, a checkpoint, a copy of the autoencoder, and at the
+end samples.npz and trajectory.png.
 """
 
-import argparse
-import shlex
-import sys
+from typing import NamedTuple
 
 import numpy as np
 
-from minidiff.cli import (
-    add_sampling_options,
-    add_training_options,
-    at_least_0,
-    check_limits,
-    fraction,
-    one_line_error,
-    positive_int,
-    restore,
-)  # fmt: skip
-from minidiff.data import Loader, load_dataset, to_unit
-from minidiff.data.atomic import save_npz
-from minidiff.data.captions import Captions
-from minidiff.diffusion.ddim import ddim_sample, ddim_steps
-from minidiff.diffusion.schedule import make_schedule
-from minidiff.engine.backend import to_cpu
-from minidiff.engine.random import RNG
-from minidiff.models.text_unet import TextUNet
+from minidiff import RNG, cli, data, models, pictures, sampling, to_cpu, training
+from minidiff.diffusion import ddim_sample, ddim_steps, make_schedule
 from minidiff.optim import Muon
-from minidiff.pictures.images import save_grid
-from minidiff.sampling.predictor import evaluating
 from minidiff.sampling.text_to_image import KIND, guided_by_text
-from minidiff.training.autoencoder import (
-    TrainedAutoencoder,
-    encode_images,
-    keep_autoencoder,
-    load_autoencoder,
-)
-from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.run import run
-from minidiff.training.text_condition import with_captions
-from minidiff.training.trainer import Trainer
-from minidiff.training.workers import Workers
+from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
+
+
+class Studio(NamedTuple):
+    """Everything that turns prompts into images, while the model is being trained."""
+
+    trainer: Trainer
+    autoencoder: sampling.TrainedAutoencoder
+    captions: data.Captions
+    workers: Workers
+    options: cli.Options
+
+    def eps_theta(self, prompts):
+        """The noise predictor for these prompts, one per image."""
+        trainer, options = self.trainer, self.options
+        return guided_by_text(
+            self.workers, trainer.prediction, trainer.schedule, self.captions, prompts,
+            options.guidance, options.device,
+        )  # fmt: skip
+
+    def images_of(self, z):
+        """The images in [0, 1] of latents."""
+        return data.to_unit(to_cpu(self.autoencoder.decode(z)))
 
 
 def main() -> None:
     options = parse_options()
     make_folder(options.out)
-    autoencoder = load_autoencoder(options.autoencoder, options.device)
-    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
+    dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
-    captions = Captions(**options.captions) if options.resume else Captions.of(dataset)
+    if options.resume:
+        captions = data.Captions(**options.captions)
+    else:
+        captions = data.Captions.of(dataset)
     train, held_out = autoencoder.split(dataset)
     with Workers(autoencoder.model, options.workers) as workers:
-        z = encode_images(workers, train.images) * np.float32(autoencoder.scale)
+        z = sampling.encode_images(workers, train.images) * np.float32(autoencoder.scale)
     print(
-        f"{len(z)} latents {z.shape[1:]}, multiplied by {autoencoder.scale:.3f}; words: {', '.join(captions.vocabulary.words)}"
+        f"{len(z)} latents {z.shape[1:]}, multiplied by {autoencoder.scale:.3f}; "
+        f"words: {', '.join(captions.vocabulary.words)}"
     )
 
     rng = RNG(options.seed, options.device)
     schedule = make_schedule(options.schedule, options.timesteps)
-    model = TextUNet(
-        unet={"image_channels": z.shape[1], "n_channels": options.channels, "ch_mults": (1,), "is_attn": (True,),
-              "n_blocks": options.blocks, "zero_init": True, "image_size": z.shape[2:]},
-        text={"n_words": len(captions.vocabulary), "max_length": captions.max_words},
-        rng=rng,
-    ).to(options.device)  # fmt: skip
-    print(f"U-Net and text encoder with {model.parameter_count():,} parameters on {options.device}")
-    loader = Loader(
-        z, captions.facts(train.images, train.labels), options.batch_size, rng, drop_last=True, n_classes=None, value_range=None
+    unet = models.UNetConfig(
+        z.shape[1], options.channels, (1,), (True,), options.blocks, zero_init=True,
+        image_size=z.shape[2:],
+    )  # fmt: skip
+    text = models.TextEncoderConfig(len(captions.vocabulary), captions.max_words)
+    model = models.TextUNet(models.TextUNetConfig(unet, text), rng)
+    model.to(options.device)
+    count = f"{model.parameter_count():,}"
+    print(f"U-Net and text encoder with {count} parameters on {options.device}")
+    loader = data.Loader(
+        z, captions.facts(train.images, train.labels), options.batch_size, rng,
+        drop_last=True, n_classes=None, value_range=None,
     )  # fmt: skip
     optimizer = Muon(model.named_parameters(), lr=options.lr)
-    trainer = Trainer(
-        model, schedule, loader, optimizer, rng, ema_decay=options.ema, prediction=options.predict, kind=KIND,
-        prepare=with_captions(captions, options.drop_captions),
-    )  # fmt: skip
+    prepare = training.with_captions(captions, options.drop_captions)
+    settings = TrainerSettings(
+        ema_decay=options.ema, prediction=options.predict, kind=KIND
+    )
+    trainer = Trainer(model, schedule, loader, optimizer, rng, settings, prepare)
     if options.resume:
-        trainer.load(f"{options.out}/checkpoint")
-        print(
-            f"continuing at step {trainer.step}, after {trainer.seconds / 60:.1f} minutes of training"
-        )
-    keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
+        cli.resume(trainer, options)
+    sampling.keep_autoencoder(options.autoencoder, f"{options.out}/autoencoder")
 
-    steps = None if options.epochs is None else options.epochs * len(loader)
+    how_long = cli.run_settings(options, len(loader))
+    facts = {"captions": captions.config, "latent_scale": autoencoder.scale}
     with Workers(model, options.workers) as workers:
-        finished = run(
-            trainer, options.out, workers, steps=steps, minutes=options.minutes,
-            options={**vars(options), "captions": captions.config, "latent_scale": autoencoder.scale},
-            preview=lambda trainer: draw_preview(trainer, autoencoder, captions, workers, options),
-        )  # fmt: skip
-        if not finished:
-            command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
-            print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+        studio = Studio(trainer, autoencoder, captions, workers, options)
+
+        def preview(trainer: Trainer) -> None:
+            draw_preview(studio)
+
+        facts = {**vars(options), **facts}
+        if not run(trainer, options.out, workers, how_long, facts, preview):
+            cli.print_how_to_resume(options)
             return
-        draw_results(
-            trainer,
-            autoencoder,
-            captions,
-            captions.facts(held_out.images, held_out.labels),
-            workers,
-            options,
-        )
+        draw_results(studio, captions.facts(held_out.images, held_out.labels))
 
 
-def draw_preview(
-    trainer: Trainer, autoencoder: TrainedAutoencoder, captions: Captions, workers: Workers, options
-) -> None:
-    """samples.png from the averaged parameters, with few steps: a column for each noun."""
-    prompts = captions.plain(np.arange(4 * len(captions.nouns)) % len(captions.nouns))
+def draw_preview(studio: Studio) -> None:
+    """samples.png from the averaged parameters in few steps, a column for each noun."""
+    trainer, captions, options = studio.trainer, studio.captions, studio.options
+    n = len(captions.nouns)
+    prompts = captions.plain(np.arange(4 * n) % n)
     noise = RNG(options.seed + 1, options.device)
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = guided_by_text(
-            workers,
-            trainer.prediction,
-            trainer.schedule,
-            captions,
-            prompts,
-            options.guidance,
-            options.device,
-        )
-        z_0 = ddim_sample(
-            eps_theta,
-            (len(prompts), *trainer.sample_shape),
-            trainer.schedule,
-            noise,
-            steps=min(15, trainer.schedule.T),
-        )
-    x_0 = to_unit(to_cpu(autoencoder.decode(z_0)))
-    save_grid(
-        f"{options.out}/samples.png",
-        x_0,
-        columns=len(captions.nouns),
-        title=f"step {trainer.step}",
-        value_range=(0, 1),
-    )
+    schedule, shape = trainer.schedule, (len(prompts), *trainer.sample_shape)
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = studio.eps_theta(prompts)
+        z_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=min(15, schedule.T))
+    images, title = studio.images_of(z_0), f"step {trainer.step}"
+    pictures.save_grid(f"{options.out}/samples.png", images, n, title, value_range=(0, 1))
 
 
-def draw_results(
-    trainer: Trainer,
-    autoencoder: TrainedAutoencoder,
-    captions: Captions,
-    facts,
-    workers: Workers,
-    options,
-) -> None:
-    """samples.npz, samples.png: a column for each noun; trajectory.png: the decoded latents on their way.    facts: of held-out images."""
-    nouns = captions.nouns
+def draw_results(studio: Studio, facts) -> None:
+    """samples.npz, samples.png and trajectory.png.    facts: of held-out images
+
+    samples.png has a column for each noun. trajectory.png shows the decoded latents on
+    their way.
+    """
+    trainer, captions, options = studio.trainer, studio.captions, studio.options
+    n, out, S = len(captions.nouns), options.out, options.sampling_steps
     noise = RNG(options.seed + 1, options.device)
-    labels = np.arange(options.samples) % len(nouns)
+    labels = np.arange(options.samples) % n
     prompts = captions.of_class(facts, labels, noise)
-    how = f"{options.sampling_steps} steps of DDIM, eta = {options.eta:g}, guidance {options.guidance:g}"
-    print(f"sampling {len(prompts)} images with {how}")
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = guided_by_text(
-            workers,
-            trainer.prediction,
-            trainer.schedule,
-            captions,
-            prompts,
-            options.guidance,
-            options.device,
-        )
-        shape = (len(prompts), *trainer.sample_shape)
-        rows = []
-        for i, step in enumerate(
-            ddim_steps(
-                eps_theta,
-                shape,
-                trainer.schedule,
-                noise,
-                steps=options.sampling_steps,
-                eta=options.eta,
-            )
-        ):
-            if i % max(1, options.sampling_steps // 6) == 0:
-                rows.append(to_unit(to_cpu(autoencoder.decode(step.x_0_hat[: len(nouns)]))))
-    samples = to_unit(to_cpu(autoencoder.decode(step.x_prev))).astype(np.float32)
-    rows.append(samples[: len(nouns)])
-    save_npz(
-        f"{options.out}/samples.npz", samples=samples, labels=labels, prompts=np.array(prompts)
+    guidance = f"guidance {options.guidance:g}"
+    print(
+        f"sampling {len(prompts)} images with {S} steps of DDIM, eta = {options.eta:g}, "
+        f"{guidance}"
     )
-    shown = min(len(samples), 10 * len(nouns))
-    save_grid(
-        f"{options.out}/samples.png", samples[:shown], columns=len(nouns), value_range=(0, 1),
-        labels=prompts[:shown], title=f"guidance {options.guidance:g}, {trainer.step} steps of training",
-    )  # fmt: skip
+    shape, how = (len(prompts), *trainer.sample_shape), {"steps": S, "eta": options.eta}
+    rows = []
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = studio.eps_theta(prompts)
+        steps = ddim_steps(eps_theta, shape, trainer.schedule, noise, **how)
+        for i, step in enumerate(steps):
+            if i % max(1, S // 6) == 0:
+                rows.append(studio.images_of(step.x_0_hat[:n]))
+    samples = studio.images_of(step.x_prev).astype(np.float32)
+    rows.append(samples[:n])
+    texts = np.array(prompts)
+    data.save_npz(f"{out}/samples.npz", samples=samples, labels=labels, prompts=texts)
+    shown, unit = samples[: 10 * n], (0, 1)
+    title = f"{guidance}, {trainer.step} steps of training"
+    pictures.save_grid(f"{out}/samples.png", shown, n, title, prompts[: len(shown)], unit)
     title = "the decoded estimate of z_0, from noise (top) to the sample"
-    save_grid(
-        f"{options.out}/trajectory.png",
-        np.concatenate(rows),
-        columns=len(rows[0]),
-        value_range=(0, 1),
-        title=title,
+    images = np.concatenate(rows)
+    pictures.save_grid(
+        f"{out}/trajectory.png", images, len(rows[0]), title, value_range=unit
     )
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
-    print(f"wrote samples.png, samples.npz, trajectory.png and loss.png in {options.out}")
+    print(f"wrote samples.png, samples.npz, trajectory.png and loss.png in {out}")
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def parse_options() -> cli.Options:
+    parser = cli.make_parser(__doc__)
+    cli.add_training_options(parser, out="runs/ldm", minutes=11, lr=3e-3, batch_size=32)
+    cli.add_sampling_options(parser)
+    add, count = parser.add_argument, cli.positive_int
+    add(
+        "--autoencoder",
+        default="runs/vqvae",
+        help="folder that train_mnist_vqvae.py wrote",
     )
-    add_training_options(parser, out="runs/ldm", minutes=11, lr=3e-3, batch_size=32)
-    add_sampling_options(parser)
-    parser.add_argument(
-        "--autoencoder", default="runs/vqvae", help="folder that train_mnist_vqvae.py wrote"
-    )
-    parser.add_argument(
-        "--channels",
-        type=positive_int,
-        default=64,
-        help="of the U-Net on the latents, a multiple of 4",
-    )
-    parser.add_argument(
+    add("--channels", type=count, default=64, help="of the U-Net, a multiple of 4")
+    add(
         "--blocks",
-        type=positive_int,
+        type=count,
         default=1,
-        help="residual blocks on the way down; one more on the way up",
+        help="residual blocks on the way down; 1 more up",
     )
-    parser.add_argument("--schedule", default="cosine", choices=["linear", "cosine"])
-    parser.add_argument(
-        "--predict", default="v", choices=["eps", "x_0", "v"], help="eps is the deck's"
-    )
-    parser.add_argument("--timesteps", type=positive_int, default=1000, help="T")
-    parser.add_argument(
-        "--drop-captions",
-        type=fraction,
-        default=0.1,
+    add("--schedule", default="cosine", choices=["linear", "cosine"])
+    add(
+        "--predict", default="v", choices=["eps", "x_0", "v"],
+        help="what the network predicts: v (clear digits soon) or eps (as on slides); "
+        "sample eps with --eta 1: latents are not clipped, and errors stay without noise",
+    )  # fmt: skip
+    add("--timesteps", type=count, default=1000, help="T")
+    add(
+        "--drop-captions", type=cli.fraction, default=0.1,
         help="how often a caption is dropped in training",
-    )
-    parser.add_argument(
-        "--guidance",
-        type=at_least_0,
-        default=1.25,
+    )  # fmt: skip
+    add(
+        "--guidance", type=cli.at_least_0, default=1.25,
         help="s of the samples at the end: 1 is the conditional model",
-    )
+    )  # fmt: skip
     options = parser.parse_args()
-    if (
-        options.resume
-    ):  # the run's own options, but for those that say how long, where, and how samples are drawn
+    if options.resume:  # the run's own network and training; the rest is about today
         network = ("channels", "blocks", "schedule", "predict", "timesteps", "captions")
-        restore(
-            options,
-            KIND,
-            (
-                *network,
-                "drop_captions",
-                "batch_size",
-                "lr",
-                "ema",
-                "seed",
-                "data",
-                "data_dir",
-                "workers",
-            ),
-        )
+        cli.restore(options, KIND, (*network, "drop_captions", *cli.OF_EVERY_RUN))
         options.autoencoder = f"{options.out}/autoencoder"
-    check_limits(options, parser)
+    cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with one_line_error(CheckpointError, ValueError, OSError, RuntimeError):
+    with cli.one_line_error():
         main()

@@ -3,11 +3,12 @@
     import minidiff as md
     x = md.Tensor([1.0, 2.0], requires_grad=True)
 
-Floors, each importing only from those below it: classroom; cli, training, sampling, evaluation and pictures; models and data; diffusion;
-nn and optim; functional; kernels; and at the bottom the engine (tensor, operation, tape, registry, backend).
+Floors, each of which imports only from those below it: classroom; cli; evaluation; sampling;
+training; pictures; models and data; diffusion; nn and optim; functional; kernels; engine.
 """
 
 from minidiff.engine.anomaly import AnomalyError, detect_anomaly
+from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.registry import KernelMismatch, kernel_versions, register_kernel, use_kernels
 from minidiff.engine.tape import enable_grad, is_recording, no_grad
 from minidiff.engine.tensor import Tensor, gradients
@@ -20,6 +21,7 @@ from minidiff.kernels import allow_tf32  # enters the kernels into the table, to
 __version__ = "0.2.0"
 
 __all__ = [
-    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly", "enable_grad", "functional",
-    "gradients", "is_recording", "kernel_versions", "no_grad", "operation", "register_kernel", "use_kernels",
+    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly",
+    "enable_grad", "functional", "gradients", "is_recording", "kernel_versions", "no_grad",
+    "operation", "register_kernel", "to_cpu", "to_device", "use_kernels",
 ]  # fmt: skip

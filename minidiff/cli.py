@@ -1,63 +1,62 @@
-"""What the examples' command lines have in common: options, errors in one line, and a clean end on Ctrl-C."""
+"""Parts that the command lines of the examples share: options, errors in one line, resuming."""
 
 from __future__ import annotations
 
 import argparse
-import signal
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from minidiff.data import NAMES
 from minidiff.engine.backend import use_device
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint
+from minidiff.training.loop import TrainingLoop
+from minidiff.training.run import RunSettings
+
+Options = argparse.Namespace
+
+# for --resume: the options that every training run takes from its checkpoint
+OF_EVERY_RUN = ("batch_size", "lr", "ema", "seed", "data", "data_dir", "workers")
+
+
+# -- types of options ------------------------------------------------------------------------------
+
+
+def _number(text: str, wanted: str, kind: Callable[[str], Any], fits: Callable[[Any], bool]) -> Any:
+    value = kind(text)
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"wanted {wanted}, got {text}")
+    return value
 
 
 def positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"wanted a whole number >= 1, got {text}")
-    return value
-
-
-def positive_float(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"wanted a number > 0, got {text}")
-    return value
-
-
-def fraction(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"wanted a number in [0, 1), got {text}")
-    return value
-
-
-def zero_to_one(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"wanted a number in [0, 1], got {text}")
-    return value
-
-
-def at_least_0(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"wanted a number >= 0, got {text}")
-    return value
+    return _number(text, "a whole number >= 1", int, lambda value: value >= 1)
 
 
 def seed(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"wanted a whole number >= 0, got {text}")
-    return value
+    return _number(text, "a whole number >= 0", int, lambda value: value >= 0)
+
+
+def positive_float(text: str) -> float:
+    return _number(text, "a number > 0", float, lambda value: 0 < value < float("inf"))
+
+
+def at_least_0(text: str) -> float:
+    return _number(text, "a number >= 0", float, lambda value: 0 <= value < float("inf"))
+
+
+def fraction(text: str) -> float:
+    return _number(text, "a number in [0, 1)", float, lambda value: 0 <= value < 1)
+
+
+def zero_to_one(text: str) -> float:
+    return _number(text, "a number in [0, 1]", float, lambda value: 0 <= value <= 1)
 
 
 def device(text: str) -> str:
-    """A device that is there, made the current one."""
+    """A device that is there. It becomes the current one."""
     try:
         use_device(text)
     except (ValueError, RuntimeError) as error:
@@ -65,86 +64,99 @@ def device(text: str) -> str:
     return text
 
 
+# -- groups of options -----------------------------------------------------------------------------
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that prints the description with its own line breaks."""
+    keep = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=description, formatter_class=keep)
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """--device, --workers and --seed."""
+    add = parser.add_argument
+    add("--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N")
+    add(
+        "--workers", type=positive_int,
+        help="processes that share a batch (default: one per core; 1 for pdb)",
+    )  # fmt: skip
+    add("--seed", type=seed, default=0)
+
+
+def add_data_options(parser: Any, default: str) -> None:
+    """--data and --data-dir."""
     parser.add_argument(
-        "--device", type=device, default="cpu", help="cpu (default), cuda or cuda:N"
-    )
+        "--data", default=default, choices=NAMES,
+        help="auto: MNIST if it can be had, else digits that the program draws",
+    )  # fmt: skip
     parser.add_argument(
-        "--workers",
-        type=positive_int,
-        help="processes sharing a batch (default: one per core; 1 for pdb)",
+        "--data-dir",
+        help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
     )
-    parser.add_argument("--seed", type=seed, default=0)
 
 
 def add_training_options(
-    parser: argparse.ArgumentParser, *, out: str, minutes: float, data: str = "auto", lr: float = 2e-3, batch_size: int = 64,
-    ema: float | None = 0.995, graph: bool = False,
+    parser: argparse.ArgumentParser, *, out: str, minutes: float, lr: float = 2e-3,
+    batch_size: int = 64, ema: float | None = 0.995, graph: bool = False,
 ) -> None:  # fmt: skip
-    """--data, --out, --resume, how long to train, and the optimiser's numbers.    minutes: the default time limit.
+    """The data, --out, --resume, how long to train, and the numbers of the optimiser.
 
-    ema: the default decay of averaged parameters; None for a training without them. graph: whether the step can be a CUDA graph.
+    minutes: the default time limit. ema: the default decay of averaged parameters, None for a
+    training without them. graph: whether the step can be a CUDA graph.
     """
     add_common_options(parser)
-    parser.add_argument(
-        "--data",
-        default=data,
-        choices=NAMES,
-        help="auto: MNIST if it can be had, else digits drawn by the program",
-    )
-    parser.add_argument(
-        "--data-dir",
-        help="folder of the IDX files (else $MINIDIFF_DATA, the user's cache, a download)",
-    )
-    parser.add_argument(
-        "--out", default=out, help=f"folder for everything that is written (default: {out})"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in --out, with its options"
-    )
-    parser.add_argument(
-        "--minutes",
-        type=positive_float,
+    add_data_options(parser, "auto")
+    add = parser.add_argument
+    add("--out", default=out, help=f"folder for everything that is written (default: {out})")
+    add("--resume", action="store_true", help="go on with the run in --out, with its options")
+    add(
+        "--minutes", type=positive_float,
         help=f"train so long (default: {minutes:g}, unless --epochs is given)",
-    )
-    parser.add_argument("--epochs", type=positive_int, help="train so many passes over the data")
-    parser.add_argument("--batch-size", type=positive_int, default=batch_size)
-    parser.add_argument("--lr", type=positive_float, default=lr, help="the highest learning rate")
+    )  # fmt: skip
+    add("--epochs", type=positive_int, help="train so many passes over the data")
+    add("--batch-size", type=positive_int, default=batch_size)
+    add("--lr", type=positive_float, default=lr, help="the highest learning rate")
     if ema is not None:
-        parser.add_argument(
-            "--ema",
-            type=fraction,
-            default=ema,
+        add(
+            "--ema", type=fraction, default=ema,
             help="decay of the averaged parameters, from which samples are drawn",
-        )
+        )  # fmt: skip
     if graph:
-        parser.add_argument(
-            "--graph",
-            action="store_true",
+        add(
+            "--graph", action="store_true",
             help="on a GPU, record the training step as a CUDA graph and replay it",
-        )
+        )  # fmt: skip
     parser.set_defaults(default_minutes=minutes)
+
+
+def add_sampler_options(
+    parser: argparse.ArgumentParser, *, steps: int, eta: float, name: str = "--sampling-steps",
+    note: str = "",
+) -> None:  # fmt: skip
+    """The steps of DDIM and its --eta.    note: goes on with the help of the latter."""
+    parser.add_argument(name, type=positive_int, default=steps, help="S, the steps of DDIM")
+    parser.add_argument(
+        "--eta", type=zero_to_one, default=eta,
+        help=f"DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM{note}",
+    )  # fmt: skip
 
 
 def add_sampling_options(
     parser: argparse.ArgumentParser, samples: int = 512, steps: int = 50, eta: float = 1.0
 ) -> None:
+    """--samples, and the options of DDIM."""
     parser.add_argument(
         "--samples", type=positive_int, default=samples, help="how many images to draw"
     )
-    parser.add_argument(
-        "--sampling-steps", type=positive_int, default=steps, help="S, the steps of DDIM"
-    )
-    parser.add_argument(
-        "--eta",
-        type=zero_to_one,
-        default=eta,
-        help="DDIM's eta: 0 deterministic, 1 as much noise as DDPM",
-    )
+    add_sampler_options(parser, steps=steps, eta=eta)
 
 
-def check_limits(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """Without --epochs and --minutes, the default minutes hold; what would fail after the training only is refused now."""
+def check_limits(options: Options, parser: argparse.ArgumentParser) -> None:
+    """Set the default minutes if no limit is given, and refuse too many sampling steps.
+
+    They would fail only after the training.
+    """
     if options.minutes is None and options.epochs is None:
         options.minutes = options.default_minutes
     steps, T = getattr(options, "sampling_steps", 1), getattr(options, "timesteps", 1000)
@@ -152,10 +164,21 @@ def check_limits(options: argparse.Namespace, parser: argparse.ArgumentParser) -
         parser.error(f"--sampling-steps must be in 1..T = 1..{T}, got {steps}")
 
 
-def restore(options: argparse.Namespace, kind: str, names: Sequence[str]) -> dict[str, Any]:
-    """For --resume: the options `names` as the run in --out has them.    -> all of that run's, its further facts among them.
+# -- a run -----------------------------------------------------------------------------------------
 
-    Raises CheckpointError if there is no such run, or if it is of a version that had not all of them.
+
+def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
+    """How long to train.    batches: in an epoch"""
+    steps = None if options.epochs is None else options.epochs * batches
+    return RunSettings(steps, options.minutes, **others)
+
+
+def restore(options: Options, kind: str, names: Sequence[str]) -> dict[str, Any]:
+    """For --resume: set the options `names` as the run in --out has them.
+
+    -> all options of that run, and its further facts
+
+    Raises: CheckpointError if there is no such run, or if it is of a version without one of them.
     """
     folder = f"{options.out}/checkpoint"
     saved = load_checkpoint(folder, kind).description["options"]
@@ -169,44 +192,28 @@ def restore(options: argparse.Namespace, kind: str, names: Sequence[str]) -> dic
     return saved
 
 
+def resume(trainer: TrainingLoop, options: Options) -> None:
+    """Go on with the run in --out, and say where it is."""
+    trainer.load(f"{options.out}/checkpoint")
+    minutes = trainer.seconds / 60
+    print(f"continuing at step {trainer.step}, after {minutes:.1f} minutes of training")
+
+
+def print_how_to_resume(options: Options) -> None:
+    """After Ctrl-C: say where the run is saved, and which command goes on with it."""
+    command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
+    print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+
+
 @contextmanager
 def one_line_error(*kinds: type[Exception]) -> Iterator[None]:
-    """A user's mistake ends the program with its message and exit status 2, not with a traceback."""
+    """A mistake of the user ends the program with its message and exit status 2, not with a traceback.
+
+    kinds: by default those that a wrong option, file or device causes.
+    """
+    caught = kinds or (CheckpointError, ValueError, OSError, RuntimeError)
     try:
         yield
-    except kinds as error:
+    except caught as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-
-
-class Interruption:
-    """Becomes true at the first Ctrl-C; the second one stops the program at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __bool__(self) -> bool:
-        return self.requested
-
-
-@contextmanager
-def delayed_interrupt() -> Iterator[Interruption]:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. No effect outside of the main thread."""
-    interruption = Interruption()
-
-    def on_signal(number: int, frame: object) -> None:
-        if interruption.requested:
-            raise KeyboardInterrupt
-        interruption.requested = True
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, on_signal)
-    except ValueError:  # not the main thread
-        pass
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -52,7 +52,7 @@ def _exact(mixture: GaussianMixture, schedule: Schedule) -> Source:
 
 def _trained(folder: str) -> Source:
     from minidiff.models import UNet
-    from minidiff.training.trainer import load_denoiser
+    from minidiff.sampling.denoiser import load_denoiser
 
     denoiser = load_denoiser(folder, UNet)
     eps_theta = as_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)

@@ -1,42 +1,22 @@
-"""Pictures to learn from: MNIST and Fashion-MNIST from files, digits drawn by the program, and mini-batches of them."""
+"""Data to learn from: MNIST and Fashion-MNIST from files, digits drawn by the program, points."""
 
-from .atomic import atomic_write
-from .by_name import NAMES, load_dataset
-from .captions import Captions
-from .dataset import Dataset
-from .digits import draw_digits, make_digits
-from .download import DownloadError, fetch
-from .idx import IdxError, read_idx, write_idx
-from .loader import Loader
-from .measures import measure
-from .mnist import DataNotFound, load_mnist
-from .points import swiss_roll, swiss_roll_curve
-from .scaling import check_labels, check_range, to_bytes, to_float, to_unit
-from .vocabulary import Vocabulary
+from minidiff.data.atomic import atomic_write, save_npz
+from minidiff.data.by_name import NAMES, load_dataset
+from minidiff.data.captions import Captions
+from minidiff.data.dataset import Dataset
+from minidiff.data.digits import draw_digits, make_digits
+from minidiff.data.download import DownloadError, fetch
+from minidiff.data.idx import IdxError, read_idx, write_idx
+from minidiff.data.loader import Loader
+from minidiff.data.measures import measure
+from minidiff.data.mnist import DataNotFound, load_mnist
+from minidiff.data.points import swiss_roll, swiss_roll_curve
+from minidiff.data.scaling import check_labels, check_range, to_bytes, to_float, to_unit
+from minidiff.data.vocabulary import Vocabulary
 
 __all__ = [
-    "NAMES",
-    "Captions",
-    "DataNotFound",
-    "Dataset",
-    "DownloadError",
-    "IdxError",
-    "Loader",
-    "Vocabulary",
-    "atomic_write",
-    "check_labels",
-    "check_range",
-    "draw_digits",
-    "fetch",
-    "load_dataset",
-    "load_mnist",
-    "make_digits",
-    "measure",
-    "read_idx",
-    "swiss_roll",
-    "swiss_roll_curve",
-    "to_bytes",
-    "to_float",
-    "to_unit",
-    "write_idx",
-]
+    "NAMES", "Captions", "DataNotFound", "Dataset", "DownloadError", "IdxError", "Loader",
+    "Vocabulary", "atomic_write", "check_labels", "check_range", "draw_digits", "fetch",
+    "load_dataset", "load_mnist", "make_digits", "measure", "read_idx", "save_npz",
+    "swiss_roll", "swiss_roll_curve", "to_bytes", "to_float", "to_unit", "write_idx",
+]  # fmt: skip

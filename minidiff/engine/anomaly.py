@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from minidiff.engine.backend import array_module, is_array
 
 if TYPE_CHECKING:
-    from minidiff.engine.tape import Call, Node
+    from minidiff.engine.node import Call, Node
 
 _enabled: ContextVar[bool] = ContextVar("detect_anomaly", default=False)
 _module_path: ContextVar[str] = ContextVar("module_path", default="")

@@ -23,8 +23,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minidiff.engine import anomaly, registry
+from minidiff.engine.node import Input, Node, as_array, call_of, source_of
 from minidiff.engine.saved_arrays import note_view
-from minidiff.engine.tape import Input, Node, as_array, call_of, is_recording, source_of
+from minidiff.engine.tape import is_recording
 from minidiff.engine.tensor import Tensor
 
 operations: dict[str, Operation] = {}

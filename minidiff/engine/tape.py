@@ -1,35 +1,24 @@
-"""The tape: what was computed from what, and the walk back along it that is backpropagation.
+"""Backpropagation: the walk back along the tape of what was computed from what.
 
-Each recorded operation is a `Node`: where its inputs came from, and the function that turns the gradient of the result into the gradients
-of the inputs. `backpropagate` visits the nodes from the last made to the first and applies the chain rule at each. A node knows no values
-but those that this function closes over: an intermediate result that no derivative needs is freed when the user lets go of it.
+The tape consists of nodes, see node.py. `backpropagate` visits them from the last made to the first
+and applies the chain rule at each.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
-from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from minidiff.engine import anomaly
 from minidiff.engine.backend import array_module
-from minidiff.engine.saved_arrays import Guard
+from minidiff.engine.node import Node, as_array, source_of
 
 if TYPE_CHECKING:
-    from minidiff.engine.operation import Operation
     from minidiff.engine.tensor import Tensor
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-_count = itertools.count()
-_package = str(Path(__file__).parents[1]) + os.sep
 
 
 @contextmanager
@@ -44,7 +33,10 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def enable_grad() -> Iterator[None]:
-    """Inside, operations are recorded again, within `no_grad()` too: for a sampler, say, that needs the gradient of a classifier."""
+    """Inside, operations are recorded again, within `no_grad()` too.
+
+    A sampler that needs the gradient of a classifier does this, for example.
+    """
     token = _recording.set(True)
     try:
         yield
@@ -53,142 +45,15 @@ def enable_grad() -> Iterator[None]:
 
 
 def is_recording() -> bool:
-    """False inside `no_grad()`, but for what is inside `enable_grad()` there."""
+    """Whether operations are recorded: not inside `no_grad()`, but inside `enable_grad()`."""
     return _recording.get()
 
 
-class Call(NamedTuple):
-    """A call of an operation: its name, and the innermost place outside of this package (turned into a line only when it is shown)."""
-
-    operation: str
-    code: CodeType
-    instruction: int
-
-    @property
-    def line(self) -> str:
-        """`file:line`"""
-        for start, end, line in self.code.co_lines():
-            if start <= self.instruction < end:
-                return f"{self.code.co_filename}:{line}"
-        return self.code.co_filename
-
-    def __str__(self) -> str:
-        return f"{self.operation} ({self.line})"
-
-
-def call_of(operation: str) -> Call:
-    """The call of an operation that is being made."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_package):
-        frame = frame.f_back
-    return Call(operation, frame.f_code, frame.f_lasti)
-
-
-class Input(NamedTuple):
-    """A tensor with a gradient that went into an operation."""
-
-    source: Node | Tensor  # see `source_of`
-    parameter: int  # its place in the operation's signature
-    item: int | None  # its place in that parameter, if this is a list of tensors
-    shape: tuple[int, ...]
-    dtype: Any
-
-
-class Node:
-    """One recorded operation.
-
-    inputs: the tensors with a gradient that went in; backward: dy -> one gradient per leading parameter of the operation;
-    arrays: all that went in and the result, so that they can be guarded; context: what anomaly detection wants to tell, or None.
-    """
-
-    __slots__ = (
-        "operation",
-        "inputs",
-        "backward",
-        "takes_wanted",
-        "call",
-        "index",
-        "guard",
-        "context",
-        "keeper",
-    )
-
-    def __init__(
-        self, operation: Operation, inputs: Sequence[Input], backward: Callable, arrays: Sequence[Any],
-        context: anomaly.Context | None = None,
-    ):  # fmt: skip
-        self.operation = operation
-        self.inputs = inputs
-        self.backward: Callable | None = backward
-        self.takes_wanted = backward.__code__.co_argcount == 2
-        self.call = call_of(operation.name)
-        self.index = next(_count)
-        self.guard: Guard | None = Guard(backward, arrays, self.call)
-        self.context = context
-        self.keeper: Callable[[], Tensor | None] | None = (
-            None  # a weak reference to the result if `.grad` is to be kept for it, too
-        )
-
-    def input_gradients(self, dy: Any, wanted: Sequence[bool]) -> list[Any]:
-        """The chain rule at this node: the gradient of each input, in the input's own shape, or None where it is not wanted."""
-        if self.backward is None:
-            raise RuntimeError(
-                f"backward: the graph of {self.call} was freed by an earlier backward(). "
-                "Compute the forward pass again, or call backward(retain_graph=True) the first time"
-            )
-        if self.takes_wanted:
-            of_parameter = [False] * len(self.operation.parameters)
-            for x, want in zip(self.inputs, wanted, strict=True):
-                of_parameter[x.parameter] |= want
-            gradients = self.backward(dy, tuple(of_parameter))
-        else:
-            gradients = self.backward(dy)
-        if not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        return [
-            self._of_input(x, gradients) if want else None
-            for x, want in zip(self.inputs, wanted, strict=True)
-        ]
-
-    def _of_input(self, x: Input, gradients: tuple[Any, ...]) -> Any:
-        gradient = gradients[x.parameter] if x.parameter < len(gradients) else None
-        if gradient is not None and x.item is not None:
-            gradient = gradient[x.item]
-        if gradient is None:
-            raise RuntimeError(
-                f"backward: {self.call} has no derivative for its argument {self.operation.parameters[x.parameter]!r}"
-            )
-        gradient = unbroadcast(as_array(gradient), x.shape)
-        if gradient.dtype != x.dtype:
-            raise TypeError(
-                f"backward of {self.call}: the gradient of a {x.dtype} input came out as {gradient.dtype}"
-            )
-        return gradient
-
-    def release(self) -> None:
-        """Forget the arrays that were kept for the backward pass."""
-        self.backward = self.guard = self.context = None
-        self.inputs = ()
-
-
-def source_of(x: Tensor) -> Node | Tensor:
-    """What stands for x in the graph: the node that made it, or x itself if it is a leaf."""
-    return x if x.node is None else x.node
-
-
-def unbroadcast(gradient: Any, shape: tuple[int, ...]) -> Any:
-    """The adjoint of broadcasting: sum over the axes along which an array of `shape` was repeated."""
-    if gradient.shape == shape:
-        return gradient
-    added = gradient.ndim - len(shape)
-    repeated = tuple(range(added)) + tuple(
-        added + i for i, n in enumerate(shape) if n == 1 and gradient.shape[added + i] != 1
-    )
-    return gradient.sum(axis=repeated, keepdims=True).reshape(shape)
-
-
 class _Sums:
-    """The sum of the gradients that reached each node and leaf so far. An array that came from an operation may be shared: no edits."""
+    """The sum of the gradients that reached each node and leaf so far.
+
+    An array that came from an operation may be shared, so it is not edited.
+    """
 
     def __init__(self) -> None:
         self.of: dict[Node | Tensor, Any] = {}
@@ -219,22 +84,16 @@ def copy(array: Any) -> Any:
     return array_module(array).array(array)
 
 
-def as_array(value: Any) -> Any:
-    """The value itself, or as a 0-d array the scalar that NumPy makes of arithmetic on 0-d arrays."""
-    return np.asarray(value) if isinstance(value, np.generic) else value
-
-
 def backpropagate(
-    root: Tensor,
-    gradient: Any,
-    targets: Sequence[Tensor] | None = None,
-    retain_graph: bool = False,
-    read_only: bool = False,
-) -> dict[Node | Tensor, Any]:
-    """The gradient of `root` (weighted by `gradient`) with respect to each target.    -> {source_of(target): array}
+    root: Tensor, gradient: Any, targets: Sequence[Tensor] | None = None,
+    retain_graph: bool = False, read_only: bool = False,
+) -> dict[Node | Tensor, Any]:  # fmt: skip
+    """The gradient of `root`, weighted by `gradient`, with respect to each target.
 
-    targets: None stands for every leaf that requires a gradient. Only the part of the graph that leads to a target is walked.
-    read_only: the arrays of leaves may be shared, with each other too, rather than copied.
+    targets: None stands for every leaf that requires a gradient. Only the part of the graph that
+    leads to a target is walked. read_only: the arrays of leaves may be shared, with each other too,
+    rather than copied.
+    -> {source_of(target): array}
     """
     ends = None if targets is None else {source_of(x) for x in targets}
     nodes, leading = _path_to(source_of(root), ends)
@@ -274,7 +133,10 @@ def add_to_grad(x: Tensor | None, gradient: Any) -> None:
 def _path_to(
     root: Node | Tensor, ends: set[Node | Tensor] | None
 ) -> tuple[list[Node], set[Node | Tensor]]:
-    """The nodes between `root` and the ends, last made first, and the set of these nodes and of the ends reached."""
+    """The nodes between `root` and the ends, last made first.
+
+    -> these nodes, and the set of them and of the ends that are reached
+    """
     reached = {root}
     stack = [root]
     while stack:

@@ -5,29 +5,32 @@
     y.backward()
     x.grad            # array([2., 4.])
 
-The array is `x.data`, the gradient `x.grad`, both plain NumPy or CuPy arrays. The operators are the operations of `minidiff.functional`.
+The array is `x.data` and the gradient `x.grad`, both plain NumPy or CuPy arrays. The operators are
+those of `minidiff.functional`, see operators.py.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minidiff.engine import backend
+from minidiff.engine import backend, operators
+from minidiff.engine.node import Node, source_of
+from minidiff.engine.operators import Operators, plain_index
 from minidiff.engine.saved_arrays import Guard
-from minidiff.engine.tape import Node, add_to_grad, backpropagate, source_of
-
-Axis = int | tuple[int, ...] | None
+from minidiff.engine.tape import add_to_grad, backpropagate
 
 
-class Tensor:
+class Tensor(Operators):
     """An n-dimensional array with a gradient.
 
-    data: an array of NumPy or CuPy (kept, not copied), another Tensor, or numbers in nested lists (floats become float32).
-    dtype: converts; device: "cpu" or "cuda", moves.    Raises TypeError if data is no numeric array, or requires_grad is not possible.
+    data: an array of NumPy or CuPy (kept, not copied), another Tensor, or numbers in nested lists
+    (floats become float32). dtype: converts the data. device: "cpu" or "cuda", moves them.
+
+    Raises: TypeError if data are not numbers, or if they can't have a gradient.
     """
 
     __slots__ = ("_data", "grad", "node", "_requires_grad", "__weakref__")
@@ -66,7 +69,7 @@ class Tensor:
         tensor._requires_grad = False
         return tensor
 
-    # -- the array -------------------------------------------------------------------------------------------------------------------
+    # -- the array ---------------------------------------------------------------------------------
 
     @property
     def data(self) -> Any:
@@ -111,15 +114,13 @@ class Tensor:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
             raise TypeError(
-                "this Tensor requires a gradient, which a NumPy function would lose: use x.detach() or x.data"
+                "this Tensor requires a gradient, which a NumPy function would lose: "
+                "use x.detach() or x.data"
             )
         return np.array(self._data, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
         return len(self._data)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -131,34 +132,38 @@ class Tensor:
         return bool(self._data)
 
     def __repr__(self) -> str:
-        note = (
-            f", {self.node.operation.name}"
-            if self.node is not None
-            else ", requires_grad"
-            if self._requires_grad
-            else ""
-        )
-        return f"Tensor({np.array2string(self.numpy(), separator=', ', threshold=20)}, shape {self.shape}, {self.dtype}{note})"
+        note = ", requires_grad" if self._requires_grad else ""
+        if self.node is not None:
+            note = f", {self.node.operation.name}"
+        values = np.array2string(self.numpy(), separator=", ", threshold=20)
+        return f"Tensor({values}, shape {self.shape}, {self.dtype}{note})"
 
-    # -- the gradient ----------------------------------------------------------------------------------------------------------------
+    # -- the gradient ------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> bool:
-        """True if a gradient flows to this tensor: it is a leaf that asked for one, or was computed from such a leaf."""
+        """Whether a gradient flows to this tensor.
+
+        It does if the tensor is a leaf that asked for one, or was computed from such a leaf.
+        """
         return self._requires_grad or self.node is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and self._data.dtype.kind != "f":
             raise TypeError(
-                f"requires_grad: only floating-point tensors have gradients, this one is {self._data.dtype}"
+                f"requires_grad: only floating-point tensors have gradients, "
+                f"this one is {self._data.dtype}"
             )
         if not value and self.node is not None:
             raise ValueError("requires_grad: this tensor was computed from others; use detach()")
         self._requires_grad = bool(value)
 
     def retain_grad(self) -> Tensor:
-        """Keep `.grad` of this intermediate result, too, at the next `backward()`.    -> the tensor itself."""
+        """Keep `.grad` of this intermediate result, too, at the next `backward()`.
+
+        -> the tensor itself
+        """
         if self.node is not None:
             self.node.keeper = weakref.ref(self)
         return self
@@ -166,12 +171,13 @@ class Tensor:
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add d(self)/d(leaf) to `.grad` of each leaf that requires a gradient.
 
-        gradient: weights of self's elements, in self's shape; may be left out if self has one element.
-        retain_graph: keep the graph for another backward().    Raises RuntimeError without a graph, ValueError for a wrong gradient.
+        gradient: weights of self's elements, in self's shape. It may be left out for one element.
+        retain_graph: keep the graph for another backward().
+
+        Raises: RuntimeError without a graph, ValueError if the gradient doesn't fit.
         """
-        for leaf, value in backpropagate(
-            self, self._seed(gradient), retain_graph=retain_graph
-        ).items():
+        seed = self._seed(gradient)
+        for leaf, value in backpropagate(self, seed, retain_graph=retain_graph).items():
             if isinstance(leaf, Tensor):
                 add_to_grad(leaf, value)
 
@@ -183,16 +189,15 @@ class Tensor:
         if gradient is None:
             if self.size != 1:
                 raise ValueError(
-                    f"backward: a tensor of shape {self.shape} needs a gradient of that shape; only one element needs none"
+                    f"backward: a tensor of shape {self.shape} needs a gradient of that shape; "
+                    f"only one element needs none"
                 )
             return backend.array_module(self._data).ones_like(self._data)
         gradient = gradient.data if isinstance(gradient, Tensor) else gradient
         if getattr(gradient, "shape", None) != self.shape or gradient.dtype != self.dtype:
-            got = (
-                f"{gradient.dtype} {gradient.shape}"
-                if backend.is_array(gradient)
-                else type(gradient).__name__
-            )
+            got = type(gradient).__name__
+            if backend.is_array(gradient):
+                got = f"{gradient.dtype} {gradient.shape}"
             raise ValueError(
                 f"backward: gradient must be {self.dtype} {self.shape} like the tensor, got {got}"
             )
@@ -202,26 +207,36 @@ class Tensor:
         """The same array, outside of any graph."""
         return Tensor._of(self._data)
 
-    # -- editing in place ------------------------------------------------------------------------------------------------------------
+    # -- editing in place --------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Edit in place, unrecorded.    Raises RuntimeError while a live graph needs the values for a gradient."""
+        """Edit in place. The tape doesn't record it.
+
+        Raises: RuntimeError while a live graph needs the values for a gradient.
+        """
         self.check_editable()
-        self._data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        self._data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
 
     def check_editable(self) -> None:
-        """Raise RuntimeError if a live graph needs the values for a gradient. To be asked before writing into a CuPy array's `data`."""
+        """Refuse to edit values that a live graph needs for a gradient.
+
+        Ask before you write into the `data` of a CuPy array, which can't be made read-only.
+
+        Raises: RuntimeError, which names the operation that needs them.
+        """
         holder = Guard.holder_of(self._data)
         if holder is not None:
             raise RuntimeError(
-                f"this tensor, shape {self.shape}, can't be edited in place: the gradient of {holder} still needs it. "
-                "Edit a copy, or call backward() first"
+                f"this tensor, shape {self.shape}, can't be edited in place: the gradient of "
+                f"{holder} still needs it. Edit a copy, or call backward() first"
             )
 
     def assign(self, array: Any) -> None:
-        """Hold another array from now on (optimisers do this); a live graph keeps the old one, so its gradients stay right.
+        """Hold another array from now on, as optimisers do.
 
-        Raises ValueError if shape or dtype differ.
+        A live graph keeps the old one, so its gradients stay right.
+
+        Raises: ValueError if shape or dtype differ.
         """
         array = array.data if isinstance(array, Tensor) else array
         if array.shape != self.shape or array.dtype != self.dtype:
@@ -230,146 +245,21 @@ class Tensor:
             )
         self._data = array
 
-    # -- copies ----------------------------------------------------------------------------------------------------------------------
+    # -- copies ------------------------------------------------------------------------------------
 
     def to(self, device: str) -> Tensor:
         """A tensor on `device`, outside of the graph (the same array if it is there already)."""
         return Tensor(backend.to_device(self._data, device), requires_grad=self._requires_grad)
 
-    # -- operators: each is an operation of minidiff.functional ----------------------------------------------------------------------
-
-    def __add__(self, other: Any) -> Tensor:
-        return F.add(self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return F.add(other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return F.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return F.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return F.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return F.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return F.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return F.divide(other, self)
-
-    def __pow__(self, exponent: float) -> Tensor:
-        return F.power(self, exponent)
-
-    def __neg__(self) -> Tensor:
-        return F.negative(self)
-
-    def __abs__(self) -> Tensor:
-        return F.absolute(self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return F.matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return F.matmul(other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return F.getitem(self, _plain_index(index))
-
-    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F.equal(self, other)
-
-    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F.not_equal(self, other)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return F.less(self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return F.less_equal(self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return F.greater(self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return F.greater_equal(self, other)
-
-    __hash__ = object.__hash__
-
-    # -- the methods that a reader of NumPy expects ----------------------------------------------------------------------------------
-
-    @property
-    def T(self) -> Tensor:
-        return F.transpose(self)
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.sum(self, axis, keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.mean(self, axis, keepdims)
-
-    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.var(self, axis, keepdims)
-
-    def std(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.sqrt(F.var(self, axis, keepdims))
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.max(self, axis, keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.min(self, axis, keepdims)
-
-    def argmax(self, axis: int | None = None) -> Tensor:
-        return F.argmax(self, axis)
-
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        return F.transpose(
-            self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        )
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        return F.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Axis = None) -> Tensor:
-        return F.squeeze(self, axis)
-
-    def astype(self, dtype: Any) -> Tensor:
-        return F.astype(self, dtype)
-
-    def exp(self) -> Tensor:
-        return F.exp(self)
-
-    def log(self) -> Tensor:
-        return F.log(self)
-
-    def sqrt(self) -> Tensor:
-        return F.sqrt(self)
-
-    def erfc(self) -> Tensor:
-        return F.erfc(self)
-
-    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
-        return F.clip(self, min, max)
-
 
 def gradients(
-    output: Tensor,
-    inputs: Sequence[Tensor],
-    gradient: Any = None,
-    retain_graph: bool = False,
+    output: Tensor, inputs: Sequence[Tensor], gradient: Any = None, retain_graph: bool = False,
     read_only: bool = False,
-) -> list[Any]:
-    """d(output)/d(input) for each input, as arrays (None where output does not depend on it). No `.grad` is touched.
+) -> list[Any]:  # fmt: skip
+    """d(output)/d(input) for each input, as arrays. No `.grad` is touched.
 
-    gradient: as in `Tensor.backward`. read_only: the caller promises to edit no array, so that none is copied for it: two inputs may then
+    An entry is None if output does not depend on that input. gradient: as in `Tensor.backward`.
+    read_only: the caller promises to edit no array, so none is copied for it, and two inputs may
     have one array, or views of one. Two threads may do this at once on graphs that share leaves.
     """
     inputs = list(inputs)
@@ -377,10 +267,6 @@ def gradients(
     return [found.get(source_of(x)) for x in inputs]
 
 
-def _plain_index(index: Any) -> Any:
-    if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
-    return index.data if isinstance(index, Tensor) else index
+from minidiff import functional  # noqa: E402  (at the end: the operations need the class)
 
-
-from minidiff import functional as F  # noqa: E402  (at the end: the operations need the class)
+operators.F = functional

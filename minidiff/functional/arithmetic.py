@@ -1,6 +1,6 @@
 """Arithmetic and elementary functions, element by element with broadcasting: x + y, x * y, exp(x), ...
 
-The derivative of a broadcast argument is summed over the repeated axes by the engine (`tape.unbroadcast`), not here.
+The derivative of a broadcast argument is summed over the repeated axes by the engine (`node.unbroadcast`), not here.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.tape import as_array
+from minidiff.engine.node import as_array
 from minidiff.optim.flat import Flat, fits
 
 

@@ -1,59 +1,71 @@
-"""Muon: steps that turn a weight matrix in all directions alike, instead of mostly along the few that its gradient is large in."""
+"""Muon: steps that turn a weight matrix in all directions alike.
+
+Other optimisers turn it mostly along the few directions in which its gradient is large.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from minidiff.engine.backend import array_module
-from minidiff.optim.optimizer import AdamW, Optimizer
+from minidiff.optim.adam import AdamW
+from minidiff.optim.optimizer import Optimizer
 
+# of a s + b s^3 + c s^5, which five times in a row takes every singular value s in 0.01..1 to
+# 0.7..1.2 (Jordan et al. 2024)
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of a s + b s^3 + c s^5, which five times in a row takes every singular value s in 0.01..1 to 0.7..1.2 (Jordan et al. 2024)."""
 
 SMALLEST = 8  # rows and columns of what counts as a matrix
 
 
-class Muon(AdamW):
-    """Momentum, orthogonalised (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
+class Muon(Optimizer):
+    """Momentum, orthogonalised (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
 
-    M = momentum * M + G;  U = orthogonalise(G + momentum * M);  W = W - lr * rms * sqrt(max(rows, columns)) * U
+        M = momentum * M + G
+        U = orthogonalise(G + momentum * M)
+        W = W - lr * rms * sqrt(max(rows, columns)) * U
 
-    A convolution's weight (out, in, h, w) is the matrix (out, in h w). An orthogonal U has entries of size 1 / sqrt(max(rows, columns)), so
-    `rms` says how large a step is beside one of Adam, whose entries are about 1 (Liu et al. 2025 take 0.2). Vectors, matrices with fewer
-    than 8 rows or columns, and parameters with "embedding" in their name are AdamW's, with its betas.
-    After 800 steps on MNIST's U-Net its loss was 0.142, that of AdamW 0.167.    Raises ValueError for numbers out of range.
+    A convolution's weight (out, in, h, w) is the matrix (out, in h w). An orthogonal U has entries
+    of size 1 / sqrt(max(rows, columns)), so `rms` says how large a step is beside one of Adam,
+    whose entries are about 1 (Liu et al. 2025 take 0.2).
+    Vectors, matrices with fewer than 8 rows or columns, and parameters with "embedding" in their
+    name go to an AdamW with these betas.
+    After 800 steps on MNIST's U-Net the loss of Muon was 0.142, that of AdamW 0.167.
+
+    Raises: ValueError if a number is out of range.
     """
 
+    slots = AdamW.slots
+
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 2e-3, momentum: float = 0.95, rms: float = 0.5,
-        betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8, weight_decay: float = 0.0,
+        self, parameters: Iterable[Any], lr: float = 2e-3, momentum: float = 0.95,
+        rms: float = 0.5, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ):  # fmt: skip
-        super().__init__(parameters, lr, betas, eps, weight_decay)
-        self._check_at_least_0(rms=rms)
+        super().__init__(parameters, lr)
+        self._check_at_least_0(rms=rms, eps=eps, weight_decay=weight_decay)
+        self._check_betas(betas)
         if not 0 <= momentum < 1:
             raise ValueError(f"Muon: momentum must be in [0, 1), got {momentum}")
-        self.momentum, self.rms = momentum, rms
-        self.matrices = {
-            name for name, p in self.parameters.items()
-            if p.ndim >= 2 and min(p.shape[0], p.size // p.shape[0]) >= SMALLEST and "embedding" not in name
-        }  # fmt: skip
+        self.momentum, self.rms, self.weight_decay = momentum, rms, weight_decay
+        self.matrices = {name for name, p in self.parameters.items() if _is_hidden(name, p)}
+        vectors = [pair for pair in self.parameters.items() if pair[0] not in self.matrices]
+        self.adamw = AdamW(vectors, lr, betas, eps, weight_decay) if vectors else None
 
     def begin_step(self) -> None:
-        Optimizer.begin_step(
-            self
-        )  # not Adam's, which on a GPU would update everything in one launch by its own rule
-
-    def apply(self, gradients: Mapping[str, Any] | None = None) -> None:
-        Optimizer.apply(self, gradients)
+        super().begin_step()
+        if self.adamw is not None:  # its rule is used; the state of all parameters is kept here
+            self.adamw.lr, self.adamw.steps = self.lr, self.steps
 
     def slots_of(self, name: str) -> tuple[str, ...]:
         return ("m",) if name in self.matrices else self.slots
 
     def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
         if name not in self.matrices:
-            return self.update(p, g, state)
+            assert self.adamw is not None
+            return self.adamw.update(p, g, state)
         M = state["m"]
         M *= self.momentum
         M += g
@@ -63,10 +75,19 @@ class Muon(AdamW):
         return p * (1 - self.lr * self.weight_decay) - step * U.reshape(p.shape)
 
 
-def orthogonalise(G: Any, steps: int = 5) -> Any:
-    """Nearly U V^T of G = U S V^T: every singular value becomes about 1, by Newton-Schulz iterations, which are products of matrices only.
+def _is_hidden(name: str, p: Any) -> bool:
+    """Whether a parameter is the matrix of a hidden layer."""
+    if p.ndim < 2 or "embedding" in name:
+        return False
+    return min(p.shape[0], p.size // p.shape[0]) >= SMALLEST
 
-    G: (rows, columns) -> the same shape. X = a X + b (X X^T) X + c (X X^T)^2 X acts on each singular value by itself.
+
+def orthogonalise(G: Any, steps: int = 5) -> Any:
+    """Nearly U V^T of G = U S V^T: every singular value becomes about 1.
+
+    Newton-Schulz iterations do it, which are products of matrices only. The step
+    X = a X + b (X X^T) X + c (X X^T)^2 X acts on each singular value by itself.
+    G: (rows, columns) -> the same shape
     """
     xp = array_module(G)
     a, b, c = (G.dtype.type(value) for value in COEFFICIENTS)

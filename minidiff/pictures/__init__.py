@@ -1,1 +1,16 @@
-"""Files to look at: images, curves, points."""
+"""Files to look at: images, curves, points in the plane."""
+
+from minidiff.pictures.curves import (
+    save_code_usage,
+    save_loss_curve,
+    save_loss_per_t,
+    save_perplexity,
+)  # fmt: skip
+from minidiff.pictures.images import save_gif, save_grid
+from minidiff.pictures.points import LIMIT, save_clouds, save_fields, save_ways
+
+__all__ = [
+    "LIMIT",
+    "save_clouds", "save_code_usage", "save_fields", "save_gif", "save_grid",
+    "save_loss_curve", "save_loss_per_t", "save_perplexity", "save_ways",
+]  # fmt: skip

@@ -1,1 +1,25 @@
-"""From a trained model to samples: the model as the eps_theta of a sampler, text, and conditions that are concatenated."""
+"""From a trained model to samples: checkpoints, predictors, text and other conditions."""
+
+from minidiff.sampling.autoencoder import (
+    HELD_OUT,
+    Reconstruction,
+    TrainedAutoencoder,
+    encode_images,
+    keep_autoencoder,
+    load_autoencoder,
+    reconstruct,
+    scale_of,
+)  # fmt: skip
+from minidiff.sampling.classifier_guidance import class_gradient, load_noisy_classifier
+from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
+from minidiff.sampling.denoiser import Denoiser, load_denoiser
+from minidiff.sampling.predictor import eps_predictor, evaluating, predictor
+from minidiff.sampling.text_to_image import TextToImage, guided_by_text, load_text_to_image
+
+__all__ = [
+    "HELD_OUT", "Denoiser", "Reconstruction", "TextToImage", "TrainedAutoencoder",
+    "class_gradient", "class_planes", "encode_images", "eps_predictor", "evaluating",
+    "guided_by_text", "keep_autoencoder", "load_autoencoder", "load_denoiser",
+    "load_noisy_classifier", "load_text_to_image", "masked_image", "predictor",
+    "random_masks", "reconstruct", "scale_of", "stroke_map",
+]  # fmt: skip

@@ -1,0 +1,24 @@
+"""Training: the loop, its trainers, the moving average, checkpoints, processes that share a batch."""
+
+from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    make_folder,
+    save_checkpoint,
+)  # fmt: skip
+from minidiff.training.classification import classifier_steps, save_classifier
+from minidiff.training.ema import EMA
+from minidiff.training.loop import LoopSettings, TrainingLoop
+from minidiff.training.noisy_classification import noisy_classifier_steps, save_noisy_classifier
+from minidiff.training.run import RunSettings, run
+from minidiff.training.text_condition import with_captions
+from minidiff.training.trainer import Trainer, TrainerSettings
+from minidiff.training.workers import Workers
+
+__all__ = [
+    "EMA", "AutoencoderTrainer", "CheckpointError", "LoopSettings", "RunSettings",
+    "Trainer", "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
+    "load_checkpoint", "make_folder", "noisy_classifier_steps", "run", "save_checkpoint",
+    "save_classifier", "save_noisy_classifier", "with_captions",
+]  # fmt: skip

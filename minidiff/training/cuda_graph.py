@@ -145,12 +145,19 @@ class RecordedTraining:
     """The device's part of a trainer's step, one graph: network, gradient, clipping, update, moving average."""
 
     def __init__(self, trainer: Trainer):
+        if getattr(getattr(trainer.model, "config", None), "learned_variance", False):
+            raise ValueError("graph: it records L_simple only, not the loss of a learned variance")
         self.trainer = trainer
         self.recorded = Recorded(self._learn, self._watched)
 
-    def step(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], seed: int) -> Step:
-        """Line 5 of Algorithm 1, after the optimiser's and the average's `begin_...`.    seed: for layers that drop out -> Step."""
+    def step(self, batch: dict[str, Any], seed: int) -> Step:
+        """Line 5 of Algorithm 1, after the optimiser's and the average's `begin_...`.
+
+        batch: x_0, t, eps and the condition of each image. seed: for layers that drop out.
+        """
         trainer, device = self.trainer, self.trainer.device
+        condition = dict(batch)
+        x_0, t, eps = (condition.pop(name) for name in ("x_0", "t", "eps"))
         x_t = q_sample(x_0, t, eps, trainer.schedule)
         target = regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
         further = {name: to_device(array, device) for name, array in condition.items()}
@@ -168,7 +175,7 @@ class RecordedTraining:
             zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True)
         )
         clipped, norm = clip_gradients(
-            {name: g for name, g in found.items() if g is not None}, trainer.max_norm
+            {name: g for name, g in found.items() if g is not None}, trainer.settings.max_norm
         )
         trainer.optimizer.apply(clipped)
         trainer.ema.apply(trainer.model)

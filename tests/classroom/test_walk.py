@@ -11,9 +11,9 @@ from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_v
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 
 
 def walk(commands, algorithm="ddpm", T=20, **options):
@@ -100,10 +100,10 @@ def test_an_unknown_algorithm_is_an_error():
 @pytest.mark.parametrize("prediction", ["eps", "v"])
 def test_a_checkpoint_is_walked_whatever_its_network_predicts(tmp_path, prediction):
     rng = RNG(0)
-    model = UNet(1, 8, (1, 1), (False, False), n_heads=1, rng=rng)
+    model = UNet(UNetConfig(1, 8, (1, 1), (False, False), n_heads=1), rng)
     loader = Loader(draw_digits(np.arange(8) % 10, rng), None, 4, rng)
     schedule = make_schedule("cosine", 5)
-    trainer = Trainer(model, schedule, loader, AdamW(model.named_parameters()), rng, prediction=prediction)
+    trainer = Trainer(model, schedule, loader, AdamW(model.named_parameters()), rng, TrainerSettings(prediction=prediction))
     trainer.save(tmp_path)
     source = make_source(str(tmp_path))
     steps = list(steps_of("ddpm", source, RNG(1)))

@@ -1,6 +1,7 @@
 """The learned variance of slide 9, against the formulas of improved DDPM's code, finite differences and quadrature."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from minidiff.diffusion.targets import Prediction, as_eps_theta, v_target
 from minidiff.diffusion.vlb import L_0, L_t_minus_1, vlb, vlb_steps
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor, gradients
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import Adam
 
 SCHEDULE = make_schedule("linear", 20)
@@ -218,7 +219,8 @@ def in_float64(model, said):
 def trained():
     """A small U-Net with two outputs, 40 steps of L_hybrid on three kinds of pixels, and the losses."""
     rng = RNG(0)
-    model = UNet(1, 8, (1, 2), (False, False), learned_variance=True, zero_init=True, rng=rng)
+    config = UNetConfig(1, 8, (1, 2), (False, False), learned_variance=True, zero_init=True)
+    model = UNet(config, rng)
     optimizer = Adam(model.named_parameters(), lr=1e-2)
     x_0 = (np.round(rng.uniform((16, 1, 4, 4)) * 2) / 1 - 1).astype(np.float32)
     losses = []
@@ -302,11 +304,12 @@ def test_a_trained_network_samples_with_its_variance(trained):
     assert np.isfinite(steps[-1].x_prev).all()
 
 
-def test_the_option_of_the_network_is_in_its_config_and_the_default_is_not():
-    model = UNet(1, 8, (1,), (False,), learned_variance=True)
-    again = UNet(**model.config)
-    assert again.learned_variance and again.final.weight.shape[0] == 2
-    assert "learned_variance" not in UNet(1, 8, (1,), (False,)).config
+def test_the_option_of_the_network_is_in_its_config():
+    model = UNet(UNetConfig(1, 8, (1,), (False,), learned_variance=True))
+    again = UNet(UNetConfig(**asdict(model.config)))
+    assert again.config.learned_variance and again.final.weight.shape[0] == 2
+    older = {name: value for name, value in asdict(UNetConfig()).items() if name != "learned_variance"}
+    assert UNetConfig(**older) == UNetConfig()  # a checkpoint from before the option
     x = Tensor(np.zeros((2, 1, 4, 4), np.float32))
     assert isinstance(again(x, np.array([1, 2])), Prediction)
     assert again(x, np.array([1, 2])).v.shape == (2, 1, 4, 4)

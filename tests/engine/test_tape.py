@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import minidiff as md
 from minidiff import functional as F
-from minidiff.engine.tape import unbroadcast
+from minidiff.engine.node import unbroadcast
 
 
 def leaf(*values):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minidiff as md
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import Adam
 
 
@@ -16,7 +16,7 @@ def test_unet_training_step(emulated, mode, upsample):
     t = np.array([3, 700])
 
     def step(mode):
-        model = UNet(1, 8, (1, 2), (False, True), upsample=upsample, rng=md.RNG(0))
+        model = UNet(UNetConfig(1, 8, (1, 2), (False, True), upsample=upsample), md.RNG(0))
         optimizer = Adam(model.parameters(), lr=1e-2)
         with md.use_kernels(mode):
             loss = ((model(x_0, t) - eps) ** 2).mean()

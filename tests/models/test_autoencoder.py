@@ -1,5 +1,7 @@
 """Both autoencoders: shapes, terms, and which part of the network feels which loss."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from support.gradients import directional_errors
@@ -17,7 +19,7 @@ BOTH = pytest.mark.parametrize("make", [VQAutoencoder, KLAutoencoder])
 
 def small(make, **settings):
     codes = {"n_codes": 5} if make is VQAutoencoder else {}
-    return make(**{"n_channels": 8, "z_channels": 2, "rng": md.RNG(0), **codes, **settings})
+    return make(make.Config(**{"n_channels": 8, "z_channels": 2, **codes, **settings}), md.RNG(0))
 
 
 def images(*shape, dtype=np.float32):
@@ -107,8 +109,8 @@ def test_28x28_becomes_7x7_and_28x28_again(make):
 def test_config_makes_the_same_network_again(make):
     changed = {"beta": 0.5, "ema": True} if make is VQAutoencoder else {"kl_weight": 0.1}
     model = small(make, **changed)
-    again = AUTOENCODERS[model.regularizer](**model.config, rng=md.RNG(9))
-    assert type(again) is make and again.config == model.config and changed.items() <= model.config.items()
+    again = AUTOENCODERS[model.regularizer](make.Config(**asdict(model.config)), md.RNG(9))
+    assert type(again) is make and again.config == model.config and changed.items() <= asdict(model.config).items()
     again.load_state_dict(model.state_dict())
     for name, value in terms_of(model):
         np.testing.assert_array_equal(*(to_cpu(getattr(v, "data", v)) for v in (value, terms_of(again)[name])), err_msg=name)

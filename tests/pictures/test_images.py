@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from minidiff.pictures import images as pictures
-from minidiff.pictures.images import (
+from minidiff.pictures import (
     save_code_usage,
     save_gif,
     save_grid,
@@ -295,7 +295,8 @@ def test_a_failure_while_writing_leaves_the_old_picture(tmp_path, monkeypatch):
 def test_pyplot_is_left_alone(tmp_path):
     program = """if True:
         import sys
-        from minidiff.pictures.images import save_grid, save_loss_curve, np
+        import numpy as np
+        from minidiff.pictures import save_grid, save_loss_curve
         save_grid("grid.png", np.zeros((1, 1, 2, 2)), title="title")
         save_loss_curve("loss.png", [1, 2], [1, 2])
         assert "matplotlib.pyplot" not in sys.modules

@@ -7,6 +7,7 @@ on CuPy arrays. Either is imported when first used.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -127,4 +128,4 @@ def version(number: int) -> str:
 
 def dotted(architectures: str) -> list[str]:
     """ "75 90" -> ["7.5", "9.0"]."""
-    return [f"{a[:-1]}.{a[-1]}" for a in architectures.split()]
+    return [re.sub(r"^(\d+)(\d)", r"\1.\2", a) for a in architectures.split()]

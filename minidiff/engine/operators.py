@@ -1,0 +1,148 @@
+"""The operators and methods of a Tensor. Each is an operation of `minidiff.functional`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minidiff.engine.tensor import Tensor
+
+Axis = int | tuple[int, ...] | None
+F: Any = None  # minidiff.functional, which needs the Tensor first; tensor.py puts it here
+
+
+class Operators:
+    """The part of a Tensor that computes."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Tensor:
+        return F.add(self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return F.add(other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return F.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return F.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return F.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return F.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return F.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return F.divide(other, self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return F.power(self, exponent)
+
+    def __neg__(self) -> Tensor:
+        return F.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return F.absolute(self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return F.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return F.matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return F.getitem(self, plain_index(index))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))  # type: ignore[arg-type]
+
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return F.equal(self, other)
+
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+        return F.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return F.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return F.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return F.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return F.greater_equal(self, other)
+
+    __hash__ = object.__hash__
+
+    # -- the methods that a reader of NumPy expects ---------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        return F.transpose(self)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.mean(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.var(self, axis, keepdims)
+
+    def std(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.sqrt(F.var(self, axis, keepdims))
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.min(self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        return F.argmax(self, axis)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        as_sequence = len(axes) == 1 and not isinstance(axes[0], int)
+        return F.transpose(self, axes[0] if as_sequence else axes or None)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return F.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        return F.squeeze(self, axis)
+
+    def astype(self, dtype: Any) -> Tensor:
+        return F.astype(self, dtype)
+
+    def exp(self) -> Tensor:
+        return F.exp(self)
+
+    def log(self) -> Tensor:
+        return F.log(self)
+
+    def sqrt(self) -> Tensor:
+        return F.sqrt(self)
+
+    def erfc(self) -> Tensor:
+        return F.erfc(self)
+
+    def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
+        return F.clip(self, min, max)
+
+
+def plain_index(index: Any) -> Any:
+    """An index with arrays in place of Tensors."""
+    if isinstance(index, tuple):
+        return tuple(plain_index(i) for i in index)
+    return index.data if isinstance(index, Operators) else index  # type: ignore[attr-defined]
