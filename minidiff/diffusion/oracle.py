@@ -159,7 +159,8 @@ def exact_x_0(x_t, t, mixture, schedule):
     variance_k = variance_0 * now.one_minus_alpha_bar / variance_x_t
     mean = (r * mean_k).sum(axis=1)
     variance = (r * (variance_k + (mean_k - mean[:, None]) ** 2)).sum(axis=1)
-    return mean.reshape(x_t.shape), variance.reshape(x_t.shape)
+    mean, variance = mean.reshape(x_t.shape), variance.reshape(x_t.shape)
+    return mean, variance
 
 
 @equation("oracle.reverse_variance", "DDPM sec. 3.2; Bao et al. 2201.06503", errata=8)
