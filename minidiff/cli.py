@@ -168,7 +168,7 @@ def check_limits(options: Options, parser: argparse.ArgumentParser) -> None:
 
 
 def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
-    """How long to train.    batches: in an epoch"""
+    """The limits of a training run from its options.    batches: in an epoch"""
     steps = None if options.epochs is None else options.epochs * batches
     return RunSettings(steps, options.minutes, **others)
 
@@ -207,7 +207,7 @@ def print_how_to_resume(options: Options) -> None:
 
 @contextmanager
 def one_line_error(*kinds: type[Exception]) -> Iterator[None]:
-    """A mistake of the user ends the program with its message and exit status 2, not with a traceback.
+    """End the program at a user's mistake with its message and exit status 2, without a traceback.
 
     kinds: by default those that a wrong option, file or device causes.
     """

@@ -12,17 +12,18 @@ import numpy as np
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a temporary file beside `path`; rename it to `path` when the block ends well.
+    """Give the path of a temporary file, which becomes `path` when the block ends well.
 
-    On any failure, Ctrl-C included, the temporary file is removed and what was at `path` before is still there.
-    OSError names `path` when its folder can't be written.
+    On any failure, Ctrl-C included, the temporary file is removed and the old file at `path` is
+    still there.
+
+    Raises: OSError, which names `path`, if its folder can't be written.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        part.touch(
-            exist_ok=False
-        )  # not tempfile: its files are private to the user, and os.replace would keep that
+        # not tempfile: its files are private to the user, and os.replace would keep that
+        part.touch(exist_ok=False)
     except OSError as error:
         raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
     try:

@@ -18,10 +18,11 @@ def load_dataset(
     seed: int = 0,
     download: bool = True,
 ) -> Dataset:
-    """The data set called `name`; its `note` is a sentence to print.
+    """The data set called `name`. Its `note` is a sentence to print.
 
-    "mnist", "fashion": see `load_mnist`.    "digits": n_digits images drawn by the program from `seed`.
-    "auto": MNIST if it can be had, else digits. A corrupt MNIST file is an error under "auto" too, not a reason for digits.
+    "mnist" and "fashion" are those of `load_mnist`. "digits" are n_digits images that the program
+    draws from `seed`. "auto" is MNIST if it can be had, else digits. A corrupt MNIST file is an
+    error under "auto", too.
     """
     if name == "digits":
         return make_digits(n_digits, seed)

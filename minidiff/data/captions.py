@@ -1,8 +1,10 @@
-"""Captions for pictures that have none: a noun from the label, adjectives from what is measured in the picture.
+"""Captions for pictures that have none.
 
-captions = Captions.of(dataset)                         # measures all pictures once, to know what is thick for a seven
-facts = captions.facts(dataset.images, dataset.labels)  # (N, 1 + K), to be handed out by a Loader as the labels
-tokens = captions.tokens(facts[:64], rng)               # (64, max_words): "a thick seven", "seven", "an upright seven", ...
+The noun comes from the label, the adjectives from what is measured in the picture.
+
+    captions = Captions.of(dataset)             # measures all pictures once
+    facts = captions.facts(dataset.images, dataset.labels)      # (N, 1 + K), labels of a Loader
+    tokens = captions.tokens(facts[:64], rng)   # (64, max_words): "a thick seven", "seven", ...
 """
 
 from __future__ import annotations
@@ -22,25 +24,30 @@ from .vocabulary import N_SPECIAL, PADDING, Vocabulary
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CLOTHES = tuple(name.lower() for name in FASHION.classes)
-ADJECTIVES = {
-    "thickness": ("thin", "thick"), "slant": ("upright", "slanted"), "width": ("narrow", "wide"), "brightness": ("dark", "bright"),
-}  # fmt: skip
-"""For each measure the word for its low and for its high values."""
-
-_SUBJECTS = {  # by the name of the data set: the nouns of the classes, and what is worth saying about them
-    "mnist": (NUMBERS, ("thickness", "slant")), "digits": (NUMBERS, ("thickness", "slant")),
-    "fashion-mnist": (CLOTHES, ("width", "brightness")), "fashion": (CLOTHES, ("width", "brightness")),
-}  # fmt: skip
+ADJECTIVES = {  # for each measure the word for its low and for its high values
+    "thickness": ("thin", "thick"),
+    "slant": ("upright", "slanted"),
+    "width": ("narrow", "wide"),
+    "brightness": ("dark", "bright"),
+}
+_SUBJECTS = {  # by data set: the nouns of the classes, and the measures that captions speak of
+    "mnist": (NUMBERS, ("thickness", "slant")),
+    "digits": (NUMBERS, ("thickness", "slant")),
+    "fashion-mnist": (CLOTHES, ("width", "brightness")),
+    "fashion": (CLOTHES, ("width", "brightness")),
+}
 _AT_MOST = 2  # adjectives in a caption
 _LOW, _NEITHER, _HIGH = -1, 0, 1
 
 
 class Captions:
-    """What is called thick, thin, slanted, ... in one data set, and the captions that follow from it.
+    """Captions for one data set, and the limits from which a picture is called thick or thin.
 
-    nouns: one word per class.    limits: {measure: (n_classes, 2)}: up to the first number the low adjective holds, from the second the
-    high one. upright: the slant that an upright picture of each class measures; what counts is the distance from it, to either side.
-    `Captions.of` finds them; `config` keeps them in a checkpoint.
+    nouns: one word per class.
+    limits: {measure: (n_classes, 2)}. The low adjective holds up to the first number, the high one
+    from the second.
+    upright: the slant that an upright picture of each class measures. The distance from it counts,
+    to either side. `Captions.of` finds them, and `config` keeps them in a checkpoint.
     """
 
     def __init__(
@@ -61,11 +68,13 @@ class Captions:
                 )
             if values.shape != (len(self.nouns), 2):
                 raise ValueError(
-                    f"Captions: limits[{name!r}] must be {(len(self.nouns), 2)}, a pair for each noun, got {values.shape}"
+                    f"Captions: limits[{name!r}] must be {(len(self.nouns), 2)}, a pair for each "
+                    f"noun, got {values.shape}"
                 )
         if self.upright.shape != (len(self.nouns),):
             raise ValueError(
-                f"Captions: upright must be {(len(self.nouns),)}, a slant for each noun, got {self.upright.shape}"
+                f"Captions: upright must be {(len(self.nouns),)}, a slant for each noun, got "
+                f"{self.upright.shape}"
             )
         adjectives = [word for name in self.limits for word in ADJECTIVES[name]]
         self.vocabulary = Vocabulary(["a", "an", *adjectives, *self.nouns])
@@ -79,31 +88,37 @@ class Captions:
             self.vocabulary.id("an" if word[0] in "aeiou" and word != "one" else "a")
             for word in self.vocabulary.words
         ]
-        self._article = np.array(
-            [PADDING] * N_SPECIAL + articles
-        )  # by the id of the word behind it
+        # by the id of the word behind the article
+        self._article = np.array([PADDING] * N_SPECIAL + articles)
 
     @classmethod
     def of(
         cls, dataset: Dataset, properties: Sequence[str] | None = None, share: float = 0.25
     ) -> Captions:
-        """Measure a whole data set: an adjective holds for the `share` of each class that lies lowest or highest.
+        """Measure a whole data set.
 
-        By class, because an average eight has more ink than an average one: every word is as likely with every noun, and tells something
-        that the noun doesn't. properties: keys of ADJECTIVES; for digits thickness and slant, for clothes width and brightness.
-        Raises ValueError for a data set without nouns or with an empty class.
+        An adjective holds for the `share` of each class that lies lowest or highest. Classes are
+        measured apart, because an average eight has more ink than an average one. Every word is
+        then as likely with every noun, and tells something that the noun doesn't.
+        properties: keys of ADJECTIVES; by default thickness and slant for digits, width and
+        brightness for clothes.
+
+        Raises: ValueError for a data set without nouns or with an empty class.
         """
-        if dataset.name.lower() not in _SUBJECTS:
+        subject = dataset.name.lower().removesuffix("-format files")  # same labels, other pictures
+        if subject not in _SUBJECTS:
             raise ValueError(
-                f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got {dataset.name!r}"
+                f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got "
+                f"{dataset.name!r}"
             )
         if not 0 < share <= 0.5:
             raise ValueError(f"Captions: share must be in (0, 0.5], got {share}")
-        nouns, usual = _SUBJECTS[dataset.name.lower()]
+        nouns, usual = _SUBJECTS[subject]
         missing = [nouns[i] for i in range(len(nouns)) if not (dataset.labels == i).any()]
         if missing:
             raise ValueError(
-                f"Captions: the data set must have images of each class, got none of: {', '.join(missing)}"
+                f"Captions: the data set must have images of each class, got none of: "
+                f"{', '.join(missing)}"
             )
         names = usual if properties is None else tuple(properties)
         for name in names:
@@ -134,13 +149,15 @@ class Captions:
         return {"nouns": list(self.nouns), "limits": limits, "upright": self.upright.tolist()}
 
     def facts(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """What is true of each picture: its label, then for each measure -1 (the low adjective holds), 0 (neither) or 1 (the high one).
+        """The label of each picture, and for each measure which adjective holds.
 
-        images: (N, 1, H, W) uint8, labels: (N,) -> int64 (N, 1 + K), K = len(limits).
+        -1 stands for the low one, 1 for the high one, 0 for neither.
+        images: (N, 1, H, W) uint8, labels: (N,) -> int64 (N, 1 + K), K = len(limits)
         """
         if labels.shape != images.shape[:1]:
             raise ValueError(
-                f"Captions: labels must have one entry per image, got {labels.shape} for N = {len(images)}"
+                f"Captions: labels must have one entry per image, got {labels.shape} for N = "
+                f"{len(images)}"
             )
         check_labels("Captions: labels", labels, len(self.nouns))
         columns = [labels.astype(np.int64)]
@@ -151,9 +168,11 @@ class Captions:
         return np.stack(columns, axis=1)
 
     def tokens(self, facts: np.ndarray, rng: RNG) -> np.ndarray:
-        """A caption for each row of facts, drawn at random: with or without article, 0, 1 or 2 of the adjectives that hold, and the noun.
+        """Draw a caption for each row of facts at random.
 
-        -> int64 (B, max_words), padded with 0. Facts come from the host and all numbers are drawn there, whatever the RNG's device.
+        It has an article or not, then 0, 1 or 2 of the adjectives that hold, and the noun. Facts
+        come from the host and all numbers are drawn there, whatever the RNG's device.
+        -> int64 (B, max_words), padded with 0
         """
         self._check_facts(facts)
         B, K = len(facts), len(self.limits)
@@ -171,26 +190,32 @@ class Captions:
         return _to_the_left(np.concatenate([article[:, None], words], axis=1))
 
     def encode(self, prompts: Sequence[str]) -> np.ndarray:
-        """int64 (B, max_words); "" is the null caption.    Raises ValueError for an unknown word or too many."""
+        """Prompts as ids, int64 (B, max_words). "" is the null caption.
+
+        Raises: ValueError for an unknown word or too many words.
+        """
         return np.stack([self.vocabulary.encode(prompt, self.max_words) for prompt in prompts])
 
     @property
     def null(self) -> np.ndarray:
-        """What stands for no caption.    int64 (max_words,)"""
+        """The ids that stand for "no caption", int64 (max_words,)."""
         return self.vocabulary.null(self.max_words)
 
     def of_class(self, facts: np.ndarray, labels: np.ndarray, rng: RNG) -> list[str]:
-        """For each label the caption of a picture of that class, drawn from `facts` at random: prompts as various as the pictures are.
+        """For each label the caption of a picture of that class, drawn from `facts` at random.
 
-        The plain caption alone would not do: a thick seven is called that more often than just "a seven", so what "a seven" asks for is
-        an average one.    Raises ValueError for a class that `facts` has no picture of.
+        The plain caption would not do. A thick seven is called that more often than just "a seven",
+        so "a seven" asks for an average one.
+
+        Raises: ValueError for a class that `facts` has no picture of.
         """
         self._check_facts(facts)
         members = [np.flatnonzero(facts[:, 0] == i) for i in range(len(self.nouns))]
         missing = [self.nouns[label] for label in np.unique(labels) if not len(members[label])]
         if missing:
             raise ValueError(
-                f"Captions: facts must have a picture of each class asked for, got none of: {', '.join(missing)}"
+                f"Captions: facts must have a picture of each class asked for, got none of: "
+                f"{', '.join(missing)}"
             )
         rows = [members[label][int(rng.integers(0, len(members[label])))] for label in labels]
         return self.describe(facts[rows], rng)
@@ -212,12 +237,14 @@ class Captions:
             or facts.shape[1] != 1 + len(self.limits)
         ):
             raise ValueError(
-                f"Captions: facts must be a NumPy array {wanted}, got {getattr(facts, 'shape', type(facts).__name__)}"
+                f"Captions: facts must be a NumPy array {wanted}, got "
+                f"{getattr(facts, 'shape', type(facts).__name__)}"
             )
         check_labels("Captions: the labels in facts", facts[:, 0], len(self.nouns))
         if self.limits and np.abs(facts[:, 1:]).max() > 1:
             raise ValueError(
-                f"Captions: facts must be -1, 0 or 1 after the label, got {facts[:, 1:].min()}..{facts[:, 1:].max()}"
+                f"Captions: facts must be -1, 0 or 1 after the label, got "
+                f"{facts[:, 1:].min()}..{facts[:, 1:].max()}"
             )
 
 
@@ -229,10 +256,11 @@ def _values(
 
 
 def _upright(slants: np.ndarray, labels: np.ndarray, nouns: Sequence[str]) -> np.ndarray:
-    """What an upright picture of each class measures as its slant.    -> (n_classes,)
+    """The slant that an upright picture of each class measures.    -> (n_classes,)
 
-    A seven's bar reaches to the left, so it measures less than a one written by the same hand. Zeros and ones have no such side: their mean
-    is how the writers lean, and what a class is away from it is its shape. Clothes don't lean: their mean is their shape.
+    A seven's bar reaches to the left, so it measures less than a one written by the same hand.
+    Zeros and ones have no such side. Their mean is how the writers lean, and the distance of a
+    class from that mean is its shape. Clothes don't lean: their mean is their shape.
     """
     means = np.array([slants[labels == i].mean() for i in range(len(nouns))], np.float32)
     symmetric = [i for i, noun in enumerate(nouns) if noun in ("zero", "one")]

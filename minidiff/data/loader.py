@@ -7,7 +7,7 @@ import numpy as np
 
 from minidiff.engine.random import RNG
 
-from .scaling import check_labels, check_range, to_float
+from .scaling import as_int, check_labels, check_range, to_float
 
 
 class Loader:
@@ -15,19 +15,25 @@ class Loader:
 
         loader = Loader(dataset.images, dataset.labels, batch_size=64, rng=rng)
         for x_0, labels in loader:            # the rest of this epoch
-            ...                               # x_0: (B, C, H, W) float32 in [-1, 1];    labels: (B,) int64
+            ...                               # x_0: (B, C, H, W) float32 in [-1, 1], labels: (B,)
 
-    images: (N, C, H, W), uint8 or float32 within value_range.    labels: (N,) in 0..n_classes-1, or None: then all are 0.
-    Data that is no image: float32 (N, ...), latents or points, say, with value_range=None; it must be finite.
-    Labels that are no class: integers (N, ...), several facts about each image, say, with n_classes=None.
+    images: (N, C, H, W), uint8 or float32 within value_range.
+    labels: (N,) in 0..n_classes-1, or None, which stands for zeros.
+    value_range: None allows other data than images, such as latents or points: float32 (N, ...),
+    finite.
+    n_classes: None allows other labels than classes, such as several facts about each image:
+    integers (N, ...).
     drop_last: leave out the last batch of an epoch when fewer than batch_size images remain for it.
-    rng: one number is drawn from it, here; the order of epoch e is a function of that number and e alone.
+    rng: one number is drawn from it, here. The order of epoch e is a function of that number and e.
     """
 
     def __init__(
-        self, images: Any, labels: Any, batch_size: int, rng: RNG, *, drop_last: bool = False, n_classes: int | None = 10,
-        value_range: tuple[float, float] | None = (-1, 1),
+        self, images: Any, labels: Any, batch_size: int, rng: RNG, *, drop_last: bool = False,
+        n_classes: int | None = 10, value_range: tuple[float, float] | None = (-1, 1),
     ):  # fmt: skip
+        batch_size = as_int("Loader: batch_size", batch_size)
+        if n_classes is not None:
+            n_classes = as_int("Loader: n_classes", n_classes)
         if images.ndim != 4 and value_range is not None:
             raise ValueError(f"Loader: images has shape {images.shape} but (N, C, H, W) is wanted")
         if images.ndim < 2:
@@ -73,7 +79,10 @@ class Loader:
             yield self.next_batch()
 
     def next_batch(self) -> tuple[Any, Any]:
-        """The next x_0 and labels, of the next epoch when this one is used up: for loops that count steps."""
+        """The next x_0 and labels, for loops that count steps.
+
+        They are of the next epoch when this one is used up.
+        """
         chosen = self._order[self.position : self.position + self.batch_size]
         x_0 = self.images[chosen]
         batch = (to_float(x_0) if x_0.dtype == np.uint8 else x_0), self.labels[chosen]
@@ -95,18 +104,23 @@ class Loader:
         }
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Continue from a state that `state()` returned. ValueError if it is none, or another loader's."""
+        """Continue from a state that `state()` returned.
+
+        Raises: ValueError if it is not a state, or another loader's.
+        """
         mine = self.state()
         if set(state) != set(mine):
             raise ValueError(f"Loader: state must have {sorted(mine)}, got {sorted(state)}")
         for name in ("n_images", "batch_size"):
             if state[name] != mine[name]:
                 raise ValueError(
-                    f"Loader: state is of a loader with {name} = {state[name]} but here {name} = {mine[name]}"
+                    f"Loader: state is of a loader with {name} = {state[name]} but here {name} = "
+                    f"{mine[name]}"
                 )
         if not 0 <= state["position"] < len(self.images) or state["epoch"] < 0 or state["seed"] < 0:
             raise ValueError(
-                f"Loader: state must have 0 <= position < n_images, epoch >= 0 and seed >= 0, got {state}"
+                f"Loader: state must have 0 <= position < n_images, epoch >= 0 and seed >= 0, got "
+                f"{state}"
             )
         self._seed, self.epoch, self.position = state["seed"], state["epoch"], state["position"]
         self._order = self._shuffle()

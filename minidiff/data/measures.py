@@ -1,6 +1,7 @@
-"""What can be measured in a picture of a digit or of a piece of clothing: numbers that captions turn into adjectives.
+"""Measures of a picture of a digit or of a piece of clothing. Captions turn them into adjectives.
 
-All are threshold-free, so that a faint scan and a dark one of the same digit measure alike.    images: (N, 1, H, W) uint8 -> (N,) float32.
+None has a threshold, so that a faint scan and a dark one of the same digit measure alike.
+images: (N, 1, H, W) uint8 -> (N,) float32
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ CHUNK = 2048  # images measured at once: the temporaries of all of MNIST would t
 
 
 def stroke_thickness(images: np.ndarray) -> np.ndarray:
-    """The mean width of the pen's line, in pixels: 2 * area / perimeter, since a line of length L and width w has w L and about 2 L.
+    """The mean width of the pen's line, in pixels: 2 * area / perimeter.
 
-    The perimeter is the sum of the gradient's length (the co-area formula: an edge of any softness, from 0 to 1, counts its own length), so
-    no outline has to be traced. A line thinner than its blur measures as its blur, about 1.5 pixels.
+    A line of length L and width w has the area w L and a perimeter of about 2 L. The perimeter is
+    the sum of the gradient's length (the co-area formula: an edge of any softness, from 0 to 1,
+    counts its own length), so no outline has to be traced. A line thinner than its blur measures as
+    its blur, about 1.5 pixels.
     """
     ink = _ink(images)
     padded = np.pad(ink, ((0, 0), (1, 1), (1, 1)))
-    dx = np.diff(padded, axis=2)[
-        :, :-1
-    ]  # forward differences: central ones step over a line one pixel wide
+    # forward differences: central ones step over a line one pixel wide
+    dx = np.diff(padded, axis=2)[:, :-1]
     dy = np.diff(padded, axis=1)[:, :, :-1]
     area = ink.sum(axis=(1, 2))
     perimeter = np.sqrt(dx**2 + dy**2).sum(axis=(1, 2))
@@ -30,9 +32,10 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
 
 
 def slant(images: np.ndarray) -> np.ndarray:
-    """How far the writing leans to the right, dx / dy: the slope of the line x(y) that fits the ink best, sigma_xy / sigma_yy.
+    """The slant of the writing to the right, dx / dy, 0 for upright.
 
-    Shearing by minus this number is what deskews MNIST.
+    It is the slope sigma_xy / sigma_yy of the line x(y) that fits the ink best. Shearing by minus
+    this number is what deskews MNIST.
     """
     _, sigma_xy, sigma_yy = _second_moments(_ink(images))
     return -sigma_xy / sigma_yy  # rows count downwards
@@ -45,7 +48,10 @@ def width(images: np.ndarray) -> np.ndarray:
 
 
 def brightness(images: np.ndarray) -> np.ndarray:
-    """How bright the object is that lies on the black ground, 0..1: the mean grey, each pixel weighted by its own grey."""
+    """The brightness of the object on the black ground, 0..1.
+
+    It is the mean grey, each pixel weighted by its own grey.
+    """
     ink = _ink(images)
     return (ink**2).sum(axis=(1, 2)) / np.maximum(ink.sum(axis=(1, 2)), 1e-6)
 
@@ -56,7 +62,10 @@ MEASURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def measure(name: str, images: np.ndarray) -> np.ndarray:
-    """The measure called `name`, chunk by chunk.    Raises ValueError for an unknown name or images that are not (N, 1, H, W) uint8."""
+    """The measure called `name`, chunk by chunk.
+
+    Raises: ValueError for an unknown name or images that are not (N, 1, H, W) uint8.
+    """
     if name not in MEASURES:
         raise ValueError(f"measure: name must be one of {', '.join(MEASURES)}, got {name!r}")
     if (
@@ -81,7 +90,10 @@ def _ink(images: np.ndarray) -> np.ndarray:
 
 
 def _second_moments(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sigma_xx, sigma_xy, sigma_yy of the ink.    A pixel is a square, not a point: it has 1/12 of its own, so that none is ever 0."""
+    """sigma_xx, sigma_xy, sigma_yy of the ink.
+
+    A pixel is a square with a variance of 1/12 of its own, so neither variance is ever 0.
+    """
     _, height, width = ink.shape
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
     area = np.maximum(ink.sum(axis=(1, 2)), 1e-6)

@@ -1,8 +1,9 @@
-"""How ten digits are written by hand: for each, a few ways, as the points that the pen passes.
+"""Ten digits as they are written by hand: for each a few ways, as the points that the pen passes.
 
-A way of writing is a list of strokes, a stroke is a text of points "x,y x,y ...", x to the right and y downwards, about 0..60 by 0..100.
-A smooth curve goes through the points; a point given twice in a row is a corner. Points with the same numbers move together when
-the handwriting varies, so strokes that touch keep touching.
+A way of writing is a list of strokes, a stroke is a text of points "x,y x,y ...", x to the right
+and y downwards, about 0..60 by 0..100. A smooth curve goes through the points. A point given twice
+in a row is a corner. Points with the same numbers move together when the handwriting varies, so
+strokes that touch keep touching.
 """
 
 WAYS_OF_WRITING: tuple[tuple[tuple[str, ...], ...], ...] = (

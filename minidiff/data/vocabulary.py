@@ -1,4 +1,4 @@
-"""Words and their numbers: what a caption is to a network."""
+"""Words and their numbers: this is how a network sees a caption."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from .scaling import as_int
+
 PADDING, NOTHING = 0, 1  # the ids that are no words
 N_SPECIAL = 2
 
 
 class Vocabulary:
-    """Words <-> ids.    words: distinct, lower case, without white space and without punctuation at the ends; their ids are 2, 3, ...
+    """Words <-> ids.
 
-    Id 0 is padding, which nothing attends to. Id 1 stands for "no caption": the null caption of classifier-free guidance is this one token,
-    so that attention always has a key.    Raises ValueError.
+    words: distinct, lower case, without white space and without punctuation at the ends. Their ids
+    are 2, 3, ... Id 0 is padding, which nothing attends to. Id 1 stands for "no caption": the null
+    caption of classifier-free guidance is this one token, so that attention always has a key.
+
+    Raises: ValueError if words don't fit.
     """
 
     def __init__(self, words: Iterable[str]):
@@ -26,7 +31,8 @@ class Vocabulary:
         for word in self.words:
             if not isinstance(word, str) or _split(word) != [word]:
                 raise ValueError(
-                    f"Vocabulary: words must be lower case without white space and outer punctuation, got {word!r}"
+                    f"Vocabulary: words must be lower case without white space and outer "
+                    f"punctuation, got {word!r}"
                 )
         if len(set(self.words)) < len(self.words):
             twice = next(word for word in self.words if self.words.count(word) > 1)
@@ -34,7 +40,7 @@ class Vocabulary:
         self._id = {word: i for i, word in enumerate(self.words, start=N_SPECIAL)}
 
     def __len__(self) -> int:
-        """How many ids there are, the two special ones included: the `n_words` of a TextEncoder."""
+        """The number of ids, the two special ones included: the `n_words` of a TextEncoder."""
         return N_SPECIAL + len(self.words)
 
     def __contains__(self, word: object) -> bool:
@@ -49,7 +55,10 @@ class Vocabulary:
         return {"words": list(self.words)}
 
     def id(self, word: str) -> int:
-        """The id of a word.    Raises ValueError that lists the known words."""
+        """The id of a word.
+
+        Raises: ValueError, which lists the known words.
+        """
         if word not in self._id:
             close = difflib.get_close_matches(word, self.words, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else "."
@@ -59,17 +68,21 @@ class Vocabulary:
         return self._id[word]
 
     def encode(self, text: str, length: int) -> np.ndarray:
-        """The ids of the words in `text`, then padding.    -> int64 (length,). No words at all: the null caption.
+        """The ids of the words in `text`, then padding.    -> int64 (length,)
 
-        Case and punctuation around words don't count. Raises ValueError for an unknown word or more than `length` of them.
+        Case and punctuation around words don't count. A text without words is the null caption.
+
+        Raises: ValueError for an unknown word or more than `length` of them.
         """
+        length = as_int("Vocabulary: length", length)
         words = _split(text)
         if not words:
             return self.null(length)
         ids = [self.id(word) for word in words]
         if len(ids) > length:
             raise ValueError(
-                f"Vocabulary: text must have at most length = {length} words, got {len(ids)}: {text!r}"
+                f"Vocabulary: text must have at most length = {length} words, got {len(ids)}: "
+                f"{text!r}"
             )
         tokens = np.full(length, PADDING, np.int64)
         tokens[: len(ids)] = ids
@@ -77,6 +90,7 @@ class Vocabulary:
 
     def null(self, length: int) -> np.ndarray:
         """The null caption, "generate anything".    -> int64 (length,)"""
+        length = as_int("Vocabulary: length", length)
         if length < 1:
             raise ValueError(f"Vocabulary: length must be >= 1, got {length}")
         tokens = np.full(length, PADDING, np.int64)
@@ -84,7 +98,10 @@ class Vocabulary:
         return tokens
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
-        """The text of the ids of one caption; padding and "no caption" are left out.    Raises ValueError for an id that is none."""
+        """The text of the ids of one caption, without padding and "no caption".
+
+        Raises: ValueError if a number is not an id.
+        """
         ids = [int(i) for i in tokens]
         for i in ids:
             if not 0 <= i < len(self):

@@ -3,21 +3,28 @@
     @equation("forward.q_sample", "DDPM eq. 4", errata=5)
     def q_sample(x_0, t, eps, schedule): ...
 
-The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
-a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
-the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`."""
+The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and a
+traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
+docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from typing import Any, TypeVar
+
+from minidiff.engine.notebook import formula_html
+from minidiff.engine.printing import place
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equation:
     """One formula: its function, its place in a paper, its numbers in docs/errata.md."""
 
@@ -28,14 +35,62 @@ class Equation:
     registered_in: str = ""
     order: int = 0
 
+    @property
+    def summary(self) -> str:
+        """First paragraph of the docstring, on one line: the formula in names of the code."""
+        return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
+    @property
+    def location(self) -> str:
+        """`minidiff/...py:line` of the first line that runs: set a breakpoint there as it is printed."""
+        return location_of(self.function)
+
+    def __repr__(self) -> str:
+        formula = f": {self.summary}" if self.summary else ""
+        return f"<equation {self.id}, {self.paper}, {self.location}{formula}>"
+
+    @property
+    def source(self) -> str:
+        """The lines of the function without its decorator."""
+        text = textwrap.dedent(inspect.getsource(self.function))
+        definition: Any = ast.parse(text).body[0]
+        return "\n".join(text.splitlines()[definition.lineno - 1 :])
+
+    @property
+    def latex(self) -> str:
+        """The formula of the slide; "" unless `minidiff.classroom.index` was imported."""
+        return latex_by_id.get(self.id, "")
+
+    def _repr_latex_(self) -> str | None:
+        return f"$\\displaystyle {self.latex}$" if self.latex else None
+
+    def _repr_html_(self) -> str:
+        formula = self._repr_latex_() or f"<code>{escape(self.summary)}</code>"
+        return formula_html(formula, self.source, f"{self.id}, {self.paper}, {self.location}")
+
+
+def location_of(function: Callable[..., Any]) -> str:
+    """`file:line` of the first line that runs when `function` is called; of the class if it is one."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return f"{place(inspect.getsourcefile(function) or '?')}:{inspect.getsourcelines(function)[1]}"
+    head = code.co_firstlineno
+    lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
+    return f"{place(code.co_filename)}:{min(lines, default=head)}"
+
+
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a floor above
 _registry: dict[str, Equation] = {}
 
 
-def equation(id: str, paper: str, errata: int | tuple[int, ...] = ()) -> Callable[[F], F]:
+def equation(
+    id: str, paper: str, errata: int | tuple[int, ...] = ()
+) -> Callable[[F], F]:
     """Register the function below as the formula `id` and return it unchanged.
 
-    Raises: ValueError if the id is taken."""
+    Raises: ValueError if the id is taken.
+    """
     numbers = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 

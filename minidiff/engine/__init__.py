@@ -1,1 +1,1 @@
-"""The engine: tensors, operations with their derivatives, the tape, and the arrays and random numbers under them."""
+"""The engine: tensors, operations with their derivatives, the tape, arrays, random numbers."""

@@ -4,8 +4,8 @@
         loss = mse_loss(model(x), y)
         loss.backward()
 
-The first operation whose result, or whose gradient, is not finite raises `AnomalyError`: it names the operation, the module
-(`up.3.res.conv1`), the line of your program, and the range of each input.
+The first operation whose result, or whose gradient, is not finite raises `AnomalyError`: it names
+the operation, the module (`up.3.res.conv1`), the line of your program, and the range of each input.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class AnomalyError(FloatingPointError):
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Inside, each result and each gradient is checked for NaN and infinity. Slow: it reads every array once more, and keeps it."""
+    """Inside, each result and each gradient is checked for NaN and infinity.
+
+    It is slow: it reads every array once more, and keeps it.
+    """
     token = _enabled.set(True)
     try:
         yield
@@ -61,7 +64,7 @@ def inside_module(module: Any, path: str) -> Iterator[None]:
 
 
 class Context(NamedTuple):
-    """What is told of a call: the module it was made in, and the arrays that went in, by name."""
+    """Facts about a call: the module it was made in, and the arrays that went in, by name."""
 
     module_path: str
     arrays: list[tuple[str, Any]]
@@ -122,7 +125,8 @@ def _report(
     bad = xp.argwhere(~xp.isfinite(y))
     index = tuple(int(i) for i in bad[0])
     lines = [
-        f"{what}: {which} holds {float(y[index])} at index {index} ({len(bad)} of {y.size} values are not finite)",
+        f"{what}: {which} holds {float(y[index])} at index {index} ({len(bad)} of {y.size} values "
+        f"are not finite)",
         f"  module: {path or '(none)'}",
         f"  line:   {call.line}",
     ]

@@ -1,7 +1,8 @@
-"""Which library holds an array, and on which device: the only file that knows NumPy from CuPy.
+"""Arrays of NumPy and CuPy, and the devices that hold them.
 
-Operations are written once, with `xp = array_module(x)` standing for `numpy` or `cupy`. CuPy is imported only when
-somebody asks for a CUDA device, so that a laptop without a GPU pays nothing for it.
+This is the only file that knows NumPy from CuPy. Operations are written once, with
+`xp = array_module(x)` standing for `numpy` or `cupy`. CuPy is imported only when somebody asks for
+a CUDA device, so that a laptop without a GPU pays nothing for it.
 """
 
 from __future__ import annotations
@@ -21,25 +22,33 @@ _known: dict[
 
 
 def register_array_module(array_type: type, module: Any, device: str) -> None:
-    """Teach the engine another array type: `module` has NumPy's functions, `device` is the name that users see."""
+    """Teach the engine another array type.
+
+    module: has NumPy's functions. device: the name that users see.
+    """
     _modules[array_type] = (module, device)
     _known.clear()
 
 
 def cupy() -> ModuleType:
-    """CuPy, imported at the first call.    Raises RuntimeError that says what is missing."""
+    """CuPy, imported at the first call.
+
+    Raises: RuntimeError, which says what is missing.
+    """
     try:
         module = importlib.import_module("cupy")
     except ImportError as error:
         raise RuntimeError(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'minidiff[cuda13]' (or [cuda12] for an older driver)"
+            "device 'cuda' needs CuPy, which is not installed: pip install 'minidiff[cuda13]' (or "
+            "[cuda12] for an older driver)"
         ) from error
     if module.ndarray not in _modules:
         try:
             module.cuda.runtime.getDeviceCount()
         except Exception as error:
             raise RuntimeError(
-                f"device 'cuda' was asked for and CuPy is installed, but it finds no usable GPU: {error}"
+                f"device 'cuda' was asked for and CuPy is installed, but it finds no usable GPU: "
+                f"{error}"
             ) from error
         register_array_module(module.ndarray, module, "cuda")
     return module
@@ -64,9 +73,12 @@ def is_array(value: Any) -> bool:
 
 
 def array_module(*arrays: Any) -> Any:
-    """The module (`numpy`, `cupy`) that all the arrays belong to; scalars and None do not count, nothing at all is NumPy.
+    """The module (`numpy`, `cupy`) that all the arrays belong to.
 
-    Raises TypeError when two libraries are mixed: an array is never moved between devices silently.
+    Scalars and None do not count. Without any array it is NumPy. An array is never moved between
+    devices silently.
+
+    Raises: TypeError if two libraries are mixed.
     """
     found: tuple[Any, str] | None = None
     for array in arrays:
@@ -75,7 +87,8 @@ def array_module(*arrays: Any) -> Any:
             continue
         if found is not None and entry[0] is not found[0]:
             raise TypeError(
-                f"arrays of two libraries in one call: {found[0].__name__} (device {found[1]!r}) and "
+                f"arrays of two libraries in one call: {found[0].__name__} (device {found[1]!r}) "
+                f"and "
                 f"{entry[0].__name__} (device {entry[1]!r}). Move one of them: x.to({found[1]!r})"
             )
         found = entry
@@ -93,7 +106,10 @@ def device_of(array: Any) -> str:
 
 
 def check_device(device: str) -> str:
-    """`device` itself if it names a device: "cpu", "cuda" or "cuda:N".    Raises ValueError otherwise."""
+    """`device` itself if it names a device: "cpu", "cuda" or "cuda:N".
+
+    Raises: ValueError if it does not.
+    """
     names = {name for _, name in _modules.values()}
     if not isinstance(device, str) or (
         device not in names and not re.fullmatch(r"cpu|cuda(:\d+)?", device)
@@ -112,7 +128,10 @@ def module_of_device(device: str) -> Any:
 
 
 def on_device(device: str) -> AbstractContextManager:
-    """Inside the block, arrays that CuPy makes are on `device`, "cuda:1" say; "cuda" stands for the current one. Else nothing changes."""
+    """Inside the block, arrays that CuPy makes are on `device`, for example "cuda:1".
+
+    "cuda" stands for the current one, and nothing changes.
+    """
     module = module_of_device(device)
     if module.__name__ != "cupy":
         return nullcontext()
@@ -120,24 +139,34 @@ def on_device(device: str) -> AbstractContextManager:
 
 
 def is_recording_a_graph(module: Any) -> bool:
-    """Whether what this array module does now is not done, but recorded in a CUDA graph (training/cuda_graph.py)."""
+    """Whether the work of this array module is now recorded in a CUDA graph, and not done.
+
+    See training/cuda_graph.py.
+    """
     return module.__name__ == "cupy" and module.cuda.get_current_stream().is_capturing()
 
 
 def use_device(device: str) -> None:
-    """Make `device` the one on which CuPy works from now on.    Raises ValueError if it names none, RuntimeError if it is not there."""
+    """Make `device` the one on which CuPy works from now on.
+
+    Raises: ValueError if it is not a device's name; RuntimeError if it is not there.
+    """
     module = module_of_device(device)
     if module.__name__ == "cupy" and ":" in device:
         count, number = module.cuda.runtime.getDeviceCount(), int(device.partition(":")[2])
         if number >= count:
             raise RuntimeError(
-                f"device {device!r}: this machine has {count} GPU{'s' * (count != 1)}, cuda:0 to cuda:{count - 1}"
+                f"device {device!r}: this machine has {count} GPU{'s' * (count != 1)}, cuda:0 to "
+                f"cuda:{count - 1}"
             )
         module.cuda.Device(number).use()
 
 
 def to_device(array: Any, device: str) -> Any:
-    """The array on `device`: the same object if it is there already, else a copy. A copy to a GPU does not make the host wait."""
+    """The array on `device`: the same object if it is there already, else a copy.
+
+    A copy to a GPU does not make the host wait.
+    """
     target = module_of_device(device)
     source = array_module(array)
     if target.__name__ == "cupy":
@@ -149,7 +178,10 @@ def to_device(array: Any, device: str) -> Any:
 
 
 def to_cpu(array: Any) -> np.ndarray:
-    """The array as a NumPy array. The one place where data come down from a GPU, and hence where Python waits for it."""
+    """The array as a NumPy array.
+
+    Data come down from a GPU only here, so Python waits for the GPU only here.
+    """
     if type(array) is np.ndarray:
         return array
     module = array_module(array)

@@ -70,7 +70,8 @@ class Node:
     """One recorded operation.
 
     inputs: the tensors with a gradient that went in. backward: dy -> one gradient per leading
-    parameter of the operation. arrays: all that went in and the result, so that they can be guarded.
+    parameter of the operation. arrays: all that went in and the result, so that they can be
+    guarded.
     context: what anomaly detection will tell, or None.
     """
 

@@ -1,4 +1,4 @@
-"""`@operation`: one function that holds a formula and its derivative becomes an operation on Tensors.
+"""`@operation` makes one function, which holds a formula and its derivative, work on Tensors.
 
     @operation
     def multiply(x, y):
@@ -9,10 +9,14 @@
 
         return z, multiply_backward
 
-Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of the signature, in order, as a tuple (or
-one array if there is one); it need not undo broadcasting. If it takes a second parameter, `wanted`, it is told for each parameter of the
-operation whether its gradient is asked for. A parameter may be a list of tensors; its gradient is then a list. An operation without a
-derivative returns `(z, None)`.
+`@operation(check=f)` calls f with the arguments first. It raises for those that do not fit,
+whichever implementation runs afterwards.
+
+Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of
+the signature, in order, as a tuple, or as one array if there is one. It need not undo broadcasting.
+If it takes a second parameter, `wanted`, it is told for each parameter of the operation whether its
+gradient is asked for. A parameter may be a list of tensors, and its gradient is then a list. An
+operation without a derivative returns `(z, None)`.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from minidiff.engine import anomaly, registry
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
@@ -28,15 +32,17 @@ from minidiff.engine.saved_arrays import note_view
 from minidiff.engine.tape import is_recording
 from minidiff.engine.tensor import Tensor
 
+Definition = Callable[..., tuple[Any, Callable | None]]
 operations: dict[str, Operation] = {}
 
 
 class Operation:
-    """A function on arrays, lifted to Tensors. `reference` is the function itself."""
+    """A function on arrays, lifted to Tensors. `reference` is the function itself, `check` refuses wrong arguments."""
 
-    def __init__(self, function: Callable[..., tuple[Any, Callable | None]]):
+    def __init__(self, function: Definition, check: Callable[..., None] | None = None):
         functools.update_wrapper(self, function)
         self.reference = function
+        self.check = check
         self.name = function.__name__
         self.parameters = list(inspect.signature(function).parameters)
         operations[self.name] = self
@@ -51,6 +57,8 @@ class Operation:
             if kwargs
             else {}
         )
+        if self.check is not None:
+            self.check(*arrays, **options)
         y, backward = registry.run(self.name, self.reference, arrays, options)
         y = as_array(y)
         if y.dtype.char == "d":
@@ -78,25 +86,46 @@ class Operation:
     def _position(self, parameter: str) -> int:
         if parameter not in self.parameters:
             raise TypeError(
-                f"{self.name}() has no parameter {parameter!r}; it takes {', '.join(self.parameters)}"
+                f"{self.name}() has no parameter {parameter!r}; it takes "
+                f"{', '.join(self.parameters)}"
             )
         return self.parameters.index(parameter)
 
     def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:
-        """float32 stays float32: a float64 scalar or array in the wrong place would silently make everything twice as slow."""
+        """Refuse to turn float32 into float64.
+
+        A float64 scalar or array in the wrong place would silently make everything twice as slow.
+        """
         if self.name != "astype" and any(x.dtype.char == "f" for x, _, _ in tensors):
             raise TypeError(
-                f"{call_of(self.name)}: float32 would become float64, because one argument is float64 (an array, or a NumPy "
-                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or float(...) for a scalar"
+                f"{call_of(self.name)}: float32 would become float64, because one argument is "
+                f"float64 (an array, or a NumPy "
+                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or "
+                "float(...) for a scalar"
             )
 
     def __repr__(self) -> str:
         return f"<operation {self.name}({', '.join(self.parameters)})>"
 
 
-def operation(function: Callable[..., tuple[Any, Callable | None]]) -> Operation:
-    """Lift `function`, which returns `(result, backward)`, to Tensors."""
-    return Operation(function)
+@overload
+def operation(function: Definition) -> Operation: ...
+
+
+@overload
+def operation(*, check: Callable[..., None]) -> Callable[[Definition], Operation]: ...
+
+
+def operation(
+    function: Definition | None = None, *, check: Callable[..., None] | None = None
+) -> Operation | Callable[[Definition], Operation]:
+    """Lift `function`, which returns `(result, backward)`, to Tensors.
+
+    check: a function with the same parameters that raises for arguments that do not fit.
+    """
+    if function is None:
+        return lambda function: Operation(function, check)
+    return Operation(function, check)
 
 
 def _plain(value: Any, position: int, tensors: list[tuple[Tensor, int, int | None]]) -> Any:

@@ -82,7 +82,7 @@ class Operators:
 
     __hash__ = object.__hash__
 
-    # -- the methods that a reader of NumPy expects ---------------------------------------------------
+    # -- the methods that a reader of NumPy expects ------------------------------------------------
 
     @property
     def T(self) -> Tensor:

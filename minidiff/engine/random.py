@@ -3,7 +3,8 @@
     rng = RNG(seed=0)
     eps = rng.normal(x_0.shape)
 
-Its state goes into a checkpoint as JSON, so that a resumed run draws the numbers that the uninterrupted run would have drawn.
+Its state goes into a checkpoint as JSON, so that a resumed run draws the numbers that the
+uninterrupted run would have drawn.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ Shape = int | Sequence[int]
 
 
 class RNG:
-    """Normal, uniform and integer random numbers.    seed: int >= 0; device: where the normal and uniform ones are made.
+    """Normal, uniform and integer random numbers.
 
-    On the CPU all come from NumPy's PCG64. On a GPU the normal and uniform numbers are drawn there (philox.py), so none has to be sent; a
-    seed gives other ones than on the CPU. Whole numbers are few, index tables and choose times: they stay on the host on every device.
+    seed: int >= 0. device: where the normal and uniform ones are made. On the CPU all come from
+    NumPy's PCG64. On a GPU the normal and uniform numbers are drawn there (philox.py), so none has
+    to be sent, and a seed gives other ones than on the CPU. Whole numbers are few, index tables and
+    choose times. They stay on the host on every device.
     """
 
     def __init__(self, seed: int = 0, device: str = "cpu"):
@@ -43,7 +46,10 @@ class RNG:
         return np.asarray(self._generator.standard_normal(shape, dtype=dtype))
 
     def uniform(self, shape: Shape = (), dtype: Any = np.float32) -> Any:
-        """Samples of the uniform distribution on [0, 1).    dtype: float32 or float64    -> array of `shape`."""
+        """Samples of the uniform distribution on [0, 1).
+
+        dtype: float32 or float64 -> array of `shape`
+        """
         if self._philox is not None:
             return self._philox.draw(False, shape, dtype)
         return np.asarray(self._generator.random(shape, dtype=dtype))
@@ -61,12 +67,18 @@ class RNG:
         return RNG(int(self._generator.integers(0, 2**63)), self.device)
 
     def state(self) -> dict[str, Any]:
-        """The state as JSON-able values. It continues exactly on the device it is of; on another one the seed is all that they share."""
+        """The state as values for JSON.
+
+        It continues exactly on its own device. On another one the seed is all that they share.
+        """
         state: dict[str, Any] = dict(self._generator.bit_generator.state)
         return state if self._philox is None else {**state, "philox": self._philox.state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from a state that `state()` returned.    Raises ValueError if it is none."""
+        """Continue from a state that `state()` returned.
+
+        Raises: ValueError if it is not a state.
+        """
         try:
             own = {key: value for key, value in state.items() if key != "philox"}
             philox = (
@@ -86,7 +98,10 @@ class RNG:
 
 
 class _Philox:
-    """The stream of numbers of one key, drawn on a device. Its state is the key and how many blocks were used."""
+    """The stream of numbers of one key, drawn on a device.
+
+    Its state is the key and how many blocks were used.
+    """
 
     def __init__(self, device: str, seed: int):
         self.device, self.xp = device, module_of_device(device)
@@ -119,7 +134,7 @@ class _Philox:
 
 
 def _philox_of_pcg(state: dict[str, Any]) -> dict[str, Any]:
-    """What a state that was saved on a CPU becomes on a GPU: a key made of it."""
+    """A key for a GPU, made of a state that was saved on a CPU."""
     low, high = np.random.SeedSequence(int(state["state"]["state"])).generate_state(2, np.uint32)
     return {"key": [int(low), int(high)], "used": 0}
 
@@ -138,11 +153,15 @@ def layers_draw_from(rng: RNG) -> Iterator[None]:
 
 
 def rng_of_layers(layer: str) -> RNG:
-    """The RNG named by `layers_draw_from`.    Raises RuntimeError, naming the layer, outside of it."""
+    """The RNG named by `layers_draw_from`.
+
+    Raises: RuntimeError, which names the layer, outside of it.
+    """
     rng = _layers_draw_from.get()
     if rng is None:
         raise RuntimeError(
-            f"{layer} draws random numbers in training mode: wrap the step in `with minidiff.engine.random.layers_draw_from(rng):`, "
+            f"{layer} draws random numbers in training mode: wrap the step in `with "
+            f"minidiff.engine.random.layers_draw_from(rng):`, "
             "or call model.eval()"
         )
     return rng

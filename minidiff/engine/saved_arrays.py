@@ -1,8 +1,9 @@
-"""Arrays that a live graph still needs must not change: a gradient computed from other values would be silently wrong.
+"""Arrays that a live graph still needs must not change.
 
-The derivative of an operation is an inner function, so the arrays that it needs are those that it closes over. While a recorded operation
-waits for its backward pass, a `Guard` holds them: a NumPy array is read-only, and a Tensor refuses to edit it. Beyond reach is a view of
-the memory that was taken elsewhere before.
+A gradient computed from other values would be silently wrong. The derivative of an operation is an
+inner function, so the arrays that it needs are those that it closes over. While a recorded
+operation waits for its backward pass, a `Guard` holds them: a NumPy array is read-only, and a
+Tensor refuses to edit it. A view of the memory that was taken elsewhere before is beyond reach.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minidiff.engine.backend import is_array
 
 
 class _Held:
-    """What is known of an array that is held, and of how it was before."""
+    """Facts about an array that is held, and about how it was before."""
 
     __slots__ = ("array", "count", "was_writeable", "by", "views")
 
@@ -39,7 +40,11 @@ class _Held:
 
 
 def _can_be_unlocked(array: np.ndarray) -> bool:
-    """Memory of another library (a PyTorch tensor's, say) can't be made writeable again by NumPy, so it isn't made read-only either."""
+    """Whether NumPy could make this memory writeable again.
+
+    It can't for memory of another library, such as a PyTorch tensor's, which therefore stays
+    writeable.
+    """
     if array.flags.owndata or isinstance(array.base, np.ndarray):
         return True
     try:
@@ -55,8 +60,9 @@ _busy = False
 
 
 class Guard:
-    """While it lives, those of `arrays` (what went into an operation, and its result) that `backward` needs are held.
+    """Holds those arrays of an operation that its derivative needs, for as long as it lives.
 
+    backward: the derivative. arrays: all that went into the operation, and its result.
     by: the holder; `str(by)` names it in an error.
     """
 
@@ -91,7 +97,10 @@ class Guard:
 
 
 def note_view(array: Any) -> None:
-    """To be called for a new view: taken of memory that is held it was born read-only, and shall be writeable when that is released."""
+    """Remember a new view of memory that is held.
+
+    It was born read-only, and becomes writeable when the memory is released.
+    """
     with _lock:
         owner = _held.get(id(array.base))
         if (
@@ -110,7 +119,7 @@ def _gather_from(function: Any, found: list[Any]) -> None:
 
 
 def _gather(value: Any, found: list[Any]) -> list[Any]:
-    """Into `found`, the array itself, or the arrays in a list, in an inner function or in the attributes of an object."""
+    """Put into `found` the array itself, or the arrays in a list, a function or an object."""
     if is_array(value):
         found.append(value)
     elif isinstance(value, (list, tuple)):
@@ -129,9 +138,10 @@ def _owner(array: Any) -> Any:
 
 
 def _update(hold: Sequence[Any] = (), by: Any = None) -> None:
-    """Count what is to be held, then release what waits for it: the only place where `_held` changes.
+    """Count what is to be held, then release what waits for it.
 
-    A garbage collection in the middle of this may call `Guard.__del__`, in this very thread: its arrays then wait for the loop's end.
+    `_held` changes only here. A garbage collection in the middle of this may call `Guard.__del__`
+    in this very thread. Its arrays then wait for the end of the loop.
     """
     global _busy
     with _lock:

@@ -1,8 +1,9 @@
-"""Are the samples good? A classifier's opinion, and the Frechet distance in its features.
+"""Measures of samples and of models: a classifier's opinion, the Frechet distance, bits/dim.
 
-The Frechet distance here is the FID's formula (Heusel et al. 2017) with the features of minidiff's own classifier in place of the Inception
-network's: its values can be compared with each other, not with published FIDs. It depends on the number of samples, so it is always stated
-beside the floor: the distance of as many real images from the rest of the real ones.
+The Frechet distance here is the FID's formula (Heusel et al. 2017) with the features of minidiff's
+own classifier in place of the Inception network's. Its values can be compared with each other, but
+not with published FIDs. It depends on the number of samples, so it is always stated beside the
+floor: the distance of as many real images from the rest of the real ones.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from minidiff.training.workers import Workers
 
 
 def frechet_distance(a: Any, b: Any) -> float:
-    """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), C the covariances.    a: (N, D), b: (M, D) features, N and M >= 2."""
+    """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), C the covariances.
+
+    a: (N, D), b: (M, D) features, N and M >= 2
+    """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(
-            f"frechet_distance: wanted features (N, D) and (M, D) with N, M >= 2, got {a.shape} and {b.shape}"
+            f"frechet_distance: wanted features (N, D) and (M, D) with N, M >= 2, got {a.shape} "
+            f"and {b.shape}"
         )
     C_a, C_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root_a = _square_root(C_a)
@@ -47,9 +52,10 @@ def _square_root(C: np.ndarray) -> np.ndarray:
 
 
 def agreement(workers: Workers, samples: Any, labels: Any) -> tuple[float, np.ndarray]:
-    """How often the workers' model, a Classifier, sees in a sample what was asked for.    -> over all, and by class (n_classes,)
+    """The share of samples in which the workers' model, a Classifier, sees what was asked for.
 
-    samples: (N, C, H, W) float in [-1, 1]; labels: (N,) ints in 0..n_classes-1. NaN for a class that was not asked for.
+    samples: (N, C, H, W) float in [-1, 1]; labels: (N,) ints in 0..n_classes-1
+    -> over all, and by class (n_classes,), NaN for a class that was not asked for
     """
     judgement = judge(workers, samples)
     n_classes = judgement.probabilities.shape[1]
@@ -65,31 +71,36 @@ def agreement(workers: Workers, samples: Any, labels: Any) -> tuple[float, np.nd
 
 
 class SampleQuality(NamedTuple):
-    """n_samples: how many; confident: share with a top probability >= 0.9; class_shares: (n_classes,);
-    frechet: distance of the samples from the real images; floor: that of as many real images from the other real ones."""
+    """A classifier's opinion of samples. `print` shows it in one line."""
 
     n_samples: int
-    confident: float
-    class_shares: np.ndarray
-    frechet: float
-    floor: float
+    confident: float  # share with a top probability >= 0.9
+    class_shares: np.ndarray  # (n_classes,)
+    frechet: float  # distance of the samples from the real images
+    floor: float  # distance of as many real images from the other real ones
 
     def __str__(self) -> str:
         shares = " ".join(f"{100 * share:.1f}" for share in self.class_shares)
         return (
-            f"{self.n_samples} samples: {100 * self.confident:.1f} % with a top probability >= 0.9; shares of the classes in %: {shares}; "
-            f"Frechet distance {self.frechet:.2f} = {self.frechet / self.floor:.1f} x that of as many real images ({self.floor:.2f})"
+            f"{self.n_samples} samples: {100 * self.confident:.1f} % with a top probability >= "
+            f"0.9; shares of the classes in %: {shares}; "
+            f"Frechet distance {self.frechet:.2f} = {self.frechet / self.floor:.1f} x that of as "
+            f"many real images ({self.floor:.2f})"
         )
 
 
 def sample_quality(
     workers: Workers, samples: Any, real_images: Any, seed: int = 0
 ) -> SampleQuality:
-    """What the workers' model, a Classifier, says.    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N."""
+    """Ask the workers' model, a Classifier, about samples.
+
+    samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N
+    """
     n = len(samples)
     if len(real_images) < 2 * n:
         raise ValueError(
-            f"sample_quality: {n} samples need at least {2 * n} real images beside them, got {len(real_images)}"
+            f"sample_quality: {n} samples need at least {2 * n} real images beside them, got "
+            f"{len(real_images)}"
         )
     of_samples = judge(workers, samples)
     of_real = judge(workers, to_float(real_images))
@@ -108,10 +119,11 @@ def sample_quality(
 def bits_per_dimension(
     eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, **options: Any
 ) -> float:
-    """The variational bound on what the images cost to send, in bits per pixel and channel: L_T + ... + L_0 (slide "Loss Function").
+    """The variational bound on the cost of sending images, in bits per pixel and channel.
 
-    images: (N, C, H, W) uint8, of which no one was trained with. T calls of eps_theta.
-    options: `vlb_steps` takes variance ("beta"), clip (None) and sigma_1 (None): the sampler's, to measure the model that is sampled.
+    It is L_T + ... + L_0 (slide "Loss Function"), T calls of eps_theta.
+    images: (N, C, H, W) uint8, which the model was not trained with; options: `vlb_steps` takes
+    variance ("beta"), clip (None) and sigma_1 (None), those of the sampler whose model is measured
     """
     x_0 = to_device(to_float(images), rng.device)
     return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng, **options))
@@ -122,7 +134,8 @@ def loss_per_t(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The error of eps_theta at `times` times from 1 to T, the same images at each.
 
-    images: (N, C, H, W) uint8.    -> t: int64 (times * N,), loss: float32 (times * N,), the mean square over each image.
+    images: (N, C, H, W) uint8
+    -> t: int64 (times * N,), loss: float32 (times * N,), the mean square over each image
     """
     x_0 = to_device(to_float(images), rng.device)
     all_t, losses = [], []
@@ -139,8 +152,8 @@ def accuracy_per_t(
 ) -> list[tuple[int, int, float]]:
     """The share that a classifier of noisy images gets right in each of `parts` equal ranges of t.
 
-    All images are noised anew for each range, to times drawn in it. The workers have the classifier.
-    x_0: (N, ...) float32 in [-1, 1]; labels: (N,) -> [(first t, last t, share), ...]
+    All images are noised anew for each range, to times drawn in it. The workers have the
+    classifier. x_0: (N, ...) float32 in [-1, 1]; labels: (N,) -> [(first t, last t, share), ...]
     """
     if not 1 <= parts <= schedule.T:
         raise ValueError(f"accuracy_per_t: parts must be in 1..T = 1..{schedule.T}, got {parts}")

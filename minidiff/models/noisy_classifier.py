@@ -53,7 +53,7 @@ class NoisyClassifierConfig:
 
     @property
     def factor(self) -> int:
-        """How many times smaller the images are on the last level."""
+        """The factor by which images are smaller on the last level."""
         return 2 ** (len(self.ch_mults) - 1)
 
 

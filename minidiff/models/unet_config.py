@@ -60,7 +60,7 @@ class UNetConfig:
 
     @property
     def levels(self) -> int:
-        """How many resolutions there are."""
+        """The number of resolutions."""
         return len(self.ch_mults)
 
     @property

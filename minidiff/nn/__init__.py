@@ -18,6 +18,7 @@ from minidiff.nn.layers import (
 from minidiff.nn.module import Module, Parameter
 
 __all__ = [
-    "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "GroupNorm", "GroupNormSwish", "Identity", "LayerNorm", "Linear", "Module",
-    "ModuleList", "MultiHeadAttention", "Parameter", "Sequential", "Swish",
+    "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "GroupNorm", "GroupNormSwish", "Identity",
+    "LayerNorm", "Linear", "Module", "ModuleList", "MultiHeadAttention", "Parameter", "Sequential",
+    "Swish",
 ]  # fmt: skip

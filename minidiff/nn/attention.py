@@ -1,4 +1,7 @@
-"""Multi-head attention (Vaswani et al. 2017): several attentions side by side, each on its own projection of the tokens."""
+"""Multi-head attention (Vaswani et al. 2017).
+
+Several attentions work side by side, each on its own projection of the tokens.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from minidiff.nn.module import Module, Parameter
 
 
 class MultiHeadAttention(Module):
-    """softmax(Q K^T / sqrt(d)) V with Q = x W_Q + b, K = context W_K + b, V = context W_V + b, heads joined by a last linear layer.
+    """softmax(Q K^T / sqrt(d)) V in several heads, which a last linear layer joins.
 
-    query: (N, T, embed_dim), key and value: (N, S, kdim) and (N, S, vdim) -> (N, T, embed_dim).
-    Parameter names and initialisation are those of torch.nn.MultiheadAttention(batch_first=True); the slide "Text Conditioning With Cross
-    Attention" is the case where key = value = the embedded words.
+        Q = x W_Q + b,  K = context W_K + b,  V = context W_V + b
+
+    query: (N, T, embed_dim), key: (N, S, kdim), value: (N, S, vdim) -> (N, T, embed_dim) Parameter
+    names and initialisation are those of torch.nn.MultiheadAttention(batch_first=True). The slide
+    "Text Conditioning With Cross Attention" is the case where key = value = the embedded words.
     """
 
     def __init__(
@@ -36,7 +41,8 @@ class MultiHeadAttention(Module):
         if num_heads < 1 or embed_dim % num_heads:
             fitting = [h for h in range(1, embed_dim + 1) if embed_dim % h == 0]
             raise ValueError(
-                f"MultiHeadAttention: embed_dim = {embed_dim} can't be divided into {num_heads} heads; it allows {fitting}"
+                f"MultiHeadAttention: embed_dim = {embed_dim} can't be divided into {num_heads} "
+                f"heads; it allows {fitting}"
             )
         rng = rng or default_rng
         self.embed_dim, self.num_heads = embed_dim, num_heads
@@ -54,27 +60,32 @@ class MultiHeadAttention(Module):
             self.out_proj.bias = Parameter(np.zeros(embed_dim, np.float32))
 
     def forward(
-        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None, key_padding_mask: Tensor | None = None,
-        mask: Tensor | None = None, is_causal: bool = False,
+        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None,
+        key_padding_mask: Tensor | None = None, mask: Tensor | None = None,
+        is_causal: bool = False,
     ) -> Tensor:  # fmt: skip
-        """key: the query itself if not given; value: the key if not given.
+        """The key is the query itself if it is not given; the value is the key if it is not given.
 
-        key_padding_mask: (N, S) booleans, True = padding, not attended to (PyTorch's sense). mask: broadcastable to (N, heads, T, S), True
-        = may be attended to, or numbers that are added, as in `functional.attention`.
+        key_padding_mask: (N, S) booleans. Tokens with True are padding and are not attended to, as
+        in PyTorch.
+        mask: broadcastable to (N, heads, T, S). True may be attended to; numbers are added to the
+        scores, as in `functional.attention`.
         """
         key = query if key is None else key
         value = key if value is None else value
         sizes = [x.shape[-1] if x.ndim == 3 else None for x in (query, key, value)]
         if sizes != [self.embed_dim, self.kdim, self.vdim]:
             raise ValueError(
-                f"MultiHeadAttention: wanted query (N, T, {self.embed_dim}), key (N, S, {self.kdim}), value (N, S, {self.vdim}), "
+                f"MultiHeadAttention: wanted query (N, T, {self.embed_dim}), key (N, S, "
+                f"{self.kdim}), value (N, S, {self.vdim}), "
                 f"got {query.shape}, {key.shape}, {value.shape}"
             )
         if key_padding_mask is not None and (
             key_padding_mask.dtype != bool or key_padding_mask.shape != key.shape[:2]
         ):
             raise ValueError(
-                f"MultiHeadAttention: key_padding_mask must be bool {key.shape[:2]}, True where there is padding, "
+                f"MultiHeadAttention: key_padding_mask must be bool {key.shape[:2]}, True where "
+                f"there is padding, "
                 f"got {key_padding_mask.dtype} {key_padding_mask.shape}"
             )
         Q, K, V = self.projections(query, key, value)

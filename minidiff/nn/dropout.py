@@ -11,7 +11,8 @@ from minidiff.nn.module import Module
 class Dropout(Module):
     """In training mode, drop each element with probability p; in evaluation mode, nothing.
 
-    It draws from the RNG of `with minidiff.engine.random.layers_draw_from(rng):`, so that each thread of a training step has its own.
+    It draws from the RNG of `with minidiff.engine.random.layers_draw_from(rng):`, so that each
+    process of a training step has its own.
     """
 
     def __init__(self, p: float = 0.5):

@@ -1,7 +1,7 @@
-"""The layers: a few parameters each, and a call to the operation of the same name in `minidiff.functional`.
+"""The layers: a few parameters each, and a call to an operation of `minidiff.functional`.
 
-Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or from one that all such layers share,
-seeded with 0.
+Arguments and parameter names are PyTorch's. Each layer draws its initial weights from `rng`, or
+from one that all such layers share, seeded with 0.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class Conv2d(Module):
     """Convolution.    (N, in_channels, H, W) -> (N, out_channels, H', W')"""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, dilation: Pair = 1,
-        groups: int = 1, bias: bool = True, rng: RNG | None = None,
+        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
+        padding: Pair = 0, dilation: Pair = 1, groups: int = 1, bias: bool = True,
+        rng: RNG | None = None,
     ):  # fmt: skip
         rng = rng or default_rng
         _check_groups("Conv2d", groups, in_channels=in_channels, out_channels=out_channels)
@@ -65,29 +66,25 @@ class Conv2d(Module):
 
     def extra_repr(self) -> str:
         out_channels, in_channels, height, width = self.weight.shape
-        return f"{in_channels * self.groups}, {out_channels}, ({height}, {width}), stride={self.stride}, padding={self.padding}"
+        size = f"{in_channels * self.groups}, {out_channels}, ({height}, {width})"
+        return f"{size}, stride={self.stride}, padding={self.padding}"
 
 
 class ConvTranspose2d(Module):
     """Transposed convolution.    (N, in_channels, H, W) -> (N, out_channels, H', W')"""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1, padding: Pair = 0, output_padding: Pair = 0,
-        groups: int = 1, bias: bool = True, dilation: Pair = 1, rng: RNG | None = None,
+        self, in_channels: int, out_channels: int, kernel_size: Pair, stride: Pair = 1,
+        padding: Pair = 0, output_padding: Pair = 0, groups: int = 1, bias: bool = True,
+        dilation: Pair = 1, rng: RNG | None = None,
     ):  # fmt: skip
         rng = rng or default_rng
         _check_groups("ConvTranspose2d", groups, in_channels=in_channels, out_channels=out_channels)
         height, width = _pair(kernel_size)
-        fan_in = (
-            out_channels // groups * height * width
-        )  # PyTorch takes it from weight.shape[1], which is out_channels here
-        self.stride, self.padding, self.output_padding, self.groups, self.dilation = (
-            stride,
-            padding,
-            output_padding,
-            groups,
-            dilation,
-        )
+        # PyTorch takes it from weight.shape[1], which is out_channels here
+        fan_in = out_channels // groups * height * width
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+        self.groups, self.dilation = groups, dilation
         self.weight = uniform_fan_in(
             (in_channels, out_channels // groups, height, width), fan_in, rng
         )
@@ -95,23 +92,21 @@ class ConvTranspose2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv_transpose2d(
-            x,
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding,
+            self.groups, self.dilation,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         in_channels, out_channels, height, width = self.weight.shape
-        return f"{in_channels}, {out_channels * self.groups}, ({height}, {width}), stride={self.stride}, padding={self.padding}"
+        size = f"{in_channels}, {out_channels * self.groups}, ({height}, {width})"
+        return f"{size}, stride={self.stride}, padding={self.padding}"
 
 
 class GroupNorm(Module):
-    """Normalise each group of channels of each image to mean 0 and variance 1, then scale and shift.    (N, C, ...) -> same shape"""
+    """Normalise each group of channels of each image to mean 0, variance 1, then scale and shift.
+
+    (N, C, ...) -> the same shape
+    """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
         _check_groups("GroupNorm", num_groups, num_channels=num_channels)
@@ -127,14 +122,20 @@ class GroupNorm(Module):
 
 
 class GroupNormSwish(GroupNorm):
-    """Swish(GroupNorm(x)) as one operation: the pair is in front of every convolution of the U-Net, and one pass over memory is cheaper."""
+    """Swish(GroupNorm(x)) as one operation.
+
+    The pair is in front of every convolution of the U-Net, and one pass over memory is cheaper.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.group_norm_swish(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class LayerNorm(Module):
-    """Normalise over the last axes, then scale and shift.    (..., *normalized_shape) -> same shape"""
+    """Normalise over the last axes, then scale and shift.
+
+    (..., *normalized_shape) -> the same shape
+    """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5):
         shape = (
@@ -206,5 +207,6 @@ def _check_groups(layer: str, groups: int, **channels: int) -> None:
         if groups < 1 or count % groups:
             fitting = [g for g in range(1, count + 1) if count % g == 0]
             raise ValueError(
-                f"{layer}: {name} = {count} can't be divided into {groups} groups; {count} channels allow {fitting}"
+                f"{layer}: {name} = {count} can't be divided into {groups} groups; {count} "
+                f"channels allow {fitting}"
             )

@@ -22,9 +22,10 @@ class Parameter(Tensor):
 
 
 class Module:
-    """A layer or a network. Attributes that are Parameters or Modules become its parts, named by the attribute, as in PyTorch.
+    """A layer or a network.
 
-    Subclasses write `forward`; call the module itself.
+    Attributes that are Parameters or Modules become its parts, named by the attribute, as in
+    PyTorch. Subclasses write `forward`; call the module itself.
     """
 
     training = True
@@ -46,7 +47,7 @@ class Module:
                 return name or type(self).__name__
         return type(self).__name__
 
-    # -- the tree --------------------------------------------------------------------------------------------------------------------
+    # -- the tree ----------------------------------------------------------------------------------
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         for name, value in vars(self).items():
@@ -60,7 +61,10 @@ class Module:
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """("up.3.res.conv1.weight", parameter) for all parameters in this tree, in the order in which they were made."""
+        """("up.3.res.conv1.weight", parameter) for all parameters in this tree.
+
+        They come in the order in which they were made.
+        """
         for name, value in vars(self).items():
             path = f"{prefix}.{name}" if prefix else name
             if isinstance(value, Parameter):
@@ -72,13 +76,16 @@ class Module:
         return (parameter for _, parameter in self.named_parameters())
 
     def parameter_count(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained numbers."""
         return sum(parameter.size for parameter in self.parameters())
 
-    # -- modes -----------------------------------------------------------------------------------------------------------------------
+    # -- modes -------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
-        """Training mode (dropout drops) or, with False, evaluation mode, for the whole tree.    -> the module itself."""
+        """Set training mode, in which dropout drops, or evaluation mode for the whole tree.
+
+        -> the module itself
+        """
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -87,7 +94,10 @@ class Module:
         return self.train(False)
 
     def requires_grad_(self, value: bool = True) -> Module:
-        """Let gradients flow to the parameters or, with False, freeze them.    -> the module itself."""
+        """Let gradients flow to the parameters or, with False, freeze them.
+
+        -> the module itself
+        """
         for parameter in self.parameters():
             parameter.requires_grad = value
         return self
@@ -97,23 +107,28 @@ class Module:
             parameter.grad = None
 
     def to(self, device: str) -> Module:
-        """Move the parameters, in place, to "cpu" or "cuda".    -> the module itself."""
+        """Move the parameters, in place, to "cpu" or "cuda".
+
+        -> the module itself
+        """
         for parameter in self.parameters():
             moved = parameter.to(device)
             parameter.data, parameter.grad = moved.data, None
         return self
 
-    # -- the state -------------------------------------------------------------------------------------------------------------------
+    # -- the state ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """{name: array} of the parameters: the arrays themselves, no copies."""
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Copy the arrays of `state` into the parameters; nothing changes if anything does not fit.
+        """Copy the arrays of `state` into the parameters. Nothing changes if anything does not fit.
 
-        strict: names must agree exactly. Raises KeyError for missing or unknown names, ValueError for wrong shapes, TypeError for
-        what are no numbers.
+        strict: names must agree exactly.
+
+        Raises: KeyError for missing or unknown names; ValueError for wrong shapes; TypeError for
+        arrays without numbers.
         """
         own = dict(self.named_parameters())
         if strict and own.keys() != state.keys():
@@ -128,7 +143,8 @@ class Module:
         ]
         if wrong:
             raise ValueError(
-                f"load_state_dict: shapes differ: {'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}"
+                f"load_state_dict: shapes differ: "
+                f"{'; '.join(wrong[:5])}{' ...' if len(wrong) > 5 else ''}"
             )
         copies = {name: _like(own[name], name, state[name]) for name in shared}
         for name, array in copies.items():
@@ -155,7 +171,10 @@ def _some(names: list[str]) -> str:
 
 
 def _like(parameter: Parameter, name: str, array: Any) -> Any:
-    """A copy of `array`, which may be of another library, with the parameter's dtype and on its device."""
+    """A copy of `array` with the parameter's dtype and on its device.
+
+    The array may be of another library.
+    """
     array = array.data if isinstance(array, Tensor) else array
     source = array if is_array(array) else np.asarray(array)
     if source.dtype.kind not in "fiub":

@@ -13,7 +13,8 @@ from minidiff.optim.flat import Flat, fits
 def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[Mapping[str, Any], Any]:
     """Scale all gradients by one factor so that their joint Euclidean norm is at most max_norm.
 
-    gradients: {name: array} -> ({name: array}, the norm before, a 0-d array). The arrays given are not edited.
+    The arrays given are not edited.
+    gradients: {name: array} -> {name: array}, the norm before as a 0-d array
     """
     if not max_norm > 0:
         raise ValueError(f"clip_gradients: max_norm must be > 0, got {max_norm}")
@@ -27,9 +28,8 @@ def clip_gradients(gradients: Mapping[str, Any], max_norm: float) -> tuple[Mappi
         flat.whole *= xp.minimum(max_norm / (norm + 1e-6), 1)
         return flat, norm
     norm = as_array(xp.sqrt(sum(xp.vdot(g, g) for g in arrays)))
-    scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(
-        arrays[0].dtype
-    )  # stays on the device: nobody waits for a GPU here
+    # it stays on the device: nobody waits for a GPU here
+    scale = xp.minimum(max_norm / (norm + 1e-6), 1).astype(arrays[0].dtype)
     return {name: as_array(g * scale) for name, g in gradients.items()}, norm
 
 

@@ -1,4 +1,4 @@
-"""Many arrays that lie one behind the other in one array, so that a GPU treats them all in one launch instead of one launch each."""
+"""Many arrays in one vector, so that a GPU treats them all in one launch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 from minidiff.engine.backend import array_module
 from minidiff.optim import fused
 
-ALIGNMENT = (
-    64  # elements: each array starts at a multiple of 256 bytes, as if it had been allocated alone
-)
+ALIGNMENT = 64  # elements: each array starts at 256 bytes, as if it had been allocated alone
 
 
 class Flat(Mapping[str, Any]):
-    """{name: array} whose arrays, the pieces, are views of consecutive parts of `whole`, a vector (with zeros between them).
+    """{name: array} whose arrays, the pieces, are views of consecutive parts of the vector `whole`.
 
-    arrays: of one dtype and device; their values are copied in. `flat[name] = array` copies values into a piece, too: a piece never
-    moves in memory, as a CUDA graph needs it.
+    There are zeros between the pieces. arrays: of one dtype and device; their values are copied in.
+    `flat[name] = array` copies values into a piece, too. A piece never moves in memory, as a CUDA
+    graph needs it.
     """
 
     def __init__(self, arrays: Mapping[str, Any]):
@@ -65,7 +64,10 @@ class Flat(Mapping[str, Any]):
         )
 
     def vector_of(self, arrays: Mapping[str, Any]) -> Any:
-        """The values of `arrays`, which are like these, in one vector: that of a Flat itself, or else copied into `whole`."""
+        """The values of `arrays`, which are like these, in one vector.
+
+        It is that of a Flat itself. Other arrays are copied into `whole`.
+        """
         if isinstance(arrays, Flat):
             return arrays.whole
         for name, array in arrays.items():
@@ -88,7 +90,7 @@ def _room(array: Any) -> int:
 
 
 def whole_of(arrays: Mapping[str, Any]) -> Any:
-    """The vector that these arrays are the pieces of, all and in this order; None if there is none."""
+    """The vector that consists of these arrays, all and in this order, or None."""
     values = list(arrays.values())
     whole = values[0].base
     if whole is None or whole.size != sum(_room(a) for a in values):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FlatAdam:
-    """Parameters, m and v in three vectors, which are updated in place by the rule of `Adam.update`."""
+    """Parameters, m and v in three vectors, updated in place by the rule of `Adam.update`."""
 
     def __init__(self, optimizer: Adam):
         self.optimizer = optimizer

@@ -1,7 +1,8 @@
-"""What is done to all parameters on a GPU at once, as elementwise CUDA kernels: joining gradients, AdamW, the moving average.
+"""Elementwise CUDA kernels that treat all parameters at once: joining gradients, AdamW, average.
 
-The rules themselves are in optimizer.py and training/ema.py, and the tests compare. What changes from step to step (the learning rate, ...)
-is read from an array on the device: a CUDA graph that replays these kernels then sees the numbers of its own step.
+The rules themselves are in adam.py and training/ema.py, and the tests compare. Numbers that change
+from step to step, such as the learning rate, are read from an array on the device. So a CUDA graph
+that replays these kernels sees the numbers of its own step.
 """
 
 from __future__ import annotations
@@ -10,16 +11,9 @@ import functools
 from typing import Any
 
 NUMBERS = (
-    "weight_decay",
-    "beta1",
-    "one_minus_beta1",
-    "beta2",
-    "one_minus_beta2",
-    "shrink",
-    "step_size",
-    "v_scale",
-    "eps",
-)
+    "weight_decay", "beta1", "one_minus_beta1", "beta2", "one_minus_beta2", "shrink", "step_size",
+    "v_scale", "eps",
+)  # fmt: skip
 
 ADAM = (
     "".join(f"const float {name} = numbers[{i}];\n" for i, name in enumerate(NUMBERS))
@@ -35,7 +29,10 @@ AVERAGE = "average = numbers[0] * average + numbers[1] * p;"
 
 
 def adam(xp: Any, g: Any, numbers: Any, p: Any, m: Any, v: Any) -> None:
-    """One step, in place.    g: the gradient, p, m, v: all float32 (n,); numbers: float32, in the order of NUMBERS."""
+    """One step, in place.
+
+    g: the gradient; p, m, v: all float32 (n,). numbers: float32, in the order of NUMBERS.
+    """
     _kernel(xp, "float32 g, raw float32 numbers", "float32 p, float32 m, float32 v", ADAM, "adam")(
         g, numbers, p, m, v
     )
@@ -49,9 +46,10 @@ def moving_average(xp: Any, p: Any, numbers: Any, average: Any) -> None:
 
 
 def join(xp: Any, arrays: list[Any], rooms: list[int], whole: Any) -> None:
-    """The arrays one behind the other in `whole`, each followed by zeros up to its room.    arrays: float32, rooms: elements of whole.
+    """Put the arrays one behind the other into `whole`, each followed by zeros up to its room.
 
-    `concatenate` would launch one kernel for each array, or send their addresses to the device, which can't be recorded.
+    `concatenate` would launch one kernel for each array, or send their addresses to the device,
+    which can't be recorded. arrays: float32. rooms: elements of whole.
     """
     begin = 0
     for first in range(0, len(arrays), AT_ONCE):
@@ -74,7 +72,10 @@ def join(xp: Any, arrays: list[Any], rooms: list[int], whole: Any) -> None:
 
 
 def write(xp: Any, array: Any, *values: float) -> None:
-    """array[:] = values, by a kernel that has them as arguments: nothing is copied from the host, and nobody waits."""
+    """array[:] = values, by a kernel that has them as arguments.
+
+    Nothing is copied from the host, and nobody waits.
+    """
     names = [f"x{i}" for i in range(len(values))]
     body = " ".join(f"array[{i}] = {name};" for i, name in enumerate(names))
     parameters = ", ".join(f"float32 {name}" for name in names)

@@ -1,4 +1,7 @@
-"""Learning-rate schedules: the factor in 0..1 by which the learning rate is multiplied, as a function of how far the training is."""
+"""Learning-rate schedules.
+
+Each is a factor in 0..1 for the learning rate, and depends on how far the training is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ def warmup(step: int, warmup_steps: int) -> float:
 
 
 def cosine_decay(progress: float, final: float = 0.0) -> float:
-    """Falls from 1 to `final` along half a cosine (Loshchilov & Hutter 2017) as progress goes from 0 to 1."""
+    """Falls from 1 to `final` along half a cosine (Loshchilov & Hutter 2017).
+
+    progress: 0 at the start, 1 at the end.
+    """
     progress = min(max(progress, 0.0), 1.0)
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))

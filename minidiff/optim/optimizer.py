@@ -43,7 +43,7 @@ class Optimizer:
         self.state: dict[str, dict[str, Any]] = {}
 
     def step(self, gradients: Mapping[str, Any] | None = None) -> None:
-        """Update each parameter that has a gradient: from `gradients` by name, or else its `.grad`."""
+        """Update each parameter that has a gradient, in `gradients` by name or as its `.grad`."""
         self.begin_step()
         self.apply(gradients)
 

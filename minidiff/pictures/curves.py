@@ -19,7 +19,8 @@ def save_loss_curve(
 ) -> None:
     """Write the loss over the training steps as a PNG, on a logarithmic axis if it is positive.
 
-    steps, losses, and smoothed where given: (M,) each, M >= 1; `smoothed` is drawn over a paler `losses`.
+    steps, losses, and smoothed where given: (M,) each, M >= 1. `smoothed` is drawn over a paler
+    `losses`.
     """
     curves = {"losses": losses} if smoothed is None else {"losses": losses, "smoothed": smoothed}
     steps, curves = _matching("save_loss_curve", "steps", steps, curves)

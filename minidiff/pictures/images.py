@@ -62,7 +62,7 @@ def save_gif(
     seconds: float = 4.0,
     hold: float = 2.0,
 ) -> None:
-    """Write a GIF that repeats for ever: `frames` in `seconds`, then the last one for `hold` seconds.
+    """Write a GIF that shows `frames` in `seconds`, then the last one for `hold` seconds, for ever.
 
     frames: at least one (N, C, H, W), all of one shape, each drawn as `save_grid` does.
     titles: one per frame, like "t = 500".

@@ -1,4 +1,4 @@
-"""Pictures of points in the plane: clouds side by side, the ways of single points, and vector fields.
+"""Pictures of points in the plane: clouds side by side, the ways of points, vector fields.
 
 Every file appears only when it is complete, and no figure touches pyplot's state.
 """
@@ -22,7 +22,10 @@ DATA, CLOUD, BEHIND, START, END = "tab:orange", "tab:blue", "#d0d0d0", INK, "tab
 
 
 def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> None:
-    """Write clouds of points as a PNG.    rows: {label: [(title, points (N, 2)), ...]}, as many clouds in each row."""
+    """Write clouds of points as a PNG.
+
+    rows: {label: [(title, points (N, 2)), ...]}, as many clouds in each row
+    """
     lengths = {label: len(clouds) for label, clouds in rows.items()}
     if not rows or len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(
@@ -61,9 +64,11 @@ def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
 
 
 def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: str) -> None:
-    """Write vector fields as a PNG, a panel each: arrows of one length that show the direction, in a colour that shows how long they are.
+    """Write vector fields as a PNG, a panel each.
 
-    fields: (title, points (N, 2), drawn faintly behind; grid (M, 2), where the arrows are; arrows (M, 2)).    unit: what the colours mean.
+    The arrows have one length. They show the direction, and their colour shows how long they are.
+    fields: (title, points (N, 2), drawn faintly behind; grid (M, 2), where the arrows are; arrows
+    (M, 2)). unit: what the colours mean.
     """
     if len(fields) == 0:
         raise ValueError("save_fields: fields is empty but at least one is wanted")
@@ -88,9 +93,10 @@ def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: s
         direction = arrows / np.maximum(length, floor)[:, None]
         # an arrow is a little shorter than the grid's cells, so that none touches the next
         cell = 2 * LIMIT / max(1.0, np.sqrt(len(grid)))
+        arrow, colour = 0.85 * cell * direction, np.maximum(length, floor)
         drawn = axes.quiver(
-            *grid.T, *(0.85 * cell * direction).T, np.maximum(length, floor), norm=scale, cmap="viridis_r", angles="xy", scale_units="xy",
-            scale=1, pivot="mid", width=0.004, headwidth=3.5,
+            *grid.T, *arrow.T, colour, norm=scale, cmap="viridis_r", angles="xy",
+            scale_units="xy", scale=1, pivot="mid", width=0.004, headwidth=3.5,
         )  # fmt: skip
         axes.set_title(title, fontsize=14, color=INK)
     figure.colorbar(drawn, ax=list(panels[0]), label=unit, shrink=0.8)

@@ -33,7 +33,7 @@ class Reconstruction(NamedTuple):
     k: np.ndarray | None  # the codes of the images, int64 (N h w,); None without a codebook
 
     def perplexity(self, n_codes: int) -> float:
-        """How many of the codes are in use, effectively.    NaN without a codebook."""
+        """The number of codes in use, effectively. NaN without a codebook."""
         return float("nan") if self.k is None else perplexity(self.k, n_codes)
 
 

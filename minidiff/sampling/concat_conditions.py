@@ -1,6 +1,7 @@
-"""Conditions that are concatenated to the latent (slide "Latent Diffusion Models"): what a picture must agree with, place by place.
+"""Conditions that are concatenated to the latent (slide "Latent Diffusion Models").
 
-Each is (B, channels, h, w), of the latent's height and width.
+A picture must agree with them place by place. Each is (B, channels, h, w), of the latent's height
+and width.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from minidiff.sampling.autoencoder import TrainedAutoencoder
 
 
 def random_masks(n: int, size: tuple[int, int], rng: RNG) -> np.ndarray:
-    """What is known of each image: 1, and 0 in one hole: a half of the image, or a box of a third to two thirds of each side.
+    """Masks of what is known of each image: 1, and 0 in one hole.
 
-    -> (n, 1, H, W) float32, on the host.
+    The hole is a half of the image, or a box of a third to two thirds of each side.
+    -> (n, 1, H, W) float32, on the host
     """
     H, W = size
     masks = np.ones((n, 1, H, W), np.float32)
@@ -41,9 +43,10 @@ def random_masks(n: int, size: tuple[int, int], rng: RNG) -> np.ndarray:
 
 
 def masked_image(autoencoder: TrainedAutoencoder, x: Any, mask: Any) -> Any:
-    """The latent of what is known of the image, and the mask itself, as in LDM sec. 4.5.    -> (B, z_channels + 1, h, w)
+    """The latent of what is known of the image, and the mask itself, as in LDM sec. 4.5.
 
-    x: (B, C, H, W) in [-1, 1]; mask: (B, 1, H, W), 1 where x is known. The hole is grey (0); the mask is averaged to the latent's size.
+    The hole is grey (0). The mask is averaged to the latent's size.
+    x: (B, C, H, W) in [-1, 1]; mask: (B, 1, H, W), 1 where x is known -> (B, z_channels + 1, h, w)
     """
     xp = array_module(x, mask)
     if mask.shape != (len(x), 1, *x.shape[2:]):
@@ -56,10 +59,14 @@ def masked_image(autoencoder: TrainedAutoencoder, x: Any, mask: Any) -> Any:
 
 
 def class_planes(labels: Any, n_classes: int, size: tuple[int, int], device: str = "cpu") -> Any:
-    """One plane per class, ones in that of the image's class.    labels: (B,) ints, on the host -> (B, n_classes, h, w) float32"""
+    """One plane per class, ones in that of the image's class.
+
+    labels: (B,) ints, on the host -> (B, n_classes, h, w) float32
+    """
     if labels.ndim != 1 or labels.min() < 0 or labels.max() >= n_classes:
         raise ValueError(
-            f"class_planes: labels must be (B,) in 0..{n_classes - 1}, got {labels.shape} in {labels.min()}..{labels.max()}"
+            f"class_planes: labels must be (B,) in 0..{n_classes - 1}, got {labels.shape} in "
+            f"{labels.min()}..{labels.max()}"
         )
     one_hot = (labels[:, None] == np.arange(n_classes)).astype(np.float32)
     return to_device(
@@ -68,7 +75,10 @@ def class_planes(labels: Any, n_classes: int, size: tuple[int, int], device: str
 
 
 def stroke_map(x: Any, size: tuple[int, int]) -> Any:
-    """A semantic map, 1 where more than a quarter of the cell is ink, else 0.    x: (B, 1, H, W) in [-1, 1] -> (B, 1, h, w)"""
+    """A semantic map: 1 where more than a quarter of the cell is ink, else 0.
+
+    x: (B, 1, H, W) in [-1, 1] -> (B, 1, h, w)
+    """
     ink = average_to((x + 1) / 2, size)
     return (ink > 0.25).astype(x.dtype)
 

@@ -22,7 +22,9 @@ class Denoiser(NamedTuple):
 def load_denoiser(
     folder: str | os.PathLike[str], model_class: Any, kind: str = "ddpm", device: str = "cpu"
 ) -> Denoiser:
-    """Read what `Trainer.save` wrote, ready for sampling.    folder: of the run, or of its checkpoint
+    """Read what `Trainer.save` wrote, ready for sampling.
+
+    folder: of the run, or of its checkpoint.
 
     Raises: CheckpointError if it is of another kind.
     """

@@ -1,4 +1,4 @@
-"""A model as the eps_theta(x_t, t) of a sampler."""
+"""A trained model as the eps_theta(x_t, t) of a sampler."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ from minidiff.training.workers import Workers
 def eps_predictor(
     workers: Workers, prediction: str, schedule: Schedule, **condition: Any
 ) -> Callable[[Any, Any], Any]:
-    """eps_theta(x_t, t) for a sampler, from the workers' model and what it predicts ("eps", "x_0" or "v").    Further as `predictor`."""
+    """eps_theta(x_t, t) for a sampler, from the workers' model.
+
+    prediction: what the model returns, "eps", "x_0" or "v". condition: as for `predictor`.
+    """
     return as_eps_theta(predictor(workers, **condition), prediction, schedule)
 
 
 def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[Any, Any], Any]:
-    """The workers' model without a tape, on a CPU the batch cut over the processes and into chunks that fit the caches.
+    """The workers' model without a tape: (B, ...) arrays -> (B, ...) arrays.
 
+    On a CPU the batch is cut over the processes, and into chunks that fit the caches.
     condition: further arguments of the model, one entry per image of the batch.
-    -> (B, ...) arrays from (B, ...) arrays, or a Prediction of them.
+    A network with a learned variance gives a Prediction of arrays.
     """
 
     def eps_theta(x_t: Any, t: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Phase 2 of latent diffusion: what text adds to the samplers, which are the pixel model's."""
+"""Text-to-image sampling: what a prompt adds to the samplers of the pixel model."""
 
 from __future__ import annotations
 
@@ -23,18 +23,15 @@ KIND = "ldm"
 
 
 def guided_by_text(
-    workers: Workers,
-    prediction: str,
-    schedule: Schedule,
-    captions: Captions,
-    prompts: Sequence[str],
-    s: float,
-    device: str = "cpu",
-) -> Callable[[Any, Any], Any]:
+    workers: Workers, prediction: str, schedule: Schedule, captions: Captions,
+    prompts: Sequence[str], s: float, device: str = "cpu",
+) -> Callable[[Any, Any], Any]:  # fmt: skip
     """eps_theta(z_t, t) for any sampler, guided towards the prompts, one per image.
 
-    The workers' model is called as model(z_t, t, tokens=...). s: strength, 0 without condition, 1 the conditional model, more than 1
-    beyond it.    Raises ValueError for an unknown word.
+    The workers' model is called as model(z_t, t, tokens=...).
+    s: the strength. 0 ignores the prompt, 1 is the conditional model, more than 1 goes beyond it.
+
+    Raises: ValueError for an unknown word.
     """
     tokens = to_device(captions.encode(prompts), device)
 
@@ -48,7 +45,7 @@ def guided_by_text(
 
 
 class TextToImage(NamedTuple):
-    """All that a prompt needs to become an image."""
+    """Everything that a prompt needs to become an image."""
 
     denoiser: Denoiser
     autoencoder: TrainedAutoencoder
@@ -59,43 +56,38 @@ class TextToImage(NamedTuple):
         words = [
             self.captions.vocabulary.decode(row).split() for row in self.captions.encode(prompts)
         ]
-        return np.array(
-            [
-                next((i for i, noun in enumerate(self.captions.nouns) if noun in row), -1)
-                for row in words
-            ]
-        )
+        nouns = list(enumerate(self.captions.nouns))
+        return np.array([next((i for i, noun in nouns if noun in row), -1) for row in words])
 
     def eps_theta(
         self, workers: Workers, prompts: Sequence[str], guidance: float, device: str = "cpu"
     ) -> Callable[[Any, Any], Any]:
         """The noise predictor for these prompts, one per image."""
+        prediction, schedule = self.denoiser.prediction, self.denoiser.schedule
         return guided_by_text(
-            workers,
-            self.denoiser.prediction,
-            self.denoiser.schedule,
-            self.captions,
-            prompts,
-            guidance,
-            device,
+            workers, prediction, schedule, self.captions, prompts, guidance, device
         )
 
 
 def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> TextToImage:
-    """What train_mnist_ldm.py wrote: `checkpoint` and, beside it, the `autoencoder` it was trained with.
+    """Read the model of train_mnist_ldm.py, and the autoencoder that it was trained with.
 
-    Raises CheckpointError for other kinds, or if they don't belong together.
+    They lie in `checkpoint` and `autoencoder` of the folder.
+
+    Raises: CheckpointError if one is of another kind, or if they don't belong together.
     """
     denoiser = load_denoiser(os.path.join(folder, "checkpoint"), TextUNet, KIND, device)
     autoencoder = load_autoencoder(os.path.join(folder, "autoencoder"), device)
     latent_shape = tuple(autoencoder.facts["latent_shape"])
     if denoiser.sample_shape != latent_shape:
         raise CheckpointError(
-            f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants {latent_shape}"
+            f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants "
+            f"{latent_shape}"
         )
     scale = denoiser.facts["options"]["latent_scale"]
     if scale != autoencoder.scale:
         raise CheckpointError(
-            f"{folder}: the model's latents have the scale {scale}, its autoencoder's {autoencoder.scale}: another one"
+            f"{folder}: the model's latents have the scale {scale}, its autoencoder's "
+            f"{autoencoder.scale}: another one"
         )
     return TextToImage(denoiser, autoencoder, Captions(**denoiser.facts["options"]["captions"]))

@@ -1,4 +1,4 @@
-"""Training: the loop, its trainers, the moving average, checkpoints, processes that share a batch."""
+"""Training: the loop and its trainers, the moving average, checkpoints, parallel processes."""
 
 from minidiff.training.autoencoder import AutoencoderTrainer
 from minidiff.training.checkpoint import (

@@ -1,4 +1,4 @@
-"""The trainer of an autoencoder, phase 1 of latent diffusion, on the loop that all trainers share."""
+"""The trainer of an autoencoder: phase 1 of latent diffusion on the loop of all trainers."""
 
 from __future__ import annotations
 

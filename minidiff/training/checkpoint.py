@@ -1,7 +1,9 @@
-"""A checkpoint: a folder with `checkpoint.json` (what it is, in words and numbers) and one safetensors file (the arrays).
+"""A checkpoint: a folder with `checkpoint.json` and one safetensors file.
 
-The arrays are written first, under a new name; then `checkpoint.json`, which names that file and its size, is replaced in one step. So
-there is a whole checkpoint in the folder at every moment, whatever interrupts the program.
+The first says in words and numbers what the checkpoint is, the second holds the arrays. The arrays
+are written first, under a new name. Then `checkpoint.json`, which names that file and its size, is
+replaced in one step. So there is a whole checkpoint in the folder at every moment, whatever
+interrupts the program.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ class CheckpointError(ValueError):
 
 
 class Checkpoint(NamedTuple):
-    """kind: "ddpm", "classifier", ...; description: JSON-able facts, configurations, states; arrays: {"model.conv1.weight": array, ...}."""
+    """A checkpoint that was read."""
 
-    kind: str
-    description: dict[str, Any]
-    arrays: dict[str, np.ndarray]
+    kind: str  # "ddpm", "classifier", ...
+    description: dict[str, Any]  # facts, settings and states that JSON can hold
+    arrays: dict[str, np.ndarray]  # {"model.conv1.weight": array, ...}
 
     def part(self, name: str) -> dict[str, np.ndarray]:
         """The arrays "name.xyz" as {"xyz": array}."""
@@ -45,9 +47,11 @@ class Checkpoint(NamedTuple):
 def save_checkpoint(
     folder: str | os.PathLike[str], kind: str, description: dict[str, Any], arrays: dict[str, Any]
 ) -> None:
-    """Write a checkpoint into `folder`, which is made if it is not there. What was there before is replaced at the very end.
+    """Write a checkpoint into `folder`, which is made if it is not there.
 
-    Raises OSError, naming the path, where it can't be written.
+    An older checkpoint there is replaced at the very end.
+
+    Raises: OSError, which names the path, if it can't be written.
     """
     folder = Path(folder)
     make_folder(folder)
@@ -74,9 +78,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
-    """Read the checkpoint in `folder`.    kind: what is wanted; None takes any.
+    """Read the checkpoint in `folder`.    kind: what is wanted; None takes any
 
-    Raises CheckpointError if there is none, if it is damaged or cut off, or if it is of another kind.
+    Raises: CheckpointError if there is none, if it is damaged or cut off, or if it is of another
+    kind.
     """
     folder = Path(folder)
     path = folder / "checkpoint.json"
@@ -116,7 +121,10 @@ def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder, made if need be and tried out.    Raises OSError, naming it, if nothing can be written there."""
+    """Make the folder if it is not there, and try to write into it.
+
+    Raises: OSError, which names it, if nothing can be written there.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,9 @@
-"""What a codebook needs beside gradients: a first set of codes, running means (the EMA variant), and new codes for those nobody chooses.
+"""The part of a codebook's training that is not a gradient.
 
-A VQ-VAE's decoder can't ignore its codes as a VAE's ignores its latents, but codes that are far from every vector are never chosen, never
-moved, and so never chosen again: codebook collapse (errata 46). Watch the perplexity.
+A codebook needs a first set of codes, running means (the EMA variant), and new codes for those that
+nobody chooses. A VQ-VAE's decoder can't ignore its codes as a VAE's ignores its latents. But codes
+that are far from every vector are never chosen, never moved, and so never chosen again: codebook
+collapse (errata 46). Watch the perplexity.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ FADED = 1e-20  # a running count of the EMA variant
 
 
 class CodebookKeeper:
-    """Called once a step with the vectors that were quantised and the codes that they got.
+    """Looks after the codes, once a step.
 
-    gamma: decay of the running means of the EMA variant. A code that got less than `dead` of an equal share of the last `window` steps'
-    vectors is put on one of the present ones, drawn at random. `restarts`: how many codes were, so far.
+    gamma: decay of the running means of the EMA variant. A code that got less than `dead` of an
+    equal share of the last `window` steps' vectors is put on one of the present ones, drawn at
+    random. `restarts` counts these codes.
     """
 
     def __init__(
@@ -35,7 +38,8 @@ class CodebookKeeper:
     ):
         if not 0 <= gamma < 1 or window < 1 or not 0 <= dead < 1:
             raise ValueError(
-                f"CodebookKeeper: wanted gamma and dead in [0, 1) and window >= 1, got gamma = {gamma}, dead = {dead}, window = {window}"
+                f"CodebookKeeper: wanted gamma and dead in [0, 1) and window >= 1, got gamma = "
+                f"{gamma}, dead = {dead}, window = {window}"
             )
         self.quantizer, self.gamma, self.window, self.dead = quantizer, gamma, window, dead
         self.ema = not quantizer.codebook.requires_grad
@@ -51,18 +55,18 @@ class CodebookKeeper:
         self._place(np.ones(len(self.counts), bool), z_e, rng)
 
     def update(self, z_e: Any, k: Any, rng: RNG, restart: bool = True) -> None:
-        """After a step.    z_e: (n, D) array; k: (n,) the codes it got; restart=False leaves dead codes alone, as near the end of a run."""
+        """Note a step's vectors and codes.    z_e: (n, D) array; k: (n,) the codes it got
+
+        restart: False leaves dead codes alone, as near the end of a run.
+        """
         if self.ema:
             N, m, codebook = ema_codebook(self.N, self.m, z_e, k, self.gamma)
             self.quantizer.codebook.assign(codebook)
             xp = array_module(N)
-            faded = (
-                N < FADED
-            )  # after thousands of steps without a vector N and m would both be 0, and the code 0 / 0: it stays as it is
-            self.N, self.m = (
-                xp.where(faded, xp.ones_like(N), N),
-                xp.where(faded[:, None], codebook, m),
-            )
+            # after thousands of steps without a vector N and m would both be 0, and the code 0 / 0
+            faded = N < FADED
+            self.N = xp.where(faded, xp.ones_like(N), N)
+            self.m = xp.where(faded[:, None], codebook, m)
         self.counts = self.counts + np.bincount(to_cpu(k), minlength=len(self.counts))
         self.steps += 1
         if self.steps % self.window:
@@ -75,19 +79,17 @@ class CodebookKeeper:
 
     @property
     def usage(self) -> np.ndarray:
-        """(K,) how often each code was chosen in the last full window, or so far in the first."""
+        """The number of times each code was chosen in the last full window, (K,).
+
+        In the first window it is the number so far.
+        """
         return self.last_counts if self.steps >= self.window else self.counts
 
     def state(self) -> dict[str, Any]:
         """Arrays, for a checkpoint."""
+        counts = {"counts": self.counts, "last_counts": self.last_counts}
         numbers = np.array([self.steps, self.restarts], np.int64)
-        return {
-            "N": self.N,
-            "m": self.m,
-            "counts": self.counts,
-            "last_counts": self.last_counts,
-            "numbers": numbers,
-        }
+        return {"N": self.N, "m": self.m, **counts, "numbers": numbers}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` gave."""
@@ -97,7 +99,10 @@ class CodebookKeeper:
         self.steps, self.restarts = (int(number) for number in state["numbers"])
 
     def _place(self, which: np.ndarray, z_e: Any, rng: RNG) -> None:
-        """Codes `which` on vectors drawn at random, different ones if there are enough, and their running means with them."""
+        """Put codes `which` on vectors drawn at random, and their running means with them.
+
+        The vectors are different ones if there are enough.
+        """
         codebook, self.N, self.m = self.quantizer.codebook.data.copy(), self.N.copy(), self.m.copy()
         xp = array_module(codebook)
         slots = np.flatnonzero(which)

@@ -1,13 +1,18 @@
 """CUDA graphs: a step of training or sampling recorded once, and from then on launched as a whole.
 
-A step of a small U-Net is hundreds of kernels of a few microseconds each, and Python needs longer to launch one than the GPU to run it.
-The recorded graph is launched by a single call. In return it is rigid: it runs the same kernels on the same memory each time. So
+A step of a small U-Net is hundreds of kernels of a few microseconds each, and Python needs longer
+to launch one than the GPU to run it. The recorded graph is launched by a single call. In return it
+is rigid: it runs the same kernels on the same memory each time. So
 
-- inputs are copied into arrays that stay where they are, and parameters are updated in place (optim/flat.py);
-- whatever changes from step to step has to be in an array: a Python number is recorded as it was (optim/fused.py);
-- the memory that the recording allocated belongs to the graph, and to nobody else, as long as that lives.
+- inputs are copied into arrays that stay where they are, and parameters are updated in place
+  (optim/flat.py);
+- whatever changes from step to step has to be in an array: a Python number is recorded as it was
+  (optim/fused.py);
+- the memory that the recording allocated belongs to the graph, and to nobody else, as long as that
+  lives.
 
-What CuPy can't record (cuBLAS, transfers) makes it fall back to plain calls; `reason` says why. docs/gpu.md tells the whole story.
+What CuPy can't record (cuBLAS, transfers) makes it fall back to plain calls; `reason` says why.
+docs/gpu.md tells the whole story.
 """
 
 from __future__ import annotations
@@ -46,11 +51,13 @@ class Recording(NamedTuple):
 
 
 class Recorded:
-    """function(**inputs), recorded as a CUDA graph at the third call with inputs of the same shapes.
+    """function(**inputs), recorded as a CUDA graph at the third call with inputs of one shape.
 
-    function: of CuPy arrays to an array or a tuple of arrays; beside that it may only edit arrays in place, no Python object.
-    watched: called before each call -> the arrays whose place in memory the recording depends on, such as parameters; when they are others,
-    a new recording is made. The results are overwritten by the next call: copy what you keep.
+    function: takes CuPy arrays, returns an array or a tuple of arrays. Beside that it may edit
+    arrays in place, but not Python objects.
+    watched: is called before each call, and returns the arrays whose place in memory the recording
+    depends on, such as parameters. When they are others, a new recording is made.
+    The results are overwritten by the next call: copy what you keep.
     """
 
     def __init__(self, function: Callable[..., Any], watched: Callable[[], Iterable[Any]] = tuple):
@@ -71,7 +78,8 @@ class Recorded:
             self._moves += 1
             if self._moves > PATIENCE and not self.reason:
                 self._give_up(
-                    "parameters or state are other arrays at every call, and a graph works on those that it was recorded with"
+                    "parameters or state are other arrays at every call, and a graph works on "
+                    "those that it was recorded with"
                 )
         key = tuple((name, array.shape, array.dtype.str) for name, array in inputs.items())
         if key not in self._recordings:
@@ -99,7 +107,7 @@ class Recorded:
             stream.begin_capture()
             try:
                 outputs = self.function(**copies)
-            except Exception as error:  # CuPy refuses in many ways: NotImplementedError, RuntimeError, CUDARuntimeError, ...
+            except Exception as error:  # CuPy refuses by several types of errors
                 self.reason = f"{type(error).__name__}: {error}"
             finally:
                 try:
@@ -121,8 +129,9 @@ class Recorded:
 
 
 class RecordedPredictor:
-    """A model as the eps_theta(x_t, t) of a sampler, without a tape, each call one graph.    The results are copies: keep them as you like.
+    """A model as the eps_theta(x_t, t) of a sampler, without a tape, each call one graph.
 
+    The results are copies: keep them as you like.
     condition: further arguments of the model, arrays on its device with one entry per image.
     """
 
@@ -142,7 +151,10 @@ class RecordedPredictor:
 
 
 class RecordedTraining:
-    """The device's part of a trainer's step, one graph: network, gradient, clipping, update, moving average."""
+    """The device's part of a training step as one graph.
+
+    It consists of network, gradient, clipping, update and moving average.
+    """
 
     def __init__(self, trainer: Trainer):
         if getattr(getattr(trainer.model, "config", None), "learned_variance", False):

@@ -162,7 +162,9 @@ class TrainingLoop:
         optimizer = self.optimizer
         description = {
             "step": self.step, "seconds": self.seconds, "model": asdict(self.model.config),
-            "optimizer": {"name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr},
+            "optimizer": {
+                "name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr,
+            },
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
             **self.facts(), **self.further_facts(),
         }  # fmt: skip

@@ -23,7 +23,7 @@ from minidiff.training.workers import Workers
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How long a run trains, and how often it shows something.
+    """The length of a run, and how often it shows something.
 
     steps and minutes are counted over all continuations of the run. The one that is reached first
     ends it. With steps alone, a run that was interrupted repeats to the bit.
@@ -41,7 +41,7 @@ class RunSettings:
             raise ValueError("run: give steps or minutes, or both")
 
     def progress(self, trainer: TrainingLoop) -> float:
-        """How much of the run is done, by steps or by time, whichever is further; 1 at the end."""
+        """The share of the run that is done, by steps or by time, whichever is further."""
         by_steps = trainer.step / self.steps if self.steps else 0.0
         by_time = trainer.seconds / (60 * self.minutes) if self.minutes else 0.0
         return max(by_steps, by_time)

@@ -1,4 +1,4 @@
-"""Phase 2 of latent diffusion: what text adds to the training loop, which is the pixel model's."""
+"""The captions of a text-to-image model, as a condition for the trainer of the pixel model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from minidiff.training.trainer import Prepare
 
 
 def with_captions(captions: Captions, p_uncond: float = 0.1) -> Prepare:
-    """A trainer's `prepare`: a caption for each image, drawn anew each time, dropped with probability p_uncond.
+    """A trainer's `prepare` that draws a caption for each image anew each time.
 
-    The loader's labels are `captions.facts`. Dropped captions train the same network without a condition, for classifier-free guidance.
-    Raises ValueError if p_uncond is outside [0, 1].
+    The caption is dropped with probability p_uncond. Dropped captions train the same network
+    without a condition, for classifier-free guidance. The loader's labels are `captions.facts`.
+
+    Raises: ValueError if p_uncond is outside [0, 1].
     """
     if not 0 <= p_uncond <= 1:
         raise ValueError(f"with_captions: p_uncond must be in [0, 1], got {p_uncond}")

@@ -22,7 +22,7 @@ from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
 from minidiff.training.workers import Workers
 
-# (x_0, labels, rng) of a batch -> the x_0 to diffuse, further arguments of the model (one per image)
+# (x_0, labels, rng) of a batch -> the x_0 to diffuse, and further arguments of the model
 Prepare = Callable[[Any, Any, RNG], tuple[Any, dict[str, Any]]]
 
 
@@ -34,8 +34,11 @@ def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]
 def loss_terms(
     model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str, **condition: Any
 ) -> tuple[Tensor, dict[str, Any]]:
-    """L_simple over a slice of the batch.    -> loss, the terms with one entry per image, as arrays"""
-    with nan_for_wrong_indices():  # of tokens, say: to check them, each step would wait for the GPU
+    """L_simple over a slice of the batch.
+
+    -> loss, the terms with one entry per image, as arrays
+    """
+    with nan_for_wrong_indices():  # a check of the tokens, say, would wait for the GPU at each step
         step = training_terms(model, x_0, t, eps, schedule, prediction, **condition)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 

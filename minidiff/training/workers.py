@@ -1,8 +1,10 @@
-"""Cut a batch over processes. Every layer treats each image by itself, so this needs nothing from the operations: each process runs forward
-and backward on its slice of the batch, and the gradients are added up.
+"""Processes that share a batch.
 
-Processes rather than threads: NumPy lets go of the interpreter lock in its array work, but between two calls a thread waits for the lock,
-and a U-Net on 28x28 images makes thousands of short calls: a step took 0.60 to 0.69 of the time that two threads need.
+Every layer treats each image by itself, so this needs nothing from the operations: each process
+runs forward and backward on its slice, and the gradients are averaged.
+Processes and not threads: NumPy lets go of the interpreter lock in its array work, but between two
+calls a thread waits for the lock, and a U-Net on 28x28 images makes thousands of short calls. A
+step took 0.60 to 0.69 of the time that two threads need.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from minidiff.engine import debug
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
@@ -29,18 +32,25 @@ Arrays = Mapping[str, Any]
 
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Workers:
-    """`count` processes with a copy of `model` each; the first of them is the caller's own.
+def default_count() -> int:
+    """One for each core, at most 8. Under a debugger 1: two processes at one prompt help nobody."""
+    return 1 if debug.attached() else min(available_cores(), 8)
 
-        with Workers(model, 2) as workers: ...        # inside, the BLAS library uses one thread per process
+
+class Workers:
+    """`count` processes with a copy of `model` each. The first of them is the caller's own.
+
+        with Workers(model, 2) as workers: ...      # inside, BLAS uses one thread per process
 
     Each process keeps the memory that it frees for its next step (allocator.py), also afterwards.
-    count: None takes one per core, at most 8; 1 runs everything in the caller's process, where a debugger can follow. A model on a GPU has
-    one. A function that is given to `map` must be importable (no lambda). Before each call the others get the model's present parameters.
+    count: None takes one per core, at most 8, and 1 under a debugger. 1 runs everything in the
+    caller's process, where a debugger can follow. A model on a GPU has one. A function that is given
+    to `map` must be importable, so not a lambda. Before each call the others get the model's present
+    parameters.
     """
 
     def __init__(self, model: Module, count: int | None = None):
@@ -48,7 +58,7 @@ class Workers:
             raise ValueError(f"Workers: count must be at least 1, got {count}")
         on_cpu = next(model.parameters()).device == "cpu"
         self.model = model
-        self.count = (count or min(available_cores(), 8)) if on_cpu else 1
+        self.count = (count or default_count()) if on_cpu else 1
         self._others: list[_Other] = []
         self._limit: Any = None
 
@@ -69,9 +79,10 @@ class Workers:
             self._limit = None
 
     def map(self, function: Callable[..., Any], arrays: Arrays, **options: Any) -> list[Any]:
-        """function(model, **slices of the arrays, **options) in each process.    -> the results, in the order of the slices.
+        """function(model, **slices of the arrays, **options) in each process.
 
         arrays: cut along their first axis, of one length. An exception in a process is raised here.
+        -> the results, in the order of the slices
         """
         return self._run(_call, function, arrays, options)
 
@@ -82,16 +93,17 @@ class Workers:
         seed: int = 0,
         **options: Any,
     ) -> tuple[Any, dict[str, Any], list[Any]]:
-        """A mean loss over a batch and its gradients.    -> loss (0-d array), {parameter name: gradient}, [rest of each slice].
+        """A mean loss over a batch and its gradients.
 
-        function: as for `map`; returns (the mean loss over its slice, a rest). The mean over the batch is that of the slices' means,
-        weighted by their sizes; so are the gradients. Layers that drop out draw from RNG(seed + number of slice).
+        function: as for `map`. It returns the mean loss over its slice, and a rest. The mean over
+        the batch is that of the slices' means, weighted by their sizes, and so are the gradients.
+        Layers that drop out draw from RNG(seed + number of slice).
+        -> loss (0-d array), {parameter name: gradient}, [rest of each slice]
         """
         results = self._run(_gradients, function, arrays, {**options, "seed": seed})
         loss, total, rest = results[0]
-        for other_loss, other_gradients, _ in results[
-            1:
-        ]:  # always in the same order, so that a run repeats to the bit
+        # always in the same order, so that a run repeats to the bit
+        for other_loss, other_gradients, _ in results[1:]:
             loss = loss + other_loss
             for name, gradient in other_gradients.items():
                 total[name] = total[name] + gradient
@@ -111,9 +123,8 @@ class Workers:
         try:
             first = [task(self.model, None, 0, n, function, shares[0], options)]
         finally:
-            rest = [
-                other.result() for other in busy
-            ]  # also after an error here: nobody may be left with an unread answer
+            # also after an error here: nobody may be left with an unread answer
+            rest = [other.result() for other in busy]
         for result in rest:
             if isinstance(result, _Failure):
                 raise result.error from RuntimeError(f"in a worker process:\n{result.text}")
@@ -147,7 +158,10 @@ def _gradients(
     arrays: Arrays,
     options: dict,
 ) -> Any:
-    """(share in the mean loss, gradients by name, rest); in another process the gradients go into `answer` instead."""
+    """(share in the mean loss, gradients by name, rest)
+
+    In another process the gradients go into `answer` instead.
+    """
     seed = options["seed"] + index
     options = {name: value for name, value in options.items() if name != "seed"}
     weight = len(next(iter(arrays.values()))) / n
@@ -242,11 +256,13 @@ class _Other:
 def _serve(
     pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays, answer: SharedArrays
 ) -> None:
-    """The life of another process: wait for a task, do it, answer; end when told to, or when the caller is gone."""
+    """The life of another process: wait for a task, do it, answer.
+
+    It ends when it is told to, or when the caller is gone.
+    """
     callers_end.close()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches every process of a terminal; the caller decides
+    # Ctrl-C reaches every process of a terminal, but the caller decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     keep_freed_memory()
     shared = parameters.arrays

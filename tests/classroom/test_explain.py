@@ -1,10 +1,14 @@
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from minidiff.classroom.coverage import repository
-from minidiff.classroom.explain import explain, run_with_small_numbers, show
+import minidiff
+from minidiff.classroom.explain import explain, explain_short, run_with_small_numbers, show, wrap
 from minidiff.classroom.index import all_equations
-from minidiff.classroom.inspection import location, summary, trace
+from minidiff.classroom.recording import trace
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
 from minidiff.diffusion.equation import Equation
@@ -17,7 +21,6 @@ def test_every_equation_explains_itself_and_runs(id):
     assert f"    def {all_equations()[id].function.__name__}(" in text
     assert "paper   " in text and "check   tests/" in text and ".py:" in text
     assert "\n    " in text.split("run", 1)[-1] or "first step" in text
-    assert " at 0x" not in text and str(repository()) not in text
 
 
 def test_the_run_shows_each_term_with_the_numbers_of_the_formula():
@@ -61,29 +64,78 @@ def test_show_numbers_small_arrays_tuples_and_large_arrays():
     assert show(np.zeros((5, 5))).startswith("float64 (5, 5), min 0")
 
 
+@pytest.mark.parametrize("id", list(all_equations()))
+def test_every_line_fits_the_terminal(id, monkeypatch):
+    for columns in (100, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert max(map(len, explain(id).splitlines())) <= columns
+        short = explain(id, short=True).splitlines()
+        assert max(map(len, short)) <= columns and len(short) <= 23, "and a prompt below it"
+        assert short[0] == id and all_equations()[id].location in short[2]
+
+
+@pytest.mark.parametrize("id", list(all_equations()))
+def test_nothing_that_is_printed_depends_on_the_machine(id):
+    """No address of an object, no path of the installation."""
+    text = explain(id) + explain(id, short=True)
+    assert not re.search(r"0x[0-9a-f]{6,}", text) and str(Path(minidiff.__file__).parents[1]) not in text
+
+
+def test_the_header_names_t_only_for_a_formula_of_t():
+    def title(id):
+        return run_with_small_numbers(all_equations()[id]).splitlines()[0]
+
+    assert title("forward.q_sample") == "  a run, linear schedule with T = 10, t = 5:"
+    assert title("forward.q_chain") == "  a run, linear schedule with T = 10:"
+    assert title("forward.merge_gaussians") == "  a run:"
+    for id, equation in all_equations().items():
+        takes_t = "t" in inspect.signature(equation.function).parameters
+        assert takes_t or "t = 5" not in title(id)
+
+
+def test_a_loop_shows_its_first_two_turns_and_the_last():
+    lines = run_with_small_numbers(all_equations()["forward.q_chain"]).splitlines()
+    turns = [line.split("=")[1].strip() for line in lines if re.match(r" +t +=", line)]
+    assert turns == ["1", "2", "10"] and any(line.strip() == "..." for line in lines)
+
+
+def test_the_linear_schedule_runs_as_its_formula_says():
+    """T = 10 without the rescaling, which the formula does not have."""
+    text = run_with_small_numbers(all_equations()["schedule.linear"])
+    assert np.linspace(0.0001, 0.02, 10)[1] == pytest.approx(0.00231, abs=5e-6) and "[0.0001 , 0.00231," in text
+
+
+def test_short_shows_each_line_of_the_code_with_its_value_beside_it():
+    lines = explain("forward.q_sample", short=True).splitlines()
+    (signal,) = [line for line in lines if line.startswith("signal = ")]
+    (x_t,) = [line for line in lines if line.startswith("x_t = ")]
+    assert signal.endswith("= [[ 0.16082, -0.32163]] (1, 2)") and x_t.endswith("= [[ 1.10768, -0.79506]] (1, 2)")
+    assert signal.index("= [[") == x_t.index("= [["), "in one column"
+
+
+def test_short_says_where_the_rest_is():
+    assert explain_short("ddpm.algorithm_2", height=12).splitlines()[-1] == "... and more: python -m minidiff explain ddpm.algorithm_2"
+    assert len(explain_short("ddpm.algorithm_2", height=12).splitlines()) == 11
+
+
+def test_wrap_breaks_at_spaces_and_cuts_a_word_that_is_longer_than_the_line():
+    assert wrap("  one two three", 12) == "  one two\n      three"
+    assert wrap("a" * 25, 10).splitlines() == ["a" * 10, "    " + "a" * 6, "    " + "a" * 6, "    " + "a" * 3]
+    assert wrap("\nx\n", 10) == "\nx"
+
+
+def test_the_debugger_stops_where_explain_points():
+    """A breakpoint on that line of each equation is on code that runs, and before anything was computed."""
+    for equation in all_equations().values():
+        file, _, number = equation.location.partition(":")
+        code = inspect.unwrap(equation.function).__code__
+        lines = {line for _, _, line in code.co_lines() if line}
+        assert file.startswith("minidiff/") and int(number) in lines and int(number) > code.co_firstlineno
+
+
 def test_trace_returns_the_result_and_the_locals_in_order():
     def f(a, b):
         c = a + b
         return c * 2
 
     assert trace(f, 1, 2) == (6, {"a": 1, "b": 2, "c": 3})
-
-
-def test_the_location_is_the_same_wherever_the_package_is_installed(monkeypatch, tmp_path):
-    q_sample = all_equations()["forward.q_sample"].function
-    place = location(q_sample)
-    path, _, line = place.rpartition(":")
-    assert path == "minidiff/diffusion/forward.py" and int(line) > 1
-    monkeypatch.chdir(tmp_path)
-    assert location(q_sample) == place
-    assert location(test_the_location_is_the_same_wherever_the_package_is_installed).startswith("/")
-
-
-def test_the_summary_is_the_first_paragraph_on_one_line():
-    def twice(x):
-        """Twice
-        x.
-
-        More about it."""
-
-    assert summary(twice) == "Twice x."

@@ -1,7 +1,6 @@
 import pytest
 
 from minidiff.classroom.index import all_equations, get_equation
-from minidiff.classroom.inspection import summary
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES
@@ -12,7 +11,7 @@ def test_every_equation_has_latex_a_paper_and_a_slide_that_lists_it():
     for slide in SLIDES:
         titles[slide.title] += [id for formula in slide.formulas for id in formula.equations]
     for id, equation in all_equations().items():
-        assert LATEX[id] and equation.paper and summary(equation.function) or id == "unet.time_embedding"
+        assert LATEX[id] and equation.paper and equation.summary or id == "unet.time_embedding"
         listed = [title for title, ids in titles.items() if id in ids]
         assert listed, f"{id} is on no slide"
 

@@ -75,6 +75,7 @@ def _projections() -> dict[str, Any]:
 
 
 BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
+    "schedule.linear": lambda: {"rescale": False},  # the formula is the line itself
     "gaussian.log_density": lambda: {"x": _array([0.5, -1.0])},
     "guidance.drop_condition": lambda: {"y": np.arange(6)},
     "unet.group_norm": lambda: {"x": np.arange(8.0).reshape(1, 4, 2, 1)},
