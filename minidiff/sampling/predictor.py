@@ -29,8 +29,8 @@ def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[
     """The workers' model without a tape: (B, ...) arrays -> (B, ...) arrays.
 
     On a CPU the batch is cut over the processes, and into chunks that fit the caches.
-    condition: further arguments of the model, one entry per image of the batch.
-    A network with a learned variance gives a Prediction of arrays.
+    condition: further arguments of the model, one entry per image of the batch
+    -> arrays, or a Prediction of them, from (B, ...) arrays
     """
 
     def eps_theta(x_t: Any, t: Any) -> Any:

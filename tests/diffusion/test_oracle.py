@@ -140,6 +140,13 @@ def test_wrong_mixtures_and_points_are_named(linear):
         oracle.exact_eps(np.zeros((1, 3)), 5, MIXTURE, linear)
 
 
+def test_the_repr_shows_small_mixtures_whole_and_images_by_their_number():
+    small = repr(GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.05))
+    assert small == "GaussianMixture(0.7 N([-0.8, 0.2], 0.05^2) + 0.3 N([0.8, -0.2], 0.05^2))"
+    images = repr(GaussianMixture(np.ones(9), np.zeros((9, 1, 8, 8)), 0.1))
+    assert images == "GaussianMixture(9 components of shape (1, 8, 8), std 0.1..0.1)"
+
+
 @pytest.mark.checks("oracle.reverse_variance", "oracle.x_0")
 @pytest.mark.parametrize(("t", "x"), [(2, 0.7), (50, 0.0), (300, 0.4), (1000, -1.0)])
 def test_the_variance_of_the_reverse_step_by_quadrature(linear, t, x):
@@ -181,10 +188,3 @@ def test_a_point_has_no_density_but_every_noisy_time_has(linear):
 def test_what_is_no_array_is_named(linear):
     with pytest.raises(TypeError, match="oracle: x_t must be an array, got tuple"):
         LINE.log_prob((0.1, 0.2))
-
-
-def test_the_repr_shows_small_mixtures_whole_and_images_by_their_number():
-    small = repr(GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.05))
-    assert small == "GaussianMixture(0.7 N([-0.8, 0.2], 0.05^2) + 0.3 N([0.8, -0.2], 0.05^2))"
-    images = repr(GaussianMixture(np.ones(9), np.zeros((9, 1, 8, 8)), 0.1))
-    assert images == "GaussianMixture(9 components of shape (1, 8, 8), std 0.1..0.1)"
