@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidiff.diffusion.elementwise import plain
-from minidiff.engine.backend import device_of, is_array, to_device
+from minidiff.engine.backend import device_of, to_device
 
 if TYPE_CHECKING:
     from minidiff.diffusion.schedule import Schedule
@@ -28,7 +28,7 @@ class Coefficients:
 
     def __init__(self, schedule: Schedule, t: Any, like: Any, first: int):
         self.t, self._like, self._tables = t, plain(like), schedule.tables
-        if like is not None and not is_array(self._like):
+        if isinstance(like, (tuple, list)):  # a number may stand for an image
             got = type(like).__name__
             raise TypeError(f"schedule: the images must be an array, got {got}")
         self._index = schedule.index(t, first)
