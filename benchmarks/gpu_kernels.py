@@ -37,25 +37,27 @@ def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of
     """Measure an operation at all its shapes, the largest batch first, and hand each result to `emit`."""
     ours, theirs = Ours(), Theirs()
     shapes, cases = SHAPES[operation], CASES[operation]
+    known: set = set()
     for batch in (DRY_BATCH,) if dry else BATCHES:
         for shape in shapes[-1:] if dry else shapes[:-1]:
             where = f"{operation} {shape}, batch {batch}"
             if out_of_time():
                 emit({"kind": "cut", "part": "kernels", "at": where})
-                emit(plans())
                 return
             try:
                 for case in cases(ours, theirs, batch, *shape):
                     emit(measured(case, ours, theirs, ceilings))
             except Exception as problem:  # such as too little memory for the reference: the other shapes go on
                 emit({"kind": "failed", "part": where, "why": f"{type(problem).__name__}: {problem}"[:500]})
-    emit(plans())
+            emit(plans(known))  # now: a part that runs out of time is killed
+            known = set(tuning.tuned())
 
 
-def plans() -> dict:
-    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/cuda/plan.py with."""
+def plans(known: set) -> dict:
+    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/cuda/plan.py with.
+    known: the convolutions that earlier rows have."""
     found = [{"convolution": list(key), "tried": [[*plan, round(seconds, 9)] for plan, seconds in times.items()]}
-             for key, times in tuning.tuned().items()]  # fmt: skip
+             for key, times in tuning.tuned().items() if key not in known]  # fmt: skip
     return {"kind": "plans", "found": found}
 
 

@@ -2,10 +2,11 @@
 // of a warp (mma.sync.m16n8k8), 1024 multiply-adds, where 32 lanes without tensor cores do 32.
 //
 // They multiply TF32 numbers, float32 with 10 instead of 23 bits of mantissa, and add in float32. So there are two kinds of tile:
-//     PRODUCTS = 1    a and b are rounded to TF32: results right to about 3e-4
-//     PRODUCTS = 3    a = high + low, its upper 10 bits and the rest, b likewise; a b = high high + high low + low high + (2^-22, dropped).
-//                     As good as float32, at a third of the speed. The units cut off, instead of rounding, what they add; over a long sum that
-//                     would be seen, so the sum of each slab is added by an ordinary float32 addition. Infinity gives NaN: inf - inf = low.
+//     PRODUCTS = 1    a and b are shortened to TF32: results right to about 3e-4
+//     PRODUCTS = 3    a = high + low, 10 bits of mantissa and the rest, b likewise; a b = high high + high low + low high + (2^-22, dropped).
+//                     As good as float32, at a third of the speed. The units cut off, instead of rounding, what they add; in a long sum
+//                     that would be seen, so the sum of each slab is added by an ordinary float32 addition. Infinity becomes NaN, which is
+//                     what low = inf - inf is.
 //
 //     warp      owns ROWS pieces of 16 rows x COLUMNS pieces of 8 columns
 //     lane      4 g + t: holds, of a piece, results (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
@@ -25,23 +26,22 @@ __device__ inline void mma_tf32(float (&d)[4], const float (&a)[4], const float 
         : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])), "r"(__float_as_uint(a[3])),
           "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
-__device__ inline float rounded_to_tf32(float value) {
-    unsigned bits;
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
-    return __uint_as_float(bits);
-}
 __device__ inline float cut_to_tf32(float value) { return __uint_as_float(__float_as_uint(value) & 0xffffe000u); }
 #else
 #include "emulator/cuda_cpu_mma.h"
 #endif
+
+// Cutting 13 bits off makes a number smaller by 2^-11 / m on average, of a mantissa m in 1..2: over all m, by 0.69 * 2^-11 of itself. This
+// factor puts that back, by one instruction; to round properly takes three. What has only 10 bits stays what it is.
+constexpr float UNBIASED = 1 + 0.69f / 2048;
 
 // COUNT numbers, as the instruction takes them.
 template <int PRODUCTS, int COUNT>
 struct Operand {
     float high[COUNT], low[COUNT];
     __device__ void set(int i, float value) {
-        high[i] = PRODUCTS == 1 ? rounded_to_tf32(value) : cut_to_tf32(value);
-        low[i] = value - high[i];  // exact; not computed if nobody asks
+        high[i] = value * UNBIASED;
+        low[i] = value - cut_to_tf32(high[i]);  // exact; the instruction does the cutting for `high` itself
     }
 };
 

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "conv2d/conv2d.h"
+#include "common/divider.h"
 #include "common/tile.h"
 
 constexpr int MAX_TAPS = 15;             // kernel rows (columns): they are bits 0 to 14 (16 to 30) of a mask
@@ -31,6 +32,7 @@ struct Axis {  // rows, or columns, of one class of results
     int taps;               // how many kernel rows reach them
     short tap[MAX_TAPS];    // which
     short shift[MAX_TAPS];  // number r reads source row r * source_step + shift
+    Divider by_outputs;
 };
 
 struct Correlation {
@@ -43,6 +45,10 @@ struct Correlation {
     bool quads;                                    // 4 pixels in a row may be written at once
     bool weight_quads;                             // the weight's 4 k in a row are side by side and may be read at once
     Axis rows[MAX_STRIDE], columns[MAX_STRIDE];
+};
+
+struct Place {
+    int n, row, column;
 };
 
 template <class Tile>
@@ -78,6 +84,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         weight_tap[slot] = padding ? -1 : channel * c.weight_c + rows.tap[u] * c.V + columns.tap[v];
     }
 
+    auto place_of = [&](int pixel) {  // (image, row, column), among the results of the class
+        const int line = columns.by_outputs.divide(pixel), n = rows.by_outputs.divide(line);
+        return Place{n, line - n * rows.outputs, pixel - line * columns.outputs};
+    };
+
     // This thread's pixels.
     const int lane = threadIdx.x % 32, slab_k = threadIdx.x / 32;
     const float* pixel_at[PIXELS];  // its place in the source; one addition per copy leads from there to a tap
@@ -86,9 +97,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 #pragma unroll
     for (int e = 0; e < PIXELS; e++) {
         const int pixel = first_pixel + lane + e * 32;
-        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
-        const int h = row * c.source_step_h, w = column * c.source_step_w;
-        pixel_at[e] = source + (n * c.groups * c.C * c.source_h + h) * c.source_w + w;
+        const Place at = place_of(pixel);
+        const int h = at.row * c.source_step_h, w = at.column * c.source_step_w;
+        pixel_at[e] = as_one_address(source + (at.n * c.groups * c.C * c.source_h + h) * c.source_w + w);
         unsigned inside = 0;
         for (int t = 0; t < rows.taps; t++) inside |= unsigned(unsigned(h + rows.shift[t]) < unsigned(c.source_h)) << t;
         for (int t = 0; t < columns.taps; t++) inside |= unsigned(unsigned(w + columns.shift[t]) < unsigned(c.source_w)) << (16 + t);
@@ -101,18 +112,20 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         if constexpr (Tile::QUADS_OF_K)
             if (c.weight_quads) {
                 const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, tap = weight_tap[slab * DEPTH + k];
+                const float* tap_at = as_one_address(weight + tap);
 #pragma unroll
                 for (int e = 0; e < QUADS; e++) {
                     const int m_e = m + e * QUAD_STEP;
-                    copy_quad_async(&a.at(k, m_e), weight + m_e * c.weight_m + tap, tap >= 0 && m_e < m_left);
+                    copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap >= 0 && m_e < m_left);
                 }
                 return;
             }
         const int k = threadIdx.x % DEPTH, m = threadIdx.x / DEPTH, tap = weight_tap[slab * DEPTH + k];
+        const float* tap_at = as_one_address(weight + tap);
 #pragma unroll
         for (int e = 0; e < WEIGHTS; e++) {
             const int m_e = m + e * M_STEP;
-            copy_async(&a.at(k, m_e), weight + m_e * c.weight_m + tap, tap >= 0 && m_e < m_left);
+            copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap >= 0 && m_e < m_left);
         }
     };
     auto copy = [&](int slab, int stage) {
@@ -133,9 +146,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int plane = c.result_h * c.result_w;
     result += 1LL * split * c.N * c.groups * c.M * plane;
     auto address = [&](int m, int pixel) {
-        const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
-        const int h = rows.first + c.step_h * row, w = columns.first + c.step_w * column;
-        return result + (n * c.groups * c.M + group * c.M + m) * plane + h * c.result_w + w;
+        const Place at = place_of(pixel);
+        const int h = rows.first + c.step_h * at.row, w = columns.first + c.step_w * at.column;
+        return result + (at.n * c.groups * c.M + group * c.M + m) * plane + h * c.result_w + w;
     };
     tile.for_each_quad([&](int m, int n, float4 sum) {
         m += first_m;

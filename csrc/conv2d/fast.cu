@@ -41,7 +41,7 @@ __global__ void sum_of_few_parts(const float* parts, int count, int size, const 
 }
 
 Axis all_taps(int outputs, int kernel, int dilation, int padding) {
-    Axis axis{0, outputs, kernel, {}, {}};
+    Axis axis{0, outputs, kernel, {}, {}, Divider(unsigned(std::max(outputs, 1)))};
     for (int u = 0; u < kernel; u++) {
         axis.tap[u] = short(u);
         axis.shift[u] = short(u * dilation - padding);
@@ -51,7 +51,8 @@ Axis all_taps(int outputs, int kernel, int dilation, int padding) {
 
 // The results first, first + stride, ...: kernel row u reaches them if first + padding - u * dilation is a multiple of the stride.
 Axis taps_of_class(int first, int size, int kernel, int stride, int dilation, int padding) {
-    Axis axis{first, first < size ? ceil_div(size - first, stride) : 0, 0, {}, {}};
+    const int outputs = first < size ? ceil_div(size - first, stride) : 0;
+    Axis axis{first, outputs, 0, {}, {}, Divider(unsigned(std::max(outputs, 1)))};
     for (int u = 0; u < kernel; u++) {
         const int distance = first + padding - u * dilation;
         if (distance % stride) continue;
@@ -114,7 +115,7 @@ void sum_parts(const char* name, const float* parts, int count, int size, const 
 
 // The tiles, by their number in a plan.              M    N  rows columns resident blocks
 using Huge = RegisterTile<128, 128, 8, 8, 2>;
-using Large = RegisterTile<64, 128, 8, 8, 4>;
+using Large = RegisterTile<64, 128, 8, 8, 3>;
 using Wide = RegisterTile<32, 128, 8, 8, 6>;
 using Medium = RegisterTile<64, 64, 8, 4, 4>;
 using Small = RegisterTile<32, 32, 4, 4, 8>;

@@ -11,8 +11,8 @@ namespace {
 // The tiles, by their number in a plan.                                        M    N pieces resident blocks
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Wide = TensorCoreTile<32, 128, 2, 4, 4, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Medium = TensorCoreTile<64, 64, 2, 4, 4, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 8, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using Medium = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 7, PRODUCTS, RowsOf16>;
 
 template <int PRODUCTS>
 void correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
@@ -28,7 +28,7 @@ void correlation(const char* name, const Correlation& c, const float* source, co
 
 // Of weight gradients: N counts the (c,u,v), often 9 times a multiple of 32.                   M   N pieces resident blocks
 template <int PRODUCTS> using LargeGradient = TensorCoreTile<64, 96, 2, 6, 3, PRODUCTS, ColumnsOf16>;
-template <int PRODUCTS> using WideGradient = TensorCoreTile<32, 96, 2, 6, 5, PRODUCTS, ColumnsOf16>;
+template <int PRODUCTS> using WideGradient = TensorCoreTile<32, 96, 2, 6, 4, PRODUCTS, ColumnsOf16>;
 template <int PRODUCTS> using MediumGradient = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, ColumnsOf16>;
 template <int PRODUCTS> using SmallGradient = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, ColumnsOf16>;
 

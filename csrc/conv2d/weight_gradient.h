@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             if (g.quads) {
                 const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, pixel = (first_slab + slab) * DEPTH + k;
                 const int n = g.by_plane.divide(pixel);
-                const float* at = dy + n * (conv.O - 1) * plane + pixel;  // pixel = n * plane + ij
+                const float* at = as_one_address(dy + n * (conv.O - 1) * plane + pixel);  // pixel = n * plane + ij
 #pragma unroll
                 for (int e = 0; e < QUADS; e++) {
                     const int m_e = m + e * QUAD_STEP;
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 return;
             }
         const int pixel = (first_slab + slab) * DEPTH + slab_k, n = g.by_plane.divide(pixel);
-        const float* at = dy + n * (conv.O - 1) * plane + pixel;
+        const float* at = as_one_address(dy + n * (conv.O - 1) * plane + pixel);
 #pragma unroll
         for (int e = 0; e < M_COUNT; e++) {
             const int m_e = slab_m + e * STEP;
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
         const bool valid = k < K;
         const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
-        const float* x_at = x + n * conv.C * conv.H * conv.W + row.x + column.x;
+        const float* x_at = as_one_address(x + n * conv.C * conv.H * conv.W + row.x + column.x);
         const unsigned outside = valid ? ~unsigned(row.y | column.y) : ~0u;
 #pragma unroll
         for (int e = 0; e < N_COUNT; e++)

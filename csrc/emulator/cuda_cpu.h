@@ -151,6 +151,8 @@ UNCHECKED T atomicMax(T* address, T value) {
 }
 inline void __threadfence() {}
 
+inline const float* as_one_address(const float* pointer) { return pointer; }
+
 // cp.async, as common/device.h wraps it. The target is NaN until the thread waits for the copy: who reads too early gets that.
 // No inline functions: what they return to is the line of the kernel that the errors name.
 void copy_async(float* to, const float* from, bool inside);

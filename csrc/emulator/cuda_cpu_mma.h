@@ -11,15 +11,6 @@ UNCHECKED inline float cut_to_tf32(float value) {  // 10 bits of mantissa are le
     return value;
 }
 
-UNCHECKED inline float rounded_to_tf32(float value) {  // to nearest, ties away from zero
-    if (!std::isfinite(value)) return value;
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    bits += 0x1000;
-    std::memcpy(&value, &bits, 4);
-    return cut_to_tf32(value);
-}
-
 // d += a b. Lane 4 g + t holds of a: (row g, k t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (k t, column g), (t + 4, g);
 // of d: (row g, column 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The lower 13 bits of a and b are ignored.
 UNCHECKED inline void mma_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2], int line = __builtin_LINE()) {

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import tokenize
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -129,7 +130,9 @@ def _parse_header(member: str, start: bytes) -> tuple[Header, int]:
         version = np.lib.format.read_magic(file)
         if version not in HEADER_READERS:
             raise ValueError(f"version {version[0]}.{version[1]}")
-        shape, fortran_order, dtype = HEADER_READERS[version](file, MOST_HEADER_BYTES)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, about what it parses
+            shape, fortran_order, dtype = HEADER_READERS[version](file, MOST_HEADER_BYTES)
         if dtype.hasobject or dtype.names or dtype.subdtype or dtype.itemsize == 0:
             raise ValueError(f"{dtype} are no plain numbers")
         if len(shape) > 32 or any(isinstance(n, bool) or n < 0 for n in shape):

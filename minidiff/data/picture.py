@@ -1,5 +1,6 @@
 """A picture file as x_0: one array of floats in [-1, 1], whatever way its pixels are stored."""
 
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000
 """What is read. Pillow knows more; some of them start other programs."""
 
 MOST_PIXELS = 50_000_000  # a large camera's; unpacked they are at most 200 MB
+MOST_BYTES = 1 << 28
 WORDS = ("I;16", "I;16L", "I;16B", "I;16N")  # modes of grey in 0..65535
 ORIENTATION = 0x0112  # of EXIF
 TURNS = {
@@ -47,7 +49,7 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
     with open_file(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, about damage that is told below
         try:
-            picture = _open(file)
+            picture = _open(_bytes_of(file))
             words = _is_16_bit(picture)  # asked now: a turned picture forgets its format
             picture = _upright(picture)
             if words and channels == 1:
@@ -59,12 +61,20 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
         except MemoryError as error:
             raise PictureError(f"wanted a picture file, got {path}: too little memory") from error
         except Exception as error:  # a damaged file can raise anything in Pillow: struct.error, KeyError, ...
-            reason = " ".join(str(error).replace(repr(file), "it").split())[:200]
+            reason = " ".join(str(error).split())[:200]
             raise PictureError(
                 f"wanted a picture file, got {path}: {reason or type(error).__name__}"
             ) from error
     array = np.asarray(pixels, np.uint8).reshape(1, height, width, channels)
     return to_float(array.transpose(0, 3, 1, 2))
+
+
+def _bytes_of(file: BinaryIO) -> io.BytesIO:
+    """The whole file. Of this Pillow can't read more than is there, whatever lengths a damaged file declares."""
+    size = os.fstat(file.fileno()).st_size
+    if size > MOST_BYTES:
+        raise PictureError(f"it has {size:,} bytes, more than {MOST_BYTES:,}")
+    return io.BytesIO(file.read())
 
 
 def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -76,7 +86,7 @@ def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     return sizes
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: io.BytesIO) -> Image.Image:
     """The picture, after what its header says has been checked: no pixel is unpacked before."""
     Image.init()
     try:

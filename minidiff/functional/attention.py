@@ -1,4 +1,7 @@
-"""Scaled dot-product attention (Vaswani et al. 2017). Slides "Attention" and "Cross-attention"."""
+"""Scaled dot-product attention (Vaswani et al. 2017).
+
+Slides "Attention" and "Cross-attention".
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,7 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
         dscores = p * (dp - (dp * p).sum(axis=-1, keepdims=True))  # of the softmax
         dquery = scale * (dscores @ key)
         dkey = scale * (dscores.swapaxes(-1, -2) @ query)
-        return dquery, dkey, dvalue, dscores  # the last one is the gradient of a mask of numbers
+        dmask = dscores  # of a mask of numbers, which is added to the scores
+        return dquery, dkey, dvalue, dmask
 
     return y, attention_backward

@@ -17,7 +17,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
     where a = i * stride + u * dilation - padding, and b likewise of j and v.
     x: (N, C, H, W); weight: (O, C / groups, rows, columns); bias: (O,)
-    -> (N, O, H_out, W_out), H_out = (H + 2 * padding - dilation * (rows - 1) - 1) // stride + 1.
+    -> (N, O, H_out, W_out) with
+    H_out = (H + 2 * padding - dilation * (rows - 1) - 1) // stride + 1.
     stride, padding, dilation: an int or a pair (rows, columns).
     Faster forms: kernels/cpu/conv2d.py, csrc/conv2d/.
     """

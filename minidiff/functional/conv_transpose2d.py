@@ -1,7 +1,7 @@
 """conv_transpose2d: each input pixel adds its kernel, scaled, to the output around it.
 
-A stride makes the image larger (slide "U-Net", up-sampling). It is the transpose of conv2d as a
-linear map, hence its name: its forward loop is conv2d's backward loop.
+A stride makes the image larger (slide "U-Net", up-sampling). As a linear map it is the
+transpose of conv2d, hence its name: its forward loop is conv2d's backward loop.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ def conv_transpose2d(
     """y[n, o, a, b] = bias[o] + sum over c, i, j of weight[c, o, u, v] x[n, c, i, j]
 
     where a = i * stride + u * dilation - padding, and b likewise of j and v.
-    x: (N, C, H, W); weight: (C, O / groups, rows, columns); bias: (O,) -> (N, O, H_out, W_out),
+    x: (N, C, H, W); weight: (C, O / groups, rows, columns); bias: (O,)
+    -> (N, O, H_out, W_out) with
     H_out = (H - 1) * stride - 2 * padding + dilation * (rows - 1) + output_padding + 1.
-    The sizes are ints or pairs (rows, columns). output_padding, smaller than stride or dilation,
-    chooses among the sizes of which conv2d with this stride would make H.
+    stride, padding, output_padding, dilation: an int or a pair (rows, columns).
+    Several sizes H_out become H by conv2d with a stride: output_padding, smaller than
+    stride or dilation, chooses among them.
     Faster forms: kernels/cpu/conv_transpose2d.py, csrc/conv2d/.
     """
     xp = array_module(x)

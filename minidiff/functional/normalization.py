@@ -1,6 +1,6 @@
 """Normalisation: subtract the mean, divide by the standard deviation, scale and shift.
 
-group_norm          over each group of channels of each image (Wu & He 2018), slide "U-Net"
+group_norm          over each group of channels of an image (Wu & He 2018); slide "U-Net"
 group_norm_swish    the same followed by Swish, as in every residual block
 layer_norm          over the last axes (Ba, Kiros & Hinton 2016)
 """
@@ -24,25 +24,26 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
     Faster forms: kernels/cpu/group_norm.py, csrc/group_norm/.
     """
     xp = array_module(x)
-    groups = x.reshape(len(x), num_groups, math.prod(x.shape[1:]) // num_groups)
-    centred = groups - groups.mean(axis=2, keepdims=True)
+    channel = (-1,) + (1,) * (x.ndim - 2)  # the shape of weight and bias beside x
+    x_g = x.reshape(len(x), num_groups, math.prod(x.shape[1:]) // num_groups)
+    mean = x_g.mean(axis=2, keepdims=True)
+    centred = x_g - mean
     var = (centred * centred).mean(axis=2, keepdims=True)
     inverse_std = 1 / xp.sqrt(var + eps)
     x_hat = centred * inverse_std
-    channel = (-1,) + (1,) * (x.ndim - 2)  # the shape of weight and bias beside x
     y = x_hat.reshape(x.shape)
     y = y if weight is None else y * weight.reshape(channel)
     y = y if bias is None else y + bias.reshape(channel)
 
     def group_norm_backward(dy):
-        pixels = (0, *range(2, x.ndim))
+        pixels = (0, *range(2, x.ndim))  # all axes but that of the channels
         dweight = (dy * x_hat.reshape(x.shape)).sum(axis=pixels)
         dbias = dy.sum(axis=pixels)
-        dx_hat = dy if weight is None else dy * weight.reshape(channel)
-        dx_hat = dx_hat.reshape(groups.shape)
-        mean = dx_hat.mean(axis=2, keepdims=True)
+        dz = dy if weight is None else dy * weight.reshape(channel)
+        dx_hat = dz.reshape(x_g.shape)
+        mean_of_dx_hat = dx_hat.mean(axis=2, keepdims=True)
         mean_with_x_hat = (dx_hat * x_hat).mean(axis=2, keepdims=True)
-        dx = (dx_hat - mean - x_hat * mean_with_x_hat) * inverse_std
+        dx = (dx_hat - mean_of_dx_hat - x_hat * mean_with_x_hat) * inverse_std
         return dx.reshape(x.shape), None, dweight, dbias
 
     return y, group_norm_backward
@@ -74,7 +75,8 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     xp = array_module(x)
     count = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
     axes = tuple(range(-count, 0))
-    centred = x - x.mean(axis=axes, keepdims=True)
+    mean = x.mean(axis=axes, keepdims=True)
+    centred = x - mean
     var = (centred * centred).mean(axis=axes, keepdims=True)
     inverse_std = 1 / xp.sqrt(var + eps)
     x_hat = centred * inverse_std
@@ -83,9 +85,9 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
 
     def layer_norm_backward(dy):
         dx_hat = dy if weight is None else dy * weight
-        mean = dx_hat.mean(axis=axes, keepdims=True)
+        mean_of_dx_hat = dx_hat.mean(axis=axes, keepdims=True)
         mean_with_x_hat = (dx_hat * x_hat).mean(axis=axes, keepdims=True)
-        dx = (dx_hat - mean - x_hat * mean_with_x_hat) * inverse_std
+        dx = (dx_hat - mean_of_dx_hat - x_hat * mean_with_x_hat) * inverse_std
         dweight, dbias = dy * x_hat, dy  # the engine sums them over the other axes
         return dx, None, dweight, dbias
 

@@ -19,9 +19,8 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     _groups("conv2d", groups)
     C, per_group = x.shape[1], weight.shape[1]
     if C != per_group * groups:
-        raise ValueError(
-            f"conv2d: x has C = {C} but weight wants C = {per_group} * groups = {per_group * groups}"
-        )
+        wanted = f"{per_group} * groups = {per_group * groups}"
+        raise ValueError(f"conv2d: x has C = {C} but weight wants C = {wanted}")
     _divisible("conv2d", weight, groups)
     _bias_of_images("conv2d", bias, weight.shape[0])
     conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
@@ -127,15 +126,85 @@ def linear(x, weight, bias=None):
     _parameters("linear", x, {"bias": bias}, weight.shape[:1])
 
 
+def embedding(indices, weight):
+    """Raises: TypeError if indices are not ints; ValueError for the shape of weight."""
+    array_module(indices, weight)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be ints, got {indices.dtype}")
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight must be (K, D), got shape {weight.shape}")
+
+
+def avg_pool2d(x, kernel_size):
+    """Raises: ValueError unless x is images that kernel_size, an int, fits into."""
+    k = kernel_size
+    _four_axes("avg_pool2d", x)
+    H, W = x.shape[2:]
+    if not isinstance(k, int) or not 1 <= k <= min(H, W):
+        raise ValueError(
+            f"avg_pool2d: kernel_size must be an int in 1..{min(H, W)} for images of {H}x{W}, "
+            f"got {k!r}"
+        )
+
+
+def interpolate(x, scale_factor):
+    """Raises: ValueError unless x is images and scale_factor a positive int."""
+    s = scale_factor
+    _four_axes("interpolate", x)
+    if not isinstance(s, int) or s < 1:
+        raise ValueError(f"interpolate: scale_factor must be an int >= 1, got {s!r}")
+
+
+def mse_loss(prediction, target, reduction="mean"):
+    """Raises: ValueError if the shapes differ, or for another reduction than the known ones."""
+    array_module(prediction, target)
+    _reduction("mse_loss", reduction)
+    if prediction.shape != target.shape:
+        raise ValueError(
+            "mse_loss: prediction and target must have one shape, "
+            f"got {prediction.shape} and {target.shape}"
+        )
+    if reduction == "mean" and not prediction.size:
+        raise ValueError(
+            f"mse_loss: there is nothing to take the mean of in shape {prediction.shape}"
+        )
+
+
+def cross_entropy(logits, labels, reduction="mean"):
+    """Raises: ValueError for shapes and reduction; TypeError if labels are not ints."""
+    array_module(logits, labels)
+    _reduction("cross_entropy", reduction)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            "cross_entropy: wanted logits (B, K) and labels (B,), "
+            f"got {logits.shape} and {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
+    if not logits.size:
+        raise ValueError(f"cross_entropy: logits of shape {logits.shape} are empty")
+
+
+def _reduction(name, reduction):
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(
+            f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
+        )
+
+
 def _images(name, x, weight, bias, layout):
     """layout: the shape of weight in words."""
     _floating(name, x)
     for parameter, array in (("weight", weight), ("bias", bias)):
         _same_dtype(name, x, parameter, array)
-    if x.ndim != 4:
-        raise ValueError(f"{name}: x must be (N, C, H, W), got shape {x.shape}")
+    _four_axes(name, x)
     if weight.ndim != 4:
         raise ValueError(f"{name}: weight must be {layout}, got shape {weight.shape}")
+
+
+def _four_axes(name, x):
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x must be (N, C, H, W), got shape {x.shape}")
 
 
 def _groups(name, groups):

@@ -6,8 +6,11 @@ import pytest
 import minidiff
 from minidiff import Tensor, gradients, kernels, use_kernels
 from minidiff.functional import conv2d, conv_transpose2d
+from minidiff.kernels.cuda import conv2d_launch
+from minidiff.kernels.cuda.conv2d import conv2d_sizes
+from minidiff.kernels.cuda.plan import Plan
 
-VERSIONS = ("naive", "tiled", "fast")
+VERSIONS = ("naive", "tiled", "tf32x3", "fast")
 
 
 def inputs(device, *shapes, seed=0):
@@ -147,7 +150,21 @@ def test_a_tensor_core_needs_a_gpu_that_has_one():
     assert kernels.conv2d.permitted("fast", Array()) == "fast"
 
 
+def test_fast_takes_the_exact_tiles_of_tensor_cores_where_a_gpu_has_them(cuda):
+    """On the stand-in, whose compute capability is 9.0, a plan's number may mean a tile of "tf32x3"."""
+    xp, _ = cuda
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal(shape, dtype=np.float32) for shape in ((1, 5, 6, 6), (7, 5, 3, 3)))
+    conv = conv2d_sizes(x.shape, weight.shape, 1, 1, 1, 1)
+    assert conv2d_launch.has_tensor_cores(xp.asarray(x)) and not conv2d_launch.has_tensor_cores(x)
+    assert [conv2d_launch.named("fast", tile) for tile in (0, 4, 5, 8)] == [("fast", 0), ("fast", 4), ("tf32x3", 0), ("tf32x3", 3)]
+    expected = conv2d(x, weight, padding=1).numpy()
+    y = conv2d_launch.forward("fast", conv, xp.asarray(x), xp.asarray(weight), plan=Plan(7, 2))
+    assert 0 < np.abs(xp.asnumpy(y) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 def test_versions_are_registered_simplest_first():
-    assert minidiff.kernel_versions("conv2d") == ["im2col", "winograd", "naive", "tiled", "tf32", "fast"]
-    assert minidiff.kernel_versions("conv_transpose2d") == ["im2col", "naive", "tiled", "tf32", "fast"]
+    versions = {op: [v for v in minidiff.kernel_versions(op) if v != "native"] for op in ("conv2d", "conv_transpose2d")}
+    assert versions["conv2d"] == ["im2col", "winograd", "naive", "tiled", "tf32", "tf32x3", "fast"]
+    assert versions["conv_transpose2d"] == ["im2col", "naive", "tiled", "tf32", "tf32x3", "fast"]
     assert minidiff.kernel_versions("conv2d", "cuda") == ["im2col", "fast"]

@@ -78,4 +78,4 @@ def test_arguments_that_do_not_fit_are_refused_with_the_reason(device, change, m
 
 
 def test_versions_are_registered_simplest_first():
-    assert minidiff.kernel_versions("linear") == ["naive", "tiled", "tf32", "fast"]
+    assert minidiff.kernel_versions("linear") == ["naive", "tiled", "tf32", "tf32x3", "fast"]

@@ -77,4 +77,4 @@ def as_rows(y: Any, shape: tuple[int, ...]) -> Any:
     return y[..., 0].swapaxes(1, 2).reshape(*shape, y.shape[1])
 
 
-register_versions("linear", linear, ("naive", "tiled", "tf32", "fast"))
+register_versions("linear", linear, ("naive", "tiled", "tf32", "tf32x3", "fast"))
