@@ -15,12 +15,12 @@ from typing import Any
 from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
+from minidiff.classroom.recording import Assignment, record
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation, location_of
-from minidiff.diffusion.recording import Assignment, record
 from minidiff.engine.printing import show
 
 

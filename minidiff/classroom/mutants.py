@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minidiff.classroom.coverage import repository, tests_by_equation
-from minidiff.classroom.explain import source_of
 from minidiff.classroom.index import get_equation
 from minidiff.classroom.tables.mutants import MUTANTS, Mutant
 
@@ -30,7 +29,7 @@ class Result(NamedTuple):
 def mutated(mutant: Mutant) -> Iterator[None]:
     """The equation's function with the replacement, for everyone who has imported it.   Raises ValueError if the text is not there once."""
     function = get_equation(mutant.id).function
-    head, code = _split_after_docstring(source_of(get_equation(mutant.id)))
+    head, code = _split_after_docstring(get_equation(mutant.id).source)
     if code.count(mutant.old) != 1:
         found = f"must stand in its code once, found {code.count(mutant.old)}"
         raise ValueError(f"mutant of {mutant.id}: {mutant.old!r} {found}")

@@ -1,4 +1,4 @@
-"""The coefficients of a schedule at one time, in the shape in which they multiply images."""
+"""The coefficients of a schedule at one time, in the shape that multiplies images."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Coefficients:
         lines = [f"coefficients at t = {self.t}"]
         for name, table in self._tables.items():
             value = table[self._index]
-            lines.append(f"  {name:20} {_short(value)}    its root {_short(np.sqrt(value))}")
+            root = _short(np.sqrt(value))
+            lines.append(f"  {name:20} {_short(value)}    its root {root}")
         return "\n".join(lines)
 
 
@@ -57,8 +58,8 @@ def shaped(values: Any, like: Any) -> Any:
     if like is None:
         return values
     if like.dtype.kind != "f":
-        got = like.dtype
-        raise TypeError(f"schedule: the images must be floats (scaled to [-1, 1]), got {got}")
+        wanted = "the images must be floats (scaled to [-1, 1])"
+        raise TypeError(f"schedule: {wanted}, got {like.dtype}")
     if values.shape != like.shape[:1]:
         wanted = f"t must be one per image, ({like.shape[0]},), or one int"
         raise ValueError(f"schedule: {wanted}; got shape {values.shape}")

@@ -9,10 +9,14 @@ import numpy as np
 
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise
+from minidiff.diffusion.noise_prediction import (
+    clip_x_0,
+    fresh_noise,
+    predict_noise,
+    starting_noise,
+)
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 
 EpsTheta = Callable[..., Any]
@@ -24,17 +28,18 @@ def make_tau(T, S, spacing="uniform"):
 
     For S > 1 they start at 1.   1 <= S <= T  ->  int64 (S,)
     spacing: "uniform", or "quadratic", which takes small steps near the data.
-    Raises: ValueError for another S or spacing.
-    """
+    Raises: ValueError for another S or spacing."""
     if not 1 <= S <= T:
-        raise ValueError(f"make_tau: the number of steps S must be in 1..T = 1..{T}, got {S}")
+        wanted = f"the number of steps S must be in 1..T = 1..{T}"
+        raise ValueError(f"make_tau: {wanted}, got {S}")
     if spacing not in ("uniform", "quadratic"):
         known = "'uniform' or 'quadratic'"
         raise ValueError(f"make_tau: spacing must be {known}, got {spacing!r}")
     power = 2 if spacing == "quadratic" else 1
     whole = max(S - 1, 1) ** power
     i = np.arange(S) if S > 1 else np.array([1])
-    distance = (2 * (T - 1) * i**power + whole) // (2 * whole)  # (T - 1) (i / (S - 1))^power
+    # (T - 1) (i / (S - 1))^power, rounded
+    distance = (2 * (T - 1) * i**power + whole) // (2 * whole)
     distinct = np.maximum.accumulate(distance - i) + i  # rounding may have joined two
     tau = 1 + distinct
     return tau
@@ -46,8 +51,7 @@ def ddim_sigma(t, t_prev, schedule, eta=0.0):
 
     beta_jump = 1 - alpha_bar_t / alpha_bar_prev. Standard deviation of the fresh noise.
     0 <= t_prev < t <= T; eta: 0 is deterministic, 1 is DDPM with beta_tilde  ->  float
-    Raises: ValueError if eta is outside [0, 1].
-    """
+    Raises: ValueError if eta is outside [0, 1]."""
     if not 0 <= eta <= 1:
         meaning = "0 is deterministic, 1 is DDPM with beta_tilde"
         raise ValueError(f"ddim_sigma: eta must be in [0, 1] ({meaning}), got {eta}")
@@ -62,9 +66,8 @@ def ddim_sigma(t, t_prev, schedule, eta=0.0):
 def ddim_sigma_hat(t, t_prev, schedule):
     """sigma_hat = sqrt(1 - alpha_bar_t / alpha_bar_prev)
 
-    The larger noise of DDPM with sigma^2 = beta, outside of DDIM's family: the fresh noise
-    takes it, the direction keeps eta = 1.   0 <= t_prev < t <= T  ->  float
-    """
+    The larger noise of DDPM with sigma^2 = beta, outside of DDIM's family: the fresh
+    noise takes it, the direction keeps eta = 1.   0 <= t_prev < t <= T  ->  float"""
     sigma_hat = sqrt(schedule.jump_beta(t_prev, t))
     return sigma_hat
 
@@ -75,8 +78,7 @@ def ddim_direction(eps_hat, t_prev, sigma_t, schedule):
 
     eps_hat: (B, ...);  0 <= t_prev < T;  sigma_t: float  ->  (B, ...)
     Raises: ValueError if sigma_t is larger than the noise that x_prev may hold, as
-    sigma_t^2 = beta_t is at t = 1 and 2.
-    """
+    sigma_t^2 = beta_t is at t = 1 and 2."""
     prev = schedule.at(t_prev, first=0)
     radicand = prev.one_minus_alpha_bar - sigma_t**2
     if radicand < -1e-12:
@@ -93,8 +95,7 @@ def ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule):
     """x_prev = sqrt(alpha_bar_prev) x_0_hat + direction + sigma_t z
 
     From x_t, given as its two parts, to x_prev at time t_prev.
-    x_0_hat, direction, z: (B, ...);  0 <= t_prev < T  ->  x_prev: (B, ...)
-    """
+    x_0_hat, direction, z: (B, ...);  0 <= t_prev < T  ->  x_prev: (B, ...)"""
     predicted_x_0 = sqrt(schedule.at(t_prev, first=0).alpha_bar) * x_0_hat
     random_noise = sigma_t * z
     x_prev = predicted_x_0 + direction + random_noise
@@ -103,28 +104,27 @@ def ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule):
 
 def ddim_steps(
     eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule,
-    rng: RNG | None = None, *, steps: int | None = None, tau: Sequence[int] | None = None,
-    spacing: str = "uniform", eta: float = 0.0, clip: float | None = None, x_T: Any = None,
-    dtype: Any = np.float32,
+    rng: RNG | None = None, *, steps: int | None = None,
+    tau: Sequence[int] | None = None, spacing: str = "uniform", eta: float = 0.0,
+    clip: float | None = None, x_T: Any = None, dtype: Any = np.float32,
 ) -> Iterator[Step]:  # fmt: skip
     """DDIM as len(tau) steps from T down to the data.
 
     eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
     steps: S in 1..T (default T) with `spacing` "uniform" or "quadratic", or tau: the
-    increasing times themselves; eta: 0 deterministic .. 1 DDPM; clip: bound for |x_0_hat|;
-    x_T: start here. rng may be None if x_T is given and eta is 0.
-    """
+    increasing times themselves; eta: 0 deterministic .. 1 DDPM; clip: bound for
+    |x_0_hat|; x_T: start here. rng may be None if x_T is given and eta is 0."""
     times = choose_times(schedule, steps, tau, spacing)
     if rng is None and eta > 0:
-        raise ValueError(f"ddim_steps: rng may be left out only if eta = 0, got eta = {eta}")
+        wanted = "rng may be left out only if eta = 0"
+        raise ValueError(f"ddim_steps: {wanted}, got eta = {eta}")
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t, t_prev in zip(times[::-1], [*times[-2::-1], 0], strict=True):
         eps_hat = predict_noise(eps_theta, x_t, t)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         sigma_t = ddim_sigma(t, t_prev, schedule, eta)
         direction = ddim_direction(eps_hat, t_prev, sigma_t, schedule)
-        noisy = rng is not None and eta > 0 and t_prev > 0
-        z = rng.normal(x_t.shape, x_t.dtype) if noisy else array_module(x_t).zeros_like(x_t)
+        z = fresh_noise(x_t, rng if eta > 0 and t_prev > 0 else None)
         x_prev = ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule)
         terms = {"t_prev": t_prev, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat}
         terms |= {"sigma_t": sigma_t, "direction": direction, "z": z, "x_prev": x_prev}
@@ -147,7 +147,8 @@ def choose_times(
 ) -> list[int]:
     """tau as a list: the given one, checked, or S = `steps` (default T) times."""
     if tau is None:
-        return make_tau(schedule.T, schedule.T if steps is None else steps, spacing).tolist()
+        S = schedule.T if steps is None else steps
+        return make_tau(schedule.T, S, spacing).tolist()
     if steps is not None:
         got = f"steps = {steps} and {len(tau)} times"
         raise ValueError(f"ddim: give steps or tau, not both; got {got}")

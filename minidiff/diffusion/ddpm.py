@@ -9,11 +9,16 @@ import numpy as np
 
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise, times
+from minidiff.diffusion.noise_prediction import (
+    clip_x_0,
+    fresh_noise,
+    predict_noise,
+    starting_noise,
+    times,
+)
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 
 EpsTheta = Callable[..., Any]
@@ -28,11 +33,10 @@ def ddpm_steps(
     """x_{t-1} = mu_theta(x_t, t) + sigma_t z  for t = T, ..., 1
 
     eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
-    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a pair
-    (eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
+    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a
+    pair (eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
     guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
-    x_T: start here, in its shape and dtype.
-    """
+    x_T: start here, in its shape and dtype."""
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t in range(schedule.T, 0, -1):
         eps_hat, v = predict_noise(eps_theta, x_t, t), None
@@ -47,7 +51,7 @@ def ddpm_steps(
         if guide is not None:
             mu = guide(mu, variance_t, x_t, times(t, x_t))
         sigma_t = sqrt(variance_t)
-        z = rng.normal(x_t.shape, x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
+        z = fresh_noise(x_t, rng if t > 1 else None)
         x_prev = p_step(mu, sigma_t, z)
         predicted = {"eps_hat": eps_hat, "x_0_hat": x_0_hat, "mu": mu}
         yield Step("ddpm", t, x_t=x_t, **predicted, sigma_t=sigma_t, z=z, x_prev=x_prev)

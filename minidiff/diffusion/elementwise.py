@@ -2,8 +2,7 @@
 
 A schedule hands out Python floats for one t and arrays for a batch of t. Both must leave
 float32 images float32, and a NumPy scalar would not: np.sqrt(0.5) * float32_array is
-float64. Hence one place that keeps floats floats.
-"""
+float64. Hence one place that keeps floats floats."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ def log(x: Any) -> Any:
 def erfc(x: Any) -> Any:
     """Complementary error function of an array, accurate in the tails.
 
-    NumPy has none: Python's own is applied per element.
-    """
+    NumPy has none: Python's own is applied per element."""
     xp = array_module(x)
     if xp.__name__ == "cupy":
         from cupyx.scipy import special  # type: ignore[import-not-found]

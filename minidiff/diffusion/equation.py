@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeVar
 
-from minidiff.diffusion.notebook import formula_html
+from minidiff.engine.notebook import formula_html
 from minidiff.engine.printing import place
 
 F = TypeVar("F", bound=Callable[..., Any])

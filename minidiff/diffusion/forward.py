@@ -17,8 +17,7 @@ from minidiff.engine.random import RNG
 def q_step(x_prev, t, eps_step, schedule):
     """x_t = sqrt(1 - beta_t) x_{t-1} + sqrt(beta_t) eps_step
 
-    x_prev, eps_step: (B, ...);  t: int or (B,) in 1..T  ->  x_t: (B, ...)
-    """
+    x_prev, eps_step: (B, ...);  t: int or (B,) in 1..T  ->  x_t: (B, ...)"""
     now = schedule.at(t, like=x_prev)
     signal = sqrt(1 - now.beta) * x_prev
     noise = sqrt(now.beta) * eps_step
@@ -30,8 +29,7 @@ def q_step(x_prev, t, eps_step, schedule):
 def q_sample(x_0, t, eps, schedule):
     """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps
 
-    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  x_t: (B, ...)
-    """
+    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  x_t: (B, ...)"""
     now = schedule.at(t, like=x_0)
     signal = sqrt(now.alpha_bar) * x_0
     noise = sqrt(now.one_minus_alpha_bar) * eps
@@ -43,8 +41,8 @@ def q_sample(x_0, t, eps, schedule):
 def q_mean_variance(x_0, t, schedule):
     """q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I)
 
-    x_0: (B, ...);  t: int or (B,) in 1..T  ->  mean: (B, ...), variance: float or (B, 1, ...)
-    """
+    x_0: (B, ...);  t: int or (B,) in 1..T
+    ->  mean: (B, ...), variance: float or (B, 1, ...)"""
     now = schedule.at(t, like=x_0)
     mean = sqrt(now.alpha_bar) * x_0
     variance = now.one_minus_alpha_bar
@@ -56,8 +54,7 @@ def merge_gaussians(alpha_t, alpha_prev):
     """merged_std = sqrt(alpha_t (1 - alpha_{t-1}) + (1 - alpha_t))
 
     Variances of independent noises add. The older noise has passed through step t, which
-    scales it by sqrt(alpha_t).   alpha_t, alpha_prev: in (0, 1)  ->  float or array
-    """
+    scales it by sqrt(alpha_t).   alpha_t, alpha_prev: in (0, 1)  ->  float or array"""
     older_variance = alpha_t * (1 - alpha_prev)
     newer_variance = 1 - alpha_t
     merged_std = sqrt(older_variance + newer_variance)
@@ -68,8 +65,7 @@ def merge_gaussians(alpha_t, alpha_prev):
 def log_q_chain(chain, schedule):
     """log q(x_{1:T} | x_0) = sum over t of log q(x_t | x_{t-1})
 
-    chain: x_0, x_1, ..., x_T, each (B, ...)  ->  (B,), nats
-    """
+    chain: x_0, x_1, ..., x_T, each (B, ...)  ->  (B,), nats"""
     total = 0.0
     for t in range(1, schedule.T + 1):
         now = schedule.at(t)
@@ -80,7 +76,7 @@ def log_q_chain(chain, schedule):
 
 
 def forward_steps(x_0: Any, schedule: Schedule, rng: RNG) -> Iterator[Step]:
-    """The Markov chain x_0, x_1, ..., x_T, one `Step` for each t = 1..T.   x_0: (B, ...)."""
+    """The Markov chain x_0, x_1, ..., x_T, a `Step` for each t.   x_0: (B, ...)."""
     x_prev = x_0
     for t in range(1, schedule.T + 1):
         eps_step = rng.normal(x_0.shape, dtype=x_0.dtype)

@@ -27,9 +27,8 @@ def log_density(x, mean, variance):
 def kl_gaussians(mean_1, variance_1, mean_2, variance_2):
     """KL = 1/2 (ratio - 1 - log ratio + (mean_1 - mean_2)^2 / variance_2)
 
-    The divergence of N(mean_1, variance_1) from N(mean_2, variance_2), element by element,
-    with ratio = variance_1 / variance_2.   all broadcast, variances > 0  ->  nats
-    """
+    The divergence of N(mean_1, variance_1) from N(mean_2, variance_2), element by
+    element; ratio = variance_1 / variance_2.   all broadcast, variances > 0  ->  nats"""
     ratio = variance_1 / variance_2
     spread = ratio - 1 - log(ratio)
     shift = (mean_1 - mean_2) ** 2 / variance_2
@@ -43,8 +42,7 @@ def discretised_log_probability(x_0, mean, variance, levels=256):
 
     x_0: (B, ...), `levels` even values in [-1, 1];  variance > 0  ->  (B, ...), nats
     The outermost bins reach to infinity. A bin with less probability than the smallest
-    float counts as the smallest float, so the result is finite.
-    """
+    float counts as the smallest float, so the result is finite."""
     xp = array_module(x_0)
     half_bin = 1 / (levels - 1)
     sigma = sqrt(variance)
@@ -62,7 +60,6 @@ def discretised_log_probability(x_0, mean, variance, levels=256):
 def bits_per_dim(nats, D):
     """bits/dim = nats / (D log 2)
 
-    nats: of an image, float or (B,);  D: number of pixels times channels
-    """
+    nats: of an image, float or (B,);  D: number of pixels times channels"""
     bits = nats / (D * math.log(2))
     return bits

@@ -1,8 +1,7 @@
 """Guidance: steering samples towards a class y, with a classifier or without one.
 
-Both make an `eps_theta(x_t, t)` that every sampler takes. Algorithm 1 of Dhariwal & Nichol
-shifts the mean inside DDPM instead.
-"""
+Both make an `eps_theta(x_t, t)` that every sampler takes. Algorithm 1 of Dhariwal &
+Nichol shifts the mean inside DDPM instead."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ from minidiff.engine.tape import enable_grad
 def classifier_mean(mu, variance, gradient, s=1.0):
     """mu_guided = mu + s sigma_t^2 gradient
 
-    mu: (B, ...);  variance: sigma_t^2;  gradient: (B, ...), of log p(y | x_t);  s >= 0
-    """
+    mu: (B, ...);  variance: sigma_t^2;  gradient: (B, ...), of log p(y | x_t);  s >= 0"""
     shift = s * variance * gradient
     mu_guided = mu + shift
     return mu_guided
@@ -32,8 +30,7 @@ def classifier_eps(eps_hat, t, gradient, schedule, s=1.0):
     """eps_guided = eps_hat - s sqrt(1 - alpha_bar_t) gradient
 
     eps_hat: (B, ...);  gradient: (B, ...), of log p(y | x_t);  t: int or (B,) in 1..T
-    With the exact classifier and s = 1 this is the exact noise of the class: Bayes.
-    """
+    With the exact classifier and s = 1 this is the exact noise of the class: Bayes."""
     now = schedule.at(t, like=eps_hat)
     shift = s * sqrt(now.one_minus_alpha_bar) * gradient
     eps_guided = eps_hat - shift
@@ -44,8 +41,7 @@ def classifier_eps(eps_hat, t, gradient, schedule, s=1.0):
 def classifier_free_w(eps_y, eps_uncond, w):
     """eps_guided = (1 + w) eps_y - w eps_uncond
 
-    The paper's convention: w = 0 is the conditional model.   both: (B, ...)
-    """
+    The paper's convention: w = 0 is the conditional model.   both: (B, ...)"""
     eps_guided = (1 + w) * eps_y - w * eps_uncond
     return eps_guided
 
@@ -54,8 +50,7 @@ def classifier_free_w(eps_y, eps_uncond, w):
 def classifier_free_s(eps_y, eps_uncond, s):
     """eps_guided = eps_uncond + s (eps_y - eps_uncond)
 
-    The programs' convention: s = 0 unconditional, s = 1 conditional, s > 1 beyond it.
-    """
+    The programs' convention: s = 0 unconditional, s = 1 conditional, s > 1 beyond it."""
     towards_y = eps_y - eps_uncond
     eps_guided = eps_uncond + s * towards_y
     return eps_guided
@@ -66,8 +61,7 @@ def drop_condition(y, null, p_uncond, rng):
     """kept = null with probability p_uncond, else y
 
     This trains one network for both.
-    y: (B,) labels or (B, L) words;  null: one such  ->  as y
-    """
+    y: (B,) labels or (B, L) words;  null: one such  ->  as y"""
     drop = rng.uniform(y.shape[:1]) < p_uncond
     drop = drop.reshape(-1, *[1] * (y.ndim - 1))
     kept = array_module(drop, y).where(drop, null, y)
@@ -77,14 +71,13 @@ def drop_condition(y, null, p_uncond, rng):
 def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[..., Any]:
     """The `guide` of `ddpm_steps` for Algorithm 1.
 
-    gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted.
-    """
+    gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
     return lambda mu, variance, x_t, t: classifier_mean(mu, variance, gradient(x_t, t), s)
 
 
 def guide_with_classifier(
-    eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any], schedule: Schedule,
-    s: float = 1.0,
+    eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any],
+    schedule: Schedule, s: float = 1.0,
 ) -> Callable[..., Any]:  # fmt: skip
     """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
 
@@ -98,10 +91,10 @@ def guide_without_classifier(
     eps_theta: Callable[..., Any], y: Any, null: Any, *, s: float | None = None,
     w: float | None = None,
 ) -> Callable[..., Any]:  # fmt: skip
-    """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)` that was also trained on y = null.
+    """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)`.
 
-    Give the strength as s or as w = s - 1, not both.
-    """
+    The network was also trained on y = null. Give the strength as s or as w = s - 1, not
+    both."""
     if (s is None) == (w is None):
         wanted = "give the strength as s or as w = s - 1, one of them"
         raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
@@ -122,8 +115,8 @@ def gradient_of_classifier(
 
     log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
 
-    The classifier's parameters get no gradient. Samplers call it where nothing is recorded; it records for itself.
-    """
+    The classifier's parameters get no gradient. Samplers call it where nothing is
+    recorded; it records for itself."""
     from minidiff.engine.tensor import Tensor, gradients
 
     def gradient(x_t: Any, t: Any) -> Any:

@@ -14,13 +14,12 @@ from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.backend import array_module
 
 
-@equation("ddim.inversion_step", "DDIM sec. 4.3 (the ODE, Euler steps towards noise)", errata=30)
+@equation("ddim.inversion_step", "DDIM sec. 4.3 (Euler steps towards noise)", errata=30)
 def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
     """x_next = sqrt(alpha_bar_next) x_0_hat + sqrt(1 - alpha_bar_next) eps_hat
 
     The deterministic step turned round, from t up to t_next.
-    x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)
-    """
+    x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)"""
     later = schedule.at(t_next)
     x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
     signal = sqrt(later.alpha_bar) * x_0_hat
@@ -30,14 +29,13 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
 
 
 def ddim_invert(
-    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *, steps: int | None = None,
-    tau: Sequence[int] | None = None, spacing: str = "uniform",
+    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *,
+    steps: int | None = None, tau: Sequence[int] | None = None, spacing: str = "uniform",
 ) -> Any:  # fmt: skip
     """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
 
-    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at t = 1:
-    it is trained for 1..T.
-    """
+    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at
+    t = 1: it is trained for 1..T."""
     times = choose_times(schedule, steps, tau, spacing)
     x_t = x_0
     for t, t_next in zip([0, *times[:-1]], times, strict=True):
@@ -50,16 +48,15 @@ def ddim_invert(
 def slerp(x_T_0, x_T_1, a):
     """x_T = sin((1 - a) theta) / sin(theta) x_T_0 + sin(a theta) / sin(theta) x_T_1
 
-    theta is the angle between the two noises. On the arc the mixture is as long as a noise
-    is. A straight line would halve the variance in the middle, and the network has never
-    seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
-    """
+    theta is the angle between the two noises. On the arc the mixture is as long as a
+    noise is. A straight line would halve the variance in the middle, and the network has
+    never seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)"""
     xp = array_module(x_T_0, x_T_1)
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))
     cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)
     theta = xp.arccos(cosine).reshape(-1, *[1] * (x_T_0.ndim - 1))
     sine = xp.maximum(xp.sin(theta), xp.finfo(theta.dtype).tiny)
-    parallel = theta < 1e-4  # both formulas agree there, and the first divides by nearly 0
+    parallel = theta < 1e-4  # a straight line agrees there, and sine is nearly 0
     weight_0 = xp.where(parallel, 1 - a, xp.sin((1 - a) * theta) / sine)
     weight_1 = xp.where(parallel, a, xp.sin(a * theta) / sine)
     x_T = weight_0 * x_T_0 + weight_1 * x_T_1

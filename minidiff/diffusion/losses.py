@@ -20,8 +20,7 @@ def L_simple(eps, eps_hat):
     """loss = mean of (eps - eps_hat)^2, over batch and pixels
 
     eps, eps_hat: (B, ...)  ->  scalar. This is nn.MSELoss, as in the slide's code. The
-    printed squared norm, averaged over the batch, is D = C H W times as large (errata 17).
-    """
+    printed squared norm is D = C H W times as large (errata 17)."""
     difference = eps - eps_hat
     loss = (difference**2).mean()
     return loss
@@ -31,8 +30,7 @@ def L_simple(eps, eps_hat):
 def squared_norm(eps, eps_hat):
     """squared_error = sum over pixels of (eps - eps_hat)^2
 
-    eps, eps_hat: (B, ...)  ->  (B,)
-    """
+    eps, eps_hat: (B, ...)  ->  (B,)"""
     difference = eps - eps_hat
     squared_error = sum_per_image(difference**2)
     return squared_error
@@ -43,9 +41,8 @@ def loss_weight(t, schedule, variance="beta"):
     """weight = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))
 
     What L_{t-1} multiplies the squared error by and L_simple leaves out.
-    t: int or (B,) in 1..T; variance: sigma_t^2 is "beta" or "beta_tilde"  ->  float or (B,)
-    Raises: ValueError for beta_tilde at t = 1, where it is 0.
-    """
+    t: int or (B,) in 1..T;  variance: "beta" or "beta_tilde"  ->  float or (B,)
+    Raises: ValueError for beta_tilde at t = 1, where it is 0."""
     if variance == "beta_tilde" and schedule.index(t).min() == 1:
         reason = "its weight is infinite there: t = 1 belongs to L_0"
         raise ValueError(f"loss_weight: beta_tilde is 0 at t = 1, so {reason}")
@@ -57,8 +54,7 @@ def loss_weight(t, schedule, variance="beta"):
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
     """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).
 
-    x_0: (B, ...)  ->  t: int64 (B,), eps: (B, ...)
-    """
+    x_0: (B, ...)  ->  t: int64 (B,), eps: (B, ...)"""
     t = rng.integers(1, schedule.T + 1, (x_0.shape[0],))
     eps = rng.normal(x_0.shape, dtype=x_0.dtype)
     return t, eps
@@ -73,8 +69,7 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
     x_0, eps: (B, ...);  t: (B,) in 1..T  ->  Step; call backward() on its `loss`
     network: called as network(x_t, t, **condition); prediction: what it returns and is
     compared with, "eps" as in the algorithm, "x_0" or "v".
-    Raises: ValueError if the network returns another shape than that of x_t.
-    """
+    Raises: ValueError if the network returns another shape than that of x_t."""
     x_t = q_sample(x_0, t, eps, schedule)
     target = regression_target(prediction, x_0, t, eps, schedule)
     predicted, loss = prediction_and_loss(network, x_t, t, target, **condition)
@@ -86,7 +81,7 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
 def prediction_and_loss(
     network: Callable[..., Any], x_t: Any, t: Any, target: Any, **condition: Any
 ) -> tuple[Any, Any]:
-    """Line 5 of Algorithm 1 before its gradient: what the network says, and its L_simple."""
+    """Line 5 of Algorithm 1 before its gradient: the network's output, its L_simple."""
     predicted = network(x_t, t, **condition)
     if tuple(predicted.shape) != tuple(target.shape):
         shapes = f"{tuple(target.shape)}, got {tuple(predicted.shape)}"
@@ -95,7 +90,7 @@ def prediction_and_loss(
 
 
 def named(prediction: str, predicted: Any, target: Any) -> dict[str, Any]:
-    """Both by the names that a `Step` gives them; for "eps" the target is the step's eps."""
+    """Both by the names that a `Step` gives them; the target of "eps" is eps itself."""
     if prediction == "eps":
         return {"eps_hat": predicted}
     return {"target": target, "predicted": predicted}

@@ -10,6 +10,7 @@ import numpy as np
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.targets import eps_from_x_0, x_0_from_eps
+from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 
@@ -17,8 +18,7 @@ from minidiff.engine.tape import no_grad
 def times(t: int, x_t: Any) -> np.ndarray:
     """One t for each image, as a network wants it.   -> int64 (B,)
 
-    It stays on the host: the schedule is there, and nobody waits for a GPU.
-    """
+    It stays on the host: the schedule is there, and nobody waits for a GPU."""
     return np.full((x_t.shape[0],), t, dtype=np.int64)
 
 
@@ -27,8 +27,7 @@ def starting_noise(
 ) -> Any:
     """x_T as given, or drawn from N(0, I).   -> (B, ...)
 
-    Raises: ValueError if there is nothing to start from.
-    """
+    Raises: ValueError if there is nothing to start from."""
     if x_T is not None:
         return x_T
     if shape is None or rng is None:
@@ -37,11 +36,17 @@ def starting_noise(
     return rng.normal(shape, dtype=dtype)
 
 
+def fresh_noise(x_t: Any, rng: RNG | None) -> Any:
+    """z ~ N(0, I) in shape and dtype of x_t; zeros without an rng."""
+    if rng is None:
+        return array_module(x_t).zeros_like(x_t)
+    return rng.normal(x_t.shape, dtype=x_t.dtype)
+
+
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
     """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.
 
-    Raises: ValueError for another shape than that of x_t; TypeError for another dtype.
-    """
+    Raises: ValueError for another shape than that of x_t; TypeError for another dtype."""
     with no_grad():
         prediction = eps_theta(x_t, times(t, x_t))
     if isinstance(prediction, tuple):
@@ -65,8 +70,7 @@ def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
     """x_0_hat = clip(x_0_hat, -clip, clip),  eps_hat = the noise that then makes x_t
 
     x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat, eps_hat: (B, ...)
-    clip: None leaves both as they are.
-    """
+    clip: None leaves both as they are."""
     x_0_hat = x_0_from_eps(x_t, t, eps_hat, schedule)
     if clip is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)

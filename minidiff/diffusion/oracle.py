@@ -1,9 +1,8 @@
-"""The exact noise predictor of a Gaussian mixture: a formula for what a network must learn.
+"""The exact noise predictor of a Gaussian mixture: a formula for what networks learn.
 
-q(x_t) is again a mixture: each mean shrinks, each variance moves towards 1. So its score is
-known, and with it the best possible eps_theta, the exact likelihood and the exact
-classifier. Samplers and bounds are tested on it without a network.
-"""
+q(x_t) is again a mixture: each mean shrinks, each variance moves towards 1. So its score
+is known, and with it the best possible eps_theta, the exact likelihood and the exact
+classifier. Samplers and bounds are tested on it without a network."""
 
 from __future__ import annotations
 
@@ -24,9 +23,9 @@ from minidiff.engine.random import RNG
 class GaussianMixture:
     """A distribution of x_0: K isotropic Gaussians.
 
-    weights: (K,) > 0, normalised to sum 1; means: (K, ...) one image each; stds: (K,) >= 0
-    or a float; labels: (K,) ints, the class of each (default: each is a class).
-    """
+    weights: (K,) > 0, normalised to sum 1; means: (K, ...) one image each;
+    stds: (K,) >= 0 or a float; labels: (K,) ints, the class of each component (default:
+    each is a class)."""
 
     def __init__(self, weights: Any, means: Any, stds: Any, labels: Any = None):
         self.means = np.asarray(means, dtype=np.float64)
@@ -65,15 +64,15 @@ class GaussianMixture:
     def of_class(self, y: int) -> GaussianMixture:
         """The mixture of the components with label y, p(x_0 | y).
 
-        Raises: ValueError if there is none.
-        """
+        Raises: ValueError if there is none."""
         mine = self.labels == y
         if not mine.any():
             known = sorted(set(self.labels.tolist()))
             raise ValueError(
                 f"GaussianMixture: no component has the label {y}; labels are {known}"
             )
-        return GaussianMixture(self.weights[mine], self.means[mine], self.stds[mine], self.labels[mine])
+        parts = (self.weights, self.means, self.stds, self.labels)
+        return GaussianMixture(*(part[mine] for part in parts))
 
     def log_prob(self, x_0: Any) -> Any:
         """Exact log-density.   x_0: (B, ...) -> (B,), nats."""
@@ -82,8 +81,7 @@ class GaussianMixture:
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
         """Exact log-probability of the pixel bins that hold x_0, to compare with L_0's.
 
-        x_0: (B, ...)  ->  (B,), nats
-        """
+        x_0: (B, ...)  ->  (B,), nats"""
         xp, per_component = array_module(x_0), []
         for w, m, s in zip(self.weights, self.means, self.stds, strict=True):
             mean, variance = xp.asarray(m, dtype=x_0.dtype), float(s) ** 2
@@ -92,13 +90,15 @@ class GaussianMixture:
         return _log_sum_exp(xp.stack(per_component, axis=1))
 
     def eps_theta(self, schedule: Schedule, y: int | None = None) -> Callable[..., Any]:
-        """The exact eps_theta(x_t, t) of this mixture, or of its class y, for samplers and losses."""
+        """The exact eps_theta(x_t, t) of this mixture, or of its class y."""
         mixture = self if y is None else self.of_class(y)
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
 
 
-def log_joint(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> Any:
-    """log of w_k N(x_t; sqrt(alpha_bar) m_k, variance_k I).   x_t: (B, ...)  ->  (B, K)."""
+def log_joint(
+    x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
+) -> Any:
+    """log of w_k N(x_t; sqrt(alpha_bar) m_k, variance_k I).   x_t: (B, ...) -> (B, K)."""
     x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
     return log_weights + log_density(x, mean, variance).sum(axis=2)
 
@@ -108,8 +108,7 @@ def log_marginal(x_t, t, mixture, schedule):
     """log_q = log of the sum over k of w_k N(x_t; sqrt(alpha_bar_t) m_k, variance_k I)
 
     variance_k = alpha_bar_t s_k^2 + 1 - alpha_bar_t: the integral over all images, in
-    closed form.   x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,), nats
-    """
+    closed form.   x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,), nats"""
     log_of_each_component = log_joint(x_t, t, mixture, schedule)
     log_q = _log_sum_exp(log_of_each_component)
     return log_q
@@ -120,8 +119,7 @@ def exact_score(x_t, t, mixture, schedule):
     """score = sum over k of r_k (sqrt(alpha_bar_t) m_k - x_t) / variance_k
 
     Gradient of log q(x_t); r_k is the share of component k at x_t.
-    x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B, ...)
-    """
+    x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B, ...)"""
     x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
     responsibility = _softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
     pull = (mean - x) / variance
@@ -134,8 +132,7 @@ def exact_eps(x_t, t, mixture, schedule):
     """eps = E[eps | x_t] = -sqrt(1 - alpha_bar_t) score
 
     The noise predictor that minimises L_simple.
-    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    """
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
     score = exact_score(x_t, t, mixture, schedule)
     eps = -sqrt(schedule.at(t, like=x_t).one_minus_alpha_bar) * score
     return eps
@@ -146,8 +143,7 @@ def log_reverse(x_prev, x_t, t, mixture, schedule):
     """log q(x_{t-1} | x_t) = log q(x_t | x_{t-1}) + log q(x_{t-1}) - log q(x_t)
 
     The reverse step that is intractable for images.
-    x_prev, x_t: (B, ...);  t: int in 1..T  ->  (B,), nats
-    """
+    x_prev, x_t: (B, ...);  t: int in 1..T  ->  (B,), nats"""
     now = schedule.at(t)
     log_step = sum_per_image(log_density(x_t, sqrt(now.alpha) * x_prev, now.beta))
     log_prior = log_marginal(x_prev, t - 1, mixture, schedule)
@@ -161,8 +157,7 @@ def log_classifier(x_t, t, y, mixture, schedule):
     """log p(y | x_t) = log p(y) q(x_t | y) - log q(x_t)
 
     The exact classifier of noisy images.
-    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B,), log-probabilities
-    """
+    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B,), log-probabilities"""
     joint = log_joint(x_t, t, mixture, schedule)
     mine = np.flatnonzero(mixture.labels == y).tolist()
     log_p = _log_sum_exp(joint[:, mine]) - _log_sum_exp(joint)
@@ -174,8 +169,7 @@ def classifier_gradient(x_t, t, y, mixture, schedule):
     """gradient = grad log q(x_t | y) - grad log q(x_t)
 
     Gradient of `log_classifier` with respect to x_t.
-    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B, ...)
-    """
+    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B, ...)"""
     score_of_class = exact_score(x_t, t, mixture.of_class(y), schedule)
     score = exact_score(x_t, t, mixture, schedule)
     gradient = score_of_class - score
@@ -187,8 +181,7 @@ def _diffused(
 ) -> tuple[Any, Any, Any, Any]:
     """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
 
-    They are (B or 1, K, D), (B or 1, K, 1) and (K,).
-    """
+    They are (B or 1, K, D), (B or 1, K, 1) and (K,)."""
     xp = array_module(x_t)
     if tuple(x_t.shape[1:]) != mixture.shape:
         wanted = f"(B, {', '.join(map(str, mixture.shape))}) like the mixture's means"

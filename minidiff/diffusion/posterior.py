@@ -2,8 +2,7 @@
 
 Bayes, expand, collect, read off variance and mean. The exponents divide by
 1 - alpha_bar_{t-1} and so need t >= 2. The results, `mu_tilde` and beta_tilde, hold for
-t = 1, too.
-"""
+t = 1, too."""
 
 from __future__ import annotations
 
@@ -17,8 +16,7 @@ def exponent_by_bayes(x_prev, x_t, x_0, t, schedule):
     """exponent = -1/2 (step + prior - evidence)
 
     Exponent of q(x_t | x_{t-1}) q(x_{t-1} | x_0) / q(x_t | x_0).
-    x_prev, x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
-    """
+    x_prev, x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)"""
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
     step = (x_t - sqrt(now.alpha) * x_prev) ** 2 / now.beta
     prior = (x_prev - sqrt(prev.alpha_bar) * x_0) ** 2 / prev.one_minus_alpha_bar
@@ -31,8 +29,7 @@ def exponent_by_bayes(x_prev, x_t, x_0, t, schedule):
 def exponent_expanded(x_prev, x_t, x_0, t, schedule):
     """exponent = -1/2 (step + prior - evidence), the first two squares multiplied out
 
-    Arguments and result as `exponent_by_bayes`.
-    """
+    Arguments and result as `exponent_by_bayes`."""
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
     square = x_t**2 - 2 * sqrt(now.alpha) * x_t * x_prev + now.alpha * x_prev**2
     step = square / now.beta
@@ -48,8 +45,7 @@ def precision(t, schedule, like=None):
     """precision_t = alpha_t / beta_t + 1 / (1 - alpha_bar_{t-1}) = 1 / beta_tilde_t
 
     What multiplies x_{t-1}^2: precisions add.
-    t: int or (B,) in 2..T  ->  float, or (B, 1, ...) to multiply `like`
-    """
+    t: int or (B,) in 2..T  ->  float, or (B, 1, ...) to multiply `like`"""
     now, prev = schedule.at(t, like), schedule.at(t - 1, like)
     of_the_step = now.alpha / now.beta
     of_the_prior = 1 / prev.one_minus_alpha_bar
@@ -59,11 +55,11 @@ def precision(t, schedule, like=None):
 
 @equation("posterior.pull", "DDPM eq. 7")
 def pull(x_t, x_0, t, schedule):
-    """pull_t = sqrt(alpha_t) / beta_t x_t + sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_{t-1}) x_0
+    """pull_t = sqrt(alpha_t) / beta_t x_t
+              + sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_{t-1}) x_0
 
     What multiplies 2 x_{t-1}: each end pulls with its precision.
-    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
-    """
+    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)"""
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
     towards_x_t = sqrt(now.alpha) / now.beta * x_t
     towards_x_0 = sqrt(prev.alpha_bar) / prev.one_minus_alpha_bar * x_0
@@ -75,8 +71,7 @@ def pull(x_t, x_0, t, schedule):
 def exponent_collected(x_prev, x_t, x_0, t, schedule):
     """exponent = -1/2 (precision_t x_{t-1}^2 - 2 pull_t x_{t-1} + C)
 
-    Arguments and result as `exponent_by_bayes`; C is what does not contain x_{t-1}.
-    """
+    Arguments and result as `exponent_by_bayes`; C is what does not contain x_{t-1}."""
     quadratic = precision(t, schedule, like=x_t) * x_prev**2
     linear = 2 * pull(x_t, x_0, t, schedule) * x_prev
     C = -2 * exponent_expanded(0 * x_prev, x_t, x_0, t, schedule)
@@ -88,8 +83,7 @@ def exponent_collected(x_prev, x_t, x_0, t, schedule):
 def mu_tilde_from_pull(x_t, x_0, t, schedule):
     """mu_tilde = pull_t / precision_t, the top of the parabola
 
-    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
-    """
+    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)"""
     mu_tilde = pull(x_t, x_0, t, schedule) / precision(t, schedule, like=x_t)
     return mu_tilde
 
@@ -98,8 +92,7 @@ def mu_tilde_from_pull(x_t, x_0, t, schedule):
 def mu_tilde(x_t, x_0, t, schedule):
     """mu_tilde = weight_x_t x_t + weight_x_0 x_0, the mean of q(x_{t-1} | x_t, x_0)
 
-    x_t, x_0: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    """
+    x_t, x_0: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
     now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
     weight_x_t = sqrt(now.alpha) * prev.one_minus_alpha_bar / now.one_minus_alpha_bar
     weight_x_0 = sqrt(prev.alpha_bar) * now.beta / now.one_minus_alpha_bar
@@ -112,8 +105,7 @@ def mu_tilde_from_eps(x_t, eps, t, schedule):
     """mu_tilde = (x_t - beta_t / sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_t)
 
     The same mean from the noise in x_t: the formula of `mu_theta` with the true eps.
-    x_t, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    """
+    x_t, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
     mu_tilde = mu_theta(x_t, t, eps, schedule)
     return mu_tilde
 
@@ -123,8 +115,7 @@ def q_posterior(x_t, x_0, t, schedule):
     """q(x_{t-1} | x_t, x_0) = N(mu_tilde, beta_tilde_t I)
 
     x_t, x_0: (B, ...);  t: int or (B,) in 1..T  ->  mean: (B, ...), variance: float or
-    (B, 1, ...), 0 at t = 1
-    """
+    (B, 1, ...), 0 at t = 1"""
     mean = mu_tilde(x_t, x_0, t, schedule)
     variance = schedule.at(t, like=x_t).beta_tilde
     return mean, variance

@@ -12,8 +12,7 @@ VARIANCES = ("beta", "beta_tilde")
 def mu_theta(x_t, t, eps_hat, schedule):
     """mu = (x_t - beta_t / sqrt(1 - alpha_bar_t) eps_hat) / sqrt(alpha_t)
 
-    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  mu: (B, ...)
-    """
+    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  mu: (B, ...)"""
     now = schedule.at(t, like=x_t)
     removed = now.beta / sqrt(now.one_minus_alpha_bar) * eps_hat
     mu = (x_t - removed) / sqrt(now.alpha)
@@ -26,11 +25,10 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
 
     "beta" is best for x_0 ~ N(0, I), "beta_tilde" for a single point x_0: upper and lower
     limits of the true one.   t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
-    Raises: ValueError for another name.
-    """
+    Raises: ValueError for another name."""
     if variance not in VARIANCES:
-        known = ", ".join(VARIANCES)
-        raise ValueError(f"sigma_squared: variance must be one of {known}, got {variance!r}")
+        wanted = f"variance must be one of {', '.join(VARIANCES)}"
+        raise ValueError(f"sigma_squared: {wanted}, got {variance!r}")
     now = schedule.at(t, like)
     variance_t = now.beta if variance == "beta" else now.beta_tilde
     return variance_t
@@ -42,8 +40,7 @@ def learned_variance(v, t, schedule):
 
     v: (B, ...), between beta_tilde (v = 0) and beta (v = 1);  t: int or (B,) in 1..T
     ->  (B, ...). beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, as the
-    paper's code does.
-    """
+    paper's code does."""
     now = schedule.at(t, like=v)
     clipped = schedule.at(schedule.index(t).clip(min(2, schedule.T)), like=v)
     from_beta = v * log(now.beta)
@@ -57,8 +54,7 @@ def p_step(mu, sigma_t, z):
     """x_{t-1} = mu + sigma_t z
 
     A sample of p_theta(x_{t-1} | x_t) = N(mu, sigma_t^2 I).
-    mu: (B, ...), from `mu_theta`;  z: (B, ...) ~ N(0, I), zeros at t = 1  ->  x_prev
-    """
+    mu: (B, ...), from `mu_theta`;  z: (B, ...) ~ N(0, I), zeros at t = 1  ->  x_prev"""
     noise = sigma_t * z
     x_prev = mu + noise
     return x_prev
@@ -68,9 +64,8 @@ def p_step(mu, sigma_t, z):
 def removed_fraction(t, schedule):
     """fraction = beta_t / (1 - alpha_bar_t)
 
-    The part of the noise in x_t, sqrt(1 - alpha_bar_t) eps_theta, that one step takes out.
-    t: int or (B,) in 1..T  ->  in (0, 1]
-    """
+    The part of the noise sqrt(1 - alpha_bar_t) eps_theta that one step takes out of x_t.
+    t: int or (B,) in 1..T  ->  in (0, 1]"""
     now = schedule.at(t)
     fraction = now.beta / now.one_minus_alpha_bar
     return fraction

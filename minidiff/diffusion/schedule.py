@@ -3,8 +3,7 @@
 Tables have T + 1 entries, built in float64: entry 0 is the data (beta_0 = 0,
 alpha_bar_0 = 1), t runs 1..T. `schedule.at(t, like=x_t)` gives the values at t in the
 shape and dtype of an image batch. The cast to float32 happens there, once, after all
-cancelling subtractions.
-"""
+cancelling subtractions."""
 
 from __future__ import annotations
 
@@ -30,8 +29,7 @@ def linear_beta(T, beta_1=0.0001, beta_T=0.02, rescale=True):
     -> float64 (T,), element 0 is beta_1. The paper's numbers are for T = 1000. Fewer
     steps must be larger ones, or x_T keeps signal (alpha_bar_300 = 0.048). With `rescale`
     each step does the work of 1000 / T of the paper's: alpha_bar_T stays 4e-5, and beta_t
-    never reaches 1. rescale=False takes beta_1 and beta_T as they are for every T.
-    """
+    never reaches 1. rescale=False takes beta_1 and beta_T as they are for every T."""
     beta = np.linspace(beta_1, beta_T, T)
     if rescale and T != 1000:
         beta = 1 - (1 - beta) ** (1000 / T)
@@ -43,8 +41,7 @@ def cosine_beta(T, s=0.008, beta_min=0.0, beta_max=0.999):
     """beta_t = clip(1 - alpha_bar_t / alpha_bar_{t-1}),  alpha_bar_t = f(t) / f(0)
 
     f(t) is a squared cosine. `**DECK_CLIP` gives the slide's clip.
-    -> float64 (T,), element 0 is beta_1.
-    """
+    -> float64 (T,), element 0 is beta_1."""
     t = np.arange(T + 1)
     f = np.cos((t / T + s) / (1 + s) * np.pi / 2) ** 2
     alpha_bar = f / f[0]
@@ -56,8 +53,7 @@ def cosine_beta(T, s=0.008, beta_min=0.0, beta_max=0.999):
 def alpha_bar_table(beta):
     """alpha_bar_t = alpha_1 alpha_2 ... alpha_t,  alpha_t = 1 - beta_t
 
-    beta: float64 (T + 1,) with beta_0 = 0  ->  float64 (T + 1,) with alpha_bar_0 = 1
-    """
+    beta: float64 (T + 1,) with beta_0 = 0  ->  float64 (T + 1,) with alpha_bar_0 = 1"""
     alpha = 1 - beta
     alpha_bar = np.cumprod(alpha)
     return alpha_bar
@@ -70,8 +66,7 @@ def one_minus_alpha_bar_table(beta):
     beta: float64 (T + 1,) with beta_0 = 0  ->  float64 (T + 1,)
     Each step shrinks the noise that is there and adds its own. Nothing cancels, so the
     first entries keep all their digits: in float32, 1 - alpha_bar_1 from a rounded
-    alpha_bar_1 is 1.00017e-4 instead of 1e-4.
-    """
+    alpha_bar_1 is 1.00017e-4 instead of 1e-4."""
     variance = np.zeros_like(beta)
     for t in range(1, len(beta)):
         variance[t] = (1 - beta[t]) * variance[t - 1] + beta[t]
@@ -95,8 +90,7 @@ class Schedule:
 
     beta: (T,) floats in (0, 1); config: what `make_schedule(**config)` needs to build the
     same schedule again, JSON-able.
-    Raises: ValueError if a beta is outside (0, 1).
-    """
+    Raises: ValueError if a beta is outside (0, 1)."""
 
     def __init__(self, beta: Any, config: dict[str, Any] | None = None):
         beta = np.asarray(beta, dtype=np.float64)
@@ -116,11 +110,10 @@ class Schedule:
         }
 
     def at(self, t: Any, like: Any = None, first: int = 1) -> Coefficients:
-        """All coefficients of time t by name: `now = schedule.at(t, like=x_t); now.alpha_bar`.
+        """All coefficients of time t: `now = schedule.at(t, like=x_t); now.alpha_bar`.
 
         t: int or (B,) ints in first..T; like: the images that they multiply;
-        first: 0 where t may be the data (alpha_bar_0 = 1), as for t - 1.
-        """
+        first: 0 where t may be the data (alpha_bar_0 = 1), as for t - 1."""
         return Coefficients(self, t, like, first)
 
     def beta(self, t: Any, like: Any = None) -> Any:
@@ -158,14 +151,13 @@ class Schedule:
         return now.alpha_bar / now.one_minus_alpha_bar
 
     def check(self) -> TerminalCheck:
-        """Whether x_T is close enough to N(0, I) to start from, in numbers.   print() it."""
+        """Is x_T close enough to N(0, I) to start from? Numbers to print()."""
         return check_schedule(self)
 
     def index(self, t: Any, first: int = 1) -> np.ndarray:
         """t as a checked int64 array on the host.
 
-        Raises: ValueError unless every t is an integer in first..T.
-        """
+        Raises: ValueError unless every t is an integer in first..T."""
         index = to_cpu(t) if is_array(t) else np.asarray(plain(t))
         if index.dtype.kind not in "iu":
             raise ValueError(f"schedule: t must be integers, got {index.dtype}")
@@ -178,7 +170,7 @@ class Schedule:
         return index
 
     def __repr__(self) -> str:
-        shown = (f"{key}={value!r}" for key, value in self.config.items() if key != "beta")
+        shown = (f"{key}={v!r}" for key, v in self.config.items() if key != "beta")
         return f"Schedule({', '.join(shown)})"
 
 
@@ -188,7 +180,8 @@ def _range(values: np.ndarray) -> str:
 
 def _custom_beta(T: int, beta: Any) -> Any:
     if len(beta) != T:
-        raise ValueError(f"make_schedule: beta must have T = {T} entries, got {len(beta)}")
+        wanted = f"beta must have T = {T} entries"
+        raise ValueError(f"make_schedule: {wanted}, got {len(beta)}")
     return beta
 
 
@@ -200,12 +193,11 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
 
 
 def make_schedule(name: str = "linear", T: int = 1000, **options: Any) -> Schedule:
-    """The schedule `name` with T steps; `make_schedule(**schedule.config)` builds it again.
+    """The schedule `name` with T steps.   `make_schedule(**schedule.config)` rebuilds it.
 
     name: "linear" (options beta_1, beta_T, rescale), "cosine" (s, beta_min, beta_max) or
     "custom" (beta).
-    Raises: ValueError for an unknown name or T < 1; TypeError for an unknown option.
-    """
+    Raises: ValueError for an unknown name or T < 1; TypeError for an unknown option."""
     if name not in _BUILDERS:
         known = ", ".join(_BUILDERS)
         raise ValueError(f"make_schedule: name must be one of {known}, got {name!r}")
@@ -223,8 +215,7 @@ def respace(schedule: Schedule, tau: Any) -> Schedule:
     """The process seen only at the times tau: the schedule of a strided DDPM.
 
     tau: increasing, in 1..T. Step i of the result is step tau[i - 1] of `schedule`: give
-    the network tau[i - 1], not i (improved DDPM sec. 4).
-    """
+    the network tau[i - 1], not i (improved DDPM sec. 4)."""
     index = np.concatenate([[0], schedule.index(tau)])
     if np.any(np.diff(index) <= 0):
         raise ValueError(f"respace: tau must increase, got {list(tau)}")

@@ -47,17 +47,19 @@ class TerminalCheck:
         signal = 100 * math.sqrt(self.alpha_bar_T)
         if self.close_enough:
             return (
-                f"x_T is close enough to N(0, I) to start from: {signal:.2g} % of the image "
-                f"is left, L_T = {self.L_T_bits:.2g} bits/dim."
+                f"x_T is close enough to N(0, I) to start from: {signal:.2g} % of the "
+                f"image is left, L_T = {self.L_T_bits:.2g} bits/dim."
             )
         return (
             f"x_T is NOT close enough to N(0, I): {signal:.2g} % of the image is left, "
             f"L_T = {self.L_T_bits:.2g} bits/dim is over {ENOUGH:g}. "
-            "Samples that start from pure noise start where the network was never trained."
+            "Samples that start from pure noise start where the network was never "
+            "trained."
         )
 
     def __str__(self) -> str:
-        start = f" (from t = {self.first_clipped_high})" if self.first_clipped_high else ""
+        first = self.first_clipped_high
+        start = f" (from t = {first})" if first else ""
         return (
             f"alpha_bar_T = {self.alpha_bar_T:.5g}, SNR_T = {self.snr_T:.5g}, "
             f"L_T = {self.L_T_bits:.3g} bits/dim at |x_0| = 1\n"

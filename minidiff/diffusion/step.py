@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minidiff.diffusion.notebook import terms_html
+from minidiff.engine.notebook import terms_html
 from minidiff.engine.printing import describe
 
 

@@ -14,8 +14,7 @@ from minidiff.diffusion.schedule import Schedule
 def x_0_from_eps(x_t, t, eps_hat, schedule):
     """x_0_hat = (x_t - sqrt(1 - alpha_bar_t) eps_hat) / sqrt(alpha_bar_t)
 
-    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat: (B, ...)
-    """
+    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat: (B, ...)"""
     now = schedule.at(t, like=x_t)
     noise = sqrt(now.one_minus_alpha_bar) * eps_hat
     x_0_hat = (x_t - noise) / sqrt(now.alpha_bar)
@@ -26,8 +25,7 @@ def x_0_from_eps(x_t, t, eps_hat, schedule):
 def eps_from_x_0(x_t, t, x_0_hat, schedule):
     """eps_hat = (x_t - sqrt(alpha_bar_t) x_0_hat) / sqrt(1 - alpha_bar_t)
 
-    x_t, x_0_hat: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)
-    """
+    x_t, x_0_hat: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)"""
     now = schedule.at(t, like=x_t)
     signal = sqrt(now.alpha_bar) * x_0_hat
     eps_hat = (x_t - signal) / sqrt(now.one_minus_alpha_bar)
@@ -38,8 +36,7 @@ def eps_from_x_0(x_t, t, x_0_hat, schedule):
 def eps_from_mu_tilde(x_t, t, mu_tilde, schedule):
     """eps_hat = sqrt(1 - alpha_bar_t) / beta_t (x_t - sqrt(alpha_t) mu_tilde)
 
-    x_t, mu_tilde: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)
-    """
+    x_t, mu_tilde: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)"""
     now = schedule.at(t, like=x_t)
     removed = x_t - sqrt(now.alpha) * mu_tilde
     eps_hat = sqrt(now.one_minus_alpha_bar) / now.beta * removed
@@ -51,8 +48,7 @@ def v_target(x_0, t, eps, schedule):
     """v = sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0
 
     The velocity: well-conditioned at both ends of the chain.
-    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  v: (B, ...)
-    """
+    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  v: (B, ...)"""
     now = schedule.at(t, like=x_0)
     from_noise = sqrt(now.alpha_bar) * eps
     from_image = sqrt(now.one_minus_alpha_bar) * x_0
@@ -64,8 +60,7 @@ def v_target(x_0, t, eps, schedule):
 def eps_from_v(x_t, t, v_hat, schedule):
     """eps_hat = sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v_hat
 
-    x_t, v_hat: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)
-    """
+    x_t, v_hat: (B, ...);  t: int or (B,) in 1..T  ->  eps_hat: (B, ...)"""
     now = schedule.at(t, like=x_t)
     from_x_t = sqrt(now.one_minus_alpha_bar) * x_t
     from_v = sqrt(now.alpha_bar) * v_hat
@@ -77,8 +72,7 @@ def eps_from_v(x_t, t, v_hat, schedule):
 def x_0_from_v(x_t, t, v_hat, schedule):
     """x_0_hat = sqrt(alpha_bar_t) x_t - sqrt(1 - alpha_bar_t) v_hat
 
-    x_t, v_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat: (B, ...)
-    """
+    x_t, v_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat: (B, ...)"""
     now = schedule.at(t, like=x_t)
     from_x_t = sqrt(now.alpha_bar) * x_t
     from_v = sqrt(now.one_minus_alpha_bar) * v_hat
@@ -98,16 +92,17 @@ _TO_EPS: dict[str, Callable[..., Any]] = {
 }
 
 
-def regression_target(prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule) -> Any:
+def regression_target(
+    prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule
+) -> Any:
     """What a network that predicts "eps", "x_0" or "v" is trained to return.
 
-    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
-    """
+    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
     if prediction == "v":
         return v_target(x_0, t, eps, schedule)
     if prediction not in ("eps", "x_0"):
-        known = "eps, x_0, v"
-        raise ValueError(f"training: prediction must be one of {known}, got {prediction!r}")
+        wanted = "prediction must be one of eps, x_0, v"
+        raise ValueError(f"training: {wanted}, got {prediction!r}")
     return eps if prediction == "eps" else x_0
 
 
@@ -116,11 +111,10 @@ def as_eps_theta(
 ) -> Callable[..., Any]:
     """An `eps_theta(x_t, t)` for samplers, from a network that predicts something else.
 
-    prediction: "eps", "x_0", "mu_tilde" or "v".
-    """
+    prediction: "eps", "x_0", "mu_tilde" or "v"."""
     if prediction not in _TO_EPS:
-        known = ", ".join(_TO_EPS)
-        raise ValueError(f"as_eps_theta: prediction must be one of {known}, got {prediction!r}")
+        wanted = f"prediction must be one of {', '.join(_TO_EPS)}"
+        raise ValueError(f"as_eps_theta: {wanted}, got {prediction!r}")
 
     def eps_theta(x_t: Any, t: Any) -> Any:
         return _TO_EPS[prediction](x_t, t, network(x_t, t), schedule)

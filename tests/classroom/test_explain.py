@@ -8,10 +8,10 @@ import pytest
 import minidiff
 from minidiff.classroom.explain import explain, explain_short, run_with_small_numbers, show, wrap
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.recording import trace
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
 from minidiff.diffusion.equation import Equation
-from minidiff.diffusion.recording import trace
 
 
 @pytest.mark.parametrize("id", list(all_equations()))

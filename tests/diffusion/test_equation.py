@@ -1,10 +1,13 @@
+import ast
+import inspect
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import minidiff
-from minidiff.classroom.index import get_equation
+from minidiff.classroom.index import all_equations, get_equation
 from minidiff.diffusion import equation as equations
 from minidiff.diffusion.equation import Equation, equation, location_of
 from minidiff.diffusion.schedule import Schedule
@@ -64,3 +67,55 @@ def test_repr_and_html_show_formula_place_and_code():
 def half(x):
     """x / 2 < x"""
     return x / 2
+
+
+def returns_of(function):
+    """The return statements of a function, not of those inside it."""
+    waiting = list(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return):
+            yield node
+        elif not isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.excepthandler))]
+
+
+def unnamed(function):
+    """Returned values that are no names: a student sees a name in the debugger, and no arithmetic."""
+    values = [node.value for node in returns_of(function)]
+    parts = [part for value in values for part in (value.elts if isinstance(value, ast.Tuple) else [value])]
+    return [ast.unparse(part) for part in parts if not isinstance(part, ast.Name)]
+
+
+@pytest.mark.parametrize("id", list(all_equations()))
+def test_every_equation_returns_what_has_a_name(id):
+    function = all_equations()[id].function
+    if not function.__module__.startswith("minidiff.functional"):  # an operation returns its derivative, too
+        assert unnamed(function) == []
+
+
+def test_an_unnamed_result_is_found():
+    def bad(a, b):
+        if a:
+            return a, a + b
+        return max(a, b)
+
+    assert sorted(unnamed(bad)) == ["a + b", "max(a, b)"]
+
+
+@pytest.mark.parametrize("id", [id for id, e in all_equations().items() if e.registered_in.startswith("minidiff.diffusion")])
+def test_the_docstring_begins_with_the_formula(id):
+    """One line in ASCII, then an empty one: what `explain` prints as the headline."""
+    first, second, *_ = (inspect.getdoc(all_equations()[id].function) + "\n\n").split("\n")
+    assert first.isascii() and any(sign in first for sign in "=~"), first
+    assert second == "" or second.startswith("      ")
+
+
+@pytest.mark.parametrize("id", list(all_equations()))
+def test_the_header_of_an_equation_is_one_line(id):
+    """Each decorator on a line of its own, of at most 90 columns."""
+    entry = all_equations()[id]
+    if not entry.registered_in.startswith("minidiff.diffusion"):
+        return
+    source = inspect.getsource(entry.function).split("def ")[0].splitlines()
+    assert source and all(line.startswith("@equation(") and line.endswith(")") and len(line) <= 90 for line in source)

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion.ddim import ddim_sample, ddim_direction, ddim_step
+from minidiff.diffusion.ddim import ddim_direction, ddim_sample, ddim_step
 from minidiff.diffusion.inversion import ddim_inversion_step, ddim_invert, slerp
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.targets import x_0_from_eps

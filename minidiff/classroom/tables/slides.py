@@ -230,7 +230,7 @@ SLIDES = (
             _f("a sub-sequence of times", r"\tau_1,\dots,\tau_S", "ddim.tau"),
             _f("DDPM's noise", r"\sigma_t^2=\frac1-\alpha_t-11-\alpha_t\beta_t", "ddim.sigma", "ddim.sigma_hat", "posterior.beta_tilde"),
         ),
-        code=("minidiff.diffusion.notation.notation", "minidiff.diffusion.inversion.ddim_invert"),
+        code=("minidiff.classroom.notation.notation", "minidiff.diffusion.inversion.ddim_invert"),
     ),
     Slide(25, "DDIM Summary", (_FUNCTION, _f("no noise", r"\sigma_t=0", "ddim.sigma"))),
     Slide(26, "U-Net Architecture", code=("minidiff.models.unet.UNet",)),

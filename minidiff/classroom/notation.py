@@ -13,18 +13,18 @@ NOTATIONS = ("ddpm", "ddim")
 
 
 class DDIMNotation:
-    """A schedule with DDIM's letters: `alpha` is DDPM's alpha_bar, `alpha_step` its alpha."""
+    """A schedule in DDIM's letters: alpha is DDPM's alpha_bar, alpha_step its alpha."""
 
     def __init__(self, schedule: Schedule):
         self.schedule = schedule
         self.T = schedule.T
 
     def alpha(self, t: Any, like: Any = None) -> Any:
-        """DDIM's alpha_t: the product of the steps so far.   t: int or (B,) ints in 0..T."""
+        """DDIM's alpha_t: the product of the steps so far.   t: int or (B,) in 0..T."""
         return self.schedule.alpha_bar(t, like=like, first=0)
 
     def alpha_step(self, t: Any, like: Any = None) -> Any:
-        """DDIM's alpha_t / alpha_{t-1}, which DDPM calls alpha_t.   t: int or (B,) in 1..T."""
+        """DDIM's alpha_t / alpha_{t-1}, DDPM's alpha_t.   t: int or (B,) in 1..T."""
         return self.schedule.alpha(t, like=like)
 
 
