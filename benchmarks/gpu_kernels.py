@@ -116,11 +116,13 @@ def draw(sets: int, *shapes: tuple[int, ...]) -> list[list[np.ndarray]]:
 
 
 def by_version(operation: str, make: Callable[[str, Callable], list[Callable[[], Any]]]) -> dict[str, list[Callable[[], Any]]]:
-    """{version: calls}, the versions as they are registered. One that refuses these shapes has calls that raise what it said."""
+    """{version: calls}, the kernels of csrc/ as they are registered. One that refuses these shapes has calls that raise what it said."""
     found: dict[str, list[Callable[[], Any]]] = {}
-    for version, (function, _) in table[operation].items():
+    for version, entry in table[operation].items():
+        if "cpu" in entry.devices:  # NumPy, or CuPy in its place
+            continue
         try:
-            found[version] = make(version, function)
+            found[version] = make(version, entry.function)
         except Exception as problem:
 
             def refuse(problem: Exception = problem) -> None:
@@ -174,7 +176,7 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
         ways = {"fp32": theirs_calls, "tf32": theirs_calls, "tf32, channels last": as_tensor_cores_like_it}
 
         def check(version, mask=mask, direction=direction, call=call):
-            function = table[operation]["fast" if version == UNTUNED else version][0]
+            function = table[operation]["fast" if version == UNTUNED else version].function
             return relative(ours.numpy(call(function, mine[0])()), exact[direction])
 
         def calls(version, f, call=call):
@@ -230,10 +232,10 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
         return lambda: torch.autograd.grad(sdpa(*arrays[:3]), arrays[:3], arrays[3])
 
     def check(version):
-        return relative(ours.numpy(forward(table["attention"][version][0], mine[0])()[:few]), exact)
+        return relative(ours.numpy(forward(table["attention"][version].function, mine[0])()[:few]), exact)
 
     def check_both(version):
-        found = both(table["attention"][version][0], mine[0])()[:3]
+        found = both(table["attention"][version].function, mine[0])()[:3]
         return max(relative(ours.numpy(a[:few]), b) for a, b in zip(found, exact_gradients, strict=True))
 
     def without_tape(arrays):
@@ -287,10 +289,10 @@ def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size
         return lambda: f(arrays[0], groups, arrays[1], arrays[2])[1](arrays[3])
 
     def check(version):
-        return relative(ours.numpy(forward(table["group_norm_swish"][version][0], mine[0])()), exact)
+        return relative(ours.numpy(forward(table["group_norm_swish"][version].function, mine[0])()), exact)
 
     def check_both(version):
-        dx, _, dweight, dbias = both(table["group_norm_swish"][version][0], mine[0])()
+        dx, _, dweight, dbias = both(table["group_norm_swish"][version].function, mine[0])()
         return max(relative(ours.numpy(a), b) for a, b in zip((dx, dweight, dbias), exact_gradients, strict=True))
 
     def without_tape(arrays):

@@ -30,7 +30,7 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Arguments... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to compute
-    if (shared_bytes > 8 * 1024)  // more than 48 KB, with the kernel's static arrays, must be asked for
+    if (shared_bytes > 4 * 1024)  // more than 48 KB, with the static arrays of a kernel, up to 43 KB, must be asked for
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
     check_launch(name);

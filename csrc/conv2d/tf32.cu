@@ -12,7 +12,8 @@ namespace {
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Wide = TensorCoreTile<32, 128, 2, 4, 4, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Medium = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 7, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using Tall = TensorCoreTile<128, 64, 4, 4, PRODUCTS == 1 ? 3 : 2, PRODUCTS, RowsOf16>;
 
 template <int PRODUCTS>
 void correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
@@ -22,6 +23,7 @@ void correlation(const char* name, const Correlation& c, const float* source, co
         case 1: return launch_correlation<Wide<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 2: return launch_correlation<Medium<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 3: return launch_correlation<Small<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
+        case 4: return launch_correlation<Tall<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
     }
 }
@@ -31,6 +33,7 @@ template <int PRODUCTS> using LargeGradient = TensorCoreTile<64, 96, 2, 6, 3, PR
 template <int PRODUCTS> using WideGradient = TensorCoreTile<32, 96, 2, 6, 4, PRODUCTS, ColumnsOf16>;
 template <int PRODUCTS> using MediumGradient = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, ColumnsOf16>;
 template <int PRODUCTS> using SmallGradient = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, ColumnsOf16>;
+template <int PRODUCTS> using TallGradient = TensorCoreTile<128, 96, 2, 6, PRODUCTS == 1 ? 2 : 1, PRODUCTS, ColumnsOf16>;
 
 template <int PRODUCTS>
 void weight_gradient_by(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
@@ -40,6 +43,7 @@ void weight_gradient_by(const char* name, const Conv& conv, const float* dy, con
         case 1: return launch_weight_gradient<WideGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
         case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
         case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
+        case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
         default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
     }
 }

@@ -15,13 +15,13 @@ from typing import Any
 from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
-from minidiff.classroom.recording import Assignment, record
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation, location_of
 from minidiff.engine.printing import show
+from minidiff.engine.recording import Assignment, record
 
 
 def explain(what: str, short: bool = False) -> str:
@@ -81,16 +81,11 @@ def explain_equation(equation: Equation) -> str:
     ]
     lines += [
         "",
-        textwrap.indent(source_of(equation), "    "),
+        textwrap.indent(equation.source, "    "),
         "",
         run_with_small_numbers(equation),
     ]
     return "\n".join(lines)
-
-
-def source_of(equation: Equation) -> str:
-    """The function's lines without its decorator."""
-    return equation.source
 
 
 def run_with_small_numbers(equation: Equation) -> str:

@@ -59,8 +59,8 @@ def _receive(url: str, label: str, timeout: float, limit: int) -> Iterator[bytes
     try:
         with watch, watch.opener().open(request, timeout=timeout) as response:
             yield from _body(response, url, label, watch, limit)
-    except DownloadError as error:
-        raise _slow(url, watch) if watch.gave_up else error from error.__cause__
+    except DownloadError:
+        raise
     except urllib.error.HTTPError as error:
         error.close()
         raise DownloadError(f"{url}: the server answered {error.code} {_line(error.reason)}") from error
@@ -99,6 +99,8 @@ def _body(
                 raise DownloadError(f"{url}: wants at most {limit:,} bytes, came more: given up")
             bar.update(len(chunk))
             yield chunk
+    if watch.gave_up:  # a broken connection looks like the end of the body
+        raise _slow(url, watch)
     if total is not None and received != total:
         raise DownloadError(
             f"{url}: wants {total:,} bytes, came {received:,}: the download was cut off"

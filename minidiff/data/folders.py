@@ -60,7 +60,7 @@ def check_folder(folder: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except PermissionError as error:
-        message = f"data_dir or $MINIDIFF_DATA: this user may not read it: {error.strerror}"
+        message = f"this user may not read the folder ({error.strerror})"
         raise PermissionError(error.errno, message, str(folder)) from error
     if not stat.S_ISDIR(mode):
         raise NotADirectoryError(

@@ -4,6 +4,7 @@ Files in MNIST's format that are not MNIST's own are taken too, and called so: w
 files the names of MNIST's is not told that these are MNIST.
 """
 
+import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -194,10 +195,11 @@ def _is_complete(folder: Path) -> bool:
 
 def _target(source: Source, root: Path) -> Path | None:
     """The folder to download to: one that holds no file of these names, which would be overwritten."""
-    for name in source.folders[:-1]:
-        folder = root / name
-        if not any(_find(folder, f"{part}-{kind}") for part in SETS for kind in (IMAGES, LABELS)):
-            return folder
+    names = [f"{part}-{kind}" for part in SETS for kind in (IMAGES, LABELS)]
+    with contextlib.suppress(PermissionError):
+        for folder in (root / name for name in source.folders[:-1]):
+            if not any(_find(folder, name) for name in names):
+                return folder
     return None
 
 

@@ -6,6 +6,7 @@ from minidiff.engine.random import RNG
 
 from .scaling import as_int
 
+MOST = 100_000_000  # points: some gigabytes
 INNER, OUTER = (
     1.5 * np.pi,
     4.5 * np.pi,
@@ -20,6 +21,8 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
     n = as_int("swiss_roll: n", n)
     if n < 1:
         raise ValueError(f"swiss_roll: n must be >= 1, got {n}")
+    if n > MOST:
+        raise ValueError(f"swiss_roll: n must be <= {MOST:,}, got {n:,}")
     if not 0 <= noise < float("inf"):
         raise ValueError(f"swiss_roll: noise must be >= 0, got {noise}")
     rng = RNG(seed)

@@ -20,7 +20,12 @@ from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from minidiff.training.ema import EMA
-from minidiff.training.state import check_same_config, check_same_run, pack_optimizer, unpack_optimizer
+from minidiff.training.state import (
+    check_same_config,
+    check_same_run,
+    pack_optimizer,
+    unpack_optimizer,
+)
 from minidiff.training.workers import Workers, slices
 
 FINAL_LR = 0.02  # of the highest learning rate, at the end of the run

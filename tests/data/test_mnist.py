@@ -1,12 +1,15 @@
+import contextlib
 import dataclasses
+import gzip
 import hashlib
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minidiff.data import DataNotFound, IdxError, folders, load_mnist, mnist, write_idx
+from minidiff.data import DataNotFound, IdxError, folders, load_dataset, load_mnist, mnist, write_idx
 
 
 @pytest.fixture
@@ -223,3 +226,51 @@ def test_every_published_file_has_a_checksum():
     for source in (mnist.MNIST, mnist.FASHION):
         assert len(set(source.md5.values())) == 4 and all(len(md5) == 32 for md5 in source.md5.values())
         assert len(source.mirrors) == 2 and all(url.endswith("/") for url in source.mirrors)
+
+
+@pytest.mark.parametrize("answer", ["length", "redirect", "endless"])
+def test_the_second_mirror_is_asked_after_any_answer_of_the_first(published, lonely, monkeypatch, answer):
+    """Wrong Content-Lengths and redirections to impossible hosts were ValueErrors, after which nothing else was tried."""
+
+    def respond(self):
+        published.asked.append("odd")
+        self.send_response(302 if answer == "redirect" else 200)
+        self.send_header(*{"length": ("Content-Length", "\xb2"), "redirect": ("Location", "http://[::1"), "endless": ("X", "y")}[answer])
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(2000 if answer == "endless" else 1):
+                self.wfile.write(bytes(1 << 16))
+
+    handler = published._server.RequestHandlerClass
+    real = handler.do_GET
+    monkeypatch.setattr(handler, "do_GET", lambda self: respond(self) if self.path.startswith("/odd/") else real(self))
+    monkeypatch.setattr(mnist, "MNIST", dataclasses.replace(mnist.MNIST, mirrors=(published.url + "odd/", published.url)))
+    assert len(load_mnist()) == 17 and "odd" in published.asked
+    monkeypatch.setattr(mnist, "MNIST", dataclasses.replace(mnist.MNIST, mirrors=(published.url + "odd/",)))
+    for path in (lonely / "mnist").iterdir():
+        path.unlink()
+    assert load_dataset("auto", n_digits=3).name == "digits"
+
+
+def test_a_bomb_of_gzip_is_refused_before_it_is_unpacked(lonely, tmp_path):
+    """200 KB that would become 200 MB: the shape is in the first 16 bytes."""
+    from support.fuzzing import bounded_memory
+
+    header = bytes([0, 0, 8, 3]) + (60_000).to_bytes(4, "big") + (130).to_bytes(4, "big") * 2
+    packer = zlib.compressobj(9, wbits=31)
+    with open(tmp_path / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(packer.compress(header))
+        for _ in range(20):
+            file.write(packer.compress(bytes(10**7)))
+        file.write(packer.flush())
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.zeros(60_000, np.uint8))
+    with bounded_memory(20), pytest.raises(IdxError, match="train-images-idx3-ubyte.gz: wants images of 28 x 28, came 130 x 130"):
+        load_mnist(tmp_path, download=False)
+
+
+def test_a_million_images_are_refused_before_they_are_unpacked(lonely, tmp_path):
+    for name, sizes in (("images-idx3", (10**6, 28, 28)), ("labels-idx1", (10**6,))):
+        header = bytes([0, 0, 8, len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes)
+        (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(gzip.compress(header))
+    with pytest.raises(IdxError, match="t10k-images-idx3-ubyte.gz: wants at most 300,000 images, came 1,000,000"):
+        load_mnist(tmp_path, download=False)

@@ -67,8 +67,6 @@ def test_repr_and_html_show_formula_place_and_code():
 def half(x):
     """x / 2 < x"""
     return x / 2
-
-
 def returns_of(function):
     """The return statements of a function, not of those inside it."""
     waiting = list(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body)

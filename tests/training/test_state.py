@@ -13,7 +13,12 @@ from minidiff.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from minidiff.training.state import check_same_config, check_same_run, pack_optimizer, unpack_optimizer
+from minidiff.training.state import (
+    check_same_config,
+    check_same_run,
+    pack_optimizer,
+    unpack_optimizer,
+)
 
 GRADIENTS = {name: RNG(1).normal(shape) for name, shape in (("weight", (2, 3)), ("bias", (2,)))}
 

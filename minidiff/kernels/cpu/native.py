@@ -146,7 +146,7 @@ def convolve(module, images, taps, before, size_out, bias=None, partner=None, wa
 
     partner: (N, *size_out, out), the gradient of y; with it dtaps, the gradient of taps, is taken.
     """
-    N, C, O = len(images), *taps.shape[2:]
+    N, C, O = len(images), *taps.shape[2:]  # noqa: E741
     G = kernel_matrix()
     U = np.matmul(G, (G @ taps.reshape(3, -1)).reshape(6, 3, -1)).reshape(36, C, O)
     y = np.empty((N, *size_out, O), np.float32) if want_y else None

@@ -1,6 +1,6 @@
 import numpy as np
 
-from minidiff.classroom.recording import record, trace
+from minidiff.engine.recording import record, trace
 from minidiff.engine.tensor import Tensor
 
 
