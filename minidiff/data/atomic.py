@@ -1,7 +1,8 @@
 """A file appears under its name only when it is complete, and on the disk.
 
-It is written beside its place as `.name.12345678.part` and renamed. A process that is killed meanwhile leaves
-that file; the next writer removes it. It knows the files at work from the others by their locks.
+It is written beside its place as `.name.12345678.part` and renamed. A process that is killed
+meanwhile leaves that file; the next writer removes it. It knows the files at work from the others
+by their locks.
 """
 
 import contextlib
@@ -22,15 +23,16 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
-OLD = 86_400.0  # seconds; where files can't be locked, their age says whether a process still writes them
+OLD = 86_400.0  # seconds; where files can't be locked, age says whether one is still written
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a temporary file beside `path`; rename it to `path` when the block ends well.
+    """Give the path of a temporary file; rename it to `path` when the block ends well.
 
-    On any failure, Ctrl-C included, the temporary file is removed and what was at `path` before is still there.
-    The bytes reach the disk before the new name does: after a power failure there is the old file or the new one.
+    On any failure, Ctrl-C included, the temporary file is removed and what was at `path` before is
+    still there. The bytes reach the disk before the new name does: after a power failure there is
+    the old file or the new one.
 
     Raises: OSError that names `path` when its folder can't be written.
     """
@@ -65,8 +67,9 @@ def save_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
 
 
 def remove_parts(folder: str | os.PathLike[str], name: str | None = None) -> None:
-    """Remove what killed writers left in a folder: of the file `name`, or of all files. No failure is an error.
+    """Remove what killed writers of `name` left in a folder, or those of all files.
 
+    No failure is an error.
     Files that a running process writes stay.
     """
     try:
@@ -94,7 +97,7 @@ def _remove_if_abandoned(part: Path) -> None:
 
 
 def _is_at(part: Path, descriptor: int) -> bool:
-    """Whether the open file still has this name, and is no newborn of which nobody holds the lock yet."""
+    """Whether the open file still has this name, and is not so young that its lock may follow."""
     opened, named = os.fstat(descriptor), os.stat(part)
     newborn = named.st_size == 0 and time.time() - named.st_mtime < 60
     return opened.st_ino == named.st_ino and not newborn

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidiff.data import DataNotFound, IdxError, folders, load_dataset, load_mnist, mnist, write_idx
+from minidiff.data import (
+    DataNotFound,
+    IdxError,
+    folders,
+    load_dataset,
+    load_mnist,
+    mnist,
+    write_idx,
+)
 
 
 @pytest.fixture
