@@ -8,7 +8,9 @@ from minidiff.diffusion.ddim import ddim_sample, ddim_steps, make_tau
 from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
 from minidiff.diffusion.forward import forward_steps, q_mean_variance, q_sample
 from minidiff.diffusion.guidance import (
-    guide_with_classifier, guide_without_classifier, shift_mean,
+    guide_with_classifier,
+    guide_without_classifier,
+    shift_mean,
 )  # fmt: skip
 from minidiff.diffusion.inversion import ddim_invert, slerp
 from minidiff.diffusion.losses import L_simple, draw_training_noise, training_terms
