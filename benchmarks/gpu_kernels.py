@@ -37,25 +37,27 @@ def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of
     """Measure an operation at all its shapes, the largest batch first, and hand each result to `emit`."""
     ours, theirs = Ours(), Theirs()
     shapes, cases = SHAPES[operation], CASES[operation]
+    known: set = set()
     for batch in (DRY_BATCH,) if dry else BATCHES:
         for shape in shapes[-1:] if dry else shapes[:-1]:
             where = f"{operation} {shape}, batch {batch}"
             if out_of_time():
                 emit({"kind": "cut", "part": "kernels", "at": where})
-                emit(plans())
                 return
             try:
                 for case in cases(ours, theirs, batch, *shape):
                     emit(measured(case, ours, theirs, ceilings))
             except Exception as problem:  # such as too little memory for the reference: the other shapes go on
                 emit({"kind": "failed", "part": where, "why": f"{type(problem).__name__}: {problem}"[:500]})
-    emit(plans())
+            emit(plans(known))  # now: a part that runs out of time is killed
+            known = set(tuning.tuned())
 
 
-def plans() -> dict:
-    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/cuda/plan.py with."""
+def plans(known: set) -> dict:
+    """The seconds of each [tile, splits] that was tried, the model's choice first: what to improve minidiff/kernels/cuda/plan.py with.
+    known: the convolutions that earlier rows have."""
     found = [{"convolution": list(key), "tried": [[*plan, round(seconds, 9)] for plan, seconds in times.items()]}
-             for key, times in tuning.tuned().items()]  # fmt: skip
+             for key, times in tuning.tuned().items() if key not in known]  # fmt: skip
     return {"kind": "plans", "found": found}
 
 
@@ -114,11 +116,13 @@ def draw(sets: int, *shapes: tuple[int, ...]) -> list[list[np.ndarray]]:
 
 
 def by_version(operation: str, make: Callable[[str, Callable], list[Callable[[], Any]]]) -> dict[str, list[Callable[[], Any]]]:
-    """{version: calls}, the versions as they are registered. One that refuses these shapes has calls that raise what it said."""
+    """{version: calls}, the kernels of csrc/ as they are registered. One that refuses these shapes has calls that raise what it said."""
     found: dict[str, list[Callable[[], Any]]] = {}
-    for version, (function, _) in table[operation].items():
+    for version, entry in table[operation].items():
+        if "cpu" in entry.devices:  # NumPy, or CuPy in its place
+            continue
         try:
-            found[version] = make(version, function)
+            found[version] = make(version, entry.function)
         except Exception as problem:
 
             def refuse(problem: Exception = problem) -> None:
@@ -172,7 +176,7 @@ def convolution_cases(ours: Ours, theirs: Theirs, batch: int, c_in, c_out, size,
         ways = {"fp32": theirs_calls, "tf32": theirs_calls, "tf32, channels last": as_tensor_cores_like_it}
 
         def check(version, mask=mask, direction=direction, call=call):
-            function = table[operation]["fast" if version == UNTUNED else version][0]
+            function = table[operation]["fast" if version == UNTUNED else version].function
             return relative(ours.numpy(call(function, mine[0])()), exact[direction])
 
         def calls(version, f, call=call):
@@ -228,10 +232,10 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
         return lambda: torch.autograd.grad(sdpa(*arrays[:3]), arrays[:3], arrays[3])
 
     def check(version):
-        return relative(ours.numpy(forward(table["attention"][version][0], mine[0])()[:few]), exact)
+        return relative(ours.numpy(forward(table["attention"][version].function, mine[0])()[:few]), exact)
 
     def check_both(version):
-        found = both(table["attention"][version][0], mine[0])()[:3]
+        found = both(table["attention"][version].function, mine[0])()[:3]
         return max(relative(ours.numpy(a[:few]), b) for a, b in zip(found, exact_gradients, strict=True))
 
     def without_tape(arrays):
@@ -285,10 +289,10 @@ def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size
         return lambda: f(arrays[0], groups, arrays[1], arrays[2])[1](arrays[3])
 
     def check(version):
-        return relative(ours.numpy(forward(table["group_norm_swish"][version][0], mine[0])()), exact)
+        return relative(ours.numpy(forward(table["group_norm_swish"][version].function, mine[0])()), exact)
 
     def check_both(version):
-        dx, _, dweight, dbias = both(table["group_norm_swish"][version][0], mine[0])()
+        dx, _, dweight, dbias = both(table["group_norm_swish"][version].function, mine[0])()
         return max(relative(ours.numpy(a), b) for a, b in zip((dx, dweight, dbias), exact_gradients, strict=True))
 
     def without_tape(arrays):

@@ -12,12 +12,10 @@ a classifier alone is fooled by noise, the Frechet distance is not. All figures 
 same at every run with one seed.
 """
 
-from zipfile import BadZipFile
-
 import numpy as np
 
 from minidiff import RNG, cli, evaluation
-from minidiff.data import load_dataset, to_float
+from minidiff.data import load_dataset, read_npz, to_float
 from minidiff.models import UNet
 from minidiff.sampling import eps_predictor, load_denoiser
 from minidiff.training import Workers, load_checkpoint
@@ -87,29 +85,19 @@ def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     Raises: ValueError if there are no samples, if they are outside [0, 1], or if the
     labels don't fit.
     """
-    try:
-        file = np.load(path)
-        samples, labels = file["samples"], file["labels"] if "labels" in file else None
-    except (KeyError, IndexError, TypeError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(
-            f"{path}: wanted an npz file with an array `samples`: {error}"
-        ) from error
+    arrays = read_npz(path, ("samples",), optional=("labels",))
+    samples, labels = arrays["samples"], arrays.get("labels")
     if samples.size == 0:
-        raise ValueError(
-            f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}"
-        )
+        raise ValueError(f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}")
+    wanted, came = "(N, C, H, W) float32 in [0, 1]", f"{samples.dtype} {samples.shape}"
+    if samples.ndim != 4 or samples.dtype != np.float32:
+        raise ValueError(f"{path}: samples must be {wanted}, got {came}")
     low, high = samples.min(), samples.max()
-    if samples.ndim != 4 or samples.dtype != np.float32 or not (low >= 0 and high <= 1):
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"{path}: samples must be {wanted}, got {came} in [{low:g}, {high:g}]")
+    if labels is not None and (labels.shape != (len(samples),) or labels.dtype.kind not in "iu"):
         raise ValueError(
-            f"{path}: samples must be (N, C, H, W) float32 in [0, 1], "
-            f"got {samples.dtype} {samples.shape} in [{low:g}, {high:g}]"
-        )
-    if labels is not None and (
-        labels.shape != (len(samples),) or labels.dtype.kind not in "iu"
-    ):
-        raise ValueError(
-            f"{path}: labels must be ({len(samples)},) integers, one for each sample, "
-            f"got {labels.dtype} {labels.shape}"
+            f"{path}: labels must be ({len(samples)},) integers, one for each sample, got {labels.dtype} {labels.shape}"
         )
     return samples, labels
 

@@ -10,11 +10,10 @@ trajectory.png and .gif, the decoded estimate of z_0 step by step.
 """
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from minidiff import RNG, Tensor, cli, no_grad, pictures, to_cpu, to_device
-from minidiff.data import save_npz, to_float, to_unit
+from minidiff.data import PictureError, read_picture, save_npz, to_unit
 from minidiff.diffusion import ddim_steps, make_tau, q_sample
 from minidiff.sampling import TextToImage, load_text_to_image
 from minidiff.training import Workers, make_folder
@@ -79,20 +78,11 @@ def main() -> None:
 
 
 def read_image(path: str, shape: list[int]) -> np.ndarray:
-    """A picture file as (1, C, H, W) floats in [-1, 1], resized.
-
-    It should be white on black, as MNIST is.
-    """
-    channels, height, width = shape
-    mode = "L" if channels == 1 else "RGB"
+    """A picture file as (1, C, H, W) floats in [-1, 1], resized; white on black, as MNIST is."""
     try:
-        picture = Image.open(path).convert(mode).resize((width, height))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"--image: wanted a picture file, got {path}: {error}"
-        ) from error
-    pixels = np.asarray(picture, np.uint8).reshape(1, height, width, channels)
-    return to_float(pixels.transpose(0, 3, 1, 2))
+        return read_picture(path, shape)
+    except PictureError as error:
+        raise ValueError(f"--image: {error}") from error
 
 
 def latent_of(x: np.ndarray, model: TextToImage, device: str):

@@ -7,6 +7,9 @@ Floors, each of which imports only from those below it: classroom; cli; evaluati
 training; pictures; models and data; diffusion; nn and optim; functional; kernels; engine.
 """
 
+import sys
+
+from minidiff.engine import debug
 from minidiff.engine.anomaly import AnomalyError, detect_anomaly
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.registry import KernelMismatch, kernel_versions, register_kernel, use_kernels
@@ -18,10 +21,12 @@ from minidiff import functional
 from minidiff.engine.random import RNG
 from minidiff.kernels import allow_tf32  # enters the kernels into the table, too
 
+sys.modules["minidiff.debug"] = debug  # its file is engine/debug.py
+
 __version__ = "0.2.0"
 
 __all__ = [
-    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly",
+    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug", "detect_anomaly",
     "enable_grad", "functional", "gradients", "is_recording", "kernel_versions", "no_grad",
     "operation", "register_kernel", "to_cpu", "to_device", "use_kernels",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Arguments... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to compute
-    if (shared_bytes > 8 * 1024)  // more than 48 KB, with the kernel's static arrays, must be asked for
+    if (shared_bytes > 4 * 1024)  // more than 48 KB, with the static arrays of a kernel, up to 43 KB, must be asked for
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
     check_launch(name);
@@ -40,6 +40,46 @@ template <class T>
 __device__ T* dynamic_shared() {
     extern __shared__ float4 dynamic_shared_memory[];
     return reinterpret_cast<T*>(dynamic_shared_memory);
+}
+
+// The same pointer, of which the compiler no longer knows how it was computed: an index is then added to it by one instruction, where it would
+// otherwise sum all the indices first and make an address of 64 bits of each sum, by four.
+__device__ inline const float* as_one_address(const float* pointer) {
+    asm("" : "+l"(pointer));
+    return pointer;
+}
+
+// Copies from global to shared memory that the thread does not wait for: cp.async, from compute capability 8.0 on. They pass no register,
+// and land at the latest when wait_for_copies returns; until then nobody may touch the target. Where `inside` is false they write 0 and
+// read nothing. Older GPUs copy at once.
+__device__ inline void copy_async(float* to, const float* from, bool inside) {
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(target), "l"(from), "r"(inside ? 4 : 0) : "memory");
+#else
+    *to = inside ? *from : 0;
+#endif
+}
+__device__ inline void copy_quad_async(float* to, const float* from, bool inside) {  // 4 numbers, both addresses multiples of 16 bytes
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(inside ? 16 : 0) : "memory");
+#else
+    *reinterpret_cast<float4*>(to) = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
+#endif
+}
+// This thread's copies since the last call are one group ...
+__device__ inline void end_of_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// ... and all groups but the last GROUPS have landed after this one. What the other threads copied is there after a barrier.
+template <int GROUPS>
+__device__ void wait_for_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
+#endif
 }
 
 #elif defined(MINIDIFF_CUDA)  // the bindings of the CUDA build: plain C++ that needs CUDA's types only

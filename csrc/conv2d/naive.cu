@@ -91,21 +91,26 @@ __global__ void bias_gradient(Conv conv, const float* dy, float* dbias) {
 }
 
 // dbias[o] of block o: neighbouring threads read neighbouring pixels, then the warps, then warp 0 for all warps, add up. A thread asks for
-// eight numbers before it adds the first: memory takes some 600 cycles to answer, and few blocks are there to fill them.
+// eight times WIDTH numbers before it adds the first: memory takes some 600 cycles to answer, and few blocks are there to fill them.
+template <int WIDTH>  // numbers read at once, of one image: 4 or 1
 __global__ void bias_gradient_by_blocks(Conv conv, Divider by_pixels, const float* dy, float* dbias) {
     constexpr int AT_ONCE = 8;
     __shared__ float sum_of_warp[32];
     const int o = blockIdx.x, pixels = conv.I * conv.J, warps = blockDim.x / warpSize, warp = threadIdx.x / warpSize;
     float sum = 0;
-    for (int first = threadIdx.x; first < conv.N * pixels; first += AT_ONCE * blockDim.x) {
-        float terms[AT_ONCE];
+    for (int first = threadIdx.x * WIDTH; first < conv.N * pixels; first += AT_ONCE * WIDTH * blockDim.x) {
+        float4 terms[AT_ONCE];
 #pragma unroll
         for (int e = 0; e < AT_ONCE; e++) {
-            const int nij = first + e * blockDim.x, n = by_pixels.divide(nij), ij = nij - n * pixels;
-            terms[e] = n < conv.N ? dy[(n * conv.O + o) * pixels + ij] : 0;
+            const int nij = first + e * WIDTH * blockDim.x, n = by_pixels.divide(nij), ij = nij - n * pixels;
+            const float* at = dy + (n * conv.O + o) * pixels + ij;
+            terms[e] = make_float4(0, 0, 0, 0);
+            if (n >= conv.N) continue;
+            if constexpr (WIDTH == 4) terms[e] = *reinterpret_cast<const float4*>(at);
+            else terms[e].x = *at;
         }
 #pragma unroll
-        for (int e = 0; e < AT_ONCE; e++) sum += terms[e];
+        for (int e = 0; e < AT_ONCE; e++) sum += (terms[e].x + terms[e].y) + (terms[e].z + terms[e].w);
     }
     sum = warp_sum(sum);
     if (threadIdx.x % warpSize == 0) sum_of_warp[warp] = sum;
@@ -139,6 +144,8 @@ void conv2d_bias_gradient_naive(const Conv& conv, const float* dy, float* dbias,
 
 void conv2d_bias_gradient_tiled(const Conv& conv, const float* dy, float* dbias, cudaStream_t stream) {
     const int pixels = conv.I * conv.J;
-    const int threads = 32 * std::clamp(ceil_div(1LL * conv.N * pixels, 32 * 8), 2, 32);  // eight terms each, if there are many
-    launch("conv2d_bias_gradient_tiled", bias_gradient_by_blocks, conv.O, threads, 0, stream, conv, Divider(pixels), dy, dbias);
+    const int width = pixels % 4 == 0 && reinterpret_cast<uintptr_t>(dy) % 16 == 0 ? 4 : 1;
+    const int threads = 32 * std::clamp(ceil_div(1LL * conv.N * pixels, 32 * 8 * width), 2, 32);  // eight reads each, if there are many
+    launch("conv2d_bias_gradient_tiled", width == 4 ? bias_gradient_by_blocks<4> : bias_gradient_by_blocks<1>, conv.O, threads, 0, stream,
+           conv, Divider(pixels), dy, dbias);
 }

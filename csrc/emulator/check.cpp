@@ -164,6 +164,13 @@ void atomic_access(void* address, size_t bytes) {
     if (checking) access(uintptr_t(address), bytes, ATOMIC, __builtin_return_address(0));
 }
 
+void copy_access(const void* address, size_t bytes, bool write, void* code) {
+    if (!checking) return;
+    if (uintptr_t(address) % bytes)
+        fail("an address that is no multiple of " + std::to_string(bytes) + " bytes: " + who(position) + " copies at " + line_of(code));
+    access(uintptr_t(address), bytes, write ? WRITE : READ, code);
+}
+
 }  // namespace cuda_cpu
 
 // ---- what the compiler calls ------------------------------------------------------------------------------------------

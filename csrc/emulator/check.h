@@ -25,6 +25,8 @@ void allow(const void* data, size_t elements, size_t element_size);  // an array
 void forget_arrays();                           // ... until here
 void set_dynamic_shared(const void* data, size_t bytes);
 
+void copy_access(const void* address, size_t bytes, bool write, void* code);  // of a copy_async at `code`
+
 // From the scheduler, for the messages.
 std::string name_of(int thread);
 std::string name_of_block(uint3 block);

@@ -82,6 +82,8 @@ UNCHECKED T from_lane(unsigned mask, T value, int source, int width, int line) {
     return values[source];
 }
 
+void land_copies(int groups);  // all but those of the thread's last `groups` groups
+
 template <class T, class Change>
 UNCHECKED T atomic(T* address, Change change) {
     atomic_access(address, sizeof(T));
@@ -148,6 +150,18 @@ UNCHECKED T atomicMax(T* address, T value) {
     return cuda_cpu::atomic(address, [value](T old) UNCHECKED { return std::max(old, value); });
 }
 inline void __threadfence() {}
+
+inline const float* as_one_address(const float* pointer) { return pointer; }
+
+// cp.async, as common/device.h wraps it. The target is NaN until the thread waits for the copy: who reads too early gets that.
+// No inline functions: what they return to is the line of the kernel that the errors name.
+void copy_async(float* to, const float* from, bool inside);
+void copy_quad_async(float* to, const float* from, bool inside);
+void end_of_copies();
+template <int GROUPS>
+UNCHECKED void wait_for_copies() {
+    cuda_cpu::land_copies(GROUPS);
+}
 
 template <class T>
 inline T __ldg(const T* address) { return *address; }

@@ -36,9 +36,8 @@ def tests_by_equation() -> dict[str, list[str]]:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef):
                 for id in _checked_ids(function):
-                    found.setdefault(id, []).append(
-                        f"{path.relative_to(root).as_posix()}::{function.name}"
-                    )  # type: ignore[arg-type]
+                    place = path.relative_to(root).as_posix()  # type: ignore[arg-type]
+                    found.setdefault(id, []).append(f"{place}::{function.name}")
     return found
 
 

@@ -46,7 +46,19 @@ def kernel_lines() -> list[str]:
         from minidiff import kernels
     except ImportError as error:
         return [f"kernels: not available ({error}); everything runs on NumPy"]
-    return kernels.status()
+    return [*kernels.status(), *choice_lines()]
+
+
+def choice_lines() -> list[str]:
+    """What runs if no kernel is chosen: for each operation that has one, the fastest that is there first."""
+    from minidiff.engine.registry import kernel_versions, operations_with_kernels
+
+    lines = []
+    for device, where in (("cpu", "the CPU"), ("cuda", "a GPU")):
+        tried = {name: kernel_versions(name, device)[::-1] for name in operations_with_kernels()}
+        choices = ", ".join(f"{name} {' or '.join(v)}" for name, v in tried.items() if v)
+        lines.append(f"what runs on {where} (else the definition): {choices}")
+    return lines
 
 
 def _version(distribution: str) -> str | None:
@@ -62,6 +74,7 @@ def _commands() -> str:
             "python -m minidiff explain forward.q_sample              a formula, its code, and a run with numbers",
             "python -m minidiff deck                                  what covers each formula of the deck",
             "python -m minidiff step ddpm --t 500                     walk through a sampler, term by term",
+            "python examples/algorithm_1.py --debug                   step from a program into its formulas (docs/debugging.md)",
             "python -m minidiff mutants                               break each formula and see a test catch it",
         )
     )

@@ -4,8 +4,13 @@ import numpy as np
 
 from minidiff.engine.random import RNG
 
-# where the roll begins and ends: the angle in radians, which is also the radius
-INNER, OUTER = 1.5 * np.pi, 4.5 * np.pi
+from .scaling import as_int
+
+MOST = 100_000_000  # points: some gigabytes
+INNER, OUTER = (
+    1.5 * np.pi,
+    4.5 * np.pi,
+)  # where the roll begins and ends: the angle in radians, which is also the radius
 
 
 def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
@@ -14,8 +19,11 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
     Over both coordinates the mean is 0 and the variance 1. noise: standard deviation across the
     roll, at least 0; neighbouring turns are about 0.8 apart.
     """
+    n = as_int("swiss_roll: n", n)
     if n < 1:
         raise ValueError(f"swiss_roll: n must be >= 1, got {n}")
+    if n > MOST:
+        raise ValueError(f"swiss_roll: n must be <= {MOST:,}, got {n:,}")
     if not 0 <= noise < float("inf"):
         raise ValueError(f"swiss_roll: noise must be >= 0, got {noise}")
     rng = RNG(seed)
@@ -24,10 +32,8 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
 
 
 def swiss_roll_curve(n: int = 2000) -> np.ndarray:
-    """n points along the roll without noise, equally far apart, from its inner to its outer end.
-
-    n: at least 2 -> (n, 2) float32
-    """
+    """n >= 2 points along the roll without noise, from its inner to its outer end, equally far apart.    -> (n, 2) float32."""
+    n = as_int("swiss_roll_curve: n", n)
     if n < 2:
         raise ValueError(f"swiss_roll_curve: n must be >= 2, got {n}")
     return _roll(np.linspace(0, 1, n)).astype(np.float32)

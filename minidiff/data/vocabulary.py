@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-PADDING, NOTHING = 0, 1  # these ids stand for no word
+from .scaling import as_int
+
+PADDING, NOTHING = 0, 1  # the ids that are no words
 N_SPECIAL = 2
 
 
@@ -72,6 +74,7 @@ class Vocabulary:
 
         Raises: ValueError for an unknown word or more than `length` of them.
         """
+        length = as_int("Vocabulary: length", length)
         words = _split(text)
         if not words:
             return self.null(length)
@@ -87,6 +90,7 @@ class Vocabulary:
 
     def null(self, length: int) -> np.ndarray:
         """The null caption, "generate anything".    -> int64 (length,)"""
+        length = as_int("Vocabulary: length", length)
         if length < 1:
             raise ValueError(f"Vocabulary: length must be >= 1, got {length}")
         tokens = np.full(length, PADDING, np.int64)

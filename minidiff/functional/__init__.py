@@ -1,47 +1,31 @@
 """The operations: formula and derivative of each side by side, one file per family.
 
-arithmetic      add, multiply, exp, log, where, ...          activation      swish, sigmoid, gelu, softmax, ...
-reduction       sum, mean, var, max, ...                     loss            mse_loss, cross_entropy
-shape           reshape, transpose, getitem, pad, ...        embedding       embedding
-linear          matmul, linear                               dropout         dropout
-conv2d          conv2d                                       resampling      avg_pool2d, interpolate
-conv_transpose2d  conv_transpose2d                           normalization   group_norm, layer_norm, group_norm_swish
-attention       attention
+arithmetic         add, multiply, exp, log, where, ...
+reduction          sum, mean, var, max, ...
+shape              reshape, transpose, getitem, pad, ...
+activation         swish, sigmoid, gelu, softmax, ...
+linear             matmul, linear
+conv2d             conv2d
+conv_transpose2d   conv_transpose2d
+normalization      group_norm, layer_norm, group_norm_swish
+attention          attention
+embedding          embedding
+dropout            dropout
+resampling         avg_pool2d, interpolate
+loss               mse_loss, cross_entropy
+
+Here are the definitions, as in a textbook. They run inside `use_kernels("reference")`.
+Otherwise the table of minidiff.engine.registry may hold something faster: see kernels/.
 """
 
+# isort: off
 from minidiff.functional.activation import (
-    gelu,
-    log_softmax,
-    relu,
-    sigmoid,
-    silu,
-    softmax,
-    swish,
-    tanh,
+    gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh,
 )
 from minidiff.functional.arithmetic import (
-    absolute,
-    add,
-    clip,
-    cos,
-    divide,
-    equal,
-    exp,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
-    log,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    not_equal,
-    power,
-    sin,
-    sqrt,
-    subtract,
-    where,
+    absolute, add, clip, cos, divide, equal, exp, greater, greater_equal, less,
+    less_equal, log, maximum, minimum, multiply, negative, not_equal, power, sin, sqrt,
+    subtract, where,
 )
 from minidiff.functional.attention import attention
 from minidiff.functional.conv2d import conv2d
@@ -54,23 +38,18 @@ from minidiff.functional.normalization import group_norm, group_norm_swish, laye
 from minidiff.functional.reduction import argmax, max, mean, min, sum, var
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
-    astype,
-    broadcast_to,
-    concatenate,
-    expand_dims,
-    getitem,
-    pad,
-    reshape,
-    squeeze,
-    stack,
-    swapaxes,
-    transpose,
+    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, squeeze, stack,
+    swapaxes, transpose,
 )
 
 __all__ = [
-    "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to", "clip", "concatenate", "conv2d", "conv_transpose2d",
-    "cos", "cross_entropy", "divide", "dropout", "embedding", "equal", "exp", "expand_dims", "gelu", "getitem", "greater", "greater_equal",
-    "group_norm", "group_norm_swish", "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax", "matmul", "max",
-    "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid",
-    "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh", "transpose", "var", "where",
+    "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to",
+    "clip", "concatenate", "conv2d", "conv_transpose2d", "cos", "cross_entropy",
+    "divide", "dropout", "embedding", "equal", "exp", "expand_dims", "gelu", "getitem",
+    "greater", "greater_equal", "group_norm", "group_norm_swish", "interpolate",
+    "layer_norm", "less", "less_equal", "linear", "log", "log_softmax", "matmul", "max",
+    "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative",
+    "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu", "sin", "softmax",
+    "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh",
+    "transpose", "var", "where",
 ]  # fmt: skip

@@ -10,16 +10,13 @@ from minidiff.functional.checks import check_axes
 
 
 def logistic(x):
-    """sigma(x) = 1 / (1 + e^-x) of an array, written with tanh so that nothing overflows."""
-    sigma = array_module(x).tanh(0.5 * x)
-    sigma += 1
-    sigma *= 0.5
-    return sigma
+    """sigma(x) = 1 / (1 + e^-x) of an array, by tanh, so that nothing overflows."""
+    return 0.5 * (1 + array_module(x).tanh(0.5 * x))
 
 
 @operation
 def sigmoid(x):
-    """sigma(x) = 1 / (1 + e^-x)"""
+    """sigma = 1 / (1 + e^-x)"""
     sigma = logistic(x)
 
     def sigmoid_backward(dy):
@@ -31,12 +28,15 @@ def sigmoid(x):
 
 @operation
 def swish(x):
-    """Swish(x) = x * sigmoid(x).    x: any shape -> same shape.    Slide "Diffusion Model Architecture"; PyTorch calls it SiLU."""
+    """y = x * sigmoid(x)
+
+    Slide "Diffusion Model Architecture"; PyTorch calls it SiLU.
+    """
     sigma = logistic(x)
     y = x * sigma
 
     def swish_backward(dy):
-        """dSwish/dx = sigma + y * (1 - sigma)"""
+        """dy/dx = sigma + y (1 - sigma)"""
         return dy * (sigma + y * (1 - sigma))
 
     return y, swish_backward
@@ -47,9 +47,8 @@ silu = swish
 
 @operation
 def relu(x):
-    """max(x, 0)"""
-    xp = array_module(x)
-    y = xp.maximum(x, 0)
+    """y = max(x, 0)"""
+    y = array_module(x).maximum(x, 0)
 
     def relu_backward(dy):
         return dy * (x > 0)
@@ -59,11 +58,11 @@ def relu(x):
 
 @operation
 def tanh(x):
-    """The hyperbolic tangent."""
+    """y = tanh(x)"""
     y = array_module(x).tanh(x)
 
     def tanh_backward(dy):
-        """dtanh/dx = 1 - y^2"""
+        """dy/dx = 1 - y^2"""
         return dy * (1 - y * y)
 
     return y, tanh_backward
@@ -71,18 +70,18 @@ def tanh(x):
 
 @operation
 def gelu(x):
-    """GELU(x) = x Phi(x), Phi the distribution function of N(0, 1) (Hendrycks & Gimpel 2016), in its usual approximation by tanh.
+    """y = x Phi(x), Phi the distribution function of N(0, 1) (Hendrycks & Gimpel 2016)
 
-    PyTorch: gelu(x, approximate="tanh"). It differs from the exact Phi by less than 5e-4.
+    In its usual approximation by tanh, less than 5e-4 from the exact Phi.
+    PyTorch: gelu(x, approximate="tanh").
     """
-    xp = array_module(x)
     c = math.sqrt(2 / math.pi)
-    inner = xp.tanh(c * (x + 0.044715 * x**3))
+    inner = array_module(x).tanh(c * (x + 0.044715 * x**3))
     phi = 0.5 * (1 + inner)
     y = x * phi
 
     def gelu_backward(dy):
-        """dGELU/dx = Phi + x Phi'"""
+        """dy/dx = Phi + x Phi'"""
         dphi = 0.5 * (1 - inner * inner) * c * (1 + 3 * 0.044715 * x * x)
         return dy * (phi + x * dphi)
 
@@ -91,14 +90,17 @@ def gelu(x):
 
 @operation
 def softmax(x, axis=-1):
-    """e^x / sum(e^x) along `axis`, with the largest x subtracted first: the result is the same and nothing overflows."""
+    """y = e^x / sum(e^x) along `axis`
+
+    The largest x is subtracted first: the result is the same and nothing overflows.
+    """
     xp = array_module(x)
     axis = check_axes("softmax", axis, x.ndim)
-    y = xp.exp(x - x.max(axis=axis, keepdims=True))
-    y /= y.sum(axis=axis, keepdims=True)
+    e = xp.exp(x - x.max(axis=axis, keepdims=True))
+    y = e / e.sum(axis=axis, keepdims=True)
 
     def softmax_backward(dy):
-        """dx = y * (dy - sum(dy * y))"""
+        """dx = y (dy - sum(dy y))"""
         return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
 
     return y, softmax_backward
@@ -106,14 +108,14 @@ def softmax(x, axis=-1):
 
 @operation
 def log_softmax(x, axis=-1):
-    """log(softmax(x)) along `axis`, without computing the softmax's small numbers."""
+    """y = log(softmax(x)) along `axis`, without the softmax's small numbers"""
     xp = array_module(x)
     axis = check_axes("log_softmax", axis, x.ndim)
     shifted = x - x.max(axis=axis, keepdims=True)
     y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 
     def log_softmax_backward(dy):
-        """dx = dy - softmax(x) * sum(dy)"""
+        """dx = dy - softmax(x) sum(dy)"""
         return dy - xp.exp(y) * dy.sum(axis=axis, keepdims=True)
 
     return y, log_softmax_backward

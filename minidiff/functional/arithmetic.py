@@ -1,6 +1,7 @@
-"""Arithmetic and elementary functions, element by element with broadcasting: x + y, x * y, exp(x), ...
+"""Arithmetic and elementary functions, element by element with broadcasting.
 
-The derivative of a broadcast argument is summed over the repeated axes by the engine (`node.unbroadcast`), not here.
+The derivative of a broadcast argument is summed over the repeated axes by the engine
+(`node.unbroadcast`), not here.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def divide(x, y):
 def power(x, exponent):
     """x ** exponent for a constant exponent."""
     if getattr(exponent, "ndim", 0):
-        raise TypeError(f"power: exponent must be a number, got an array of shape {exponent.shape}")
+        raise TypeError(
+            f"power: exponent must be a number, got an array of shape {exponent.shape}"
+        )
 
     def power_backward(dy):
         return dy * (exponent * x ** (exponent - 1)) if exponent else dy * 0
@@ -174,7 +177,7 @@ def minimum(x, y):
 
 @operation
 def clip(x, min=None, max=None):
-    """x limited to min..max (numbers, or None for no limit); no gradient flows where the limit acts."""
+    """x limited to min..max, numbers or None; no gradient flows where the limit acts."""
     xp = array_module(x)
     y = xp.clip(x, min, max)
 

@@ -14,9 +14,10 @@ _waits = ContextVar("index_checks_wait", default=True)
 
 @contextmanager
 def nan_for_wrong_indices():
-    """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError: to raise one, Python would have to wait for the GPU.
+    """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError.
 
-    For training loops and CUDA graphs. Arrays on the CPU are checked as ever.
+    To raise one, Python would have to wait for the GPU, which a CUDA graph cannot do.
+    Arrays on the CPU are checked as ever.
     """
     token = _waits.set(False)
     try:
@@ -26,7 +27,10 @@ def nan_for_wrong_indices():
 
 
 def check_broadcast(name, *values):
-    """Raise TypeError for arrays of two libraries, ValueError for shapes that do not broadcast; numbers go with everything."""
+    """Numbers go with everything.
+
+    Raises: TypeError for arrays of two libraries; ValueError if shapes do not broadcast.
+    """
     array_module(*values)
     shapes = [getattr(value, "shape", ()) for value in values]
     if shapes.count(shapes[0]) < len(shapes):
@@ -34,50 +38,63 @@ def check_broadcast(name, *values):
             np.broadcast_shapes(*shapes)
         except ValueError:
             listed = f"{', '.join(map(str, shapes[:-1]))} and {shapes[-1]}"
-            raise ValueError(f"{name}: shapes {listed} do not broadcast (from the right, sizes must be equal or 1)") from None
+            raise ValueError(
+                f"{name}: shapes {listed} do not broadcast "
+                "(from the right, sizes must be equal or 1)"
+            ) from None
 
 
 def check_not_empty(name, shape, axes):
-    """Raise ValueError if one of the axes has no elements."""
+    """Raises: ValueError if one of the axes has no elements."""
     for axis in axes:
         if shape[axis] == 0:
-            raise ValueError(f"{name}: there is no number to reduce over axis {axis} of shape {shape}")
+            raise ValueError(
+                f"{name}: there is no number to reduce over axis {axis} of shape {shape}"
+            )
 
 
 def check_axis(name, axis, ndim):
-    """`axis` counted from the front.    Raises ValueError if an array of ndim axes has no such axis, TypeError for what is no int."""
+    """`axis` counted from the front.
+
+    Raises: TypeError if it is not an int; ValueError if it is not one of the ndim axes.
+    """
     if not hasattr(axis, "__index__"):
         raise TypeError(f"{name}: axis must be an int, got {axis!r}")
     if not -ndim <= axis < ndim:
-        raise ValueError(f"{name}: axis must be in {-ndim}..{ndim - 1} for {ndim} axes, got {axis}")
+        known = f"{-ndim}..{ndim - 1} for {ndim} axes"
+        raise ValueError(f"{name}: axis must be in {known}, got {axis}")
     return axis % ndim
 
 
 def check_axes(name, axis, ndim):
-    """An int, a tuple of ints or None (all axes) as a tuple of axes counted from the front, each once."""
+    """An int, a tuple of ints or None (all axes), as axes counted from the front."""
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(check_axis(name, a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    given = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(check_axis(name, a, ndim) for a in given)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: axis names an axis twice: {axis}")
     return axes
 
 
 def check_index_range(name, indices, size, lowest=None, waits=False):
-    """Raise IndexError unless all indices are in lowest..size-1 (lowest is -size if not given: negative ones count from the end).
+    """None if all indices are in lowest..size-1; lowest is -size if it is not given.
 
-    Inside `nan_for_wrong_indices`, for indices on a GPU, unless it `waits` (what they choose can't be NaN): -> a number to be added to
-    what they choose, 0 or NaN. Else None.
+    Inside `nan_for_wrong_indices`, for indices on a GPU: a number, 0 or NaN, to be added
+    to what they choose. If that can't be NaN, `waits` asks for the error nevertheless.
+    Raises: IndexError if one is outside.
     """
     if not indices.size:
         return None
     lowest = -size if lowest is None else lowest
     xp = array_module(indices)
     if xp is not np and not (_waits.get() or waits):
-        return xp.where(((indices >= lowest) & (indices < size)).all(), xp.float32(0), xp.float32(xp.nan))
+        inside = ((indices >= lowest) & (indices < size)).all()
+        return xp.where(inside, xp.float32(0), xp.float32(xp.nan))
     low, high = int(indices.min()), int(indices.max())
     if low < lowest or high >= size:
-        raise IndexError(f"{name}: indices must be in {lowest}..{size - 1}, got {low}..{high}")
+        known = f"{lowest}..{size - 1}"
+        raise IndexError(f"{name}: indices must be in {known}, got {low}..{high}")
     return None
 
 

@@ -7,9 +7,10 @@ from minidiff.engine.operation import operation
 
 @operation
 def dropout(x, p, rng):
-    """Set each element to 0 with probability p and scale the others by 1 / (1 - p), so that the expected value stays.
+    """y = x * mask, where mask is 0 with probability p, else 1 / (1 - p)
 
-    x: any shape; p: in [0, 1); rng: the RNG to draw from.    -> same shape.    Call it in training only.
+    The expected value stays. x: any shape; p: in [0, 1); rng: the RNG to draw from
+    -> x's shape. To be called in training only.
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be in [0, 1), got {p}")

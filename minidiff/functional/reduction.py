@@ -1,6 +1,11 @@
-"""Reductions: sum, mean, variance, maximum, minimum, argmax.    axis: an int, a tuple of ints or None for all; keepdims as in NumPy."""
+"""Reductions: sum, mean, variance, maximum, minimum, argmax.
+
+axis: an int, a tuple of ints, or None for all. keepdims as in NumPy.
+"""
 
 from __future__ import annotations
+
+import math
 
 from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
@@ -8,10 +13,7 @@ from minidiff.functional.checks import check_axes, check_axis, check_not_empty
 
 
 def _count(x, axes):
-    count = 1
-    for a in axes:
-        count *= x.shape[a]
-    return count
+    return math.prod(x.shape[a] for a in axes)
 
 
 @operation
@@ -45,7 +47,7 @@ def mean(x, axis=None, keepdims=False):
 
 @operation
 def var(x, axis=None, keepdims=False):
-    """The variance over `axis`, divided by the count N as NumPy does (PyTorch divides by N - 1)."""
+    """The variance over `axis`, divided by the count N as in NumPy (PyTorch: N - 1)."""
     axes = check_axes("var", axis, x.ndim)
     check_not_empty("var", x.shape, axes)
     deviation = x - x.mean(axis=axes, keepdims=True)
@@ -59,7 +61,7 @@ def var(x, axis=None, keepdims=False):
 
 @operation
 def max(x, axis=None, keepdims=False):
-    """The largest value over `axis`; the gradient is shared equally among equal largest values."""
+    """The largest value over `axis`; equal ones share the gradient equally."""
     axes = check_axes("max", axis, x.ndim)
     check_not_empty("max", x.shape, axes)
     y = x.max(axis=axes, keepdims=True)
@@ -68,7 +70,7 @@ def max(x, axis=None, keepdims=False):
 
 @operation
 def min(x, axis=None, keepdims=False):
-    """The smallest value over `axis`; the gradient is shared equally among equal smallest values."""
+    """The smallest value over `axis`; equal ones share the gradient equally."""
     axes = check_axes("min", axis, x.ndim)
     check_not_empty("min", x.shape, axes)
     y = x.min(axis=axes, keepdims=True)

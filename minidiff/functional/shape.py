@@ -1,6 +1,7 @@
-"""Shapes and places: reshape, transpose, indexing, joining, padding. Each derivative puts the gradient back where the values came from.
+"""Shapes and places: reshape, transpose, indexing, joining, padding.
 
-The derivatives keep x's shape and not x, whose memory can thus be freed before they run.
+Each derivative puts the gradient back where the values came from. It keeps x's shape and
+not x, whose memory can thus be freed before it runs.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ def reshape(x, shape):
     try:
         y = x.reshape(shape)
     except ValueError:
-        raise ValueError(f"reshape: an array of shape {x.shape} ({x.size} elements) can't take shape {shape}") from None
-
+        raise ValueError(
+            f"reshape: an array of shape {x.shape} ({x.size} elements) "
+            f"can't take shape {shape}"
+        ) from None
     shape_x = x.shape
 
     def reshape_backward(dy):
@@ -34,10 +37,14 @@ def reshape(x, shape):
 @operation
 def transpose(x, axes=None):
     """The axes in another order; None reverses them."""
-    axes = tuple(range(x.ndim))[::-1] if axes is None else check_axes("transpose", tuple(axes), x.ndim)
+    every = tuple(range(x.ndim))
+    axes = every[::-1] if axes is None else check_axes("transpose", tuple(axes), x.ndim)
     if len(axes) != x.ndim:
-        raise ValueError(f"transpose: axes must name each of the {x.ndim} axes of shape {x.shape}, got {axes}")
-    inverse = tuple(axes.index(i) for i in range(x.ndim))
+        raise ValueError(
+            f"transpose: axes must name each of the {x.ndim} axes of shape {x.shape}, "
+            f"got {axes}"
+        )
+    inverse = tuple(axes.index(i) for i in every)
 
     def transpose_backward(dy):
         return dy.transpose(inverse)
@@ -59,9 +66,13 @@ def swapaxes(x, axis1, axis2):
 @operation
 def squeeze(x, axis=None):
     """Without the axes of size 1 (or without those named)."""
-    axes = tuple(a for a, n in enumerate(x.shape) if n == 1) if axis is None else check_axes("squeeze", axis, x.ndim)
+    ones = tuple(a for a, n in enumerate(x.shape) if n == 1)
+    axes = ones if axis is None else check_axes("squeeze", axis, x.ndim)
     if any(x.shape[a] != 1 for a in axes):
-        raise ValueError(f"squeeze: only axes of size 1 can be left out, got axis {axis} of shape {x.shape}")
+        raise ValueError(
+            f"squeeze: only axes of size 1 can be left out, "
+            f"got axis {axis} of shape {x.shape}"
+        )
     shape_x = x.shape
 
     def squeeze_backward(dy):
@@ -84,11 +95,14 @@ def expand_dims(x, axis):
 
 @operation
 def broadcast_to(x, shape):
-    """x repeated to `shape`. The derivative, the sum over the repeats, is the engine's `unbroadcast`."""
+    """x repeated to `shape`. The gradient is summed by the engine's `unbroadcast`."""
     try:
         y = array_module(x).broadcast_to(x, shape)
     except ValueError:
-        raise ValueError(f"broadcast_to: shape {x.shape} can't be repeated to {shape} (from the right, sizes must be equal or 1)") from None
+        raise ValueError(
+            f"broadcast_to: shape {x.shape} can't be repeated to {shape} "
+            "(from the right, sizes must be equal or 1)"
+        ) from None
 
     def broadcast_to_backward(dy):
         return dy
@@ -112,7 +126,7 @@ def astype(x, dtype):
 def getitem(x, index):
     """x[index], basic or fancy; where fancy indices repeat, their gradients add up.
 
-    Raises IndexError for an index out of range, also on a GPU, where CuPy would silently wrap round.
+    Raises: IndexError for an index out of range, also on a GPU, where CuPy wraps round.
     """
     xp = array_module(x, *_items(index))
     nan_or_0 = _check_indices(x, index)
@@ -136,22 +150,25 @@ def _items(index):
 
 def _is_basic(index):
     """Slices and whole numbers touch each element at most once."""
-    return all(i is None or i is Ellipsis or isinstance(i, (int, slice)) for i in _items(index))
+    basic = int, slice, type(None), type(Ellipsis)
+    return all(isinstance(item, basic) for item in _items(index))
 
 
 def _check_indices(x, index):
-    """NumPy checks indices itself. CuPy wraps them round silently, so there they are checked here: as `check_index_range` says."""
+    """NumPy checks indices itself. Those of CuPy are checked by `check_index_range`."""
     if array_module(x).__name__ == "numpy":
         return None
     items = _items(index)
-    missing = x.ndim - builtins.sum(_axes_taken(i) for i in items)
+    missing = x.ndim - builtins.sum(_axes_taken(item) for item in items)
     axis, total = 0, None
-    for i in items:
-        numbers = np.asarray(i) if isinstance(i, list) else i
-        if isinstance(getattr(numbers, "dtype", None), np.dtype) and numbers.dtype.kind in "iu":
-            nan_or_0 = check_index_range("getitem", numbers, x.shape[axis], waits=x.dtype.kind != "f")
-            total = nan_or_0 if total is None else total if nan_or_0 is None else total + nan_or_0
-        axis += missing if i is Ellipsis else _axes_taken(i)
+    for item in items:
+        numbers = np.asarray(item) if isinstance(item, list) else item
+        if _kind(numbers) in ("i", "u"):
+            waits = x.dtype.kind != "f"
+            nan_or_0 = check_index_range("getitem", numbers, x.shape[axis], waits=waits)
+            if nan_or_0 is not None:
+                total = nan_or_0 if total is None else total + nan_or_0
+        axis += missing if item is Ellipsis else _axes_taken(item)
     return total
 
 
@@ -159,7 +176,13 @@ def _axes_taken(item):
     """How many axes of the array one item of an index uses up."""
     if item is None or item is Ellipsis:
         return 0
-    return item.ndim if isinstance(getattr(item, "dtype", None), np.dtype) and item.dtype.kind == "b" else 1
+    return item.ndim if _kind(item) == "b" else 1
+
+
+def _kind(item):
+    """The kind of an array's dtype, "" for what is not an array."""
+    dtype = getattr(item, "dtype", None)
+    return dtype.kind if isinstance(dtype, np.dtype) else ""
 
 
 @operation
@@ -168,29 +191,40 @@ def concatenate(tensors, axis=0):
     xp = array_module(*tensors)
     if not tensors:
         raise ValueError("concatenate: wanted at least one tensor, got none")
-    first = tensors[0]
-    axis = check_axis("concatenate", axis, first.ndim)
+    shape = tensors[0].shape
+    axis = check_axis("concatenate", axis, len(shape))
     for i, x in enumerate(tensors):
-        if x.ndim != first.ndim or any(a != b for d, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if d != axis):
-            raise ValueError(f"concatenate: tensor {i} has shape {x.shape}, which differs from {first.shape} elsewhere than on axis {axis}")
+        if x.ndim != len(shape) or _without(x.shape, axis) != _without(shape, axis):
+            raise ValueError(
+                f"concatenate: tensor {i} has shape {x.shape}, "
+                f"which differs from {shape} elsewhere than on axis {axis}"
+            )
     ends = [0]
     for x in tensors:
         ends.append(ends[-1] + x.shape[axis])
+    before = (slice(None),) * axis
+    parts = [(*before, slice(a, b)) for a, b in zip(ends, ends[1:], strict=False)]
 
     def concatenate_backward(dy):
-        return ([dy[(slice(None),) * axis + (slice(a, b),)] for a, b in zip(ends, ends[1:], strict=False)],)
+        return ([dy[part] for part in parts],)
 
     return xp.concatenate(tensors, axis), concatenate_backward
+
+
+def _without(shape, axis):
+    return shape[:axis] + shape[axis + 1 :]
 
 
 @operation
 def stack(tensors, axis=0):
     """Tensors of one shape, along a new axis."""
     xp = array_module(*tensors)
-    if not tensors or any(x.shape != tensors[0].shape for x in tensors):
-        raise ValueError(f"stack: wanted at least one tensor, all of one shape, got shapes {[x.shape for x in tensors]}")
-    axis = check_axis("stack", axis, tensors[0].ndim + 1)
-
+    shapes = [x.shape for x in tensors]
+    if not tensors or shapes.count(shapes[0]) < len(shapes):
+        raise ValueError(
+            f"stack: wanted at least one tensor, all of one shape, got shapes {shapes}"
+        )
+    axis = check_axis("stack", axis, len(shapes[0]) + 1)
     count = len(tensors)
 
     def stack_backward(dy):
@@ -201,11 +235,19 @@ def stack(tensors, axis=0):
 
 @operation
 def pad(x, pad, value=0.0):
-    """x with `value` around it.    pad: (left, right, top, bottom, ...) from the last axis backwards, as in PyTorch; none negative."""
-    if len(pad) % 2 or len(pad) > 2 * x.ndim or any(not isinstance(p, int) or p < 0 for p in pad):
-        raise ValueError(f"pad: wanted at most {x.ndim} pairs (before, after) of ints >= 0, last axis first, got {tuple(pad)}")
-    widths = [(0, 0)] * (x.ndim - len(pad) // 2) + [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
-    inside = tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
+    """x with `value` around it
+
+    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch.
+    """
+    whole = all(isinstance(p, int) and p >= 0 for p in pad)
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
+        raise ValueError(
+            f"pad: wanted at most {x.ndim} pairs (before, after) of ints >= 0, "
+            f"last axis first, got {tuple(pad)}"
+        )
+    pairs = list(zip(pad[::2], pad[1::2], strict=True))
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))
 
     def pad_backward(dy):
         return dy[inside]

@@ -18,7 +18,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from minidiff import functional as F
-from minidiff.diffusion.latent import codebook_loss, commitment_loss, kl_to_standard_normal
+from minidiff.diffusion.latent import (
+    codebook_loss,
+    commitment_loss,
+    kl_to_standard_normal,
+    vq_loss,
+)
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
@@ -144,15 +149,13 @@ class VQAutoencoder(Autoencoder):
     def terms(self, x: Tensor, eps: Any = None) -> Step:
         z_q, z_e, e, k = self.quantizer(self.encode(x))
         x_hat = self.decoder(z_q)
-        losses = {
-            "reconstruction": F.mse_loss(x_hat, x),
-            "commitment": commitment_loss(z_e, e, self.config.beta),
-        }
+        reconstruction = F.mse_loss(x_hat, x)
+        commitment = commitment_loss(z_e, e, self.config.beta)
+        losses = {"reconstruction": reconstruction, "commitment": commitment}
         if self.quantizer.codebook.requires_grad:  # else the codes are running means
             losses["codebook"] = codebook_loss(z_e, e)
-        return Step(
-            "vq", None, x=x, z_e=z_e, k=k, e=e, x_hat=x_hat, **losses, loss=sum(losses.values())
-        )
+        loss = vq_loss(reconstruction, losses.get("codebook", 0.0), commitment)
+        return Step("vq", None, x=x, z_e=z_e, k=k, e=e, x_hat=x_hat, **losses, loss=loss)
 
 
 class KLAutoencoder(Autoencoder):

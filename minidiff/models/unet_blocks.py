@@ -102,7 +102,8 @@ class TimeEmbedding(Module):
         )
         angle = t[:, None] * frequency[None, :]
         emb = Tensor(xp.concatenate([xp.sin(angle), xp.cos(angle)], axis=1))
-        return self.lin2(F.swish(self.lin1(emb)))
+        embedding = self.lin2(F.swish(self.lin1(emb)))
+        return embedding
 
 
 class ResidualBlock(Module):

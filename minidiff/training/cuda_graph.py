@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.losses import L_simple
+from minidiff.diffusion.losses import named, prediction_and_loss
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import regression_target
 from minidiff.engine.backend import array_module, to_device
@@ -169,23 +169,17 @@ class RecordedTraining:
         condition = dict(batch)
         x_0, t, eps = (condition.pop(name) for name in ("x_0", "t", "eps"))
         x_t = q_sample(x_0, t, eps, trainer.schedule)
-        target = (
-            eps
-            if trainer.prediction == "eps"
-            else regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
-        )
+        target = regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
         further = {name: to_device(array, device) for name, array in condition.items()}
         with layers_draw_from(RNG(seed, device)):  # in plain calls; it can't be recorded
             outputs = self.recorded(x_t=x_t, t=to_device(t, device), target=target, **further)
         predicted, loss, norm = (array.copy() for array in outputs)
-        names = ("eps_hat",) if trainer.prediction == "eps" else ("predicted", "target")
-        terms = dict(zip(names, (predicted, target), strict=False))
+        terms = named(trainer.prediction, predicted, target)
         return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, **terms, loss=loss, gradient_norm=norm)
 
     def _learn(self, x_t: Any, t: Any, target: Any, **condition: Any) -> tuple[Any, Any, Any]:
         trainer = self.trainer
-        predicted = trainer.model(x_t, t, **condition)
-        loss = L_simple(target, predicted)
+        predicted, loss = prediction_and_loss(trainer.model, x_t, t, target, **condition)
         parameters = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
         found = dict(
             zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True)

@@ -39,9 +39,7 @@ def loss_terms(
     -> loss, the terms with one entry per image, as arrays
     """
     with nan_for_wrong_indices():  # a check of the tokens, say, would wait for the GPU at each step
-        step = training_terms(
-            lambda x_t, t: model(x_t, t, **condition), x_0, t, eps, schedule, prediction
-        )
+        step = training_terms(model, x_0, t, eps, schedule, prediction, **condition)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 

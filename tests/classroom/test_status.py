@@ -22,3 +22,10 @@ def test_a_package_without_kernels_says_so(monkeypatch):
     monkeypatch.delattr(minidiff, "kernels", raising=False)
     (line,) = status.kernel_lines()
     assert line.startswith("kernels: not available (") and line.endswith("everything runs on NumPy")
+
+
+def test_it_says_which_kernel_runs_if_none_is_chosen():
+    cpu, gpu = status.choice_lines()
+    assert cpu.startswith("what runs on the CPU (else the definition): ") and gpu.startswith("what runs on a GPU (else the definition): ")
+    assert "winograd or im2col" in cpu and "conv_transpose2d im2col" in cpu and "linear" not in cpu
+    assert "conv2d fast or im2col" in gpu and "naive" not in gpu

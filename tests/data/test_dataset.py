@@ -45,3 +45,9 @@ def test_images_and_labels_that_do_not_fit_are_refused():
 
 def test_repr_is_short(dataset):
     assert repr(dataset) == "Dataset('numbered', images=(20, 1, 1, 1), classes=10)"
+
+
+def test_numpys_integers_split_too_and_other_numbers_are_refused(dataset):
+    assert len(dataset.split(np.int64(6), np.int64(1))[1]) == 6
+    with pytest.raises(TypeError, match="split: n_held_out must be an integer, got 6.0"):
+        dataset.split(6.0)

@@ -94,3 +94,18 @@ def test_bad_arguments():
         make_digits(0)
     with pytest.raises(ValueError, match="draw_digits: labels must be in 0..9 for 10 classes but lie in 3..10"):
         draw_digits(np.array([3, 10]), RNG(0))
+
+
+def test_numpys_integers_are_integers_here_too():
+    digits = make_digits(np.int64(5), np.uint8(3))
+    np.testing.assert_array_equal(digits.images, make_digits(5, 3).images)
+    assert digits.note == make_digits(5, 3).note
+    with pytest.raises(TypeError, match="make_digits: n must be an integer, got 5.0"):
+        make_digits(5.0)
+    with pytest.raises(TypeError, match="make_digits: seed must be an integer, got '3'"):
+        make_digits(5, "3")
+
+
+def test_more_digits_than_fit_are_refused_at_once():
+    with pytest.raises(ValueError, match="make_digits: n must be <= 10,000,000, got 1,000,000,000,000"):
+        make_digits(10**12)

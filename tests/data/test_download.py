@@ -1,6 +1,7 @@
 import hashlib
 import os
 import socket
+import threading
 
 import pytest
 
@@ -113,3 +114,133 @@ def test_a_folder_that_cannot_be_written_is_not_the_servers_fault(server, tmp_pa
     with pytest.raises(FileNotFoundError, match="cannot write"):
         fetch(server.url + "a", tmp_path / "missing" / "a.gz", MD5)
     assert server.asked == []
+
+
+class OddServer:
+    """Answers each connection with what `answer(send)` sends, byte for byte."""
+
+    def __init__(self, answer):
+        self.over = threading.Event()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/"
+        self.sent = 0
+        self.thread = threading.Thread(target=self.serve, args=(answer,))
+        self.thread.start()
+
+    def serve(self, answer):
+        while not self.over.is_set():
+            try:
+                connection, _ = self.socket.accept()
+                with connection:
+                    connection.settimeout(5)
+                    connection.recv(65536)
+
+                    def send(data, connection=connection):
+                        connection.sendall(data)
+                        self.sent += len(data)
+
+                    answer(send, self.over)
+            except OSError:
+                pass
+
+    def close(self):
+        self.over.set()
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join()
+
+
+@pytest.fixture
+def odd(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    servers = []
+
+    def start(answer):
+        servers.append(OddServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def of_bytes(data):
+    return lambda send, over: send(data)
+
+
+@pytest.mark.parametrize("length", ["²", "9" * 5000, "-5", "1e3", "12, 12", "abc", ""])
+def test_a_length_that_is_no_number_leaves_it_to_the_checksum(odd, tmp_path, length):
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
+    fetch(odd(of_bytes(head + BODY)).url + "a", tmp_path / "a", MD5, 2)
+    assert (tmp_path / "a").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    "location", ["http://[::1", "http://a..b/", "http://" + "x" * 300, "http://127.0.0.1:99999/", "http://127.0.0.1:x/", "http:///", "file:///etc/passwd", "gopher://a/"]
+)
+def test_a_redirection_to_an_impossible_place_is_refused(odd, tmp_path, location):
+    server = odd(of_bytes(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()))
+    with pytest.raises(DownloadError, match=rf"^{server.url}a: (no connection|the server's answer makes no sense|the connection broke|the server answered 302)") as caught:
+        fetch(server.url + "a", tmp_path / "a", MD5, 2)
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path) == []
+
+
+def test_redirections_in_a_circle_are_refused(odd, tmp_path):
+    server = odd(of_bytes(b"HTTP/1.1 302 Found\r\nLocation: /a\r\nContent-Length: 0\r\n\r\n"))
+    with pytest.raises(DownloadError, match="a: the server answered 302"):
+        fetch(server.url + "a", tmp_path / "a", MD5, 2)
+
+
+def endless(send, over):
+    send(b"HTTP/1.1 200 OK\r\n\r\n")
+    while not over.is_set():
+        send(bytes(1 << 16))
+
+
+def test_an_endless_body_is_given_up_at_the_limit(odd, tmp_path):
+    server = odd(endless)
+    with pytest.raises(DownloadError, match="a: wants at most 3,000,000 bytes, came more: given up"):
+        fetch(server.url + "a", tmp_path / "a", MD5, 2, limit=3_000_000)
+    assert os.listdir(tmp_path) == [] and server.sent < 30_000_000
+
+
+def test_the_limit_holds_for_every_published_file():
+    assert fetch.__defaults__[1] > 2 * 26_421_880  # Fashion-MNIST's training images
+
+
+def test_a_body_that_is_announced_as_too_long_is_not_read(odd, tmp_path):
+    server = odd(of_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 99000000000\r\n\r\n" + BODY))
+    with pytest.raises(DownloadError, match="a: wants at most 67,108,864 bytes, the server announces 99,000,000,000"):
+        fetch(server.url + "a", tmp_path / "a", MD5, 2)
+
+
+def drip_body(send, over):
+    send(b"HTTP/1.1 200 OK\r\n\r\n")
+    while not over.wait(0.02):
+        send(b"x")
+
+
+def drip_header(send, over):
+    send(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while not over.wait(0.02):
+        send(b"x")
+
+
+def continue_for_ever(send, over):
+    while not over.wait(0.01):
+        send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+@pytest.mark.parametrize("answer", [drip_body, drip_header, continue_for_ever])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(odd, tmp_path, answer):
+    with pytest.raises(DownloadError, match="a: the server sent less than 1,000 bytes a second for 0.8 s"):
+        fetch(odd(answer).url + "a", tmp_path / "a", MD5, 0.4)
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_thread_stays_behind(server, tmp_path):
+    server.files["a"] = BODY
+    before = threading.active_count()
+    for i in range(5):
+        fetch(server.url + "a", tmp_path / f"{i}", MD5)
+    assert threading.active_count() <= before + 1  # the server's own

@@ -128,3 +128,12 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(change, messag
     with pytest.raises(ValueError, match=message):
         one.set_state({**before, **change})
     assert one.state() == before
+
+
+def test_numpys_integers_are_integers_here_too():
+
+    loader = Loader(np.zeros((10, 1, 2, 2), np.uint8), np.zeros(10, np.int64), np.int64(4), RNG(0), n_classes=np.int32(3))
+    assert json.loads(json.dumps(loader.state())) == loader.state() and loader.state()["batch_size"] == 4
+    for wrong in (4.0, "4", None):
+        with pytest.raises(TypeError, match="Loader: batch_size must be an integer, got"):
+            Loader(np.zeros((10, 1, 2, 2), np.uint8), None, wrong, RNG(0))

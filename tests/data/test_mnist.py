@@ -1,12 +1,23 @@
+import contextlib
 import dataclasses
+import gzip
 import hashlib
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minidiff.data import DataNotFound, IdxError, load_mnist, mnist, write_idx
+from minidiff.data import (
+    DataNotFound,
+    IdxError,
+    folders,
+    load_dataset,
+    load_mnist,
+    mnist,
+    write_idx,
+)
 
 
 @pytest.fixture
@@ -28,15 +39,15 @@ def test_both_sets_are_found_directly_and_in_the_usual_subfolders(lonely, write_
     dataset = load_mnist(tmp_path / "data", download=False)
     np.testing.assert_array_equal(dataset.images, np.concatenate([train, t10k])[:, None])
     assert dataset.labels.shape == (17,) and dataset.labels.dtype == np.int64
-    assert dataset.name == "MNIST"
-    assert dataset.note == f"MNIST: 17 images from {(tmp_path / 'data' / folder).resolve()}."
+    assert dataset.name == "MNIST-format files"
+    assert dataset.note == f"MNIST-format files, not MNIST's own: 17 images from {(tmp_path / 'data' / folder).resolve()}."
 
 
 def test_one_set_is_used_as_it_is_and_the_note_says_so(lonely, write_set, tmp_path):
     write_set(tmp_path, "t10k", 5)
     dataset = load_mnist(tmp_path)
     assert len(dataset) == 5
-    assert dataset.note == f"MNIST: {tmp_path} holds only the t10k set; its 5 images are used as they are."
+    assert dataset.note == f"MNIST-format files, not MNIST's own: {tmp_path} holds only the t10k set; its 5 images are used as they are."
 
 
 def test_other_spelling_of_the_file_names(lonely, write_set, tmp_path):
@@ -67,9 +78,9 @@ def test_the_order_is_data_dir_then_environment_then_cache(lonely, write_set, tm
     ],
 )
 def test_the_cache_is_where_the_platform_keeps_caches(monkeypatch, platform, variable, value, cache):
-    monkeypatch.setattr(mnist.sys, "platform", platform)
+    monkeypatch.setattr(folders.sys, "platform", platform)
     monkeypatch.setenv(variable, value)
-    assert mnist.user_cache() == Path(cache).expanduser()
+    assert folders.user_cache() == Path(cache).expanduser()
 
 
 def test_fashion_is_not_mistaken_for_mnist_whose_files_have_the_same_names(lonely, write_set, tmp_path):
@@ -223,3 +234,51 @@ def test_every_published_file_has_a_checksum():
     for source in (mnist.MNIST, mnist.FASHION):
         assert len(set(source.md5.values())) == 4 and all(len(md5) == 32 for md5 in source.md5.values())
         assert len(source.mirrors) == 2 and all(url.endswith("/") for url in source.mirrors)
+
+
+@pytest.mark.parametrize("answer", ["length", "redirect", "endless"])
+def test_the_second_mirror_is_asked_after_any_answer_of_the_first(published, lonely, monkeypatch, answer):
+    """Wrong Content-Lengths and redirections to impossible hosts were ValueErrors, after which nothing else was tried."""
+
+    def respond(self):
+        published.asked.append("odd")
+        self.send_response(302 if answer == "redirect" else 200)
+        self.send_header(*{"length": ("Content-Length", "\xb2"), "redirect": ("Location", "http://[::1"), "endless": ("X", "y")}[answer])
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(2000 if answer == "endless" else 1):
+                self.wfile.write(bytes(1 << 16))
+
+    handler = published._server.RequestHandlerClass
+    real = handler.do_GET
+    monkeypatch.setattr(handler, "do_GET", lambda self: respond(self) if self.path.startswith("/odd/") else real(self))
+    monkeypatch.setattr(mnist, "MNIST", dataclasses.replace(mnist.MNIST, mirrors=(published.url + "odd/", published.url)))
+    assert len(load_mnist()) == 17 and "odd" in published.asked
+    monkeypatch.setattr(mnist, "MNIST", dataclasses.replace(mnist.MNIST, mirrors=(published.url + "odd/",)))
+    for path in (lonely / "mnist").iterdir():
+        path.unlink()
+    assert load_dataset("auto", n_digits=3).name == "digits"
+
+
+def test_a_bomb_of_gzip_is_refused_before_it_is_unpacked(lonely, tmp_path):
+    """200 KB that would become 200 MB: the shape is in the first 16 bytes."""
+    from support.fuzzing import bounded_memory
+
+    header = bytes([0, 0, 8, 3]) + (60_000).to_bytes(4, "big") + (130).to_bytes(4, "big") * 2
+    packer = zlib.compressobj(9, wbits=31)
+    with open(tmp_path / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(packer.compress(header))
+        for _ in range(20):
+            file.write(packer.compress(bytes(10**7)))
+        file.write(packer.flush())
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.zeros(60_000, np.uint8))
+    with bounded_memory(20), pytest.raises(IdxError, match="train-images-idx3-ubyte.gz: wants images of 28 x 28, came 130 x 130"):
+        load_mnist(tmp_path, download=False)
+
+
+def test_a_million_images_are_refused_before_they_are_unpacked(lonely, tmp_path):
+    for name, sizes in (("images-idx3", (10**6, 28, 28)), ("labels-idx1", (10**6,))):
+        header = bytes([0, 0, 8, len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes)
+        (tmp_path / f"t10k-{name}-ubyte.gz").write_bytes(gzip.compress(header))
+    with pytest.raises(IdxError, match="t10k-images-idx3-ubyte.gz: wants at most 300,000 images, came 1,000,000"):
+        load_mnist(tmp_path, download=False)

@@ -59,3 +59,12 @@ def test_bad_arguments():
         swiss_roll(5, noise=-0.1)
     with pytest.raises(ValueError, match="swiss_roll_curve: n must be >= 2, got 1"):
         swiss_roll_curve(1)
+
+
+def test_numpys_integers_are_integers_here_too():
+    np.testing.assert_array_equal(swiss_roll(np.int64(5)), swiss_roll(5))
+    assert swiss_roll_curve(np.int32(4)).shape == (4, 2)
+    with pytest.raises(TypeError, match="swiss_roll: n must be an integer, got 5.0"):
+        swiss_roll(5.0)
+    with pytest.raises(ValueError, match="swiss_roll: n must be <= 100,000,000, got 1,000,000,000,000"):
+        swiss_roll(10**12)

@@ -85,3 +85,10 @@ def test_ids_that_are_none(vocabulary, token):
 def test_words_that_could_never_be_found_again(words, message):
     with pytest.raises(ValueError, match=f"Vocabulary: .*{message}"):
         Vocabulary(words)
+
+
+def test_numpys_integers_are_integers_here_too():
+    vocabulary = Vocabulary(["a", "seven"])
+    assert vocabulary.encode("a seven", np.int64(3)).tolist() == vocabulary.encode("a seven", 3).tolist()
+    with pytest.raises(TypeError, match="Vocabulary: length must be an integer, got 3.0"):
+        vocabulary.null(3.0)

@@ -138,3 +138,10 @@ def test_wrong_mixtures_and_points_are_named(linear):
         MIXTURE.of_class(7)
     with pytest.raises(ValueError, match=r"x_t must be \(B, 2\) like the mixture's means, got \(1, 3\)"):
         oracle.exact_eps(np.zeros((1, 3)), 5, MIXTURE, linear)
+
+
+def test_the_repr_shows_small_mixtures_whole_and_images_by_their_number():
+    small = repr(GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.05))
+    assert small == "GaussianMixture(0.7 N([-0.8, 0.2], 0.05^2) + 0.3 N([0.8, -0.2], 0.05^2))"
+    images = repr(GaussianMixture(np.ones(9), np.zeros((9, 1, 8, 8)), 0.1))
+    assert images == "GaussianMixture(9 components of shape (1, 8, 8), std 0.1..0.1)"

@@ -90,7 +90,7 @@ def test_mistakes_are_told_in_one_line(run, folder, tmp_path):
     other = tmp_path / "other"
     save_checkpoint(other, KIND, {"model": {}, "schedule": {"name": "linear", "T": 9}}, {})
     for arguments, message in (
-        (["--denoiser", folder / "small"], "the denoiser makes images of (1, 14, 14), MNIST has (1, 28, 28)"),
+        (["--denoiser", folder / "small"], "the denoiser makes images of (1, 14, 14), MNIST-format files has (1, 28, 28)"),
         (["--denoiser", folder / "classifier"], "this is a checkpoint of kind 'classifier', wanted is 'ddpm'"),
         (["--noisy-classifier", folder / "classifier"], "this is a checkpoint of kind 'classifier', wanted is 'noisy_classifier'"),
         (["--noisy-classifier", tmp_path / "none"], "there is no checkpoint here"),

@@ -49,7 +49,9 @@ def test_ctrl_c_saves_and_says_how_to_resume(data_dir, tmp_path):
     )  # fmt: skip
     line = ""
     while "step/s" not in line and "s/step" not in line:  # the progress bar has appeared: it trains
-        line += process.stdout.read(1)
+        letter = process.stdout.read(1)
+        assert letter, f"it ended before it trained: {process.communicate()[1]}"
+        line += letter
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)

@@ -46,11 +46,18 @@ BUGS = {
     "sums of warps read without a barrier": Bug(
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
         rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
-    "the other slab overwritten too early": Bug(
-        FAST, TILE, "store(1 - buffer);", "store(buffer);", r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
+    "a slab overwritten while it is multiplied": Bug(
+        FAST, TILE, "copy(slab + STAGES - 1, free);", "copy(slab + STAGES - 1, stage);",
+        r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "no barrier between slabs": Bug(
-        FAST, TILE, "__syncthreads();  // the other slab is complete, and nobody needs this one any more", "",
+        FAST, TILE, "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more", "",
         "data race in shared memory|shared memory that nobody has written"),
+    "copies that arrive after the barrier": Bug(
+        FAST, TILE, "wait_for_copies<STAGES - 2>();\n        __syncthreads();", "__syncthreads();\n        wait_for_copies<STAGES - 2>();",
+        r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
+    "four numbers copied to an address for one": Bug(
+        FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
+        rf"an address that is no multiple of 16 bytes: {THREAD} copies at conv2d/correlate.h:\d+"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),

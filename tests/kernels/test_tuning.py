@@ -64,4 +64,4 @@ def test_candidates_begin_with_the_models_choice_and_have_every_tile(images):
     product = Product(64, images * 196, 9 * 64, 1, images * 64 * 196)
     plans = candidates(product, FAST, 132, True)
     assert plans[0] == plan(product, FAST, 132, True)
-    assert {p.tile for p in plans} == set(range(len(FAST))) and len(set(plans)) == len(plans) <= 9
+    assert {p.tile for p in plans} == set(range(len(FAST))) and len(set(plans)) == len(plans) <= 12

@@ -9,7 +9,7 @@ from support.gradients import directional_errors
 import minidiff as md
 from minidiff import optim
 from minidiff.diffusion.gaussian import kl_gaussians
-from minidiff.diffusion.latent import vq_loss
+from minidiff.diffusion.latent import codebook_loss, commitment_loss, vq_loss
 from minidiff.engine.backend import to_cpu
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, KLAutoencoder, VQAutoencoder
 from minidiff.models.autoencoder_blocks import Decoder, Encoder, ResidualConv
@@ -159,7 +159,7 @@ def test_terms_of_the_vq_autoencoder_are_the_equation():
     np.testing.assert_allclose(step.reconstruction.item(), ((x - x_hat) ** 2).mean(), rtol=1e-5)
     np.testing.assert_allclose(step.codebook.item(), ((z_e - e) ** 2).mean(), rtol=1e-5)
     np.testing.assert_allclose(step.commitment.item(), 0.5 * ((z_e - e) ** 2).mean(), rtol=1e-5)
-    np.testing.assert_allclose(step.loss.item(), vq_loss(x, x_hat, z_e, e, beta=0.5), rtol=1e-5)
+    np.testing.assert_allclose(step.loss.item(), vq_loss(((x - x_hat) ** 2).mean(), codebook_loss(z_e, e), commitment_loss(z_e, e, 0.5)), rtol=1e-5)
 
 
 def test_with_running_means_there_is_no_codebook_loss():

@@ -15,8 +15,13 @@ from minidiff.kernels.cuda import tuning
 from minidiff.kernels.cuda.library import Native, float32, native
 from minidiff.kernels.cuda.plan import Plan, Product
 
-VERSIONS = ("naive", "tiled", "fast", "tf32")
-TILES = {"fast": planning.FAST, "tf32": planning.TF32}
+VERSIONS = ("naive", "tiled", "tf32", "tf32x3", "fast")
+TILES = {"fast": planning.FAST, "tf32": planning.TF32, "tf32x3": planning.TF32X3}
+GRADIENT_TILES = {
+    "fast": planning.FAST_GRADIENT,
+    "tf32": planning.TF32_GRADIENT,
+    "tf32x3": planning.TF32X3_GRADIENT,
+}  # of weight gradients
 
 
 class Conv(NamedTuple):
@@ -67,11 +72,11 @@ def forward(
     )
 
     def launch(plan: Plan) -> None:
-        lib.module.conv2d(
-            version, conv, x, weight, bias, y, *plan, parts(lib, product, plan), lib.stream
-        )
+        name, tile = named(version, plan.tile)
+        sums = parts(lib, product, plan)
+        lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream)
 
-    launch(plan or choose(lib, version, ("forward", conv), product, True, launch))
+    launch(plan or choose(lib, version, ("forward", conv), product, y, launch))
     return y
 
 
@@ -102,11 +107,12 @@ def input_gradient(
     )
 
     def launch(plan: Plan) -> None:
-        lib.module.conv2d_input_gradient(
-            version, conv, dy, weight, bias, dx, *plan, parts(lib, product, plan), lib.stream
-        )
+        name, tile = named(version, plan.tile)
+        arrays = dy, weight, bias, dx
+        sums = parts(lib, product, plan)
+        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream)
 
-    launch(plan or choose(lib, version, ("input gradient", conv), product, True, launch))
+    launch(plan or choose(lib, version, ("input gradient", conv), product, dx, launch))
     return dx
 
 
@@ -123,11 +129,13 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
     )
 
     def launch(plan: Plan) -> None:
+        name, tile = named(version, plan.tile)
+        sums = parts(lib, product, plan)
         lib.module.conv2d_weight_gradient(
-            version, conv, dy, x, dweight, *plan, parts(lib, product, plan), lib.stream
+            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream
         )
 
-    launch(plan or choose(lib, version, ("weight gradient", conv), product, False, launch))
+    launch(plan or choose(lib, version, ("weight gradient", conv), product, dweight, launch))
     return dweight
 
 
@@ -159,18 +167,38 @@ def choose(
     version: str,
     what: tuple[str, Conv],
     product: Product,
-    table: bool,
+    result: Any,
     launch: Callable[[Plan], None],
 ) -> Plan:
-    """The tile and the splits for this sum of this convolution: by the model, or by trying (tuning.py)."""
+    """The tile and the splits for this sum of this convolution: by the model, or by trying (tuning.py).
+
+    Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor cores for them.
+    """
     if version not in TILES:
         return Plan(0, 1)
-    candidates = planning.candidates(product, TILES[version], lib.module.multiprocessors(), table)
+    table = what[0] != "weight gradient"  # these kernels keep one
+    of_version = TILES if table else GRADIENT_TILES
+    tiles = of_version[version]
+    if version == "fast" and has_tensor_cores(result):
+        tiles += of_version["tf32x3"]
+    candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
         return tuning.fastest(
             lib.xp, (version, *what, lib.xp.cuda.runtime.getDevice()), candidates, launch
         )
     return candidates[0]
+
+
+def named(version: str, tile: int) -> tuple[str, int]:
+    """The version and the tile's number, as csrc/ has them: after the tiles of "fast" come those of "tf32x3"."""
+    own = len(TILES["fast"])
+    return ("tf32x3", tile - own) if version == "fast" and tile >= own else (version, tile)
+
+
+def has_tensor_cores(array: Any) -> bool:
+    """Whether the array is on a GPU whose tensor cores take TF32: compute capability 8.0 and newer."""
+    capability = getattr(getattr(array, "device", None), "compute_capability", "0")
+    return int(capability) >= 80  # as a string, "100" would come before "80"
 
 
 def parts(lib: Native, product: Product, plan: Plan) -> Any:

@@ -14,7 +14,8 @@ class Tile(NamedTuple):
     m: int
     n: int
     depth: int  # k per slab
-    efficiency: float  # share of the peak that a busy multiprocessor reaches
+    cycles: int  # a multiprocessor's, for a slab of one block, while it has enough other blocks
+    latency: int  # cycles from slab to slab of a block that is alone
     resident: int  # blocks that fit into a multiprocessor
 
 
@@ -33,17 +34,38 @@ class Plan(NamedTuple):
     splits: int
 
 
-# In the order of csrc/conv2d/fast.cu and csrc/conv2d/tf32.cu. The efficiencies are estimates.
+# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.cu, in their order. `cycles` is the largest of three estimates: instructions of a
+# slab / 4, from the machine code; multiplications; reads and writes of shared memory. The first figures measured will replace them.
 FAST = (
-    Tile(128, 128, 8, 0.75, 2), Tile(64, 128, 8, 0.70, 4), Tile(32, 128, 8, 0.60, 6), Tile(64, 64, 8, 0.60, 4), Tile(32, 32, 8, 0.35, 8),
+    Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 790, 1400, 3), Tile(32, 128, 8, 470, 1400, 6),
+    Tile(64, 64, 8, 450, 900, 4), Tile(32, 32, 8, 190, 700, 8),
 )  # fmt: skip
-TF32 = (Tile(64, 128, 16, 0.90, 3), Tile(32, 64, 16, 0.60, 6))
+TF32 = (
+    Tile(64, 128, 16, 550, 900, 3), Tile(32, 128, 16, 430, 700, 4), Tile(64, 64, 16, 330, 700, 3), Tile(32, 64, 16, 235, 700, 6),
+    Tile(128, 64, 16, 450, 900, 3),
+)  # fmt: skip
+TF32X3 = (
+    Tile(64, 128, 16, 750, 1500, 3), Tile(32, 128, 16, 470, 1000, 4), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
+    Tile(128, 64, 16, 760, 1600, 2),
+)  # fmt: skip
+# The same for weight gradients, which take longer to find the numbers of a slab.
+FAST_GRADIENT = (
+    Tile(128, 128, 8, 1600, 2200, 2), Tile(64, 128, 8, 900, 1800, 3), Tile(32, 128, 8, 620, 1800, 6),
+    Tile(64, 64, 8, 560, 1300, 4), Tile(32, 32, 8, 260, 1100, 8),
+)  # fmt: skip
+TF32_GRADIENT = (
+    Tile(64, 96, 16, 420, 900, 3), Tile(32, 96, 16, 290, 900, 4), Tile(64, 64, 16, 310, 800, 3), Tile(32, 64, 16, 230, 800, 6),
+    Tile(128, 96, 16, 660, 1000, 2),
+)  # fmt: skip
+TF32X3_GRADIENT = (
+    Tile(64, 96, 16, 570, 1300, 3), Tile(32, 96, 16, 330, 1300, 4), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
+    Tile(128, 96, 16, 1150, 1700, 1),
+)  # fmt: skip
 
-MULTIPLY_ADDS = 128  # per multiprocessor and cycle
-SLAB_LATENCY = 700  # cycles from asking for a slab to having multiplied it, if nothing else runs
-START = 2000  # cycles of a launch
+START = 3000  # cycles of a launch
+START_OF_BLOCK = 3  # slabs' time: its tables, its first slabs, its results
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
-MAX_TABLE = 43 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d/correlate.h)
+MAX_TABLE = 36 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d/correlate.h)
 MAX_PARTS = 2**26  # floats
 MAX_COPIES = 2**16 - 1  # copies * splits of a launch: the third size of a CUDA grid
 SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -57,19 +79,13 @@ def ceil_div(count: int, size: int) -> int:
 def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> float:
     """The estimated time of the product, cut into `splits` parts."""
     blocks = ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies * splits
-    slabs = ceil_div(ceil_div(product.k, tile.depth), splits)
-    blocks_per_processor = ceil_div(blocks, multiprocessors)
-    busy = (
-        blocks_per_processor
-        * slabs
-        * tile.m
-        * tile.n
-        * tile.depth
-        / (MULTIPLY_ADDS * tile.efficiency)
-    )
-    waiting = ceil_div(blocks_per_processor, tile.resident) * slabs * SLAB_LATENCY
-    adding_parts = START + 2 * splits * product.result_size / FLOATS_PER_CYCLE if splits > 1 else 0
-    return START + max(busy, waiting) + adding_parts
+    slabs = ceil_div(ceil_div(product.k, tile.depth), splits) + START_OF_BLOCK
+    full_rounds, rest = divmod(ceil_div(blocks, multiprocessors), tile.resident)
+    slab = full_rounds * max(tile.latency, tile.resident * tile.cycles)
+    slab += max(tile.latency, rest * tile.cycles) if rest else 0
+    parts = 2 * splits * product.result_size
+    adding_parts = START + parts / FLOATS_PER_CYCLE if splits > 1 else 0
+    return START + slabs * slab + adding_parts
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
@@ -81,22 +97,29 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 def candidates(
     product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
 ) -> tuple[Plan, ...]:
-    """Plans that are worth trying, the best estimate first: the best five, and the best of each tile."""
-    choices = sorted(
+    """Plans that are worth trying, the best estimate first: the best eight, and the best of each tile."""
+    choices = sorted({
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)
-        for splits in SPLITS
+        for splits in (*SPLITS, *full_rounds(product, tile, multiprocessors))
         if fits(product, tile, splits, table)
-    )
+    })  # fmt: skip
     of_each_tile = {choice.tile: choice for _, choice in reversed(choices)}
-    return tuple(dict.fromkeys([*(choice for _, choice in choices[:5]), *of_each_tile.values()]))
+    return tuple(dict.fromkeys([*(choice for _, choice in choices[:8]), *of_each_tile.values()]))
+
+
+def full_rounds(product: Product, tile: Tile, multiprocessors: int) -> list[int]:
+    """The splits whose blocks are as many as fit into the GPU at a time, once or twice."""
+    unsplit = max(1, ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies)
+    places = multiprocessors * tile.resident
+    return [rounds * places // unsplit for rounds in (1, 2) if rounds * places >= 2 * unsplit]
 
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     slabs = ceil_div(product.k, tile.depth)
-    if table and (ceil_div(slabs, splits) + 1) * tile.depth > MAX_TABLE:
+    if table and ceil_div(slabs, splits) * tile.depth > MAX_TABLE:
         return False
-    forced = table and (slabs + 1) * tile.depth > MAX_TABLE
+    forced = table and slabs * tile.depth > MAX_TABLE
     if product.copies * splits > MAX_COPIES:
         return False
     return splits == 1 or (

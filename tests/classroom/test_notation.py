@@ -1,6 +1,6 @@
 import pytest
 
-from minidiff.diffusion.notation import notation
+from minidiff.classroom.notation import notation
 
 
 def test_ddim_s_alpha_is_ddpm_s_alpha_bar(linear):
