@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
     step_command.add_argument(
         "--kernels", default="reference", choices=["reference", "auto"],
-        help="reference: operations run by their definitions (default); auto: by the fastest kernels",
+        help="reference: run operations by their definitions (default); auto: by fast kernels",
     )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -21,9 +21,10 @@ class Dataset:
 
     images: (N, C, H, W) uint8.    labels: (N,) int64, indices into `classes`.
     note: one sentence that says what this is and where it is from, for a program to print.
-    source: what kind of files it is from, or what made it.    folder: of the files, absolute; None without files.
-    recipe: for pictures that a program makes: all that decides what they are. Another machine may round
-    a grey differently, so the checksum of such a data set is of its recipe.
+    source: what kind of files it is from, or what made it.    folder: of the files, absolute; None
+    without files.
+    recipe: for pictures that a program makes: all that decides what they are. Another machine may
+    round a grey differently, so the checksum of such a data set is of its recipe.
     """
 
     images: np.ndarray
@@ -55,7 +56,10 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """A digest of the images and the labels, or of the recipe: 32 hexadecimal digits. 55 MB take 0.1 s."""
+        """A digest of the images and the labels, or of the recipe.
+
+        32 hexadecimal digits. 55 MB take 0.1 s.
+        """
         return checksum_of(self.recipe) if self.recipe else checksum_of(self.images, self.labels)
 
     def identity(self) -> Identity:
@@ -74,7 +78,10 @@ class Dataset:
         }
 
     def split(self, n_held_out: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two data sets without a common image: (the rest, n_held_out images drawn at random with this seed)."""
+        """Two data sets without a common image.
+
+        -> (the rest, n_held_out images drawn at random with this seed)
+        """
         n_held_out, seed = as_int("split: n_held_out", n_held_out), as_int("split: seed", seed)
         if not 0 < n_held_out < len(self):
             raise ValueError(
@@ -83,8 +90,10 @@ class Dataset:
         order = RNG(seed).permutation(len(self))
         held_out, rest = order[:n_held_out], order[n_held_out:]
         how = f"split({n_held_out}, seed={seed})"
-        return self._select(rest, f"the rest of {how}"), self._select(held_out, f"held out by {how}")
+        others = self._select(rest, f"the rest of {how}")
+        return others, self._select(held_out, f"held out by {how}")
 
     def _select(self, indices: np.ndarray, how: str) -> Dataset:
         recipe = f"{self.recipe}, {how}" if self.recipe else ""
-        return replace(self, images=self.images[indices], labels=self.labels[indices], recipe=recipe)
+        images, labels = self.images[indices], self.labels[indices]
+        return replace(self, images=images, labels=labels, recipe=recipe)

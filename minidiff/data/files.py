@@ -28,8 +28,9 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of this name. A folder that this user may not search is an error, not a no.
+    """Whether there is a file of this name.
 
+    A folder that this user may not search is an error.
     Raises: PermissionError.
     """
     try:

@@ -61,9 +61,10 @@ def read_idx(
 ) -> np.ndarray:
     """Read one IDX file, gzipped or not, as an array in this machine's byte order.
 
-    dtype ("uint8") and ndim are what the caller wants; another type or number of dimensions is refused.
-    limit: the most bytes of numbers. The header is read first, and a file that asks for more is refused
-    before anything is unpacked.
+    dtype ("uint8") and ndim are what the caller wants; another type or number of dimensions is
+    refused.
+    limit: the most bytes of numbers. The header is read first, and a file that asks for more is
+    refused before anything is unpacked.
 
     Raises: IdxError that names the file, what was wanted and what came;
     FileNotFoundError, IsADirectoryError or PermissionError for a file that can't be opened.

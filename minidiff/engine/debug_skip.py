@@ -11,8 +11,9 @@ from minidiff.engine.printing import PACKAGE
 
 SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no formula itself
     "minidiff.engine.*", "minidiff.kernels.*", "minidiff.functional.checks.*",
-    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*", "minidiff.diffusion.step.*",
-    "minidiff.diffusion.equation.*", "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
+    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*",
+    "minidiff.diffusion.step.*", "minidiff.diffusion.equation.*",
+    "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
     "minidiff.nn.module.*", "minidiff.classroom.*", "minidiff.cli.*",
     "minidiff.*<listcomp>", "minidiff.*<genexpr>", "minidiff.*<dictcomp>",
 )  # fmt: skip

@@ -41,7 +41,10 @@ def is_batch_of_images(shape: tuple[int, ...]) -> bool:
 
 
 def image_html(image: np.ndarray) -> str:
-    """An <img> that holds its pixels.    image: (H, W, 1 or 3), floats; beyond [-1, 1] is clipped"""
+    """An <img> that holds its pixels.
+
+    image: (H, W, 1 or 3), floats; beyond [-1, 1] is clipped
+    """
     from PIL import Image
 
     pixels = np.rint((np.clip(np.nan_to_num(image), -1, 1) + 1) * 127.5).astype(np.uint8)
