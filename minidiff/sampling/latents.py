@@ -18,7 +18,7 @@ from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.sampling.predictor import predict
-from minidiff.training.autoencoder import KIND
+from minidiff.training.autoencoder_trainer import KIND
 from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint
 from minidiff.training.workers import Workers
 
