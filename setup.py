@@ -37,7 +37,9 @@ CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
-EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
+EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost")]
+# g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
+CHECKED = ["-fsanitize=thread,bounds-strict", "-fsanitize-coverage=trace-pc"]
 
 LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler
 
@@ -214,10 +216,10 @@ class Compilers:
         include = [f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
         cxx = [*self.cxx.command, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
         if module == "cpu":
-            # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
-            checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
-            emulator = dict.fromkeys(EMULATOR, [*cxx, "-O0", "-g"] if DEBUG else [*cxx, "-O2"])
-            emulator[EMULATOR[1]] = [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
+            checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", *CHECKED, "-x", "c++"]
+            emulator = dict.fromkeys(EMULATOR, [*cxx, "-O2"])  # without -g, or gdb's `step` would enter the checks
+            if DEBUG:
+                emulator[EMULATOR[0]] = [*cxx, "-O0", "-g"]
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
             return {**dict.fromkeys(KERNELS, checked), **emulator, **dict.fromkeys(BINDINGS, binding)}
         archs = architectures(self.nvcc)

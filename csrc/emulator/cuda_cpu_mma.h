@@ -41,16 +41,16 @@ UNCHECKED void fill_fragment(fragment<Use, M, N, K, T, Layout>& f, float value) 
 }
 
 template <class Use, class Layout>
-void load_matrix_sync(fragment<Use, 16, 16, 8, precision::tf32, Layout>& f, const float* from, unsigned stride,
-                      int line = __builtin_LINE()) {
-    cuda_cpu::exchange(0xffffffff, &line, sizeof line, line);  // all lanes come here
+ALWAYS_INLINE void load_matrix_sync(fragment<Use, 16, 16, 8, precision::tf32, Layout>& f, const float* from, unsigned stride,
+                                    int line = __builtin_LINE()) {
+    cuda_cpu::meet_at_matrix(from, stride, line);
     constexpr bool by_rows = std::is_same_v<Layout, row_major>;
     for (int e = 0; e < f.num_elements; e++) f.x[e] = from[by_rows ? f.row(e) * stride + f.column(e) : f.column(e) * stride + f.row(e)];
 }
 
-inline void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 8, float>& f, unsigned stride, layout_t layout,
-                              int line = __builtin_LINE()) {
-    cuda_cpu::exchange(0xffffffff, &line, sizeof line, line);
+ALWAYS_INLINE void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 8, float>& f, unsigned stride, layout_t layout,
+                                     int line = __builtin_LINE()) {
+    cuda_cpu::meet_at_matrix(to, stride, line);
     for (int e = 0; e < f.num_elements; e++)
         to[layout == mem_row_major ? f.row(e) * stride + f.column(e) : f.column(e) * stride + f.row(e)] = f.x[e];
 }
@@ -81,6 +81,7 @@ UNCHECKED void mma_sync(fragment<accumulator, 16, 16, 8, float>& d, const fragme
     } mine;
     for (int e = 0; e < 4; e++) mine.a[e] = with_mantissa_cut(a.x[e]), mine.b[e] = with_mantissa_cut(b.x[e]);
     const Both* all = static_cast<const Both*>(cuda_cpu::exchange(0xffffffff, &mine, sizeof mine, line));
+    cuda_cpu::count_multiply_adds(d.num_elements * 8);
     for (int e = 0; e < d.num_elements; e++) {
         float sum = c.x[e];
         for (int k = 0; k < 8; k++) {
