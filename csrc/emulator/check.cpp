@@ -175,28 +175,28 @@ static Region* find(uintptr_t address) {
 static void check_shared_size(uintptr_t address, void* code) {
     constexpr size_t LARGEST_STATIC = 48 * 1024, UNASKED = 48 * 1024, ASKED_FROM = 8 * 1024;  // device.h asks for more from here on
     static std::vector<StaticArray> all = static_arrays();
-    static StaticArray* last = nullptr;
-    static size_t used = 0;
+    static std::vector<const StaticArray*> used;  // by this launch
     static long launch = 0;
-    if (last && last->launch == position.launch && address - last->begin < last->end - last->begin) return;
-    const auto after = std::upper_bound(all.begin(), all.end(), address, [](uintptr_t a, const StaticArray& b) { return a < b.begin; });
-    if (after == all.begin()) return;
-    last = &*(after - 1);
-    if (last->launch == position.launch || address >= last->end) return;
-    last->launch = position.launch;
-    used = (launch == position.launch ? used : 0) + (last->end - last->begin);
+    if (launch != position.launch) used.clear();
     launch = position.launch;
+    for (const StaticArray* array : used)
+        if (address - array->begin < array->end - array->begin) return;
+    const auto after = std::upper_bound(all.begin(), all.end(), address, [](uintptr_t a, const StaticArray& b) { return a < b.begin; });
+    if (after == all.begin() || address >= (after - 1)->end) return;
+    used.push_back(&*(after - 1));
+    size_t sum = 0;
+    for (const StaticArray* array : used) sum += array->end - array->begin;
     const size_t dynamic = dynamics.end - dynamics.begin;
-    const std::string sizes = who(position) + " uses " + std::to_string(used) + " bytes of static and " + std::to_string(dynamic) +
+    const std::string sizes = who(position) + " uses " + std::to_string(sum) + " bytes of static and " + std::to_string(dynamic) +
                               " of dynamic shared memory at " + line_of(code) + ", ";
-    if (used > LARGEST_STATIC) fail(sizes + "of static may be " + std::to_string(LARGEST_STATIC));
-    if (used + dynamic > gpu.shared_bytes) fail(sizes + "a block of this GPU has " + std::to_string(gpu.shared_bytes));
-    if (dynamic && dynamic <= ASKED_FROM && used + dynamic > UNASKED)
+    if (sum > LARGEST_STATIC) fail(sizes + "of static may be " + std::to_string(LARGEST_STATIC));
+    if (sum + dynamic > gpu.shared_bytes) fail(sizes + "a block of this GPU has " + std::to_string(gpu.shared_bytes));
+    if (dynamic && dynamic <= ASKED_FROM && sum + dynamic > UNASKED)
         fail(sizes + "more than " + std::to_string(UNASKED) + " that launch() in common/device.h did not ask for");
 }
 
 static void check_alignment(uintptr_t address, size_t bytes, Kind kind, void* code) {
-    if (address % bytes == 0) return;
+    if ((address & (bytes - 1)) == 0) return;  // bytes is a power of two
     fail("misaligned: " + who(position) + " " + verb(kind) + " " + std::to_string(bytes) + " bytes at once at " + line_of(code) +
          ", at an address that is a multiple of " + std::to_string(address & -address) + " only");
 }

@@ -50,7 +50,9 @@ void leave_check();
 std::string name_of(int thread);
 std::string name_of_block(uint3 block);
 std::string who(const Position& position);
-bool on_a_stack(uintptr_t address);
+extern char* stacks;
+extern size_t stack_bytes;  // of all threads together
+inline bool on_a_stack(uintptr_t address) { return address - uintptr_t(stacks) < stack_bytes; }
 [[noreturn]] void fail(const std::string& message);
 
 }  // namespace cuda_cpu

@@ -39,7 +39,7 @@ std::vector<Thread> threads;  // of the running block
 Thread* running;
 Position position;
 char* stacks;
-size_t stack_count;
+size_t stack_bytes;
 std::string failure;
 jmp_buf scheduler;
 std::vector<char> dynamic_memory;
@@ -167,16 +167,16 @@ static void run_block() {
 
 static void make_fibers(unsigned count) {
     threads.assign(count, Thread{});
-    if (count > stack_count) {
-        if (stacks) munmap(stacks, stack_count * STACK);
+    if (count * STACK > stack_bytes) {
+        if (stacks) munmap(stacks, stack_bytes);
         const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         stacks = static_cast<char*>(mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, kind, -1, 0));
         if (stacks == MAP_FAILED) {
             stacks = nullptr;
-            stack_count = 0;
+            stack_bytes = 0;
             throw std::runtime_error("no memory for the stacks of " + std::to_string(count) + " threads");
         }
-        stack_count = count;
+        stack_bytes = count * STACK;
         for (size_t i = 0; i < count; i++) mprotect(stacks + i * STACK, GUARD, PROT_NONE);
     }
     for (unsigned i = 0; i < count; i++) {
@@ -190,8 +190,6 @@ static void make_fibers(unsigned count) {
         if (!_setjmp(scheduler)) swapcontext(&here, &context);  // up to its first stop()
     }
 }
-
-bool on_a_stack(uintptr_t address) { return address - uintptr_t(stacks) < stack_count * STACK; }
 
 // ---- launches ---------------------------------------------------------------------------------------------------------
 

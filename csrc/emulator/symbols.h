@@ -16,7 +16,6 @@ int launch_bound(const void* kernel);  // 0 if it has none
 
 struct StaticArray {
     uintptr_t begin, end;
-    long launch = 0;  // the last one that used it
 };
 std::vector<StaticArray> static_arrays();  // those of the module that start as zeros, in the order of their addresses
 
