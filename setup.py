@@ -1,9 +1,10 @@
-"""Builds csrc/ into minidiff._kernels_cpu (plain C++, emulated) and minidiff._kernels_cuda (nvcc).
+"""Builds csrc/ into three modules: minidiff._kernels_native (C++ for this processor, csrc/cpu), minidiff._kernels_cpu (the CUDA kernels
+emulated, in C++) and minidiff._kernels_cuda (the CUDA kernels, by nvcc).
 
 It builds what the compilers that are here can build, and nothing (pure Python) if there is none. A compiler that is found
 but fails is an error, never a silent fallback. Environment variables:
 
-MINIDIFF_KERNELS="cpu cuda"   insists on these kernels; "" builds none.
+MINIDIFF_KERNELS="native cpu cuda"  insists on these kernels; "" builds none.
 MINIDIFF_CUDA_ARCHS="8.0 9.0" compiles for these GPUs. Without it: for the GPUs that are here, for every kind if none is.
                               It takes PyTorch's spellings: 8.6+PTX, 9.0a, sm_80, compute_90, native, all.
 MINIDIFF_DEBUG=1              compiles with -O0 -g, for gdb.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -35,12 +37,14 @@ from setuptools.errors import CompileError
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
+NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.cpp"))
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost")]
 # g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
 CHECKED = ["-fsanitize=thread,bounds-strict", "-fsanitize-coverage=trace-pc"]
 
+SOURCES = {"native": NATIVE, "cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
 LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler
 
 DEBUG = os.environ.get("MINIDIFF_DEBUG", "") not in ("", "0")
@@ -183,6 +187,17 @@ def capability(architecture: str) -> int:
     return int(architecture.rstrip("af"))
 
 
+def native_variants() -> dict[str, list[str]]:
+    """The options of each variant of csrc/cpu; which one a processor runs is found out when the module is loaded."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return {"plain": ["-DLANES=4"]}  # NEON belongs to every 64-bit Arm
+    return {
+        "plain": ["-DLANES=4"],
+        "avx2": ["-DLANES=8", "-march=x86-64-v3"],
+        "avx512": ["-DLANES=16", "-march=x86-64-v4", "-mprefer-vector-width=512"],
+    }
+
+
 class Compilers:
     """What is there, decided before anything is compiled."""
 
@@ -196,17 +211,17 @@ class Compilers:
         self.nvcc, self.no_nvcc = find_nvcc()
         if self.cxx is None:
             self.nvcc, self.no_nvcc = None, self.no_cxx
-        possible = ["cpu"] * (self.cxx is not None) + ["cuda"] * (self.nvcc is not None)
+        possible = [module for module in ("native", "cpu") if self.cxx is not None and SOURCES[module]] + ["cuda"] * (self.nvcc is not None)
         self.modules = possible if wanted is None else wanted.replace(",", " ").split()
         for module in self.modules:
-            if module not in ("cpu", "cuda"):
-                raise SystemExit(f'MINIDIFF_KERNELS: wanted "cpu", "cuda", both or "", got {wanted!r}')
+            if module not in SOURCES:
+                raise SystemExit(f'MINIDIFF_KERNELS: wanted "native", "cpu", "cuda", several of them or "", got {wanted!r}')
             if module not in possible:
-                missing = self.no_cxx if module == "cpu" else self.no_nvcc
+                missing = self.no_nvcc if module == "cuda" else self.no_cxx
                 raise SystemExit(f"MINIDIFF_KERNELS={wanted!r} wants the {module} kernels, but {missing}")
 
-    def commands(self, module: str) -> dict[str, list[str]]:
-        """The command for each source of a module, without its input and output."""
+    def commands(self, module: str) -> list[tuple[str, list[str]]]:
+        """(source, command) for each object of a module; the command lacks its input and output."""
         try:
             import pybind11
         except ImportError as problem:
@@ -215,23 +230,27 @@ class Compilers:
             ) from problem
         include = [f"-I{CSRC}", f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
         cxx = [*self.cxx.command, "-std=c++17", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unknown-pragmas", *include]
+        if module == "native":
+            fast = [*cxx, "-O0" if DEBUG else "-O3", "-g", "-fno-math-errno", "-fno-trapping-math"]
+            variants = [[*fast, f"-DVARIANT={name}", *options] for name, options in native_variants().items()]
+            return [(n, command) for n in NATIVE for command in (variants if n.endswith("variant.cpp") else [[*cxx, "-O1"]])]
         if module == "cpu":
             checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", *CHECKED, "-x", "c++"]
-            emulator = dict.fromkeys(EMULATOR, [*cxx, "-O2"])  # without -g, or gdb's `step` would enter the checks
+            emulator = [(source, [*cxx, "-O2"]) for source in EMULATOR]  # without -g, or gdb's `step` would enter the checks
             if DEBUG:
-                emulator[EMULATOR[0]] = [*cxx, "-O0", "-g"]
+                emulator[0] = EMULATOR[0], [*cxx, "-O0", "-g"]
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
-            return {**dict.fromkeys(KERNELS, checked), **emulator, **dict.fromkeys(BINDINGS, binding)}
+            return [(k, checked) for k in KERNELS] + emulator + [(b, binding) for b in BINDINGS]
         archs = architectures(self.nvcc)
         host = ["-std=c++17", *self.cxx.for_nvcc, "-Xcompiler", "-fPIC,-fvisibility=hidden", *include]
         kernel = [str(self.nvcc), *host, "-lineinfo", *(["-g", "-O0"] if DEBUG else ["-O3"])]
         # nvcc hands .cpp files to the C++ compiler, and knows where CUDA's headers and libraries are even if it is a wrapper script
         binding = [str(self.nvcc), *host, "-O1", "-DMODULE=_kernels_cuda", "-DMINIDIFF_CUDA", f'-DARCHITECTURES="{" ".join(archs.machine_code or archs.ptx)}"']
-        return {**{source: [*kernel, *generated_code(source, *archs)] for source in KERNELS}, **dict.fromkeys(BINDINGS, binding)}
+        return [(k, [*kernel, *generated_code(k, *archs)]) for k in KERNELS] + [(b, binding) for b in BINDINGS]
 
     def link(self, module: str) -> list[str]:
         """The command that links a module, without its output and objects."""
-        if module == "cpu":
+        if module != "cuda":
             return [*self.cxx.command, "-shared", "-ldl"]
         libraries_of_pip = f"-L{self.nvcc.parent.parent}/lib"  # its nvcc looks in lib64 only
         return [str(self.nvcc), "-shared", *self.cxx.for_nvcc, "-cudart", "static", libraries_of_pip]
@@ -242,8 +261,8 @@ class BuildKernels(build_ext):
 
     def build_extensions(self) -> None:
         self.modules = {ext.name.rpartition("_")[2]: ext for ext in self.extensions}
-        jobs = [(module, source, command) for module in self.modules for source, command in COMPILERS.commands(module).items()]
-        jobs.sort(key=lambda job: not job[1].endswith(".cu") or job[0] == "cpu")  # nvcc takes longest: start it first
+        jobs = [(module, source, command) for module in self.modules for source, command in COMPILERS.commands(module)]
+        jobs.sort(key=lambda job: not job[1].endswith(".cu") or job[0] != "cuda")  # nvcc takes longest: start it first
         start = time.monotonic()
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             objects = list(pool.map(lambda job: self.compile(*job), jobs))
@@ -279,8 +298,6 @@ def execute(command: list[str]) -> None:
 
 
 COMPILERS = Compilers()
-SOURCES = {"cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
-
 setup(
     ext_modules=[Extension(f"minidiff._kernels_{m}", SOURCES[m], depends=HEADERS) for m in COMPILERS.modules],
     cmdclass={"build_ext": BuildKernels},

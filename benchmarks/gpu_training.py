@@ -20,11 +20,11 @@ from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor, gradients
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.sampling.predictor import predictor
 from minidiff.training.cuda_graph import RecordedPredictor
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "models"))
@@ -108,7 +108,7 @@ def compete(emit: Callable[[dict], None], setting: Setting, contestants: list[tu
 
 
 def build(setting: Setting) -> UNet:
-    return UNet(**setting.network, rng=RNG(0)).to("cuda")  # type: ignore[return-value]
+    return UNet(UNetConfig(**setting.network), RNG(0)).to("cuda")  # type: ignore[return-value]
 
 
 def torch_twin(setting: Setting, theirs: Theirs) -> Any:
@@ -116,7 +116,7 @@ def torch_twin(setting: Setting, theirs: Theirs) -> Any:
     from torch_unet import UNet as TorchUNet
 
     network = TorchUNet(**setting.network)
-    state = UNet(**setting.network, rng=RNG(0)).state_dict()
+    state = UNet(UNetConfig(**setting.network), RNG(0)).state_dict()
     network.load_state_dict({name: theirs.torch.from_numpy(np.array(array)) for name, array in state.items()})
     return network.to(theirs.device)
 
@@ -164,7 +164,7 @@ def our_trainer(setting: Setting, graph: bool) -> tuple[Callable[[int], Any], Ca
     rng, model = RNG(1), build(setting)
     loader = Loader(setting.images, None, setting.batch, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=LR, weight_decay=0.0)
-    trainer = Trainer(model, SCHEDULE, loader, optimizer, RNG(2, "cuda"), ema_decay=EMA, max_norm=MAX_NORM, graph=graph)
+    trainer = Trainer(model, SCHEDULE, loader, optimizer, RNG(2, "cuda"), TrainerSettings(ema_decay=EMA, max_norm=MAX_NORM, graph=graph))
     steps = trainer.steps(Workers(model, 1))
 
     def note() -> str:

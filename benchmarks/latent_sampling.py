@@ -17,11 +17,11 @@ from minidiff.data.atomic import atomic_write
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.models.autoencoder import VQAutoencoder
-from minidiff.models.text_unet import TextUNet
+from minidiff.models.text_unet import TextUNet, TextUNetConfig
+from minidiff.sampling.autoencoder import TrainedAutoencoder
 from minidiff.sampling.predictor import eps_predictor
-from minidiff.training.autoencoder import TrainedAutoencoder
 from minidiff.training.workers import Workers, available_cores
 
 SCHEDULE = make_schedule("cosine", 1000)
@@ -47,8 +47,8 @@ def measure(images: int, steps: int, rounds: int) -> dict[str, list[float]]:
     """Seconds by kind of sampling, in each of the rounds."""
     networks = {
         "pixels, the deck's U-Net": UNet(rng=RNG(0)),
-        "pixels, the U-Net on 2x2 patches of train_mnist_ddpm.py": UNet(1, 32, (1, 2), (False, True), patch_size=2, rng=RNG(0)),
-        "latents, and decoding": TextUNet(LATENT, WORDS, rng=RNG(0)),
+        "pixels, the U-Net on 2x2 patches of train_mnist_ddpm.py": UNet(UNetConfig(1, 32, (1, 2), (False, True), patch_size=2), RNG(0)),
+        "latents, and decoding": TextUNet(TextUNetConfig(LATENT, WORDS), RNG(0)),
     }
     autoencoder = TrainedAutoencoder(VQAutoencoder(rng=RNG(0)), 1.0, {})
     tokens = np.tile(np.array([2, 3, 0, 0]), (images, 1))

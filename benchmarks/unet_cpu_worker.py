@@ -25,13 +25,13 @@ def minidiff_contestant(job):
 
     import minidiff as md
     from minidiff.engine import registry
-    from minidiff.models import UNet
+    from minidiff.models import UNet, UNetConfig
     from minidiff.optim import AdamW
     from minidiff.sampling.predictor import predictor
     from minidiff.training.workers import Workers
 
     rng = md.RNG(0)
-    model = UNet(**job["network"]["settings"], rng=rng)
+    model = UNet(UNetConfig(**job["network"]["settings"]), rng)
     optimizer = AdamW(model.named_parameters(), lr=1e-4)
     arrays = {"x_t": batch(job, rng.normal), "t": rng.integers(1, 1001, (job["batch"],)), "eps": batch(job, rng.normal)}
     workers = Workers(model, job["threads"]).__enter__()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from minidiff.diffusion import as_printed
+from minidiff.classroom import as_printed
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.losses import loss_weight
 from minidiff.diffusion.oracle import GaussianMixture

@@ -10,19 +10,18 @@ the Frechet distance is not. All figures are the same at every run with one seed
 """
 
 import argparse
-from zipfile import BadZipFile
 
 import numpy as np
 
 from minidiff.cli import add_common_options, one_line_error, positive_int
-from minidiff.data import load_dataset, to_float
+from minidiff.data import load_dataset, read_npz, to_float
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import load_classifier
 from minidiff.evaluation.metrics import agreement, bits_per_dimension, sample_quality
 from minidiff.models import UNet
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint
-from minidiff.training.classification import load_classifier
-from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 
 
@@ -102,11 +101,8 @@ def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
 
     Raises ValueError if there is none, or has values outside [0, 1] or labels that do not fit.
     """
-    try:
-        file = np.load(path)
-        samples, labels = file["samples"], file["labels"] if "labels" in file else None
-    except (KeyError, IndexError, TypeError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(f"{path}: wanted an npz file with an array `samples`: {error}") from error
+    arrays = read_npz(path, ("samples",), optional=("labels",))
+    samples, labels = arrays["samples"], arrays.get("labels")
     if samples.size == 0:
         raise ValueError(f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}")
     if (

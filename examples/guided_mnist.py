@@ -30,20 +30,16 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.guidance import guide_with_classifier, shift_mean
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import judge, load_classifier
+from minidiff.evaluation.metrics import accuracy_per_t
 from minidiff.models import NoisyClassifier, UNet
 from minidiff.optim import AdamW
 from minidiff.pictures.images import save_grid
+from minidiff.sampling.classifier_guidance import class_gradient, load_noisy_classifier
+from minidiff.sampling.denoiser import Denoiser, load_denoiser
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.classification import judge, load_classifier
-from minidiff.training.noisy_classification import (
-    accuracy_per_t,
-    class_gradient,
-    load_noisy_classifier,
-    noisy_classifier_steps,
-    save_noisy_classifier,
-)
-from minidiff.training.trainer import Denoiser, load_denoiser
+from minidiff.training.noisy_classification import noisy_classifier_steps, save_noisy_classifier
 from minidiff.training.workers import Workers
 
 N_CLASSES = 10

@@ -21,16 +21,16 @@ from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import load_classifier
 from minidiff.evaluation.metrics import agreement
 from minidiff.models import UNet
 from minidiff.models.autoencoder_blocks import FACTOR
 from minidiff.optim import Muon
 from minidiff.pictures.images import save_grid
+from minidiff.sampling.autoencoder import encode_images, keep_autoencoder, load_autoencoder
 from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
 from minidiff.sampling.predictor import eps_predictor, evaluating
-from minidiff.training.autoencoder import encode_images, keep_autoencoder, load_autoencoder
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.classification import load_classifier
 from minidiff.training.run import run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers

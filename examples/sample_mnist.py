@@ -18,9 +18,9 @@ from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
 from minidiff.models import UNet
 from minidiff.pictures.images import save_gif, save_grid
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError, make_folder
-from minidiff.training.trainer import load_denoiser
 from minidiff.training.workers import Workers
 
 

@@ -10,11 +10,10 @@ It writes into --out: samples.png, samples.npz, and trajectory.png and .gif, the
 import argparse
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from minidiff.cli import add_common_options, at_least_0, one_line_error, positive_int, zero_to_one
-from minidiff.data import to_float, to_unit
+from minidiff.data import PictureError, read_picture, to_unit
 from minidiff.data.atomic import save_npz
 from minidiff.diffusion.ddim import ddim_steps, make_tau
 from minidiff.diffusion.forward import q_sample
@@ -105,14 +104,10 @@ def main() -> None:
 
 def read_image(path: str, shape: list[int]) -> np.ndarray:
     """A picture file as (1, C, H, W) floats in [-1, 1], resized; white on black, as MNIST is."""
-    channels, height, width = shape
     try:
-        picture = Image.open(path).convert("L" if channels == 1 else "RGB").resize((width, height))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"--image: wanted a picture file, got {path}: {error}") from error
-    return to_float(
-        np.asarray(picture, np.uint8).reshape(1, height, width, channels).transpose(0, 3, 1, 2)
-    )
+        return read_picture(path, shape)
+    except PictureError as error:
+        raise ValueError(f"--image: {error}") from error
 
 
 def latent_of(x: np.ndarray, model: TextToImage, device: str):

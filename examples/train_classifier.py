@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from minidiff.data import Loader, load_dataset, to_float
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import judge
 from minidiff.models import Classifier
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import make_folder, save_checkpoint
-from minidiff.training.classification import classifier_steps, judge
+from minidiff.training.classification import classifier_steps
 from minidiff.training.workers import Workers
 
 

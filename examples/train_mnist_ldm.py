@@ -34,14 +34,14 @@ from minidiff.engine.random import RNG
 from minidiff.models.text_unet import TextUNet
 from minidiff.optim import Muon
 from minidiff.pictures.images import save_grid
-from minidiff.sampling.predictor import evaluating
-from minidiff.sampling.text_to_image import KIND, guided_by_text
-from minidiff.training.autoencoder import (
+from minidiff.sampling.autoencoder import (
     TrainedAutoencoder,
     encode_images,
     keep_autoencoder,
     load_autoencoder,
 )
+from minidiff.sampling.predictor import evaluating
+from minidiff.sampling.text_to_image import KIND, guided_by_text
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.run import run
 from minidiff.training.text_condition import with_captions

@@ -19,14 +19,8 @@ from minidiff.engine.random import RNG
 from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
 from minidiff.optim import AdamW
 from minidiff.pictures.images import save_code_usage, save_grid, save_perplexity
-from minidiff.training.autoencoder import (
-    HELD_OUT,
-    KIND,
-    AutoencoderTrainer,
-    encode_images,
-    reconstruct,
-    scale_of,
-)
+from minidiff.sampling.autoencoder import HELD_OUT, encode_images, reconstruct, scale_of
+from minidiff.training.autoencoder import KIND, AutoencoderTrainer
 from minidiff.training.checkpoint import CheckpointError, make_folder
 from minidiff.training.run import run
 from minidiff.training.workers import Workers

@@ -7,6 +7,9 @@ Floors, each importing only from those below it: classroom; cli, training, sampl
 nn and optim; functional; kernels; and at the bottom the engine (tensor, operation, tape, registry, backend).
 """
 
+import sys
+
+from minidiff.engine import debug
 from minidiff.engine.anomaly import AnomalyError, detect_anomaly
 from minidiff.engine.registry import KernelMismatch, kernel_versions, register_kernel, use_kernels
 from minidiff.engine.tape import enable_grad, is_recording, no_grad
@@ -17,9 +20,11 @@ from minidiff import functional
 from minidiff.engine.random import RNG
 from minidiff.kernels import allow_tf32  # enters the kernels into the table, too
 
+sys.modules["minidiff.debug"] = debug  # its file is engine/debug.py
+
 __version__ = "0.2.0"
 
 __all__ = [
-    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "detect_anomaly", "enable_grad", "functional",
+    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug", "detect_anomaly", "enable_grad", "functional",
     "gradients", "is_recording", "kernel_versions", "no_grad", "operation", "register_kernel", "use_kernels",
 ]  # fmt: skip

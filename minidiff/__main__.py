@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.engine.registry import use_kernels
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     explain_command.add_argument(
         "what", nargs="+", help="an equation's id, a slide's title, or a slide's number"
+    )
+    explain_command.add_argument(
+        "--short", action="store_true", help="code with its values beside it, on one screen"
     )
     deck_command = commands.add_parser(
         "deck", help="the deck slide by slide with what covers it; status 1 if something is missing"
@@ -45,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
     step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
     step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
+    step_command.add_argument(
+        "--kernels", default="reference", choices=["reference", "auto"],
+        help="reference: operations run by their definitions (default); auto: by the fastest kernels",
+    )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
@@ -60,7 +68,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "explain":
         from minidiff.classroom.explain import explain
 
-        print(explain(" ".join(options.what)))
+        with use_kernels("reference"):
+            print(explain(" ".join(options.what), options.short))
     elif options.command == "deck":
         from minidiff.classroom.coverage import deck_report
 
@@ -75,7 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "mutants":
         return _mutants()
     elif options.command == "step":
-        _step(options)
+        with use_kernels(options.kernels):
+            _step(options)
     else:
         print(status())
     return 0
@@ -108,7 +118,7 @@ def _step(options: argparse.Namespace) -> None:
         eta=options.eta,
         t=options.t,
     )
-    walker = Walker(steps)
+    walker = Walker(steps, source.schedule)
     if options.t is not None and not walker.run_to(options.t):
         raise ValueError(f"step: no step at t <= {options.t}; times are 1..{source.schedule.T}")
     walker.do_list("")

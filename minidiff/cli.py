@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,36 +176,3 @@ def one_line_error(*kinds: type[Exception]) -> Iterator[None]:
     except kinds as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-
-
-class Interruption:
-    """Becomes true at the first Ctrl-C; the second one stops the program at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __bool__(self) -> bool:
-        return self.requested
-
-
-@contextmanager
-def delayed_interrupt() -> Iterator[Interruption]:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half. No effect outside of the main thread."""
-    interruption = Interruption()
-
-    def on_signal(number: int, frame: object) -> None:
-        if interruption.requested:
-            raise KeyboardInterrupt
-        interruption.requested = True
-
-    before = {}
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, on_signal)
-    except ValueError:  # not the main thread
-        pass
-    try:
-        yield interruption
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

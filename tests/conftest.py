@@ -3,7 +3,11 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.random import RNG
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `from support...`
 
@@ -62,3 +66,21 @@ def real_cupy(config):
         return cupy
     except Exception as error:  # CuPy is missing, or finds no driver
         (pytest.fail if wanted == "cuda" else pytest.skip)(f"no GPU: {error}")
+
+
+@pytest.fixture(scope="session")
+def linear():
+    """The paper's schedule: linear, T = 1000."""
+    return make_schedule("linear", 1000)
+
+
+@pytest.fixture
+def rng():
+    return RNG(0)
+
+
+@pytest.fixture
+def images(rng):
+    """Three small float64 images x_0 in [-1, 1], their times and their noises."""
+    x_0 = 2 * rng.uniform((3, 1, 4, 4), dtype=np.float64) - 1
+    return x_0, np.array([1, 37, 1000]), rng.normal((3, 1, 4, 4), dtype=np.float64)

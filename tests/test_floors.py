@@ -14,7 +14,11 @@ PACKAGE = Path(minidiff.__file__).parent
 
 FLOORS = (  # from the top to the ground; the packages of a line are one floor
     ("classroom", "__main__"),
-    ("cli", "training", "sampling", "evaluation", "pictures"),
+    ("cli",),
+    ("evaluation",),
+    ("sampling",),
+    ("training",),
+    ("pictures",),
     ("models", "data"),
     ("diffusion",),
     ("nn", "optim"),

@@ -42,6 +42,39 @@ __device__ T* dynamic_shared() {
     return reinterpret_cast<T*>(dynamic_shared_memory);
 }
 
+// Copies from global to shared memory that the thread does not wait for: cp.async, from compute capability 8.0 on. They pass no register,
+// and land at the latest when wait_for_copies returns; until then nobody may touch the target. Where `inside` is false they write 0 and
+// read nothing. Older GPUs copy at once.
+__device__ inline void copy_async(float* to, const float* from, bool inside) {
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(target), "l"(from), "r"(inside ? 4 : 0) : "memory");
+#else
+    *to = inside ? *from : 0;
+#endif
+}
+__device__ inline void copy_quad_async(float* to, const float* from, bool inside) {  // 4 numbers, both addresses multiples of 16 bytes
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(inside ? 16 : 0) : "memory");
+#else
+    *reinterpret_cast<float4*>(to) = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
+#endif
+}
+// This thread's copies since the last call are one group ...
+__device__ inline void end_of_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// ... and all groups but the last GROUPS have landed after this one. What the other threads copied is there after a barrier.
+template <int GROUPS>
+__device__ void wait_for_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
+#endif
+}
+
 #elif defined(MINIDIFF_CUDA)  // the bindings of the CUDA build: plain C++ that needs CUDA's types only
 
 #include <cuda_runtime.h>

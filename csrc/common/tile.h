@@ -1,5 +1,5 @@
-// A block's share of a matrix product, result[m,n] = sum_k a[k][m] * b[k][n]: M x N results kept in the registers of the block's threads.
-// The kernel brings a and b into shared memory one slab of DEPTH k at a time, both with k as the slow index, and calls multiply_add.
+// A block's share of a matrix product, result[m,n] = sum_k a[k,m] * b[k,n]: M x N results kept in the registers of the block's threads.
+// The kernel copies a and b into shared memory one slab of DEPTH k at a time, and the tile multiplies what is there.
 //
 //     thread    owns ROWS x COLUMNS results: per k it reads ROWS + COLUMNS numbers for ROWS * COLUMNS multiply-adds, so that
 //               8 x 8 reads 1/4 of a number per multiply-add, where one result per thread (conv2d/tiled.cu) reads 2
@@ -9,30 +9,53 @@
 
 #include "common/warp_place.h"
 
-// Two slabs: while one is multiplied, the next is stored into the other, so that one barrier per slab is enough.
-template <class Tile>
-struct Slabs {
-    // + 4 columns: threads that store down a column hit different banks, and rows stay aligned to 16 bytes.
-    float a[2][Tile::DEPTH][Tile::M + 4];
-    float b[2][Tile::DEPTH][Tile::N + 4];
+// SIZE numbers (m or n) for each of DEPTH k, those of one k side by side. PAD numbers follow them: then threads that write down a column
+// hit different banks.
+template <int DEPTH, int SIZE, int PAD>
+struct RowPerK {
+    float numbers[DEPTH][SIZE + PAD];
+    __device__ float& at(int k, int i) { return numbers[k][i]; }
 };
 
-// The loop over the slabs. fetch(slab) reads numbers into registers, store(buffer) puts them into shared memory. After the last slab
-// one more is fetched and not used: around an `if` the compiler would move the reads behind the multiplication, to where they are stored.
-template <class Tile, class Fetch, class Store>
-__device__ void multiply_slabs(Tile& tile, Slabs<Tile>& slabs, int count, Fetch fetch, Store store) {
-    if (count > 0) {
-        fetch(0);
-        store(0);
+// The same, the k of one m or n side by side.
+template <int DEPTH, int SIZE>
+struct ColumnPerK {
+    float numbers[SIZE][DEPTH];
+    __device__ float& at(int k, int i) { return numbers[i][k]; }
+};
+
+constexpr int STAGES = 3;  // slabs: one is multiplied while two are on their way
+
+template <class Tile>
+struct Slabs {
+    typename Tile::SlabA a[STAGES];
+    typename Tile::SlabB b[STAGES];
+};
+
+// The loop over the slabs. copy(slab, stage) starts the copies of this thread's share of a slab (copy_async in device.h). They have
+// STAGES - 1 rounds to arrive, so that the way to memory and back, some 500 to 1000 cycles, is spent multiplying.
+template <class Tile, class Copy>
+__device__ void multiply_slabs(Tile& tile, Slabs<Tile>& slabs, int count, Copy copy) {
+#pragma unroll
+    for (int slab = 0; slab < STAGES - 1; slab++) {
+        if (slab < count) copy(slab, slab);
+        end_of_copies();
     }
-    __syncthreads();
+    int stage = 0, free = STAGES - 1;  // free: the stage that was multiplied a round ago
     for (int slab = 0; slab < count; slab++) {
-        const int buffer = slab % 2;
-        fetch(slab + 1);  // its numbers arrive during the multiplication
-        tile.multiply_add(slabs.a[buffer], slabs.b[buffer]);
-        store(1 - buffer);
-        __syncthreads();  // the other slab is complete, and nobody needs this one any more
+        wait_for_copies<STAGES - 2>();
+        __syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more
+        if (slab + STAGES - 1 < count) copy(slab + STAGES - 1, free);
+        end_of_copies();
+        tile.multiply_add(slabs.a[stage], slabs.b[stage]);
+        free = stage;
+        stage = stage + 1 == STAGES ? 0 : stage + 1;
     }
+}
+
+inline __device__ void read_quad(float* to, const float* from) {  // 16 bytes by one instruction
+    const float4 quad = *reinterpret_cast<const float4*>(from);
+    to[0] = quad.x, to[1] = quad.y, to[2] = quad.z, to[3] = quad.w;
 }
 
 template <int BLOCK_M, int BLOCK_N, int ROWS, int COLUMNS, int BLOCKS_PER_SM>
@@ -40,6 +63,10 @@ struct RegisterTile {
     static constexpr int M = BLOCK_M, N = BLOCK_N, DEPTH = 8, RESIDENT = BLOCKS_PER_SM;
     static constexpr int THREADS = (M / ROWS) * (N / COLUMNS);
     static constexpr int WARP_M = WarpPlace::ROWS * ROWS, WARP_N = WarpPlace::COLUMNS * COLUMNS, WARPS_N = N / WARP_N;
+    static constexpr bool QUADS_OF_K = false;  // 4 k in a row are not side by side
+
+    using SlabA = RowPerK<DEPTH, M, 4>;
+    using SlabB = RowPerK<DEPTH, N, 4>;
 
     float sum[ROWS][COLUMNS];
     int first_m, first_n;  // of this thread's first quads
@@ -53,14 +80,14 @@ struct RegisterTile {
         first_n = warp % WARPS_N * WARP_N + place.column * 4;
     }
 
-    __device__ void multiply_add(const float (&a)[DEPTH][M + 4], const float (&b)[DEPTH][N + 4]) {
+    __device__ void multiply_add(const SlabA& a, const SlabB& b) {
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {
             float a_k[ROWS], b_k[COLUMNS];
 #pragma unroll
-            for (int r = 0; r < ROWS; r += 4) read_quad(a_k + r, &a[k][first_m + r * 4]);
+            for (int r = 0; r < ROWS; r += 4) read_quad(a_k + r, &a.numbers[k][first_m + r * 4]);
 #pragma unroll
-            for (int c = 0; c < COLUMNS; c += 4) read_quad(b_k + c, &b[k][first_n + c * 8]);
+            for (int c = 0; c < COLUMNS; c += 4) read_quad(b_k + c, &b.numbers[k][first_n + c * 8]);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
 #pragma unroll
@@ -76,12 +103,5 @@ struct RegisterTile {
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
                 use(first_m + r / 4 * 16 + r % 4, first_n + c * 8, make_float4(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]));
-    }
-
-    static __device__ float rounded(float value) { return value; }  // float32 stays as it is
-
-    static __device__ void read_quad(float* to, const float* from) {
-        const float4 quad = *reinterpret_cast<const float4*>(from);
-        to[0] = quad.x, to[1] = quad.y, to[2] = quad.z, to[3] = quad.w;
     }
 };

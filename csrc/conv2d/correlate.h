@@ -11,8 +11,9 @@
 // No zero is multiplied.
 //
 //     block     owns Tile::M channels x Tile::N pixels (of one class) of the result; blockIdx = (pixels, channels, (group, class, split))
-//     thread    loads for a fixed pixel and steps through k; a table in shared memory says for each k what to add to the pixel's address,
-//               and which of the pixel's taps must lie inside the image
+//     warp      copies 32 pixels side by side of one k at a time; a table in shared memory says for each k what to add to a pixel's
+//               address, and which of the pixel's taps must lie inside the image
+//     thread    copies for the same N / 32 pixels in every slab
 //     split     owns a part of the k, where whole sums would make too few blocks for the GPU: its sums go to `parts`, to be added up
 //     bytes     a block reads (Tile::M + Tile::N) K numbers for Tile::M Tile::N K multiply-adds
 #pragma once
@@ -23,7 +24,7 @@
 constexpr int MAX_TAPS = 15;             // kernel rows (columns): they are bits 0 to 14 (16 to 30) of a mask
 constexpr int MAX_STRIDE = 4;
 constexpr unsigned NEVER = 1u << 15;     // a bit that no pixel has
-constexpr size_t MAX_TABLE = 43 * 1024;  // bytes: with the slabs it must fit into the 64 KB of the smallest GPU
+constexpr size_t MAX_TABLE = 36 * 1024;  // bytes: with the slabs it must fit into the 64 KB of the smallest GPU
 
 struct Axis {  // rows, or columns, of one class of results
     int first, outputs;     // number r of the `outputs` results is at first + step * r
@@ -40,6 +41,7 @@ struct Correlation {
     int weight_m, weight_c, weight_group, V;       // weight[group * weight_group + m * weight_m + c * weight_c + u * V + v]
     int splits;
     bool quads;                                    // 4 pixels in a row may be written at once
+    bool weight_quads;                             // the weight's 4 k in a row are side by side and may be read at once
     Axis rows[MAX_STRIDE], columns[MAX_STRIDE];
 };
 
@@ -47,11 +49,11 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     correlate(const __grid_constant__ Correlation c, const float* source, const float* weight, const float* bias, float* result) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, THREADS = Tile::THREADS;
-    constexpr int PIXELS = N > THREADS ? N / THREADS : 1;            // of the source slab, per thread ...
-    constexpr int K_STEP = THREADS > N ? THREADS / N : 1;            // ... at every K_STEP-th k ...
-    constexpr int K_COUNT = DEPTH / K_STEP;                          // ... of which there are so many
+    constexpr int PIXELS = N / 32;                                   // of the source slab, per thread ...
+    constexpr int K_STEP = THREADS / 32;                             // ... at every K_STEP-th k
     constexpr int WEIGHTS = M * DEPTH / THREADS, M_STEP = THREADS / DEPTH;  // of the weight slab: one k, every M_STEP-th m
-    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
+    constexpr int QUADS = M * DEPTH / 4 / THREADS, QUAD_STEP = THREADS * 4 / DEPTH;  // or 4 k, every QUAD_STEP-th m
+    __shared__ __align__(16) Slabs<Tile> slabs;
 
     const int split = blockIdx.z % c.splits, classes = c.step_h * c.step_w;
     const int number = blockIdx.z / c.splits % classes, group = blockIdx.z / c.splits / classes;
@@ -65,7 +67,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int taps = rows.taps * columns.taps, K = c.C * taps, all_slabs = ceil_div(K, DEPTH);
     const int first_slab = int(1LL * all_slabs * split / c.splits), slab_count = int(1LL * all_slabs * (split + 1) / c.splits) - first_slab;
     int2* source_tap = dynamic_shared<int2>();  // what to add to the pixel's offset, what the pixel's mask must contain
-    const int slots = (slab_count + 1) * DEPTH;
+    const int slots = slab_count * DEPTH;
     int* weight_tap = reinterpret_cast<int*>(source_tap + slots);
     for (int slot = threadIdx.x; slot < slots; slot += THREADS) {
         const int k = first_slab * DEPTH + slot, channel = taps ? k / taps : 0, uv = k - channel * taps;
@@ -77,52 +79,56 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
 
     // This thread's pixels.
-    const float* pixel_at[PIXELS];  // its place in the source; one addition per load leads from there to a tap
-    unsigned inside[PIXELS];        // bits of the kernel rows and columns that fall inside the image
+    const int lane = threadIdx.x % 32, slab_k = threadIdx.x / 32;
+    const float* pixel_at[PIXELS];  // its place in the source; one addition per copy leads from there to a tap
+    unsigned outside[PIXELS];       // bits of the kernel rows and columns that fall outside of the image
     source += group * c.C * c.source_h * c.source_w;
 #pragma unroll
     for (int e = 0; e < PIXELS; e++) {
-        const int pixel = first_pixel + threadIdx.x % N + e * THREADS;
+        const int pixel = first_pixel + lane + e * 32;
         const int column = pixel % columns.outputs, line = pixel / columns.outputs, row = line % rows.outputs, n = line / rows.outputs;
         const int h = row * c.source_step_h, w = column * c.source_step_w;
         pixel_at[e] = source + (n * c.groups * c.C * c.source_h + h) * c.source_w + w;
-        inside[e] = 0;
-        for (int t = 0; t < rows.taps; t++) inside[e] |= unsigned(unsigned(h + rows.shift[t]) < unsigned(c.source_h)) << t;
-        for (int t = 0; t < columns.taps; t++) inside[e] |= unsigned(unsigned(w + columns.shift[t]) < unsigned(c.source_w)) << (16 + t);
-        if (pixel >= pixels) inside[e] = 0;
+        unsigned inside = 0;
+        for (int t = 0; t < rows.taps; t++) inside |= unsigned(unsigned(h + rows.shift[t]) < unsigned(c.source_h)) << t;
+        for (int t = 0; t < columns.taps; t++) inside |= unsigned(unsigned(w + columns.shift[t]) < unsigned(c.source_w)) << (16 + t);
+        outside[e] = pixel < pixels ? ~inside : ~0u;
     }
-    const int slab_k = threadIdx.x / N, weight_k = threadIdx.x % DEPTH, weight_m = threadIdx.x / DEPTH;
-    weight += group * c.weight_group + (first_m + weight_m) * c.weight_m;
-    const int m_left = c.M - first_m - weight_m;
+    weight += group * c.weight_group + first_m * c.weight_m;
+    const int m_left = c.M - first_m;
 
-    float next_weight[WEIGHTS], next_source[K_COUNT][PIXELS];
-    auto fetch = [&](int slab) {
-        const int tap_of_weight = weight_tap[slab * DEPTH + weight_k];
-        const float* weight_at = weight + tap_of_weight;
+    auto copy_weights = [&](int slab, typename Tile::SlabA& a) {
+        if constexpr (Tile::QUADS_OF_K)
+            if (c.weight_quads) {
+                const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, tap = weight_tap[slab * DEPTH + k];
 #pragma unroll
-        for (int e = 0; e < WEIGHTS; e++)
-            next_weight[e] = tap_of_weight >= 0 && e * M_STEP < m_left ? weight_at[e * M_STEP * c.weight_m] : 0;
+                for (int e = 0; e < QUADS; e++) {
+                    const int m_e = m + e * QUAD_STEP;
+                    copy_quad_async(&a.at(k, m_e), weight + m_e * c.weight_m + tap, tap >= 0 && m_e < m_left);
+                }
+                return;
+            }
+        const int k = threadIdx.x % DEPTH, m = threadIdx.x / DEPTH, tap = weight_tap[slab * DEPTH + k];
 #pragma unroll
-        for (int k = 0; k < K_COUNT; k++) {
-            const int2 tap = source_tap[slab * DEPTH + slab_k + k * K_STEP];
-#pragma unroll
-            for (int e = 0; e < PIXELS; e++)
-                next_source[k][e] = (inside[e] & unsigned(tap.y)) == unsigned(tap.y) ? pixel_at[e][tap.x] : 0;
+        for (int e = 0; e < WEIGHTS; e++) {
+            const int m_e = m + e * M_STEP;
+            copy_async(&a.at(k, m_e), weight + m_e * c.weight_m + tap, tap >= 0 && m_e < m_left);
         }
     };
-    auto store = [&](int buffer) {
+    auto copy = [&](int slab, int stage) {
+        copy_weights(slab, slabs.a[stage]);
 #pragma unroll
-        for (int e = 0; e < WEIGHTS; e++) slabs.a[buffer][weight_k][weight_m + e * M_STEP] = Tile::rounded(next_weight[e]);
-#pragma unroll
-        for (int k = 0; k < K_COUNT; k++)
+        for (int k = slab_k; k < DEPTH; k += K_STEP) {
+            const int2 tap = source_tap[slab * DEPTH + k];
 #pragma unroll
             for (int e = 0; e < PIXELS; e++)
-                slabs.b[buffer][slab_k + k * K_STEP][threadIdx.x % N + e * THREADS] = Tile::rounded(next_source[k][e]);
+                copy_async(&slabs.b[stage].at(k, lane + e * 32), pixel_at[e] + tap.x, (outside[e] & unsigned(tap.y)) == 0);
+        }
     };
 
     __syncthreads();  // the table is complete
     Tile tile;
-    multiply_slabs(tile, slabs, slab_count, fetch, store);
+    multiply_slabs(tile, slabs, slab_count, copy);
 
     const int plane = c.result_h * c.result_w;
     result += 1LL * split * c.N * c.groups * c.M * plane;
@@ -148,8 +154,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     });
 }
 
-Correlation forward_correlation(const Conv&, int splits, const float* result);
+Correlation forward_correlation(const Conv&, int splits, const float* weight, const float* result);
 Correlation input_gradient_correlation(const Conv&, int splits, const float* result);
+bool aligned(const float* pointer);  // to 16 bytes
 void sum_parts(const char* name, const float* parts, int count, int size, const float* bias, int channels, int plane, float* result,
                cudaStream_t);
 
@@ -163,7 +170,7 @@ void launch_correlation(const char* name, const Correlation& c, const float* sou
             taps = std::max(taps, c.rows[a].taps * c.columns[b].taps);
         }
     const int slabs = ceil_div(ceil_div(1LL * c.C * taps, Tile::DEPTH), c.splits);
-    const size_t table = (sizeof(int2) + sizeof(int)) * Tile::DEPTH * (slabs + 1);
+    const size_t table = (sizeof(int2) + sizeof(int)) * Tile::DEPTH * slabs;
     if (table > MAX_TABLE) throw std::runtime_error(std::string(name) + ": too few splits for so many channels x kernel elements");
     const dim3 grid(ceil_div(pixels, Tile::N), ceil_div(c.M, Tile::M), c.groups * c.step_h * c.step_w * c.splits);
     float* target = c.splits == 1 ? result : plan.parts;

@@ -10,11 +10,32 @@ namespace {
 
 constexpr int THREADS = 256;
 
-// result[t] = bias + sum over the parts, in their order, of thread t
+constexpr int LANES = 8;  // threads that share the parts of one result
+
+// result[t] = bias + sum over the parts. LANES threads add every LANES-th part each, then the first of them adds their sums, always in the
+// same order. So a result of 64 parts waits 8 times for memory, not 64 times.
 __global__ void sum_of_parts(const float* parts, int count, int size, const float* bias, int channels, int plane, float* result) {
+    __shared__ float sums[LANES][32];
+    const unsigned t = blockIdx.x * 32 + threadIdx.x;
+    float sum = 0;
+    if (t < unsigned(size)) {
+#pragma unroll 4
+        for (int part = threadIdx.y; part < count; part += LANES) sum += parts[1LL * part * size + t];
+    }
+    sums[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y != 0 || t >= unsigned(size)) return;
+    sum = bias ? bias[t / plane % channels] : 0;
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane][threadIdx.x];
+    result[t] = sum;
+}
+
+// The same with few parts: a thread adds them all.
+__global__ void sum_of_few_parts(const float* parts, int count, int size, const float* bias, int channels, int plane, float* result) {
     const unsigned t = blockIdx.x * blockDim.x + threadIdx.x;
     if (t >= unsigned(size)) return;
     float sum = bias ? bias[t / plane % channels] : 0;
+#pragma unroll 4
     for (int part = 0; part < count; part++) sum += parts[1LL * part * size + t];
     result[t] = sum;
 }
@@ -40,9 +61,9 @@ Axis taps_of_class(int first, int size, int kernel, int stride, int dilation, in
     return axis;
 }
 
-bool aligned(const float* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
-
 }  // namespace
+
+bool aligned(const float* pointer) { return reinterpret_cast<uintptr_t>(pointer) % 16 == 0; }
 
 const char* conv2d_fast_refuses(const Conv& conv) {
     if (std::max(conv.U, conv.V) > MAX_TAPS) return "the kernel has more than 15 rows or columns";
@@ -54,7 +75,7 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     return nullptr;
 }
 
-Correlation forward_correlation(const Conv& conv, int splits, const float* result) {
+Correlation forward_correlation(const Conv& conv, int splits, const float* weight, const float* result) {
     Correlation c{};
     c.N = conv.N, c.groups = conv.groups, c.M = conv.group_O(), c.C = conv.group_C();
     c.result_h = conv.I, c.result_w = conv.J, c.source_h = conv.H, c.source_w = conv.W;
@@ -63,6 +84,7 @@ Correlation forward_correlation(const Conv& conv, int splits, const float* resul
     c.weight_c = conv.U * conv.V, c.weight_m = conv.group_C() * c.weight_c, c.weight_group = conv.group_O() * c.weight_m, c.V = conv.V;
     c.splits = splits;
     c.quads = conv.I * conv.J % 4 == 0 && aligned(result);
+    c.weight_quads = c.weight_m % 4 == 0 && aligned(weight);  // k counts as (c,u,v) does
     c.rows[0] = all_taps(conv.I, conv.U, conv.dilation_h, conv.padding_h);
     c.columns[0] = all_taps(conv.J, conv.V, conv.dilation_w, conv.padding_w);
     return c;
@@ -84,7 +106,10 @@ Correlation input_gradient_correlation(const Conv& conv, int splits, const float
 
 void sum_parts(const char* name, const float* parts, int count, int size, const float* bias, int channels, int plane, float* result,
                cudaStream_t stream) {
-    launch(name, sum_of_parts, ceil_div(size, THREADS), THREADS, 0, stream, parts, count, size, bias, channels, plane, result);
+    if (count > 4)
+        launch(name, sum_of_parts, ceil_div(size, 32), dim3(32, LANES), 0, stream, parts, count, size, bias, channels, plane, result);
+    else
+        launch(name, sum_of_few_parts, ceil_div(size, THREADS), THREADS, 0, stream, parts, count, size, bias, channels, plane, result);
 }
 
 // The tiles, by their number in a plan.              M    N  rows columns resident blocks
@@ -109,7 +134,7 @@ static void correlation(const char* name, const Correlation& c, const float* sou
 void conv2d_fast(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan,
                  cudaStream_t stream) {
     const float* target = plan.splits == 1 ? y : plan.parts;
-    correlation("conv2d_fast", forward_correlation(conv, plan.splits, target), x, weight, bias, y, plan, stream);
+    correlation("conv2d_fast", forward_correlation(conv, plan.splits, weight, target), x, weight, bias, y, plan, stream);
 }
 
 void conv2d_input_gradient_fast(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx, const Plan& plan,

@@ -7,7 +7,8 @@
 // (atomicAdd would save the second step, but gives other rounding errors in every run.)
 //
 //     block     owns Tile::M output channels x Tile::N of the (c,u,v); blockIdx = ((c,u,v), o, (group, split))
-//     thread    loads for fixed o and fixed (c,u,v); its k goes through the pixels, DEPTH at a time
+//     thread    copies for fixed o and fixed (c,u,v); its k goes through the pixels, DEPTH at a time. Pixels of dy lie side by side:
+//               4 are copied at once, where a plane is a multiple of 4 and the tile keeps k side by side, too
 //     bytes     a block reads (Tile::M + Tile::N) numbers for each of its pixels, for Tile::M Tile::N multiply-adds
 #pragma once
 
@@ -18,14 +19,16 @@ struct WeightGradient {
     Conv conv;
     Divider by_plane, by_J;  // I * J, J
     int splits;
+    bool quads;  // dy: 4 pixels in a row may be read at once
 };
 
 template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* dweight) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, STEP = Tile::THREADS / DEPTH;
-    constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread loads for its k
-    __shared__ __align__(32) Slabs<Tile> slabs;  // 16 for float4, 32 for tensor cores
+    constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread copies for its k
+    constexpr int QUADS = M * DEPTH / 4 / Tile::THREADS, QUAD_STEP = Tile::THREADS * 4 / DEPTH;  // of dy: 4 k, every QUAD_STEP-th m
+    __shared__ __align__(16) Slabs<Tile> slabs;
 
     const Conv& conv = g.conv;
     const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;
@@ -57,34 +60,47 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         tap_offset[e] = (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w;
         tap_bits[e] = cuv < all_n ? 1u << row | 1u << (16 + column) : NEVER;
     }
-    dy += (group * conv.group_O() + first_m + slab_m) * plane;
+    dy += (group * conv.group_O() + first_m) * plane;
     x += group * conv.group_C() * conv.H * conv.W;
-    const int m_left = conv.group_O() - first_m - slab_m;
+    const int m_left = conv.group_O() - first_m;
 
-    float next_dy[M_COUNT], next_x[N_COUNT];
-    auto fetch = [&](int slab) {
+    auto copy_dy = [&](int slab, typename Tile::SlabA& a) {
+        if constexpr (Tile::QUADS_OF_K)
+            if (g.quads) {
+                const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, pixel = (first_slab + slab) * DEPTH + k;
+                const int n = g.by_plane.divide(pixel);
+                const float* at = dy + n * (conv.O - 1) * plane + pixel;  // pixel = n * plane + ij
+#pragma unroll
+                for (int e = 0; e < QUADS; e++) {
+                    const int m_e = m + e * QUAD_STEP;
+                    copy_quad_async(&a.at(k, m_e), at + m_e * plane, pixel < K && m_e < m_left);
+                }
+                return;
+            }
+        const int pixel = (first_slab + slab) * DEPTH + slab_k, n = g.by_plane.divide(pixel);
+        const float* at = dy + n * (conv.O - 1) * plane + pixel;
+#pragma unroll
+        for (int e = 0; e < M_COUNT; e++) {
+            const int m_e = slab_m + e * STEP;
+            copy_async(&a.at(slab_k, m_e), at + m_e * plane, pixel < K && m_e < m_left);
+        }
+    };
+    auto copy = [&](int slab, int stage) {
+        copy_dy(slab, slabs.a[stage]);
         const int k = (first_slab + slab) * DEPTH + slab_k;
         const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
         const bool valid = k < K;
         const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
-        const float* dy_at = dy + n * conv.O * plane + ij;
         const float* x_at = x + n * conv.C * conv.H * conv.W + row.x + column.x;
-        const unsigned inside = valid ? unsigned(row.y | column.y) : 0;
+        const unsigned outside = valid ? ~unsigned(row.y | column.y) : ~0u;
 #pragma unroll
-        for (int e = 0; e < M_COUNT; e++) next_dy[e] = valid && e * STEP < m_left ? dy_at[e * STEP * plane] : 0;
-#pragma unroll
-        for (int e = 0; e < N_COUNT; e++) next_x[e] = (inside & tap_bits[e]) == tap_bits[e] ? x_at[tap_offset[e]] : 0;
-    };
-    auto store = [&](int buffer) {
-#pragma unroll
-        for (int e = 0; e < M_COUNT; e++) slabs.a[buffer][slab_k][slab_m + e * STEP] = Tile::rounded(next_dy[e]);
-#pragma unroll
-        for (int e = 0; e < N_COUNT; e++) slabs.b[buffer][slab_k][slab_m + e * STEP] = Tile::rounded(next_x[e]);
+        for (int e = 0; e < N_COUNT; e++)
+            copy_async(&slabs.b[stage].at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
     };
 
     __syncthreads();  // the tables are complete
     Tile tile;
-    multiply_slabs(tile, slabs, slab_count, fetch, store);
+    multiply_slabs(tile, slabs, slab_count, copy);
 
     dweight += (1LL * split * conv.O + group * conv.group_O()) * all_n;
     tile.for_each_quad([&](int m, int n, float4 sum) {
@@ -103,7 +119,7 @@ template <class Tile>
 void launch_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
                             cudaStream_t stream) {
     const int n = conv.group_C() * conv.U * conv.V, size = conv.O * n;
-    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits};
+    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits, conv.I * conv.J % 4 == 0 && aligned(dy)};
     const dim3 grid(ceil_div(n, Tile::N), ceil_div(conv.group_O(), Tile::M), conv.groups * plan.splits);
     launch(name, weight_gradient<Tile>, grid, Tile::THREADS, sizeof(int2) * (conv.I + conv.J), stream, g, dy, x,
            plan.splits == 1 ? dweight : plan.parts);

@@ -212,7 +212,7 @@ static void access_inside(uintptr_t address, size_t bytes, Kind kind, bool at_on
     if (region == &statics) check_shared_size(address, code);
     if (checking)
         for (uintptr_t word = address & ~uintptr_t(3); word < address + bytes; word += 4) check_word(*region, word, kind, code);
-    if (!counting) return;
+    if (!counting || !stack) return;
     // CuPy's arrays begin at multiples of 256
     const uintptr_t on_gpu = region->shared ? address : address - region->allocation + 256 * (1 + (region->allocation >> 8));
     count_access(on_gpu, bytes, kind, region->shared, at_once, code, stack);
@@ -221,26 +221,6 @@ static void access_inside(uintptr_t address, size_t bytes, Kind kind, bool at_on
 void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack) {
     if (position.thread < 0 || on_a_stack(address) || !enter_check()) return;
     access_inside(address, bytes, kind, at_once, code, stack);
-    leave_check();
-}
-
-// The corner of a matrix in memory, for a warp's fragment (wmma): what NVIDIA's documentation demands of it.
-void meet_at_matrix(const void* corner, unsigned stride, int line) {
-    struct Matrix {
-        const void* corner;
-        unsigned stride;
-    } mine = {corner, stride};
-    const auto* all = static_cast<const Matrix*>(exchange(0xffffffff, &mine, sizeof mine, line));
-    if (!watching || !enter_check()) return;
-    void* code = __builtin_return_address(0);
-    const uintptr_t address = uintptr_t(corner);
-    const Region* region = find(address);
-    if ((region && !region->shared ? address - region->allocation : address) % 32)
-        fail("misaligned: " + who(position) + " takes a matrix at " + line_of(code) + " whose address is no multiple of 32");
-    if (stride % 4) fail("misaligned: " + who(position) + " takes a matrix at " + line_of(code) + " with rows of " + std::to_string(stride) +
-                         " numbers, which must be a multiple of 4");
-    if (all->corner != corner || all->stride != stride)
-        fail("different matrices in one warp: " + who(position) + " at " + line_of(code));
     leave_check();
 }
 

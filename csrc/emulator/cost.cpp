@@ -19,7 +19,7 @@ struct Note {  // of one thread
     Kind kind;
     bool at_once;
 };
-struct Frame {  // a function that a thread is in: how deep its stack is, and the last place in its code
+struct Frame {  // a function that a thread is in: how deep its stack is, and the last place in its code, times 4, + the kind of access
     uintptr_t stack, code;
     bool operator<(const Frame& other) const { return code < other.code; }
     bool operator==(const Frame& other) const { return code == other.code; }
@@ -139,8 +139,9 @@ static void look_ahead(Lane& lane) {
     if (lane.next == lane.notes.size()) return;
     const Note& note = lane.notes[lane.next];
     while (!lane.place.empty() && lane.place.back().stack < note.stack) lane.place.pop_back();
-    if (!lane.place.empty() && lane.place.back().stack == note.stack) lane.place.back().code = note.code;
-    else lane.place.push_back({note.stack, note.code});
+    const Frame frame = {note.stack, note.code * 4 + note.kind};  // a copy reads and writes at one place
+    if (!lane.place.empty() && lane.place.back().stack == note.stack) lane.place.back() = frame;
+    else lane.place.push_back(frame);
 }
 
 void replay_warp(int first, int last) {

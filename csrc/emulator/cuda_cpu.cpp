@@ -25,11 +25,21 @@ namespace cuda_cpu {
 
 enum State { READY, AT_EXCHANGE, AT_WARP_BARRIER, AT_BLOCK_BARRIER, RETURNED, FAILED };
 
+struct Copy {  // asynchronous, on its way
+    float* to;
+    float numbers[4];
+    size_t bytes;
+    long group;
+    void* code;
+};
+
 struct Thread {
     uint3 index;
     State state;
     int line;            // where it waits
     unsigned exchanges;  // how many warp exchanges it took part in
+    long group;          // of the copies that it starts
+    std::vector<Copy> copies;
     jmp_buf registers;
 };
 
@@ -88,6 +98,7 @@ void refuse(const char* what, int line) {
 static void fiber() {  // a fiber's whole life: it serves the thread of the same number in block after block
     for (;;) {
         stop(RETURNED, 0);
+        running->copies.clear();
         try {
             call_kernel(kernel_call);
         } catch (const std::exception& exception) {
@@ -118,6 +129,28 @@ const void* exchange(unsigned mask, const void* value, size_t bytes, int line) {
     std::memcpy(offer + lane() * bytes, value, bytes);
     stop(AT_EXCHANGE, line);
     return offer;
+}
+
+static void start_copy(float* to, const float* from, int count, bool inside, void* code, uintptr_t stack) {
+    Copy copy{to, {}, count * sizeof(float), running->group, code};
+    if (inside) {
+        if (watching) access(uintptr_t(from), copy.bytes, READ, true, code, stack);
+        std::memcpy(copy.numbers, from, copy.bytes);
+    }
+    if (watching) access(uintptr_t(to), copy.bytes, WRITE, true, code, stack);
+    std::fill(to, to + count, NAN);
+    running->copies.push_back(copy);
+}
+
+void land_copies(int groups) {
+    std::vector<Copy>& copies = running->copies;
+    size_t landed = 0;  // they are in the order of their groups
+    for (; landed < copies.size() && copies[landed].group < running->group - groups; landed++) {
+        const Copy& copy = copies[landed];
+        if (watching) access(uintptr_t(copy.to), copy.bytes, WRITE, true, copy.code, 0);
+        std::memcpy(copy.to, copy.numbers, copy.bytes);
+    }
+    copies.erase(copies.begin(), copies.begin() + long(landed));
 }
 
 // ---- in the scheduler -------------------------------------------------------------------------------------------------
@@ -252,3 +285,8 @@ void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t sha
 }
 
 }  // namespace cuda_cpu
+
+#define HERE __builtin_return_address(0), uintptr_t(__builtin_frame_address(0))
+void copy_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 1, inside, HERE); }
+void copy_quad_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
+void end_of_copies() { cuda_cpu::running->group++; }

@@ -99,7 +99,6 @@ enum Scope { WARP, BLOCK };
 void wait(Scope scope, int line);
 void* shared_memory();                                                           // the dynamic shared memory of this block
 const void* exchange(unsigned mask, const void* value, size_t bytes, int line);  // one value per lane of the warp, all come back
-void meet_at_matrix(const void* corner, unsigned stride, int line);              // of wmma: all lanes come, with the same aligned address
 void atomic_access(void* address, size_t bytes);                                 // for the checks
 void count_multiply_adds(long count);                                            // of this thread, that no instruction shows (cost.h)
 int lane();
@@ -113,6 +112,8 @@ UNCHECKED T from_lane(unsigned mask, T value, int source, int width, int line) {
     const T* values = static_cast<const T*>(exchange(mask, &value, sizeof(T), line));
     return values[source];
 }
+
+void land_copies(int groups);  // all but those of the thread's last `groups` groups
 
 template <class T, class Change>
 UNCHECKED T change(T* address, Change change) {
@@ -182,6 +183,16 @@ ALWAYS_INLINE T atomicMax(T* address, T value) {
     return cuda_cpu::change(address, [value](T old) UNCHECKED { return std::max(old, value); });
 }
 inline void __threadfence() {}
+
+// cp.async, as common/device.h wraps it. The target is NaN until the thread waits for the copy: who reads too early gets that.
+// No inline functions: what they return to is the line of the kernel that the errors name.
+void copy_async(float* to, const float* from, bool inside);
+void copy_quad_async(float* to, const float* from, bool inside);
+void end_of_copies();
+template <int GROUPS>
+UNCHECKED void wait_for_copies() {
+    cuda_cpu::land_copies(GROUPS);
+}
 
 template <class T>
 ALWAYS_INLINE T __ldg(const T* address) { return *address; }

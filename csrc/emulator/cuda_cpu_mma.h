@@ -1,61 +1,9 @@
-// nvcuda::wmma for the emulator: TF32 products of 16 x 8 and 8 x 16 matrices, the one shape there is for this type.
-// NVIDIA leaves open which lane holds which element of a fragment; here element e of lane l is number 32 e + l, counted by rows.
+// Tensor cores for the emulator: the instruction mma.sync.m16n8k8 for TF32, with the places that PTX gives a lane's operands.
 #pragma once
 
 #include "emulator/cuda_cpu.h"
 
-namespace nvcuda::wmma {
-
-namespace precision {
-struct tf32;
-}
-struct matrix_a;
-struct matrix_b;
-struct accumulator;
-struct row_major;
-struct col_major;
-enum layout_t { mem_row_major, mem_col_major };
-
-// ROWS x COLUMNS numbers, spread over the lanes of a warp.
-template <int ROWS, int COLUMNS>
-struct Spread {
-    static constexpr int num_elements = ROWS * COLUMNS / warpSize;
-    float x[num_elements];
-
-    static UNCHECKED int row(int e) { return (warpSize * e + cuda_cpu::lane()) / COLUMNS; }
-    static UNCHECKED int column(int e) { return (warpSize * e + cuda_cpu::lane()) % COLUMNS; }
-};
-
-template <class Use, int M, int N, int K, class T, class Layout = void>
-struct fragment;
-template <class Layout>
-struct fragment<matrix_a, 16, 16, 8, precision::tf32, Layout> : Spread<16, 8> {};
-template <class Layout>
-struct fragment<matrix_b, 16, 16, 8, precision::tf32, Layout> : Spread<8, 16> {};
-template <>
-struct fragment<accumulator, 16, 16, 8, float> : Spread<16, 16> {};
-
-template <class Use, int M, int N, int K, class T, class Layout>
-UNCHECKED void fill_fragment(fragment<Use, M, N, K, T, Layout>& f, float value) {
-    for (float& x : f.x) x = value;
-}
-
-template <class Use, class Layout>
-ALWAYS_INLINE void load_matrix_sync(fragment<Use, 16, 16, 8, precision::tf32, Layout>& f, const float* from, unsigned stride,
-                                    int line = __builtin_LINE()) {
-    cuda_cpu::meet_at_matrix(from, stride, line);
-    constexpr bool by_rows = std::is_same_v<Layout, row_major>;
-    for (int e = 0; e < f.num_elements; e++) f.x[e] = from[by_rows ? f.row(e) * stride + f.column(e) : f.column(e) * stride + f.row(e)];
-}
-
-ALWAYS_INLINE void store_matrix_sync(float* to, const fragment<accumulator, 16, 16, 8, float>& f, unsigned stride, layout_t layout,
-                                     int line = __builtin_LINE()) {
-    cuda_cpu::meet_at_matrix(to, stride, line);
-    for (int e = 0; e < f.num_elements; e++)
-        to[layout == mem_row_major ? f.row(e) * stride + f.column(e) : f.column(e) * stride + f.row(e)] = f.x[e];
-}
-
-UNCHECKED inline float with_mantissa_cut(float value) {  // TF32 keeps 10 bits of it
+UNCHECKED inline float cut_to_tf32(float value) {  // 10 bits of mantissa are left
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     bits &= ~uint32_t(0x1fff);
@@ -63,33 +11,29 @@ UNCHECKED inline float with_mantissa_cut(float value) {  // TF32 keeps 10 bits o
     return value;
 }
 
-UNCHECKED inline float __float_to_tf32(float value) {  // rounds to nearest, ties away from zero
+UNCHECKED inline float rounded_to_tf32(float value) {  // to nearest, ties away from zero
     if (!std::isfinite(value)) return value;
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     bits += 0x1000;
     std::memcpy(&value, &bits, 4);
-    return with_mantissa_cut(value);
+    return cut_to_tf32(value);
 }
 
-template <class LayoutA, class LayoutB>
-UNCHECKED void mma_sync(fragment<accumulator, 16, 16, 8, float>& d, const fragment<matrix_a, 16, 16, 8, precision::tf32, LayoutA>& a,
-                        const fragment<matrix_b, 16, 16, 8, precision::tf32, LayoutB>& b,
-                        const fragment<accumulator, 16, 16, 8, float>& c, int line = __builtin_LINE()) {
+// d += a b. Lane 4 g + t holds of a: (row g, k t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (k t, column g), (t + 4, g);
+// of d: (row g, column 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The lower 13 bits of a and b are ignored.
+UNCHECKED inline void mma_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2], int line = __builtin_LINE()) {
     struct Both {
-        float a[4], b[4];
+        float a[4], b[2];
     } mine;
-    for (int e = 0; e < 4; e++) mine.a[e] = with_mantissa_cut(a.x[e]), mine.b[e] = with_mantissa_cut(b.x[e]);
+    for (int e = 0; e < 4; e++) mine.a[e] = cut_to_tf32(a[e]);
+    for (int e = 0; e < 2; e++) mine.b[e] = cut_to_tf32(b[e]);
     const Both* all = static_cast<const Both*>(cuda_cpu::exchange(0xffffffff, &mine, sizeof mine, line));
-    cuda_cpu::count_multiply_adds(d.num_elements * 8);
-    for (int e = 0; e < d.num_elements; e++) {
-        float sum = c.x[e];
+    cuda_cpu::count_multiply_adds(16 * 8 * 8 / warpSize);
+    const int g = cuda_cpu::lane() / 4, t = cuda_cpu::lane() % 4;
+    for (int e = 0; e < 4; e++)
         for (int k = 0; k < 8; k++) {
-            const int in_a = d.row(e) * 8 + k, in_b = k * 16 + d.column(e);
-            sum += all[in_a % warpSize].a[in_a / warpSize] * all[in_b % warpSize].b[in_b / warpSize];
+            const Both &row = all[g * 4 + k % 4], &column = all[(2 * t + e % 2) * 4 + k % 4];
+            d[e] += row.a[e / 2 + k / 4 * 2] * column.b[k / 4];
         }
-        d.x[e] = sum;
-    }
 }
-
-}  // namespace nvcuda::wmma

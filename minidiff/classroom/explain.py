@@ -1,36 +1,37 @@
 """`python -m minidiff explain ID` - a formula, where it stands, its code, and a run with small numbers.
 
 Instead of an id it takes a slide's title or number and lists what is on it: from the slide to the code in one hop.
+Lines are wrapped to the width of the terminal. `--short` shows the code with its values beside it, on one screen.
 """
 
 from __future__ import annotations
 
-import ast
 import inspect
+import shutil
 import textwrap
+from collections import Counter
 from typing import Any
-
-import numpy as np
 
 from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
-from minidiff.diffusion.equation import Equation, trace
-from minidiff.diffusion.step import Step, describe
+from minidiff.diffusion.equation import Equation, location_of
+from minidiff.diffusion.recording import Assignment, record
+from minidiff.engine.printing import show
 
-PLACES = 12
-"""Arrays of up to so many elements are shown in full."""
+def explain(what: str, short: bool = False) -> str:
+    """The text for an equation's id, a slide's title, or a slide's number, in lines that fit the terminal.
 
-
-def explain(what: str) -> str:
-    """The text for an equation's id, a slide's title, or a slide's number.   Raises KeyError that names what comes near."""
+    short: one screen for an equation.    Raises: KeyError that names what comes near.
+    """
     slides = find_slides(what)
     if slides:
-        return "\n\n".join(explain_slide(slide) for slide in slides)
-    return explain_equation(get_equation(what))
+        return wrap("\n\n".join(explain_slide(slide) for slide in slides))
+    return explain_short(what) if short else wrap(explain_equation(get_equation(what)))
 
 
 def find_slides(what: str) -> list[Slide]:
@@ -62,8 +63,8 @@ def explain_equation(equation: Equation) -> str:
     lines = [
         f"{equation.id}: {equation.summary}".rstrip(": "),
         "",
-        f"  {plain_text(equation.latex)}",
-        f"  {equation.latex}",
+        f"  {plain_text(LATEX[equation.id])}",
+        f"  {LATEX[equation.id]}",
         "",
     ]
     lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
@@ -87,68 +88,94 @@ def explain_equation(equation: Equation) -> str:
 
 def source_of(equation: Equation) -> str:
     """The function's lines without its decorator."""
-    source = textwrap.dedent(inspect.getsource(equation.function))
-    definition = ast.parse(source).body[0]
-    return "\n".join(source.splitlines()[definition.lineno - 1 :])  # type: ignore[attr-defined]
+    return equation.source
 
 
 def run_with_small_numbers(equation: Equation) -> str:
-    """Every named term of one call, in the order in which the code computes them."""
+    """Every assignment of one call with its value, in the order in which they happen."""
     inputs = small_inputs(equation)
-    if inspect.isgeneratorfunction(equation.function):
-        step = next(iter(equation.function(**inputs)))
-        return f"  first step, linear schedule with T = {T}:\n" + textwrap.indent(
-            show_terms(dict(step)), "  "
-        )
-    result, terms = trace(equation.function, **inputs)
+    result, assignments = run(equation, inputs)
+    title = "a run"
+    if "schedule" in inputs:
+        title += f", linear schedule with T = {T}"
+        title += f", t = {TIME}" if inputs.get("t") is TIME else ""
+    return f"  {title}:\n{textwrap.indent(show_assignments(assignments), '  ')}\n  -> {show(result)}"
+
+
+def run(equation: Equation, inputs: dict[str, Any]) -> tuple[Any, list[Assignment]]:
+    """The result of one call with these arguments, and its assignments but for functions and modules."""
+    result, assignments = record(equation.function, **inputs)
     if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
         result = result[0]  # an operation of the engine: its value and its derivative
-    shown = {
-        name: value
-        for name, value in terms.items()
-        if not callable(value) and not inspect.ismodule(value)
-    }
-    title = (
-        f"  a run, linear schedule with T = {T}, t = {TIME}:"
-        if "schedule" in inputs
-        else "  a run:"
-    )
-    return f"{title}\n{textwrap.indent(show_terms(shown), '  ')}\n  -> {show(result)}"
+    shown = [a for a in assignments if not callable(a.value) and not inspect.ismodule(a.value)]
+    return result, shown
 
 
-def show_terms(terms: dict[str, Any]) -> str:
-    """A line for each term."""
-    width = max(map(len, terms), default=0)
-    return "\n".join(f"  {name:{width}} = {show(value)}" for name, value in terms.items())
+def show_assignments(assignments: list[Assignment]) -> str:
+    """A line for each; of a loop with many turns the first two and the last."""
+    width = max((len(a.name) for a in assignments), default=0)
+    turns = Counter((a.name, a.line) for a in assignments)
+    done: Counter[tuple[str, int]] = Counter()
+    lines = []
+    for a in assignments:
+        key = a.name, a.line
+        done[key] += 1
+        if done[key] in (1, 2, turns[key]):
+            lines.append(f"  {a.name:{width}} = {_indented(a.value)}")
+        elif lines[-1] != "  ...":
+            lines.append("  ...")
+    return "\n".join(lines)
 
 
-def show(value: Any) -> str:
-    """A number in full, a small array with shape and values, a large one by its range."""
-    if isinstance(value, Step):
-        return "a Step:\n" + textwrap.indent(show_terms(dict(value)), "    ")
-    if isinstance(value, tuple) and not all(isinstance(v, int) for v in value):
-        return "(" + ", ".join(show(v) for v in value) + ")"
-    if isinstance(value, list):
-        return (
-            f"{len(value)} arrays {tuple(value[0].shape)}"
-            if value and hasattr(value[0], "shape")
-            else repr(value)
-        )
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    data = (
-        value.data
-        if not isinstance(value, np.ndarray)
-        and isinstance(getattr(value, "data", None), np.ndarray)
-        else value
-    )
-    if isinstance(data, np.ndarray) and data.size <= PLACES:
-        return f"{np.array2string(data, precision=5, separator=', ').replace(chr(10), '')}  {data.shape}"
-    return describe(value)
+def _indented(value: Any) -> str:
+    """The value as `show` gives it; further lines, as Steps and coefficients have, are indented."""
+    return show(value).replace("\n", "\n    ")
+
+
+def wrap(text: str, width: int | None = None) -> str:
+    """Break lines that are too wide at a space, and indent what follows.    width: default the terminal's"""
+    width = width or min(100, shutil.get_terminal_size((100, 24)).columns)
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        while len(line) > width:
+            at = line.rfind(" ", 0, width + 1)
+            at = at if at > width // 2 else width  # a word as long as the line, a test's name say
+            lines.append(line[:at].rstrip())
+            line = indent + line[at:].lstrip()
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def explain_short(id: str, width: int | None = None, height: int = 24) -> str:
+    """Formula, place, and each line of the code with the value that it computed, within one screen."""
+    equation = get_equation(id)
+    width = width or min(100, shutil.get_terminal_size((100, 24)).columns)
+    _, assignments = run(equation, small_inputs(equation))
+    values: dict[int, list[str]] = {}
+    for a in {(a.line, a.name): a for a in assignments}.values():
+        values.setdefault(a.line, []).append(" ".join(show(a.value).split()))
+    code, head = inspect.unwrap(equation.function).__code__, equation.location
+    first = int(head.rpartition(":")[2])
+    source = inspect.getsourcelines(equation.function)[0][first - code.co_firstlineno :]
+    body = textwrap.dedent("".join(source)).rstrip().splitlines()
+    column = min(max(map(len, body)), width * 3 // 5) + 2
+    arguments = ", ".join(f"{a.name} = {show(a.value)}" for a in assignments if a.line < first)
+    lines = [equation.id, f"  {plain_text(LATEX[equation.id])}", f"  {head}    {equation.paper}"]
+    lines = [_cut(line, width) for line in lines] + wrap(f"  {arguments}", width).splitlines()[:4] + [""]
+    for number, line in enumerate(body, first):
+        value = "  ".join(values.get(number, ()))
+        lines.append(_cut(f"{_cut(line, column - 2):{column}}{value and '= ' + value}".rstrip(), width))
+    if len(lines) > height - 1:
+        lines[height - 2 :] = [f"... and more: python -m minidiff explain {id}"]
+    return "\n".join(lines)
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 3] + "..."
 
 
 def _location(dotted: str) -> str:
     from minidiff.classroom.coverage import resolve
 
-    found = inspect.unwrap(resolve(dotted))
-    return Equation("", found, None, "", "").location
+    return location_of(resolve(dotted))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from minidiff.diffusion.equation import Equation, registered
+from minidiff.classroom.tables.latex import LATEX
+from minidiff.diffusion.equation import Equation, latex_by_id, registered
 
 EQUATION_MODULES = (
     "minidiff.diffusion.schedule",
@@ -26,6 +27,9 @@ EQUATION_MODULES = (
     "minidiff.diffusion.oracle",
     "minidiff.classroom.architecture",
 )
+
+
+latex_by_id.update(LATEX)
 
 
 def all_equations() -> dict[str, Equation]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from minidiff.classroom.coverage import resolve, tests_by_equation
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.tables.errata import ERRATA
+from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.diffusion.equation import Equation
 
@@ -37,7 +38,7 @@ def _slide(slide: Slide, shown: set[str]) -> str:
 
 
 def _equation(equation: Equation) -> list[str]:
-    lines = ["$$", equation.latex, "$$", ""]
+    lines = ["$$", LATEX[equation.id], "$$", ""]
     lines.append(
         f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}"
     )

@@ -6,6 +6,7 @@ the running process; the tests marked with `checks(id)` run on it, and at least 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import types
@@ -29,16 +30,12 @@ class Result(NamedTuple):
 def mutated(mutant: Mutant) -> Iterator[None]:
     """The equation's function with the replacement, for everyone who has imported it.   Raises ValueError if the text is not there once."""
     function = get_equation(mutant.id).function
-    source = source_of(get_equation(mutant.id))
-    if source.count(mutant.old) != 1:
-        raise ValueError(
-            f"mutant of {mutant.id}: {mutant.old!r} must stand in its source once, found {source.count(mutant.old)}"
-        )
-    changed = compile(
-        "from __future__ import annotations\n" + source.replace(mutant.old, mutant.new),
-        f"<mutant of {mutant.id}>",
-        "exec",
-    )
+    head, code = _split_after_docstring(source_of(get_equation(mutant.id)))
+    if code.count(mutant.old) != 1:
+        found = f"must stand in its code once, found {code.count(mutant.old)}"
+        raise ValueError(f"mutant of {mutant.id}: {mutant.old!r} {found}")
+    source = "from __future__ import annotations\n" + head + code.replace(mutant.old, mutant.new)
+    changed = compile(source, f"<mutant of {mutant.id}>", "exec")
     names: dict = {}
     exec(changed, function.__globals__, names)  # noqa: S102 - our own source, one term replaced
     original: types.CodeType = function.__code__
@@ -47,6 +44,15 @@ def mutated(mutant: Mutant) -> Iterator[None]:
         yield
     finally:
         function.__code__ = original
+
+
+def _split_after_docstring(source: str) -> tuple[str, str]:
+    """A function's lines up to the end of its docstring, and its code: mutants are of the code."""
+    definition = ast.parse(source).body[0]
+    has_docstring = ast.get_docstring(definition) is not None  # type: ignore[arg-type]
+    end = definition.body[0].end_lineno if has_docstring else 0  # type: ignore[attr-defined]
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[:end]), "".join(lines[end:])
 
 
 class _FirstFailure:

@@ -10,7 +10,7 @@ import numpy as np
 from minidiff.data import make_digits, to_float
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
-from minidiff.diffusion.losses import algorithm_1, training_terms
+from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
@@ -52,7 +52,7 @@ def _exact(mixture: GaussianMixture, schedule: Schedule) -> Source:
 
 def _trained(folder: str) -> Source:
     from minidiff.models import UNet
-    from minidiff.training.trainer import load_denoiser
+    from minidiff.sampling.denoiser import load_denoiser
 
     denoiser = load_denoiser(folder, UNet)
     eps_theta = as_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)
@@ -96,12 +96,7 @@ def steps_of(
     while algorithm == "train":
         x_0 = source.draw(n, rng)
         if t is None:
-            yield algorithm_1(source.eps_theta, x_0, source.schedule, rng)
+            times, eps = draw_training_noise(x_0, source.schedule, rng)
         else:
-            yield training_terms(
-                source.eps_theta,
-                x_0,
-                np.full(n, t),
-                rng.normal(x_0.shape, dtype=x_0.dtype),
-                source.schedule,
-            )
+            times, eps = np.full(n, t), rng.normal(x_0.shape, dtype=x_0.dtype)
+        yield training_terms(source.eps_theta, x_0, times, eps, source.schedule)

@@ -1,4 +1,4 @@
-"""`python -m minidiff step ddpm|ddim|train --t 500` - walk through an algorithm in the terminal, term by term."""
+"""`python -m minidiff step ddpm|ddim|train --t 500` walks through an algorithm in the terminal, term by term."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from typing import IO, Any
 
 import numpy as np
 
-from minidiff.classroom.explain import show
+from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.debug import Debugger
+from minidiff.engine.printing import show
 
 
 class Walker(cmd.Cmd):
-    """Commands over a stream of Steps, which it keeps to go back.   steps: from a sampler or the training loss."""
+    """Commands over a stream of Steps, which it keeps to go back.
+
+    steps: from a sampler or the training loss; schedule: to show the coefficients of a step, too.
+    """
 
     def __init__(
-        self, steps: Iterator[Step], stdin: IO[str] | None = None, stdout: IO[str] | None = None
-    ):
+        self, steps: Iterator[Step], schedule: Schedule | None = None,
+        stdin: IO[str] | None = None, stdout: IO[str] | None = None,
+    ):  # fmt: skip
         super().__init__(stdin=stdin, stdout=stdout)
         self.use_rawinput = stdin is None
         self.source = steps
+        self.schedule = schedule
         self.seen: list[Step] = []
         self.at = -1
         self.advance(1)
@@ -81,24 +88,49 @@ class Walker(cmd.Cmd):
         self.do_list("")
 
     def do_list(self, line: str) -> None:
-        """list: the terms of this step."""
+        """list: the terms of this step, then the coefficients of its time."""
         self.say(repr(self.step))
+        coefficients = self.coefficients()
+        if coefficients:
+            self.say("")
+        for name, value in coefficients.items():
+            self.say(f"  {name:16} {show(value)}")
+
+    def coefficients(self) -> dict[str, Any]:
+        """beta_t, alpha_t, ... of this step's time, and alpha_bar at the time that it goes to."""
+        if self.schedule is None:
+            return {}
+        t, tables = np.asarray(self.step.t), self.schedule.tables
+        found = {f"{name}_t": tables[name][t] for name in ("beta", "alpha", "alpha_bar")}
+        found["1 - alpha_bar_t"] = tables["one_minus_alpha_bar"][t]
+        found["beta_tilde_t"] = tables["beta_tilde"][t]
+        if self.step.algorithm != "train":
+            t_prev = np.asarray(self.step.terms.get("t_prev", t - 1))
+            found["alpha_bar_t_prev"] = tables["alpha_bar"][t_prev]
+        return {name: float(a) if a.ndim == 0 else a for name, a in found.items()}
 
     def do_print(self, line: str) -> None:
-        """print TERM: its values, or a picture of it if it is an image."""
+        """print TERM: its values, or a picture of it if it is an image. A coefficient will do, too."""
+        name, coefficients = line.strip(), self.coefficients()
         try:
-            value = self.step[line.strip()]
+            value = coefficients[name] if name in coefficients else self.step[name]
         except KeyError as error:
             self.say(str(error.args[0]))
             return
-        self.say(
-            picture(value) if getattr(value, "ndim", 0) == 4 else f"{line.strip()} = {show(value)}"
-        )
+        self.say(picture(value) if getattr(value, "ndim", 0) == 4 else f"{name} = {show(value)}")
 
     def do_break(self, line: str) -> None:
-        """break: Python's debugger with this step as `step`; `c` comes back."""
-        step = self.step  # noqa: F841 - for the person at the prompt
-        breakpoint()  # noqa: T100
+        """break: minidiff.debug in the code of the algorithm, for its next step; `c` comes back.
+
+        It stops behind the `yield` of the last step, so that its terms are the local variables.
+        """
+        self.at = len(self.seen) - 1
+        debugger = Debugger(*(() if self.use_rawinput else (self.stdin, self.stdout)))
+        debugger.set_trace()
+        went_on = self.advance(1)
+        if Debugger.watching is debugger:
+            debugger.set_continue()
+        self.do_list("") if went_on else self.say("that was the last step")
 
     def do_quit(self, line: str) -> bool:
         """quit: leave."""

@@ -93,13 +93,14 @@ class Captions:
         that the noun doesn't. properties: keys of ADJECTIVES; for digits thickness and slant, for clothes width and brightness.
         Raises ValueError for a data set without nouns or with an empty class.
         """
-        if dataset.name.lower() not in _SUBJECTS:
+        subject = dataset.name.lower().removesuffix("-format files")  # same labels, other pictures
+        if subject not in _SUBJECTS:
             raise ValueError(
                 f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got {dataset.name!r}"
             )
         if not 0 < share <= 0.5:
             raise ValueError(f"Captions: share must be in (0, 0.5], got {share}")
-        nouns, usual = _SUBJECTS[dataset.name.lower()]
+        nouns, usual = _SUBJECTS[subject]
         missing = [nouns[i] for i in range(len(nouns)) if not (dataset.labels == i).any()]
         if missing:
             raise ValueError(

@@ -11,10 +11,12 @@ import numpy as np
 from minidiff.engine.random import RNG
 
 from .dataset import Dataset
-from .scaling import check_labels, to_bytes
+from .scaling import as_int, check_labels, to_bytes
 from .strokes import WAYS_OF_WRITING
 
 SIZE, BOX = 28, 20
+MOST = 10_000_000  # images: 8 GB
+VERSION = 1  # of what is drawn from a seed; a change of this file that draws other digits counts it up
 N_SAMPLES = 112  # points along a digit, about half a pixel apart
 CHUNK = 64  # images drawn at once: their distances stay in the CPU's cache
 
@@ -27,9 +29,15 @@ EDGE = 0.6  # pixels over which ink fades to paper, as in MNIST's scans
 
 
 def make_digits(n: int, seed: int = 0) -> Dataset:
-    """A data set of n drawn digits, the classes equally likely.    n >= 1; 10,000 take seconds."""
+    """A data set of n drawn digits, the classes equally likely.    n >= 1; 10,000 take seconds.
+
+    Raises: TypeError if n or seed is no integer; ValueError if n is outside of 1..10 million, seed below 0.
+    """
+    n, seed = as_int("make_digits: n", n), as_int("make_digits: seed", seed)
     if n < 1:
         raise ValueError(f"make_digits: n must be >= 1, got {n}")
+    if n > MOST:
+        raise ValueError(f"make_digits: n must be <= {MOST:,}, got {n:,}")
     rng = RNG(seed)
     labels = rng.integers(0, len(WAYS_OF_WRITING), (n,))
     images = draw_digits(labels, rng)
@@ -38,6 +46,8 @@ def make_digits(n: int, seed: int = 0) -> Dataset:
         labels,
         "digits",
         f"digits: {n:,} images of digits drawn by the program, seed {seed}.",
+        source="drawn by the program",
+        recipe=f"make_digits({n}, seed={seed}), version {VERSION}",
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from minidiff.engine.random import RNG
 
-from .scaling import check_labels, check_range, to_float
+from .scaling import as_int, check_labels, check_range, to_float
 
 
 class Loader:
@@ -28,6 +28,9 @@ class Loader:
         self, images: Any, labels: Any, batch_size: int, rng: RNG, *, drop_last: bool = False, n_classes: int | None = 10,
         value_range: tuple[float, float] | None = (-1, 1),
     ):  # fmt: skip
+        batch_size = as_int("Loader: batch_size", batch_size)
+        if n_classes is not None:
+            n_classes = as_int("Loader: n_classes", n_classes)
         if images.ndim != 4 and value_range is not None:
             raise ValueError(f"Loader: images has shape {images.shape} but (N, C, H, W) is wanted")
         if images.ndim < 2:

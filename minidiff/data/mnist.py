@@ -1,80 +1,26 @@
 """MNIST and Fashion-MNIST: found on this machine, or downloaded once.
 
-Both are two sets ("train": 60,000 images, "t10k": 10,000), each a file of images and a file of labels, under the same file names.
-MNIST: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/.    Fashion-MNIST: Xiao, Rasul, Vollgraf, arXiv:1708.07747.
+Files in MNIST's format that are not MNIST's own are taken too, and called so: whoever gives KMNIST's or EMNIST's
+files the names of MNIST's is not told that these are MNIST.
 """
 
 import os
-import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from .dataset import DIGITS, Dataset
+from .dataset import Dataset
 from .download import DownloadError, fetch
-from .idx import IdxError, read_idx
+from .files import is_file
+from .folders import HOW_TO_SAY_WHERE, check_folder, data_folders, user_cache
+from .idx import IdxError, read_idx, read_idx_header
+from .sources import FASHION, IMAGES, KMNIST, LABELS, MNIST, SETS, Source
+from .unfinished import download_folder, settle_abandoned
 
-SETS = ("train", "t10k")
-IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
+__all__ = ["FASHION", "MNIST", "DataNotFound", "load_mnist", "user_cache"]
 
-
-@dataclass(frozen=True)
-class Source:
-    """Where a data set lives.    md5: of each gzipped file.    first_labels: by set, to know data sets with the same file names apart."""
-
-    name: str
-    folders: tuple[str, ...]  # below the folder that is searched; downloads go to the first
-    mirrors: tuple[str, ...]
-    md5: dict[str, str]
-    first_labels: dict[str, tuple[int, ...]]
-    classes: tuple[str, ...]
-
-
-MNIST = Source(
-    name="MNIST",
-    folders=("mnist", "MNIST/raw", "MNIST", "."),
-    mirrors=(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ),
-    md5={
-        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-    },
-    first_labels={"train": (5, 0, 4, 1, 9, 2, 1, 3, 1, 4), "t10k": (7, 2, 1, 0, 4, 1, 4, 9, 5, 9)},
-    classes=DIGITS,
-)
-FASHION = Source(
-    name="Fashion-MNIST",
-    folders=("fashion", "fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "."),
-    mirrors=(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    ),
-    md5={
-        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
-    first_labels={"train": (9, 0, 0, 3, 0, 2, 7, 2, 5, 5), "t10k": (9, 2, 1, 1, 6, 1, 4, 6, 5, 7)},
-    classes=(
-        "T-shirt",
-        "trouser",
-        "pullover",
-        "dress",
-        "coat",
-        "sandal",
-        "shirt",
-        "sneaker",
-        "bag",
-        "boot",
-    ),
-)
+MOST_IMAGES = 300_000  # in one file; EMNIST's digits, the largest set of this format, are 240,000
 
 
 class DataNotFound(FileNotFoundError):
@@ -85,6 +31,20 @@ class DataNotFound(FileNotFoundError):
         self.reason = reason
 
 
+class LoadedSet(NamedTuple):
+    """One of the two sets.    owned: whether both files are the published ones, by their checksums."""
+
+    images: np.ndarray  # (N, 28, 28) uint8
+    labels: np.ndarray  # (N,) uint8
+    owned: bool
+
+
+class Foreign(NamedTuple):
+    """A set that belongs to the data set called `name`, under the file names of the one that is looked for."""
+
+    name: str
+
+
 def load_mnist(
     data_dir: str | os.PathLike[str] | None = None,
     *,
@@ -92,106 +52,130 @@ def load_mnist(
     download: bool = True,
     timeout: float = 15.0,
 ) -> Dataset:
-    """MNIST, or Fashion-MNIST.    -> Dataset with images (N, 1, 28, 28) and labels (N,) in 0..9; N = 70,000 if both sets are there.
+    """MNIST, or Fashion-MNIST.    -> images (N, 1, 28, 28), labels (N,) in 0..9; N = 70,000 for both sets.
 
-    Looked for in `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual sub-folders; the first that has one or both
-    sets is used as it is. Else downloaded (`timeout`: seconds of silence) to the first of the three that is given.
-    Raises IdxError for a file that is corrupt or does not fit, DataNotFound with what to do where there is nothing.
+    Looked for in `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual sub-folders; the first
+    that has one or both sets is used as it is. Else downloaded (`timeout`: seconds of silence) to the first of
+    the three that is given. A download that was killed is finished or removed.
+    Files that are not the published ones are taken, and the name and the note of the data set say so.
+
+    Raises: IdxError for a file that is corrupt or does not fit; DataNotFound with what to do if there is nothing;
+    PermissionError or NotADirectoryError for a folder that was named and can't be used.
     """
     source = FASHION if fashion else MNIST
-    roots = _roots(data_dir)
-    for root in roots:
-        for folder in dict.fromkeys((root / name).resolve() for name in source.folders):
-            dataset = _load_folder(source, folder)
-            if dataset is not None:
-                return dataset
+    folders, cache = data_folders(data_dir)
+    remarks: list[str] = []
+    for folder in folders:
+        dataset = _search(source, folder, remarks, may_be_closed=folder == cache)
+        if dataset is not None:
+            return dataset
 
-    searched = "not in " + ", ".join(map(str, roots))
-    target = roots[0] / source.folders[0]
-    if not download:
+    searched = "not in " + ", ".join(map(str, folders)) if folders else "nowhere to be looked for"
+    if not folders:
+        remarks.append(f"this user has no home folder: {HOW_TO_SAY_WHERE}")
+    searched += f" ({'; '.join(remarks)})" if remarks else ""
+    target = _target(source, folders[0]) if folders else None
+    if not download or target is None:
         raise DataNotFound(_by_hand(source, target, searched), searched)
     try:
         _download_all(source, target, timeout)
+        dataset = _load_folder(source, target, remarks)
     except OSError as error:
         searched += " and could not be downloaded"
         failures = str(error).splitlines()
         message = _by_hand(source, target, "\n  ".join([searched + ":", *failures]))
         raise DataNotFound(message, f"{searched} ({failures[0]})") from error
-    dataset = _load_folder(source, target)
-    assert dataset is not None, "the verified files were just put there"
+    if dataset is None:  # another program has put other files there meanwhile
+        raise DataNotFound(_by_hand(source, target, searched), searched)
     return dataset
 
 
-def user_cache() -> Path:
-    """The folder where this user's programs keep what they can fetch again: minidiff's part of it."""
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
-    return base / "minidiff"
+def _search(
+    source: Source, root: Path, remarks: list[str], may_be_closed: bool
+) -> Dataset | None:
+    """The data set below one of the folders.    may_be_closed: nobody named this folder, so it may be unreadable."""
+    try:
+        check_folder(root)
+        for folder in dict.fromkeys((root / name).resolve() for name in source.folders):
+            dataset = _load_folder(source, folder, remarks)
+            if dataset is not None:
+                return dataset
+    except (PermissionError, NotADirectoryError) as error:
+        if not may_be_closed:
+            raise
+        remarks.append(f"{root}: {error.strerror or 'is no folder'}")
+    return None
 
 
-def _roots(data_dir: str | os.PathLike[str] | None) -> list[Path]:
-    given = [data_dir, os.environ.get("MINIDIFF_DATA")]
-    roots = [Path(folder).expanduser() for folder in given if folder] + [user_cache()]
-    for root in roots:
-        if root.exists() and not root.is_dir():
-            raise NotADirectoryError(
-                f"data_dir or $MINIDIFF_DATA: {root} is a file but must be a folder"
-            )
-    return roots
-
-
-def _load_folder(source: Source, folder: Path) -> Dataset | None:
-    """The sets that lie in this folder, checked; None where there is none."""
-    found = {}
+def _load_folder(source: Source, folder: Path, remarks: list[str]) -> Dataset | None:
+    """The sets that lie in this folder, checked; None where there is none, and a remark if there is a reason."""
+    unfinished = settle_abandoned(folder, source.md5)
+    found: dict[str, LoadedSet] = {}
     for name in SETS:
-        loaded = _load_set(source, folder, name)
-        if loaded is not None:
+        loaded = None if unfinished and not _is_complete(folder) else _load_set(source, folder, name)
+        if isinstance(loaded, Foreign):
+            remarks.append(f"{folder} holds files of {loaded.name} under these names")
+        elif loaded is not None:
             found[name] = loaded
+    if unfinished and not found:
+        remarks.append(f"in {folder} a download is not finished")
     if not found:
         return None
-    images = np.concatenate([images for images, _ in found.values()])[:, None]
-    labels = np.concatenate([labels for _, labels in found.values()]).astype(np.int64)
-    note = f"{source.name}: {len(images):,} images from {folder}."
+    images = np.concatenate([loaded.images for loaded in found.values()])[:, None]
+    labels = np.concatenate([loaded.labels for loaded in found.values()]).astype(np.int64)
+    owned = all(loaded.owned for loaded in found.values())
+    name = source.name if owned else f"{source.name}-format files"
+    title = source.name if owned else f"{name}, not {source.name}'s own"
+    note = f"{title}: {len(images):,} images from {folder}."
     if len(found) < len(SETS):
-        note = f"{source.name}: {folder} holds only the {', '.join(found)} set; its {len(images):,} images are used as they are."
-    return Dataset(images, labels, source.name, note, source.classes)
+        note = f"{title}: {folder} holds only the {', '.join(found)} set; its {len(images):,} images are used as they are."
+    return Dataset(images, labels, name, note, source.classes, title, str(folder))
 
 
-def _load_set(source: Source, folder: Path, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """One set as (N, 28, 28) and (N,) uint8; None where there is none or it is another data set's."""
+def _load_set(source: Source, folder: Path, name: str) -> LoadedSet | Foreign | None:
+    """One set; None where there is none, and whose it is if it is another data set's."""
     images_path = _find(folder, f"{name}-{IMAGES}")
     labels_path = _find(folder, f"{name}-{LABELS}")
     if images_path is None and labels_path is None:
         return None
     if images_path is None or labels_path is None:
-        missing, there = (
-            (f"{name}-{IMAGES}", labels_path)
-            if images_path is None
-            else (f"{name}-{LABELS}", images_path)
-        )
+        kind, there = (IMAGES, labels_path) if images_path is None else (LABELS, images_path)
         raise IdxError(
-            f"{there}: wants {missing} beside it (with or without .gz), came no such file"
+            f"{there}: wants {name}-{kind} beside it (with or without .gz), came no such file"
         )
-    images = read_idx(images_path, dtype="uint8", ndim=3)
+    _check_headers(images_path, labels_path)
     labels = read_idx(labels_path, dtype="uint8", ndim=1)
-    if images.shape[1:] != (28, 28):
-        raise IdxError(
-            f"{images_path}: wants images of 28 x 28, came {images.shape[1]} x {images.shape[2]}"
-        )
-    if len(images) != len(labels):
-        raise IdxError(
-            f"{labels_path}: wants one label for each of the {len(images):,} images of {images_path.name}, came {len(labels):,}"
-        )
+    for other in (MNIST, FASHION, KMNIST):
+        if other.name != source.name and _belongs_to(other, name, labels_path, labels):
+            return Foreign(other.name)
     if labels.max() > 9:
         raise IdxError(
             f"{labels_path}: wants labels in 0..9, came {labels.max()} at index {labels.argmax()}"
         )
-    return None if _is_another(source, name, labels) else (images, labels)
+    images = read_idx(images_path, dtype="uint8", ndim=3)
+    owned = source.owns(f"{name}-{LABELS}", labels_path, labels)
+    owned = owned and source.owns(f"{name}-{IMAGES}", images_path, images)
+    return LoadedSet(images, labels, owned)
+
+
+def _check_headers(images_path: Path, labels_path: Path) -> None:
+    """What the headers declare fits together and into memory; the numbers are not read before."""
+    n_images, height, width = read_idx_header(images_path, dtype="uint8", ndim=3).shape
+    (n_labels,) = read_idx_header(labels_path, dtype="uint8", ndim=1).shape
+    if (height, width) != (28, 28):
+        raise IdxError(f"{images_path}: wants images of 28 x 28, came {height} x {width}")
+    if n_images != n_labels:
+        raise IdxError(
+            f"{labels_path}: wants one label for each of the {n_images:,} images of {images_path.name}, came {n_labels:,}"
+        )
+    if n_images > MOST_IMAGES:
+        raise IdxError(f"{images_path}: wants at most {MOST_IMAGES:,} images, came {n_images:,}")
+
+
+def _belongs_to(source: Source, name: str, path: Path, labels: np.ndarray) -> bool:
+    """Whether these are another data set's labels, whose files have the same names."""
+    first = tuple(labels[:10].tolist())
+    return first == source.first_labels.get(name) or source.owns(f"{name}-{LABELS}", path, labels)
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -200,25 +184,29 @@ def _find(folder: Path, name: str) -> Path | None:
         for stem in (name, name.replace("-idx", ".idx"))
         for spelling in (stem + ".gz", stem)
     ]
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
-def _is_another(source: Source, name: str, labels: np.ndarray) -> bool:
-    """Whether these are the labels of the *other* data set, whose files have the same names."""
-    first = tuple(labels[:10].tolist())
-    return any(
-        first == other.first_labels[name] for other in (MNIST, FASHION) if other.name != source.name
-    )
+def _is_complete(folder: Path) -> bool:
+    """Whether all four files are there."""
+    return all(_find(folder, f"{name}-{kind}") for name in SETS for kind in (IMAGES, LABELS))
+
+
+def _target(source: Source, root: Path) -> Path | None:
+    """The folder to download to: one that holds no file of these names, which would be overwritten."""
+    for name in source.folders[:-1]:
+        folder = root / name
+        if not any(_find(folder, f"{part}-{kind}") for part in SETS for kind in (IMAGES, LABELS)):
+            return folder
+    return None
 
 
 def _download_all(source: Source, target: Path, timeout: float) -> None:
-    """Put all files into `target`, or none: an interrupted download must not pass for a folder that holds one of the two sets."""
+    """Put all files into `target`, or none: an interrupted download must not pass for one of the two sets."""
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target) as unfinished:
+    with download_folder(target, source.md5) as unfinished:
         for name, md5 in source.md5.items():
-            _download_from_any(source.mirrors, name, Path(unfinished), md5, timeout)
-        for name in source.md5:
-            os.replace(Path(unfinished, name), target / name)
+            _download_from_any(source.mirrors, name, unfinished, md5, timeout)
 
 
 def _download_from_any(
@@ -233,9 +221,10 @@ def _download_from_any(
     raise DownloadError("\n".join(failures))
 
 
-def _by_hand(source: Source, target: Path, what_happened: str) -> str:
+def _by_hand(source: Source, target: Path | None, what_happened: str) -> str:
+    where = "into an empty folder" if target is None else f"into {target}"
     return (
         f"{source.name} is {what_happened}\n"
-        f"Put {', '.join(source.md5)} into {target} by hand (or into any folder named as data_dir or in $MINIDIFF_DATA),"
+        f"Put {', '.join(source.md5)} {where} by hand (or into any folder named as data_dir or in $MINIDIFF_DATA),"
         " or use the built-in digits, which need no files."
     )

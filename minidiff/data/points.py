@@ -4,6 +4,8 @@ import numpy as np
 
 from minidiff.engine.random import RNG
 
+from .scaling import as_int
+
 INNER, OUTER = (
     1.5 * np.pi,
     4.5 * np.pi,
@@ -15,6 +17,7 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
 
     noise: standard deviation across the roll, at least 0; neighbouring turns are about 0.8 apart.
     """
+    n = as_int("swiss_roll: n", n)
     if n < 1:
         raise ValueError(f"swiss_roll: n must be >= 1, got {n}")
     if not 0 <= noise < float("inf"):
@@ -27,6 +30,7 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
 
 def swiss_roll_curve(n: int = 2000) -> np.ndarray:
     """n >= 2 points along the roll without noise, from its inner to its outer end, equally far apart.    -> (n, 2) float32."""
+    n = as_int("swiss_roll_curve: n", n)
     if n < 2:
         raise ValueError(f"swiss_roll_curve: n must be >= 2, got {n}")
     return _roll(np.linspace(0, 1, n)).astype(np.float32)

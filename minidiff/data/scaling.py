@@ -1,5 +1,6 @@
 """Between the bytes of a picture, 0..255, and the floats in [-1, 1] that diffusion works on."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,14 @@ def check_labels(name: str, labels: Any, n_classes: int) -> None:
         raise ValueError(
             f"{name} must be in 0..{n_classes - 1} for {n_classes} classes but lie in {smallest}..{largest}"
         )
+
+
+def as_int(name: str, value: Any) -> int:
+    """`value` as Python's int: NumPy's integers are as good as Python's, 2.0 and "2" are not.
+
+    Raises: TypeError that begins with `name`.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None

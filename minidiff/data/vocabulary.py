@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from .scaling import as_int
+
 PADDING, NOTHING = 0, 1  # the ids that are no words
 N_SPECIAL = 2
 
@@ -63,6 +65,7 @@ class Vocabulary:
 
         Case and punctuation around words don't count. Raises ValueError for an unknown word or more than `length` of them.
         """
+        length = as_int("Vocabulary: length", length)
         words = _split(text)
         if not words:
             return self.null(length)
@@ -77,6 +80,7 @@ class Vocabulary:
 
     def null(self, length: int) -> np.ndarray:
         """The null caption, "generate anything".    -> int64 (length,)"""
+        length = as_int("Vocabulary: length", length)
         if length < 1:
             raise ValueError(f"Vocabulary: length must be >= 1, got {length}")
         tokens = np.full(length, PADDING, np.int64)

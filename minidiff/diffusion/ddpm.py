@@ -10,7 +10,7 @@ import numpy as np
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise, times
-from minidiff.diffusion.reverse import learned_variance, mu_theta, sigma_squared
+from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
@@ -19,31 +19,19 @@ from minidiff.engine.random import RNG
 EpsTheta = Callable[..., Any]
 
 
-@equation(
-    "ddpm.algorithm_2",
-    slide="Diffusion Sampling Process",
-    paper="DDPM Algorithm 2",
-    latex=r"\mathbf{x}_{t-1} = \frac{1}{\sqrt{\alpha_t}}\Big(\mathbf{x}_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}"
-    r"\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\Big) + \sigma_t\mathbf{z}, \quad t = T, \dots, 1",
-    errata=(9, 22, 23, 24),
-)
+@equation("ddpm.algorithm_2", "DDPM Algorithm 2", errata=(9, 22, 23, 24))
 def ddpm_steps(
-    eps_theta: EpsTheta,
-    shape: tuple[int, ...] | None,
-    schedule: Schedule,
-    rng: RNG,
-    *,
-    variance: str = "beta_tilde",
-    clip: float | None = None,
-    guide: Callable[..., Any] | None = None,
-    x_T: Any = None,
-    dtype: Any = np.float32,
-) -> Iterator[Step]:
-    """Algorithm 2 as T steps, t = T..1.   eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples.
+    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG, *,
+    variance: str = "beta_tilde", clip: float | None = None,
+    guide: Callable[..., Any] | None = None, x_T: Any = None, dtype: Any = np.float32,
+) -> Iterator[Step]:  # fmt: skip
+    """x_{t-1} = mu_theta(x_t, t) + sigma_t z  for t = T, ..., 1
 
-    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a pair (eps, v), see `learned_variance`;
-    clip: bound for |x_0_hat|, 1.0 for images; x_T: start here (shape and dtype are its own);
-    guide: called as guide(mu, variance, x_t, t) -> another mean, for classifier guidance (`guidance.shift_mean`).
+    eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
+    variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a pair
+    (eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
+    guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
+    x_T: start here, in its shape and dtype.
     """
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t in range(schedule.T, 0, -1):
@@ -52,18 +40,25 @@ def ddpm_steps(
             eps_hat, v = eps_hat
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         mu = mu_theta(x_t, t, eps_hat, schedule)
-        variance_t = sigma_squared(t, schedule, variance) if v is None else learned_variance(v, t, schedule)
+        if v is None:
+            variance_t = sigma_squared(t, schedule, variance)
+        else:
+            variance_t = learned_variance(v, t, schedule)
         if guide is not None:
             mu = guide(mu, variance_t, x_t, times(t, x_t))
         sigma_t = sqrt(variance_t)
-        z = rng.normal(x_t.shape, dtype=x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
-        x_prev = mu + sigma_t * z
-        yield Step("ddpm", t, x_t=x_t, eps_hat=eps_hat, x_0_hat=x_0_hat, mu=mu, sigma_t=sigma_t, z=z, x_prev=x_prev)
+        z = rng.normal(x_t.shape, x_t.dtype) if t > 1 else array_module(x_t).zeros_like(x_t)
+        x_prev = p_step(mu, sigma_t, z)
+        predicted = {"eps_hat": eps_hat, "x_0_hat": x_0_hat, "mu": mu}
+        yield Step("ddpm", t, x_t=x_t, **predicted, sigma_t=sigma_t, z=z, x_prev=x_prev)
         x_t = x_prev
 
 
-def ddpm_sample(eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG, **options: Any) -> Any:
-    """x_0 from Algorithm 2: the last value of `ddpm_steps`, whose arguments it takes.   -> (B, ...)."""
+def ddpm_sample(
+    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG,
+    **options: Any,
+) -> Any:  # fmt: skip
+    """x_0 from Algorithm 2: the last value of `ddpm_steps`, whose arguments it takes."""
     for step in ddpm_steps(eps_theta, shape, schedule, rng, **options):
         x_0 = step.x_prev
     return x_0

@@ -1,7 +1,8 @@
-"""sqrt, exp, log and their like for whatever an equation is given: a Python float, an array of any library, or a Tensor.
+"""sqrt, exp, log and their like for a Python float, an array of any library, or a Tensor.
 
-A schedule hands out Python floats for one t and arrays for a batch of t; both must leave float32 images float32, and a NumPy
-scalar would not (np.sqrt(0.5) * float32_array is float64). Hence one place that keeps floats floats.
+A schedule hands out Python floats for one t and arrays for a batch of t. Both must leave
+float32 images float32, and a NumPy scalar would not: np.sqrt(0.5) * float32_array is
+float64. Hence one place that keeps floats floats.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ def log(x: Any) -> Any:
 
 
 def erfc(x: Any) -> Any:
-    """Complementary error function of an array, accurate in the tails.    NumPy has none: Python's own is applied per element."""
+    """Complementary error function of an array, accurate in the tails.
+
+    NumPy has none: Python's own is applied per element.
+    """
     xp = array_module(x)
     if xp.__name__ == "cupy":
         from cupyx.scipy import special  # type: ignore[import-not-found]
@@ -51,7 +55,7 @@ def plain(x: Any) -> Any:
 
 
 def detach(x: Any) -> Any:
-    """sg[x], the stop-gradient: the same values, with no way back for a gradient.    Arrays have none anyway."""
+    """sg[x], the stop-gradient: the same values, with no way back for a gradient."""
     return x if is_array(x) else x.detach()
 
 

@@ -1,68 +1,105 @@
-"""The registry of equations: which function is which formula, where it stands on the deck and in the paper.
+"""The registry of equations: which function is which formula, and its place in the paper.
 
-    @equation("ddpm.q_sample", slide="Forward Diffusion Process", paper="DDPM eq. 4", latex=r"...")
+    @equation("forward.q_sample", "DDPM eq. 4", errata=5)
     def q_sample(x_0, t, eps, schedule): ...
 
-The decorator returns the function itself, unwrapped: a call is a call, a breakpoint is in the formula, and a traceback has
-no extra frame. `python -m minidiff explain ID`, the coverage report and the docs read the registry.
+The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and a
+traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
+docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
+from html import escape
 from typing import Any, TypeVar
+
+from minidiff.diffusion.notebook import formula_html
+from minidiff.engine.printing import place
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Equation:
-    """One formula: its function and where it comes from.    slide: a title of the deck, or None; errata: numbers in docs/errata.md."""
+    """One formula: its function, its place in a paper, its numbers in docs/errata.md."""
 
     id: str
     function: Callable[..., Any]
-    slide: str | None
     paper: str
-    latex: str
     errata: tuple[int, ...] = ()
     registered_in: str = ""
     order: int = 0
 
     @property
     def summary(self) -> str:
-        """First paragraph of the docstring, on one line."""
+        """First paragraph of the docstring, on one line: the formula in names of the code."""
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     @property
     def location(self) -> str:
-        """`path/to/file.py:line` of the function, as an editor or a terminal can open it."""
-        path = Path(inspect.getsourcefile(self.function) or "?")
-        try:
-            path = path.relative_to(Path.cwd())
-        except ValueError:
-            pass
-        return f"{path}:{inspect.getsourcelines(self.function)[1]}"
+        """`minidiff/...py:line` of the first line that runs: set a breakpoint there as it is printed."""
+        return location_of(self.function)
+
+    def __repr__(self) -> str:
+        formula = f": {self.summary}" if self.summary else ""
+        return f"<equation {self.id}, {self.paper}, {self.location}{formula}>"
+
+    @property
+    def source(self) -> str:
+        """The lines of the function without its decorator."""
+        text = textwrap.dedent(inspect.getsource(self.function))
+        definition: Any = ast.parse(text).body[0]
+        return "\n".join(text.splitlines()[definition.lineno - 1 :])
+
+    @property
+    def latex(self) -> str:
+        """The formula of the slide; "" unless `minidiff.classroom.index` was imported."""
+        return latex_by_id.get(self.id, "")
+
+    def _repr_latex_(self) -> str | None:
+        return f"$\\displaystyle {self.latex}$" if self.latex else None
+
+    def _repr_html_(self) -> str:
+        formula = self._repr_latex_() or f"<code>{escape(self.summary)}</code>"
+        return formula_html(formula, self.source, f"{self.id}, {self.paper}, {self.location}")
 
 
+def location_of(function: Callable[..., Any]) -> str:
+    """`file:line` of the first line that runs when `function` is called; of the class if it is one."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return f"{place(inspect.getsourcefile(function) or '?')}:{inspect.getsourcelines(function)[1]}"
+    head = code.co_firstlineno
+    lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
+    return f"{place(code.co_filename)}:{min(lines, default=head)}"
+
+
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a floor above
 _registry: dict[str, Equation] = {}
 
 
 def equation(
-    id: str, paper: str, *, errata: int | tuple[int, ...] = (), slide: str | None = None, latex: str = ""
+    id: str, paper: str, errata: int | tuple[int, ...] = ()
 ) -> Callable[[F], F]:
-    """Register the function below as the formula `id` and return it unchanged.    Raises ValueError if the id is taken."""
-    errata = (errata,) if isinstance(errata, int) else errata
+    """Register the function below as the formula `id` and return it unchanged.
+
+    Raises: ValueError if the id is taken.
+    """
+    numbers = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 
     def register(function: F) -> F:
         known = _registry.get(id)
         if known is not None and known.function.__qualname__ != function.__qualname__:
-            raise ValueError(f"equation: the id {id!r} is taken by {known.function.__module__}.{known.function.__name__}")
-        _registry[id] = Equation(id, function, slide, paper, latex, errata, module, len(_registry))
+            owner = f"{known.function.__module__}.{known.function.__name__}"
+            raise ValueError(f"equation: the id {id!r} is taken by {owner}")
+        _registry[id] = Equation(id, function, paper, numbers, module, len(_registry))
         return function
 
     return register
@@ -71,25 +108,3 @@ def equation(
 def registered() -> dict[str, Equation]:
     """The equations of all modules imported so far, by id."""
     return dict(_registry)
-
-
-def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-    """Run `function` and catch its local variables.    -> (what it returned, {name: value} in the order of the source)."""
-    terms: dict[str, Any] = {}
-
-    def on_call(frame: FrameType, event: str, arg: Any) -> Any:
-        return on_line if frame.f_code is function.__code__ else None  # type: ignore[attr-defined]
-
-    def on_line(frame: FrameType, event: str, arg: Any) -> Any:
-        if event == "return":
-            terms.clear()
-            terms.update(frame.f_locals)
-        return on_line
-
-    before = sys.gettrace()
-    sys.settrace(on_call)
-    try:
-        result = function(*args, **kwargs)
-    finally:
-        sys.settrace(before)
-    return result, terms

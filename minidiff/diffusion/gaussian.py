@@ -1,4 +1,4 @@
-"""What the equations need to know about Gaussians: log-density, KL divergence, and the probability of a pixel's bin."""
+"""Gaussians: log-density, KL divergence, and the probability of a pixel's bin."""
 
 from __future__ import annotations
 
@@ -11,65 +11,58 @@ from minidiff.diffusion.equation import equation
 from minidiff.engine.backend import array_module
 
 
-@equation(
-    "gaussian.log_density",
-    slide="Forward Diffusion Process",
-    paper="DDPM eq. 2",
-    latex=r"\log\mathcal{N}(x;\mu,\sigma^2) = -\tfrac12\Big(\log 2\pi\sigma^2 + \frac{(x-\mu)^2}{\sigma^2}\Big)",
-)
+@equation("gaussian.log_density", "DDPM eq. 2")
 def log_density(x, mean, variance):
-    """Log-density of N(mean, variance) at x, element by element, in nats.   x, mean: (B, ...); variance > 0, broadcast -> (B, ...)."""
+    """log N(x; mean, variance) = -1/2 (log(2 pi variance) + (x - mean)^2 / variance)
+
+    Element by element.   x, mean: (B, ...);  variance > 0, broadcast  ->  (B, ...), nats
+    """
     normaliser = log(2 * math.pi * variance)
     distance = (x - mean) ** 2 / variance
-    return -0.5 * (normaliser + distance)
+    log_q = -0.5 * (normaliser + distance)
+    return log_q
 
 
-@equation(
-    "gaussian.kl",
-    slide="Loss Function",
-    paper="DDPM eq. 5; Kingma & Welling app. B",
-    latex=r"D_{KL}\big(\mathcal{N}(\mu_1,\sigma_1^2)\|\mathcal{N}(\mu_2,\sigma_2^2)\big) = "
-    r"\tfrac12\Big(\log\frac{\sigma_2^2}{\sigma_1^2} + \frac{\sigma_1^2}{\sigma_2^2} - 1 + \frac{(\mu_1-\mu_2)^2}{\sigma_2^2}\Big)",
-)
+@equation("gaussian.kl", "DDPM eq. 5; Kingma & Welling app. B")
 def kl_gaussians(mean_1, variance_1, mean_2, variance_2):
-    """KL divergence of N(mean_1, variance_1) from N(mean_2, variance_2), element by element, in nats.   all broadcast, variances > 0."""
+    """KL = 1/2 (ratio - 1 - log ratio + (mean_1 - mean_2)^2 / variance_2)
+
+    The divergence of N(mean_1, variance_1) from N(mean_2, variance_2), element by element,
+    with ratio = variance_1 / variance_2.   all broadcast, variances > 0  ->  nats
+    """
     ratio = variance_1 / variance_2
     spread = ratio - 1 - log(ratio)
     shift = (mean_1 - mean_2) ** 2 / variance_2
-    return 0.5 * (spread + shift)
+    kl = 0.5 * (spread + shift)
+    return kl
 
 
-@equation(
-    "gaussian.discretised",
-    slide="Loss Function",
-    paper="DDPM eq. 13",
-    latex=r"p_\theta(x_0|\mathbf{x}_1) = \int_{\delta_-(x_0)}^{\delta_+(x_0)}\mathcal{N}(x;\mu,\sigma^2)\,dx, \quad"
-    r" \delta_\pm = x_0 \pm \tfrac{1}{255}, \text{ open at } \pm 1",
-    errata=(11,),
-)
+@equation("gaussian.discretised", "DDPM eq. 13", errata=11)
 def discretised_log_probability(x_0, mean, variance, levels=256):
-    """Log-probability of the bin that holds each pixel.   x_0: (B, ...), `levels` even values in [-1, 1]; variance > 0 -> (B, ...), nats.
+    """log p = log of the integral of N(x; mean, variance) over the bin around x_0
 
-    The outermost bins reach to infinity. A bin beyond the smallest float counts as the smallest float, so the result is finite.
+    x_0: (B, ...), `levels` even values in [-1, 1];  variance > 0  ->  (B, ...), nats
+    The outermost bins reach to infinity. A bin with less probability than the smallest
+    float counts as the smallest float, so the result is finite.
     """
     xp = array_module(x_0)
     half_bin = 1 / (levels - 1)
     sigma = sqrt(variance)
     lower = xp.where(x_0 < -1 + half_bin, -math.inf, (x_0 - half_bin - mean) / sigma)
     upper = xp.where(x_0 > 1 - half_bin, math.inf, (x_0 + half_bin - mean) / sigma)
-    mirrored = lower + upper < 0  # look at bins below the mean from the other side: differences of small tails keep their digits
-    near, far = xp.where(mirrored, -upper, lower), xp.where(mirrored, -lower, upper)
+    mirrored = lower + upper < 0  # bins below the mean, seen from the other side: small
+    near = xp.where(mirrored, -upper, lower)  # tails then keep their digits
+    far = xp.where(mirrored, -lower, upper)
     probability = 0.5 * (erfc(near / math.sqrt(2)) - erfc(far / math.sqrt(2)))
-    return xp.log(xp.maximum(probability, np.finfo(x_0.dtype).tiny))
+    log_p = xp.log(xp.maximum(probability, np.finfo(x_0.dtype).tiny))
+    return log_p
 
 
-@equation(
-    "gaussian.bits_per_dim",
-    slide="Loss Function",
-    paper="DDPM sec. 4.3, Tab. 1",
-    latex=r"\text{bits/dim} = \frac{\text{nats}}{D \log 2}",
-    errata=(17,),
-)
+@equation("gaussian.bits_per_dim", "DDPM sec. 4.3, Tab. 1", errata=17)
 def bits_per_dim(nats, D):
-    """Nats per image as bits per dimension.   nats: float or (B,); D: number of pixels times channels."""
-    return nats / (D * math.log(2))
+    """bits/dim = nats / (D log 2)
+
+    nats: of an image, float or (B,);  D: number of pixels times channels
+    """
+    bits = nats / (D * math.log(2))
+    return bits

@@ -1,6 +1,7 @@
-"""Guidance: steering samples towards a class y, with a classifier's gradient or with a network that knows y.
+"""Guidance: steering samples towards a class y, with a classifier or without one.
 
-Both make an `eps_theta(x_t, t)` that every sampler takes; Algorithm 1 of Dhariwal & Nichol shifts the mean inside DDPM instead.
+Both make an `eps_theta(x_t, t)` that every sampler takes. Algorithm 1 of Dhariwal & Nichol
+shifts the mean inside DDPM instead.
 """
 
 from __future__ import annotations
@@ -14,89 +15,78 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import array_module
 from minidiff.engine.tape import enable_grad
 
-SLIDE = "Guided Diffusion Models"
 
-
-@equation(
-    "guidance.classifier_mean",
-    slide=SLIDE,
-    paper="Dhariwal & Nichol Algorithm 1",
-    latex=r"\mathbf{x}_{t-1} \sim \mathcal{N}\big(\boldsymbol\mu + s\,\boldsymbol\Sigma\,\nabla_{\mathbf{x}_t}\log p_\phi(y|\mathbf{x}_t),"
-    r" \boldsymbol\Sigma\big)",
-    errata=(42,),
-)
+@equation("guidance.classifier_mean", "Dhariwal & Nichol Algorithm 1", errata=42)
 def classifier_mean(mu, variance, gradient, s=1.0):
-    """Mean of the guided DDPM step.   mu, gradient: (B, ...); variance: sigma_t^2; s: guidance scale >= 0 -> (B, ...)."""
-    shift = s * variance * gradient
-    return mu + shift
+    """mu_guided = mu + s sigma_t^2 gradient
 
-
-@equation(
-    "guidance.classifier_eps",
-    slide=SLIDE,
-    paper="Dhariwal & Nichol Algorithm 2, eq. 14",
-    latex=r"\hat{\boldsymbol\epsilon} = \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)"
-    r" - s\,\sqrt{1-\bar\alpha_t}\,\nabla_{\mathbf{x}_t}\log p_\phi(y|\mathbf{x}_t)",
-    errata=(42,),
-)
-def classifier_eps(eps_hat, t, gradient, schedule, s=1.0):
-    """Noise prediction of the guided model, for DDIM.   eps_hat, gradient: (B, ...); t: int or (B,) in 1..T -> (B, ...).
-
-    With the exact classifier and s = 1 this is the exact noise of the class: grad log q(x_t | y) by Bayes.
+    mu: (B, ...);  variance: sigma_t^2;  gradient: (B, ...), of log p(y | x_t);  s >= 0
     """
-    shift = s * sqrt(schedule.one_minus_alpha_bar(t, like=eps_hat)) * gradient
-    return eps_hat - shift
+    shift = s * variance * gradient
+    mu_guided = mu + shift
+    return mu_guided
 
 
-@equation(
-    "guidance.classifier_free_w",
-    slide=SLIDE,
-    paper="Ho & Salimans eq. 6",
-    latex=r"\tilde{\boldsymbol\epsilon} = (1+w)\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t,y)"
-    r" - w\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t)",
-    errata=(42,),
-)
+@equation("guidance.classifier_eps", "Dhariwal & Nichol Algorithm 2, eq. 14", errata=42)
+def classifier_eps(eps_hat, t, gradient, schedule, s=1.0):
+    """eps_guided = eps_hat - s sqrt(1 - alpha_bar_t) gradient
+
+    eps_hat: (B, ...);  gradient: (B, ...), of log p(y | x_t);  t: int or (B,) in 1..T
+    With the exact classifier and s = 1 this is the exact noise of the class: Bayes.
+    """
+    now = schedule.at(t, like=eps_hat)
+    shift = s * sqrt(now.one_minus_alpha_bar) * gradient
+    eps_guided = eps_hat - shift
+    return eps_guided
+
+
+@equation("guidance.classifier_free_w", "Ho & Salimans eq. 6", errata=42)
 def classifier_free_w(eps_y, eps_uncond, w):
-    """The paper's convention: w = 0 is the conditional model.   eps_y, eps_uncond: (B, ...) -> (B, ...)."""
-    return (1 + w) * eps_y - w * eps_uncond
+    """eps_guided = (1 + w) eps_y - w eps_uncond
+
+    The paper's convention: w = 0 is the conditional model.   both: (B, ...)
+    """
+    eps_guided = (1 + w) * eps_y - w * eps_uncond
+    return eps_guided
 
 
-@equation(
-    "guidance.classifier_free_s",
-    slide=SLIDE,
-    paper="Ho & Salimans eq. 6 with s = 1 + w",
-    latex=r"\tilde{\boldsymbol\epsilon} = \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)"
-    r" + s\,\big(\boldsymbol\epsilon_\theta(\mathbf{x}_t,t,y) - \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\big), \quad s = 1 + w",
-    errata=(42,),
-)
+@equation("guidance.classifier_free_s", "Ho & Salimans eq. 6 with s = 1 + w", errata=42)
 def classifier_free_s(eps_y, eps_uncond, s):
-    """The programs' convention: s = 0 unconditional, s = 1 conditional, s > 1 beyond it.   eps_y, eps_uncond: (B, ...) -> (B, ...)."""
+    """eps_guided = eps_uncond + s (eps_y - eps_uncond)
+
+    The programs' convention: s = 0 unconditional, s = 1 conditional, s > 1 beyond it.
+    """
     towards_y = eps_y - eps_uncond
-    return eps_uncond + s * towards_y
+    eps_guided = eps_uncond + s * towards_y
+    return eps_guided
 
 
-@equation(
-    "guidance.drop_condition",
-    slide=SLIDE,
-    paper="Ho & Salimans Algorithm 1",
-    latex=r"y \leftarrow \varnothing \text{ with probability } p_{uncond}",
-)
+@equation("guidance.drop_condition", "Ho & Salimans Algorithm 1")
 def drop_condition(y, null, p_uncond, rng):
-    """y, or `null` with probability p_uncond, to train one network for both.   y: (B,) labels or (B, L) words; null: one such -> as y."""
+    """kept = null with probability p_uncond, else y
+
+    This trains one network for both.
+    y: (B,) labels or (B, L) words;  null: one such  ->  as y
+    """
     drop = rng.uniform(y.shape[:1]) < p_uncond
     drop = drop.reshape(-1, *[1] * (y.ndim - 1))
-    return array_module(drop, y).where(drop, null, y)
+    kept = array_module(drop, y).where(drop, null, y)
+    return kept
 
 
 def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[..., Any]:
-    """The `guide` of `ddpm_steps` for Algorithm 1.   gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
+    """The `guide` of `ddpm_steps` for Algorithm 1.
+
+    gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted.
+    """
     return lambda mu, variance, x_t, t: classifier_mean(mu, variance, gradient(x_t, t), s)
 
 
 def guide_with_classifier(
-    eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any], schedule: Schedule, s: float = 1.0
-) -> Callable[..., Any]:
-    """An `eps_theta(x_t, t)` guided by a classifier.   gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
+    eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any], schedule: Schedule,
+    s: float = 1.0,
+) -> Callable[..., Any]:  # fmt: skip
+    """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
 
     def guided(x_t: Any, t: Any) -> Any:
         return classifier_eps(eps_theta(x_t, t), t, gradient(x_t, t), schedule, s)
@@ -104,23 +94,33 @@ def guide_with_classifier(
     return guided
 
 
-def guide_without_classifier(eps_theta: Callable[..., Any], y: Any, null: Any, *, s: float | None = None, w: float | None = None) -> Any:
+def guide_without_classifier(
+    eps_theta: Callable[..., Any], y: Any, null: Any, *, s: float | None = None,
+    w: float | None = None,
+) -> Callable[..., Any]:  # fmt: skip
     """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)` that was also trained on y = null.
 
     Give the strength as s or as w = s - 1, not both.
     """
     if (s is None) == (w is None):
-        raise ValueError(f"guide_without_classifier: give the strength as s or as w = s - 1, one of them; got s = {s}, w = {w}")
+        wanted = "give the strength as s or as w = s - 1, one of them"
+        raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
 
     def guided(x_t: Any, t: Any) -> Any:
         eps_y, eps_uncond = eps_theta(x_t, t, y), eps_theta(x_t, t, null)
-        return classifier_free_w(eps_y, eps_uncond, w) if s is None else classifier_free_s(eps_y, eps_uncond, s)
+        if s is None:
+            return classifier_free_w(eps_y, eps_uncond, w)
+        return classifier_free_s(eps_y, eps_uncond, s)
 
     return guided
 
 
-def gradient_of_classifier(log_p: Callable[[Any, Any], Any], y: Any) -> Callable[[Any, Any], Any]:
-    """grad log p(y | x_t) of a trained classifier, by autograd.   log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
+def gradient_of_classifier(
+    log_p: Callable[[Any, Any], Any], y: Any
+) -> Callable[[Any, Any], Any]:
+    """grad log p(y | x_t) of a trained classifier, by autograd.
+
+    log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
 
     The classifier's parameters get no gradient. Samplers call it where nothing is recorded; it records for itself.
     """

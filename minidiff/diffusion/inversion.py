@@ -1,4 +1,4 @@
-"""What a deterministic sampler makes possible: from an image to its noise, and halfway between two noises."""
+"""What a deterministic sampler makes possible: inverting it, and mixing two noises."""
 
 from __future__ import annotations
 
@@ -14,35 +14,29 @@ from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.backend import array_module
 
 
-@equation(
-    "ddim.inversion_step",
-    slide="DDIM Details",
-    paper="DDIM sec. 4.3 (the ODE, Euler steps towards noise)",
-    latex=r"\mathbf{x}_{\tau_{i+1}} = \sqrt{\bar\alpha_{\tau_{i+1}}}\,\hat{\mathbf{x}}_0"
-    r" + \sqrt{1-\bar\alpha_{\tau_{i+1}}}\,\boldsymbol\epsilon_\theta(\mathbf{x}_{\tau_i},\tau_i)",
-    errata=(30,),
-)
+@equation("ddim.inversion_step", "DDIM sec. 4.3 (the ODE, Euler steps towards noise)", errata=30)
 def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
-    """The deterministic step turned round, from t up to t_next.   x_t, eps_hat: (B, ...); 0 <= t < t_next <= T -> x_next: (B, ...)."""
+    """x_next = sqrt(alpha_bar_next) x_0_hat + sqrt(1 - alpha_bar_next) eps_hat
+
+    The deterministic step turned round, from t up to t_next.
+    x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)
+    """
+    later = schedule.at(t_next)
     x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
-    signal = sqrt(schedule.alpha_bar(t_next)) * x_0_hat
-    noise = sqrt(schedule.one_minus_alpha_bar(t_next)) * eps_hat
+    signal = sqrt(later.alpha_bar) * x_0_hat
+    noise = sqrt(later.one_minus_alpha_bar) * eps_hat
     x_next = signal + noise
     return x_next
 
 
 def ddim_invert(
-    eps_theta: Callable[..., Any],
-    x_0: Any,
-    schedule: Schedule,
-    *,
-    steps: int | None = None,
-    tau: Sequence[int] | None = None,
-    spacing: str = "uniform",
-) -> Any:
-    """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.   x_0: (B, ...) -> x_T: (B, ...).
+    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *, steps: int | None = None,
+    tau: Sequence[int] | None = None, spacing: str = "uniform",
+) -> Any:  # fmt: skip
+    """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
 
-    The first step, from t = 0, asks the network at t = 1: it is trained for 1..T.
+    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at t = 1:
+    it is trained for 1..T.
     """
     times = choose_times(schedule, steps, tau, spacing)
     x_t = x_0
@@ -52,24 +46,21 @@ def ddim_invert(
     return x_t
 
 
-@equation(
-    "ddim.slerp",
-    slide="DDIM Details",
-    paper="DDIM sec. 5.3, app. D.5",
-    latex=r"\mathbf{x}_T = \frac{\sin((1-a)\theta)}{\sin\theta}\mathbf{x}_T^{(0)} + \frac{\sin(a\theta)}{\sin\theta}\mathbf{x}_T^{(1)},"
-    r" \quad \cos\theta = \frac{\mathbf{x}_T^{(0)}\cdot\mathbf{x}_T^{(1)}}{\|\mathbf{x}_T^{(0)}\|\|\mathbf{x}_T^{(1)}\|}",
-)
+@equation("ddim.slerp", "DDIM sec. 5.3, app. D.5")
 def slerp(x_T_0, x_T_1, a):
-    """Between two noises along the arc, so that the mixture is as long as a noise is.   both: (B, ...); a: in [0, 1] -> (B, ...).
+    """x_T = sin((1 - a) theta) / sin(theta) x_T_0 + sin(a theta) / sin(theta) x_T_1
 
-    A straight line would halve the variance in the middle, and the network has never seen such an x_T.
+    theta is the angle between the two noises. On the arc the mixture is as long as a noise
+    is. A straight line would halve the variance in the middle, and the network has never
+    seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
     """
     xp = array_module(x_T_0, x_T_1)
-    shape = (-1, *[1] * (x_T_0.ndim - 1))
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))
-    theta = xp.arccos(xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)).reshape(shape)
+    cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)
+    theta = xp.arccos(cosine).reshape(-1, *[1] * (x_T_0.ndim - 1))
     sine = xp.maximum(xp.sin(theta), xp.finfo(theta.dtype).tiny)
     parallel = theta < 1e-4  # both formulas agree there, and the first divides by nearly 0
     weight_0 = xp.where(parallel, 1 - a, xp.sin((1 - a) * theta) / sine)
     weight_1 = xp.where(parallel, a, xp.sin(a * theta) / sine)
-    return weight_0 * x_T_0 + weight_1 * x_T_1
+    x_T = weight_0 * x_T_0 + weight_1 * x_T_1
+    return x_T

@@ -15,93 +15,87 @@ from minidiff.diffusion.targets import regression_target
 from minidiff.engine.random import RNG
 
 
-@equation(
-    "losses.L_simple",
-    slide="Loss Function",
-    paper="DDPM eq. 14",
-    latex=r"L^{simple} = E_{t,\mathbf{x}_0,\boldsymbol\epsilon}"
-    r"\big[\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\|^2\big]",
-    errata=(11, 13, 16, 17),
-)
+@equation("losses.L_simple", "DDPM eq. 14", errata=(11, 13, 16, 17))
 def L_simple(eps, eps_hat):
-    """Mean squared error of the predicted noise over batch and pixels.   eps, eps_hat: (B, ...) -> scalar.
+    """loss = mean of (eps - eps_hat)^2, over batch and pixels
 
-    As nn.MSELoss on the deck: the printed squared norm, averaged over the batch, is D times as large (D = C H W, errata 17).
+    eps, eps_hat: (B, ...)  ->  scalar. This is nn.MSELoss, as in the slide's code. The
+    printed squared norm, averaged over the batch, is D = C H W times as large (errata 17).
     """
     difference = eps - eps_hat
     loss = (difference**2).mean()
     return loss
 
 
-@equation(
-    "losses.squared_norm",
-    slide="Loss Function",
-    paper="DDPM eq. 14",
-    latex=r"\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\|^2",
-    errata=(17,),
-)
+@equation("losses.squared_norm", "DDPM eq. 14", errata=17)
 def squared_norm(eps, eps_hat):
-    """The squared error of each image, summed over its pixels.   eps, eps_hat: (B, ...) -> (B,)."""
+    """squared_error = sum over pixels of (eps - eps_hat)^2
+
+    eps, eps_hat: (B, ...)  ->  (B,)
+    """
     difference = eps - eps_hat
-    return sum_per_image(difference**2)
+    squared_error = sum_per_image(difference**2)
+    return squared_error
 
 
-@equation(
-    "losses.weight",
-    slide="Loss Function",
-    paper="DDPM eq. 12",
-    latex=r"w_t = \frac{\beta_t^2}{2\sigma_t^2\alpha_t(1-\bar\alpha_t)}",
-    errata=(14, 15, 16),
-)
+@equation("losses.weight", "DDPM eq. 12", errata=(14, 15, 16))
 def loss_weight(t, schedule, variance="beta"):
-    """What L_{t-1} multiplies the squared error by and L_simple leaves out.   t: int or (B,) in 1..T -> float or float64 (B,).
+    """weight = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))
 
-    variance: sigma_t^2 is "beta" or "beta_tilde".    Raises ValueError for beta_tilde at t = 1, where it is 0.
+    What L_{t-1} multiplies the squared error by and L_simple leaves out.
+    t: int or (B,) in 1..T; variance: sigma_t^2 is "beta" or "beta_tilde"  ->  float or (B,)
+    Raises: ValueError for beta_tilde at t = 1, where it is 0.
     """
     if variance == "beta_tilde" and schedule.index(t).min() == 1:
-        raise ValueError("loss_weight: beta_tilde is 0 at t = 1, so its weight is infinite there: t = 1 belongs to L_0")
-    denominator = 2 * sigma_squared(t, schedule, variance) * schedule.alpha(t) * schedule.one_minus_alpha_bar(t)
-    weight = schedule.beta(t) ** 2 / denominator
+        reason = "its weight is infinite there: t = 1 belongs to L_0"
+        raise ValueError(f"loss_weight: beta_tilde is 0 at t = 1, so {reason}")
+    now, sigma_t_squared = schedule.at(t), sigma_squared(t, schedule, variance)
+    weight = now.beta**2 / (2 * sigma_t_squared * now.alpha * now.one_minus_alpha_bar)
     return weight
 
 
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
-    """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).   x_0: (B, ...) -> t: int64 (B,), eps: (B, ...)."""
+    """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).
+
+    x_0: (B, ...)  ->  t: int64 (B,), eps: (B, ...)
+    """
     t = rng.integers(1, schedule.T + 1, (x_0.shape[0],))
     eps = rng.normal(x_0.shape, dtype=x_0.dtype)
     return t, eps
 
 
-def training_terms(
-    network: Callable[..., Any], x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str = "eps"
-) -> Step:
-    """Lines 3 to 5 of Algorithm 1 for given t and eps, with every term.   x_0, eps: (B, ...); t: (B,) in 1..T -> Step.
+@equation("ldm.loss", "LDM eq. 3", errata=(17, 50))
+@equation("ddpm.algorithm_1", "DDPM Algorithm 1", errata=(17, 21))
+def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition):
+    """loss = |eps - network(sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps, t)|^2
 
-    prediction: what the network returns and is compared with: "eps" as in the algorithm, "x_0" or "v".
-    `step.loss` is what to call backward() on, if it is a network.
+    One batch of Algorithm 1 up to the loss, for images or for latents.
+    x_0, eps: (B, ...);  t: (B,) in 1..T  ->  Step; call backward() on its `loss`
+    network: called as network(x_t, t, **condition); prediction: what it returns and is
+    compared with, "eps" as in the algorithm, "x_0" or "v".
+    Raises: ValueError if the network returns another shape than that of x_t.
     """
     x_t = q_sample(x_0, t, eps, schedule)
-    predicted = network(x_t, t)
-    if tuple(predicted.shape) != tuple(eps.shape):
-        raise ValueError(f"training: eps_theta must return the shape of x_t, {tuple(eps.shape)}, got {tuple(predicted.shape)}")
-    if prediction == "eps":
-        loss = L_simple(eps, predicted)
-        return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, eps_hat=predicted, loss=loss)
     target = regression_target(prediction, x_0, t, eps, schedule)
-    loss = L_simple(target, predicted)
-    return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, target=target, predicted=predicted, loss=loss)
-
-
-@equation(
-    "ddpm.algorithm_1",
-    slide="Diffusion Training Process",
-    paper="DDPM Algorithm 1",
-    latex=r"\nabla_\theta \big\|\boldsymbol\epsilon - \boldsymbol\epsilon_\theta(\sqrt{\bar\alpha_t}\,\mathbf{x}_0"
-    r" + \sqrt{1-\bar\alpha_t}\,\boldsymbol\epsilon, t)\big\|^2",
-    errata=(17, 21),
-)
-def algorithm_1(eps_theta, x_0, schedule, rng):
-    """One batch of Algorithm 1 up to the loss: a time and a noise of its own for each image.   x_0: (B, ...) -> Step."""
-    t, eps = draw_training_noise(x_0, schedule, rng)
-    step = training_terms(eps_theta, x_0, t, eps, schedule)
+    predicted, loss = prediction_and_loss(network, x_t, t, target, **condition)
+    terms = {"x_0": x_0, "eps": eps, "x_t": x_t, **named(prediction, predicted, target)}
+    step = Step("train", t, **terms, loss=loss)
     return step
+
+
+def prediction_and_loss(
+    network: Callable[..., Any], x_t: Any, t: Any, target: Any, **condition: Any
+) -> tuple[Any, Any]:
+    """Line 5 of Algorithm 1 before its gradient: what the network says, and its L_simple."""
+    predicted = network(x_t, t, **condition)
+    if tuple(predicted.shape) != tuple(target.shape):
+        shapes = f"{tuple(target.shape)}, got {tuple(predicted.shape)}"
+        raise ValueError(f"training: eps_theta must return the shape of x_t, {shapes}")
+    return predicted, L_simple(target, predicted)
+
+
+def named(prediction: str, predicted: Any, target: Any) -> dict[str, Any]:
+    """Both by the names that a `Step` gives them; for "eps" the target is the step's eps."""
+    if prediction == "eps":
+        return {"eps_hat": predicted}
+    return {"target": target, "predicted": predicted}

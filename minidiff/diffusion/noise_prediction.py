@@ -15,23 +15,32 @@ from minidiff.engine.tape import no_grad
 
 
 def times(t: int, x_t: Any) -> np.ndarray:
-    """One t for each image, as a network wants it.    -> int64 (B,), on the host: the schedule is there, and nobody waits for a GPU."""
+    """One t for each image, as a network wants it.   -> int64 (B,)
+
+    It stays on the host: the schedule is there, and nobody waits for a GPU.
+    """
     return np.full((x_t.shape[0],), t, dtype=np.int64)
 
 
-def starting_noise(shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any) -> Any:
-    """x_T as given, or drawn from N(0, I).   -> (B, ...).   Raises ValueError if there is nothing to start from."""
+def starting_noise(
+    shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any
+) -> Any:
+    """x_T as given, or drawn from N(0, I).   -> (B, ...)
+
+    Raises: ValueError if there is nothing to start from.
+    """
     if x_T is not None:
         return x_T
     if shape is None or rng is None:
-        raise ValueError(f"sampling: give the shape of the samples and an rng, or x_T; got shape = {shape}, rng = {rng}")
+        wanted = "give the shape of the samples and an rng, or x_T"
+        raise ValueError(f"sampling: {wanted}; got shape = {shape}, rng = {rng}")
     return rng.normal(shape, dtype=dtype)
 
 
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
-    """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.   x_t: (B, ...) -> (B, ...).
+    """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.
 
-    Raises ValueError for another shape than that of x_t, TypeError for another dtype.
+    Raises: ValueError for another shape than that of x_t; TypeError for another dtype.
     """
     with no_grad():
         prediction = eps_theta(x_t, times(t, x_t))
@@ -43,22 +52,19 @@ def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
 def _checked(prediction: Any, x_t: Any) -> Any:
     array = plain(prediction)
     if tuple(array.shape) != tuple(x_t.shape):
-        raise ValueError(f"sampling: eps_theta must return the shape of x_t, {tuple(x_t.shape)}, got {tuple(array.shape)}")
+        shapes = f"{tuple(x_t.shape)}, got {tuple(array.shape)}"
+        raise ValueError(f"sampling: eps_theta must return the shape of x_t, {shapes}")
     if array.dtype != x_t.dtype:
-        raise TypeError(f"sampling: eps_theta must return the dtype of x_t, {x_t.dtype}, got {array.dtype}")
+        dtypes = f"{x_t.dtype}, got {array.dtype}"
+        raise TypeError(f"sampling: eps_theta must return the dtype of x_t, {dtypes}")
     return array
 
 
-@equation(
-    "sampling.clip_x_0",
-    slide="Diffusion Sampling Process",
-    paper="DDPM sec. 3.3 (images in [-1, 1])",
-    latex=r"\hat{\mathbf{x}}_0 \leftarrow \mathrm{clip}(\hat{\mathbf{x}}_0, -c, c), \quad"
-    r" \boldsymbol\epsilon \leftarrow \frac{\mathbf{x}_t - \sqrt{\bar\alpha_t}\,\hat{\mathbf{x}}_0}{\sqrt{1-\bar\alpha_t}}",
-)
+@equation("sampling.clip_x_0", "DDPM sec. 3.3 (images in [-1, 1])")
 def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
-    """Keep the predicted image in [-clip, clip] and re-derive the noise, so that the two still make x_t.   -> x_0_hat, eps_hat.
+    """x_0_hat = clip(x_0_hat, -clip, clip),  eps_hat = the noise that then makes x_t
 
+    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat, eps_hat: (B, ...)
     clip: None leaves both as they are.
     """
     x_0_hat = x_0_from_eps(x_t, t, eps_hat, schedule)

@@ -1,7 +1,8 @@
-"""The exact noise predictor: for a Gaussian mixture everything a network would have to learn is a formula.
+"""The exact noise predictor of a Gaussian mixture: a formula for what a network must learn.
 
-q(x_t) is again a mixture - each mean shrinks, each variance moves towards 1 - so its score, and with it the best possible
-eps_theta, the exact likelihood and the exact classifier are known. Samplers and bounds are tested on it without a network.
+q(x_t) is again a mixture: each mean shrinks, each variance moves towards 1. So its score is
+known, and with it the best possible eps_theta, the exact likelihood and the exact
+classifier. Samplers and bounds are tested on it without a network.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
 from minidiff.engine.random import RNG
 
-SLIDE = "Reverse Diffusion Process"
-
 
 class GaussianMixture:
-    """A distribution of x_0: K isotropic Gaussians.   weights: (K,) > 0; means: (K, ...) one image each; stds: (K,) >= 0 or a float.
+    """A distribution of x_0: K isotropic Gaussians.
 
-    labels: (K,) ints, the class of each component (default: each is a class). Weights are normalised to sum 1.
+    weights: (K,) > 0, normalised to sum 1; means: (K, ...) one image each; stds: (K,) >= 0
+    or a float; labels: (K,) ints, the class of each (default: each is a class).
     """
 
     def __init__(self, weights: Any, means: Any, stds: Any, labels: Any = None):
@@ -36,24 +36,42 @@ class GaussianMixture:
         self.labels = np.arange(K) if labels is None else np.asarray(labels)
         if self.means.ndim < 2 or self.weights.shape != (K,) or self.labels.shape != (K,):
             got = f"{self.weights.shape}, {self.means.shape} and {self.labels.shape}"
-            raise ValueError(f"GaussianMixture: weights, means and labels must be (K,), (K, ...) and (K,), got {got}")
+            wanted = "weights, means and labels must be (K,), (K, ...) and (K,)"
+            raise ValueError(f"GaussianMixture: {wanted}, got {got}")
         if not np.all(self.weights > 0) or np.any(self.stds < 0):
             raise ValueError("GaussianMixture: weights must be > 0 and stds >= 0")
         self.weights = self.weights / self.weights.sum()
         self.shape = self.means.shape[1:]
 
+    def __repr__(self) -> str:
+        if self.means[0].size > 4:
+            K, low, high = len(self.means), self.stds.min(), self.stds.max()
+            return f"GaussianMixture({K} components of shape {self.shape}, std {low:g}..{high:g})"
+        parts = zip(self.weights, self.means, self.stds, strict=True)
+        shown = [f"{w:.3g} N({np.round(m, 3).tolist()}, {s:.3g}^2)" for w, m, s in parts]
+        more = f" + ... ({len(shown)} components)" if len(shown) > 4 else ""
+        return f"GaussianMixture({' + '.join(shown[:4])}{more})"
+
     def sample(self, n: int, rng: RNG, dtype: Any = np.float64) -> Any:
         """n draws of x_0.   -> (n, ...)."""
-        k = np.searchsorted(np.cumsum(self.weights)[:-1], to_cpu(rng.uniform((n,), dtype=np.float64)), side="right")
+        u = to_cpu(rng.uniform((n,), dtype=np.float64))
+        k = np.searchsorted(np.cumsum(self.weights)[:-1], u, side="right")
         z = rng.normal((n, *self.shape), dtype=dtype)
-        mean, std = (to_device(a.astype(dtype), device_of(z)) for a in (self.means[k], self.stds[k]))
+        drawn = (self.means[k], self.stds[k])
+        mean, std = (to_device(a.astype(dtype), device_of(z)) for a in drawn)
         return mean + std.reshape(-1, *[1] * len(self.shape)) * z
 
     def of_class(self, y: int) -> GaussianMixture:
-        """The mixture of the components with label y, p(x_0 | y).   Raises ValueError if there is none."""
+        """The mixture of the components with label y, p(x_0 | y).
+
+        Raises: ValueError if there is none.
+        """
         mine = self.labels == y
         if not mine.any():
-            raise ValueError(f"GaussianMixture: no component has the label {y}; labels are {sorted(set(self.labels.tolist()))}")
+            known = sorted(set(self.labels.tolist()))
+            raise ValueError(
+                f"GaussianMixture: no component has the label {y}; labels are {known}"
+            )
         return GaussianMixture(self.weights[mine], self.means[mine], self.stds[mine], self.labels[mine])
 
     def log_prob(self, x_0: Any) -> Any:
@@ -61,123 +79,127 @@ class GaussianMixture:
         return _log_sum_exp(log_joint(x_0, 0, self, None))
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
-        """Exact log-probability of the pixel bins that hold x_0, to compare with L_0's discretised decoder.   x_0: (B, ...) -> (B,)."""
-        xp = array_module(x_0)
-        per_component = [
-            math.log(w) + sum_per_image(discretised_log_probability(x_0, xp.asarray(m, dtype=x_0.dtype), float(s) ** 2, levels))
-            for w, m, s in zip(self.weights, self.means, self.stds, strict=True)
-        ]
+        """Exact log-probability of the pixel bins that hold x_0, to compare with L_0's.
+
+        x_0: (B, ...)  ->  (B,), nats
+        """
+        xp, per_component = array_module(x_0), []
+        for w, m, s in zip(self.weights, self.means, self.stds, strict=True):
+            mean, variance = xp.asarray(m, dtype=x_0.dtype), float(s) ** 2
+            log_p = discretised_log_probability(x_0, mean, variance, levels)
+            per_component.append(math.log(w) + sum_per_image(log_p))
         return _log_sum_exp(xp.stack(per_component, axis=1))
 
-    def eps_theta(self, schedule: Schedule, y: int | None = None) -> Callable[[Any, Any], Any]:
+    def eps_theta(self, schedule: Schedule, y: int | None = None) -> Callable[..., Any]:
         """The exact eps_theta(x_t, t) of this mixture, or of its class y, for samplers and losses."""
         mixture = self if y is None else self.of_class(y)
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
 
 
 def log_joint(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> Any:
-    """log of w_k N(x_t; sqrt(alpha_bar) m_k, alpha_bar s_k^2 + 1 - alpha_bar).   x_t: (B, ...); t: int or (B,) -> (B, K)."""
+    """log of w_k N(x_t; sqrt(alpha_bar) m_k, variance_k I).   x_t: (B, ...)  ->  (B, K)."""
     x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
     return log_weights + log_density(x, mean, variance).sum(axis=2)
 
 
-@equation(
-    "oracle.marginal",
-    slide=SLIDE,
-    paper="law of total probability; DDPM eq. 4",
-    latex=r"q(\mathbf{x}_t) = \int q(\mathbf{x}_t|\mathbf{x}_0)\,q(\mathbf{x}_0)\,d\mathbf{x}_0"
-    r" = \sum_k w_k\,\mathcal{N}(\mathbf{x}_t;\sqrt{\bar\alpha_t}\,\mathbf{m}_k,(\bar\alpha_t s_k^2 + 1-\bar\alpha_t)\mathbf{I})",
-    errata=(4,),
-)
+@equation("oracle.marginal", "law of total probability; DDPM eq. 4", errata=4)
 def log_marginal(x_t, t, mixture, schedule):
-    """log q(x_t): the integral over all images, in closed form.   x_t: (B, ...); t: int or (B,) in 0..T -> (B,), nats."""
+    """log_q = log of the sum over k of w_k N(x_t; sqrt(alpha_bar_t) m_k, variance_k I)
+
+    variance_k = alpha_bar_t s_k^2 + 1 - alpha_bar_t: the integral over all images, in
+    closed form.   x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,), nats
+    """
     log_of_each_component = log_joint(x_t, t, mixture, schedule)
-    return _log_sum_exp(log_of_each_component)
+    log_q = _log_sum_exp(log_of_each_component)
+    return log_q
 
 
-@equation(
-    "oracle.score",
-    slide=SLIDE,
-    paper="Song et al. 2011.13456 sec. 2",
-    latex=r"\nabla\log q(\mathbf{x}_t) = \sum_k r_k(\mathbf{x}_t)"
-    r"\,\frac{\sqrt{\bar\alpha_t}\,\mathbf{m}_k-\mathbf{x}_t}{\bar\alpha_t s_k^2+1-\bar\alpha_t}",
-)
+@equation("oracle.score", "Song et al. 2011.13456 sec. 2")
 def exact_score(x_t, t, mixture, schedule):
-    """Gradient of log q(x_t).   x_t: (B, ...); t: int or (B,) in 0..T -> (B, ...)."""
+    """score = sum over k of r_k (sqrt(alpha_bar_t) m_k - x_t) / variance_k
+
+    Gradient of log q(x_t); r_k is the share of component k at x_t.
+    x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B, ...)
+    """
     x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
     responsibility = _softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
     pull = (mean - x) / variance
-    score = (responsibility[:, :, None] * pull).sum(axis=1)
-    return score.reshape(x_t.shape)
+    score = (responsibility[:, :, None] * pull).sum(axis=1).reshape(x_t.shape)
+    return score
 
 
-@equation(
-    "oracle.eps",
-    slide="Why Predict Noise Instead Of Whole Image",
-    paper="Dhariwal & Nichol eq. 11 (Tweedie)",
-    latex=r"\boldsymbol\epsilon^*(\mathbf{x}_t,t) = E[\boldsymbol\epsilon|\mathbf{x}_t]"
-    r" = -\sqrt{1-\bar\alpha_t}\,\nabla\log q(\mathbf{x}_t)",
-    errata=(5,),
-)
+@equation("oracle.eps", "Dhariwal & Nichol eq. 11 (Tweedie)", errata=5)
 def exact_eps(x_t, t, mixture, schedule):
-    """The noise predictor that minimises L_simple.   x_t: (B, ...); t: int or (B,) in 1..T -> (B, ...)."""
+    """eps = E[eps | x_t] = -sqrt(1 - alpha_bar_t) score
+
+    The noise predictor that minimises L_simple.
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
+    """
     score = exact_score(x_t, t, mixture, schedule)
-    eps = -sqrt(schedule.one_minus_alpha_bar(t, like=x_t)) * score
+    eps = -sqrt(schedule.at(t, like=x_t).one_minus_alpha_bar) * score
     return eps
 
 
-@equation(
-    "oracle.bayes",
-    slide=SLIDE,
-    paper="Bayes' theorem",
-    latex=r"q(\mathbf{x}_{t-1}|\mathbf{x}_t) = q(\mathbf{x}_t|\mathbf{x}_{t-1})\,q(\mathbf{x}_{t-1})\,/\,q(\mathbf{x}_t)",
-)
+@equation("oracle.bayes", "Bayes' theorem")
 def log_reverse(x_prev, x_t, t, mixture, schedule):
-    """log q(x_{t-1} | x_t), the reverse step that is intractable for images.   x_prev, x_t: (B, ...); t: int in 1..T -> (B,), nats."""
-    log_step = sum_per_image(log_density(x_t, sqrt(schedule.alpha(t)) * x_prev, schedule.beta(t)))
+    """log q(x_{t-1} | x_t) = log q(x_t | x_{t-1}) + log q(x_{t-1}) - log q(x_t)
+
+    The reverse step that is intractable for images.
+    x_prev, x_t: (B, ...);  t: int in 1..T  ->  (B,), nats
+    """
+    now = schedule.at(t)
+    log_step = sum_per_image(log_density(x_t, sqrt(now.alpha) * x_prev, now.beta))
     log_prior = log_marginal(x_prev, t - 1, mixture, schedule)
     log_evidence = log_marginal(x_t, t, mixture, schedule)
-    return log_step + log_prior - log_evidence
+    log_q = log_step + log_prior - log_evidence
+    return log_q
 
 
-@equation(
-    "oracle.classifier",
-    slide="Guided Diffusion Models",
-    paper="Dhariwal & Nichol sec. 4.1",
-    latex=r"\log p(y|\mathbf{x}_t) = \log p(y)\,q(\mathbf{x}_t|y) - \log q(\mathbf{x}_t)",
-)
+@equation("oracle.classifier", "Dhariwal & Nichol sec. 4.1")
 def log_classifier(x_t, t, y, mixture, schedule):
-    """The exact classifier of noisy images.   x_t: (B, ...); t: int or (B,) in 0..T; y: int -> (B,), log-probabilities."""
+    """log p(y | x_t) = log p(y) q(x_t | y) - log q(x_t)
+
+    The exact classifier of noisy images.
+    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B,), log-probabilities
+    """
     joint = log_joint(x_t, t, mixture, schedule)
     mine = np.flatnonzero(mixture.labels == y).tolist()
-    return _log_sum_exp(joint[:, mine]) - _log_sum_exp(joint)
+    log_p = _log_sum_exp(joint[:, mine]) - _log_sum_exp(joint)
+    return log_p
 
 
-@equation(
-    "oracle.classifier_gradient",
-    slide="Guided Diffusion Models",
-    paper="Dhariwal & Nichol sec. 4.1",
-    latex=r"\nabla\log p(y|\mathbf{x}_t) = \nabla\log q(\mathbf{x}_t|y) - \nabla\log q(\mathbf{x}_t)",
-)
+@equation("oracle.classifier_gradient", "Dhariwal & Nichol sec. 4.1")
 def classifier_gradient(x_t, t, y, mixture, schedule):
-    """Gradient of `log_classifier` with respect to x_t.   x_t: (B, ...); t: int or (B,) in 0..T; y: int -> (B, ...)."""
+    """gradient = grad log q(x_t | y) - grad log q(x_t)
+
+    Gradient of `log_classifier` with respect to x_t.
+    x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B, ...)
+    """
     score_of_class = exact_score(x_t, t, mixture.of_class(y), schedule)
     score = exact_score(x_t, t, mixture, schedule)
-    return score_of_class - score
+    gradient = score_of_class - score
+    return gradient
 
 
-def _diffused(x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None) -> tuple[Any, Any, Any, Any]:
-    """x_t as (B, 1, D) beside each component's mean (B or 1, K, D), variance (B or 1, K, 1) and log-weight (K,) at time t."""
+def _diffused(
+    x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
+) -> tuple[Any, Any, Any, Any]:
+    """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
+
+    They are (B or 1, K, D), (B or 1, K, 1) and (K,).
+    """
     xp = array_module(x_t)
     if tuple(x_t.shape[1:]) != mixture.shape:
-        raise ValueError(f"oracle: x_t must be (B, {', '.join(map(str, mixture.shape))}) like the mixture's means, got {tuple(x_t.shape)}")
+        wanted = f"(B, {', '.join(map(str, mixture.shape))}) like the mixture's means"
+        raise ValueError(f"oracle: x_t must be {wanted}, got {tuple(x_t.shape)}")
     x = x_t.reshape(len(x_t), 1, -1)
     means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=x_t.dtype)
     variances = xp.asarray((mixture.stds**2)[None, :, None], dtype=x_t.dtype)
     log_weights = xp.asarray(np.log(mixture.weights), dtype=x_t.dtype)
     if schedule is not None:
-        alpha_bar, one_minus_alpha_bar = (f(t, like=x, first=0) for f in (schedule.alpha_bar, schedule.one_minus_alpha_bar))
-        means, variances = sqrt(alpha_bar) * means, alpha_bar * variances + one_minus_alpha_bar
+        now = schedule.at(t, like=x, first=0)
+        means = sqrt(now.alpha_bar) * means
+        variances = now.alpha_bar * variances + now.one_minus_alpha_bar
     return x, means, variances, log_weights
 
 

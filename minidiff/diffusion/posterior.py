@@ -1,6 +1,8 @@
-"""The posterior q(x_{t-1} | x_t, x_0), derived as on the slide: Bayes, expand, collect, read off variance and mean.
+"""The posterior q(x_{t-1} | x_t, x_0), derived as on the slide.
 
-The exponents divide by 1 - alpha_bar_{t-1} and so need t >= 2; the results (`mu_tilde`, `schedule.beta_tilde`) hold for t = 1, too.
+Bayes, expand, collect, read off variance and mean. The exponents divide by
+1 - alpha_bar_{t-1} and so need t >= 2. The results, `mu_tilde` and beta_tilde, hold for
+t = 1, too.
 """
 
 from __future__ import annotations
@@ -9,139 +11,120 @@ from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.reverse import mu_theta
 
-SLIDE = "Reverse Diffusion Process"
 
-
-@equation(
-    "posterior.bayes",
-    slide=SLIDE,
-    paper="DDPM eq. 6",
-    latex=r"-\tfrac12\Big(\frac{(\mathbf{x}_t-\sqrt{\alpha_t}\mathbf{x}_{t-1})^2}{\beta_t}"
-    r" + \frac{(\mathbf{x}_{t-1}-\sqrt{\bar\alpha_{t-1}}\mathbf{x}_0)^2}{1-\bar\alpha_{t-1}}"
-    r" - \frac{(\mathbf{x}_t-\sqrt{\bar\alpha_t}\mathbf{x}_0)^2}{1-\bar\alpha_t}\Big)",
-)
+@equation("posterior.bayes", "DDPM eq. 6")
 def exponent_by_bayes(x_prev, x_t, x_0, t, schedule):
-    """Exponent of q(x_t|x_{t-1}) q(x_{t-1}|x_0) / q(x_t|x_0).   x_prev, x_t, x_0: (B, ...); t: int or (B,) in 2..T -> (B, ...)."""
-    alpha_bar_prev = schedule.alpha_bar(t - 1, like=x_t)
-    step = (x_t - sqrt(schedule.alpha(t, like=x_t)) * x_prev) ** 2 / schedule.beta(t, like=x_t)
-    prior = (x_prev - sqrt(alpha_bar_prev) * x_0) ** 2 / schedule.one_minus_alpha_bar(t - 1, like=x_t)
-    evidence = (x_t - sqrt(schedule.alpha_bar(t, like=x_t)) * x_0) ** 2 / schedule.one_minus_alpha_bar(t, like=x_t)
-    return -0.5 * (step + prior - evidence)
+    """exponent = -1/2 (step + prior - evidence)
+
+    Exponent of q(x_t | x_{t-1}) q(x_{t-1} | x_0) / q(x_t | x_0).
+    x_prev, x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
+    """
+    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
+    step = (x_t - sqrt(now.alpha) * x_prev) ** 2 / now.beta
+    prior = (x_prev - sqrt(prev.alpha_bar) * x_0) ** 2 / prev.one_minus_alpha_bar
+    evidence = (x_t - sqrt(now.alpha_bar) * x_0) ** 2 / now.one_minus_alpha_bar
+    exponent = -0.5 * (step + prior - evidence)
+    return exponent
 
 
-@equation(
-    "posterior.expanded",
-    slide=SLIDE,
-    paper="DDPM eq. 6",
-    latex=r"-\tfrac12\Big(\frac{\mathbf{x}_t^2 - 2\sqrt{\alpha_t}\mathbf{x}_t\mathbf{x}_{t-1} + \alpha_t\mathbf{x}_{t-1}^2}{\beta_t}"
-    r" + \frac{\mathbf{x}_{t-1}^2 - 2\sqrt{\bar\alpha_{t-1}}\mathbf{x}_0\mathbf{x}_{t-1}"
-    r" + \bar\alpha_{t-1}\mathbf{x}_0^2}{1-\bar\alpha_{t-1}}"
-    r" - \frac{(\mathbf{x}_t-\sqrt{\bar\alpha_t}\mathbf{x}_0)^2}{1-\bar\alpha_t}\Big)",
-)
+@equation("posterior.expanded", "DDPM eq. 6")
 def exponent_expanded(x_prev, x_t, x_0, t, schedule):
-    """The squares multiplied out.   Arguments and result as `exponent_by_bayes`."""
-    alpha_t = schedule.alpha(t, like=x_t)
-    alpha_bar_prev = schedule.alpha_bar(t - 1, like=x_t)
-    step = (x_t**2 - 2 * sqrt(alpha_t) * x_t * x_prev + alpha_t * x_prev**2) / schedule.beta(t, like=x_t)
-    square = x_prev**2 - 2 * sqrt(alpha_bar_prev) * x_0 * x_prev + alpha_bar_prev * x_0**2
-    prior = square / schedule.one_minus_alpha_bar(t - 1, like=x_t)
-    evidence = (x_t - sqrt(schedule.alpha_bar(t, like=x_t)) * x_0) ** 2 / schedule.one_minus_alpha_bar(t, like=x_t)
-    return -0.5 * (step + prior - evidence)
+    """exponent = -1/2 (step + prior - evidence), the first two squares multiplied out
+
+    Arguments and result as `exponent_by_bayes`.
+    """
+    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
+    square = x_t**2 - 2 * sqrt(now.alpha) * x_t * x_prev + now.alpha * x_prev**2
+    step = square / now.beta
+    mixed = 2 * sqrt(prev.alpha_bar) * x_0 * x_prev
+    prior = (x_prev**2 - mixed + prev.alpha_bar * x_0**2) / prev.one_minus_alpha_bar
+    evidence = (x_t - sqrt(now.alpha_bar) * x_0) ** 2 / now.one_minus_alpha_bar
+    exponent = -0.5 * (step + prior - evidence)
+    return exponent
 
 
-@equation(
-    "posterior.precision",
-    slide=SLIDE,
-    paper="DDPM eq. 7",
-    latex=r"\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}} = \frac{1}{\tilde\beta_t}",
-)
+@equation("posterior.precision", "DDPM eq. 7")
 def precision(t, schedule, like=None):
-    """What multiplies x_{t-1}^2: precisions add.   t: int or (B,) in 2..T -> float, or (B, 1, ...) to multiply `like`."""
-    of_the_step = schedule.alpha(t, like=like) / schedule.beta(t, like=like)
-    of_the_prior = 1 / schedule.one_minus_alpha_bar(t - 1, like=like)
-    return of_the_step + of_the_prior
+    """precision_t = alpha_t / beta_t + 1 / (1 - alpha_bar_{t-1}) = 1 / beta_tilde_t
+
+    What multiplies x_{t-1}^2: precisions add.
+    t: int or (B,) in 2..T  ->  float, or (B, 1, ...) to multiply `like`
+    """
+    now, prev = schedule.at(t, like), schedule.at(t - 1, like)
+    of_the_step = now.alpha / now.beta
+    of_the_prior = 1 / prev.one_minus_alpha_bar
+    precision_t = of_the_step + of_the_prior
+    return precision_t
 
 
-@equation(
-    "posterior.pull",
-    slide=SLIDE,
-    paper="DDPM eq. 7",
-    latex=r"\frac{\sqrt{\alpha_t}}{\beta_t}\mathbf{x}_t + \frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}\mathbf{x}_0",
-)
+@equation("posterior.pull", "DDPM eq. 7")
 def pull(x_t, x_0, t, schedule):
-    """What multiplies 2 x_{t-1}: each end pulls with its precision.   x_t, x_0: (B, ...); t: int or (B,) in 2..T -> (B, ...)."""
-    towards_x_t = sqrt(schedule.alpha(t, like=x_t)) / schedule.beta(t, like=x_t) * x_t
-    weight_x_0 = sqrt(schedule.alpha_bar(t - 1, like=x_t)) / schedule.one_minus_alpha_bar(t - 1, like=x_t)
-    towards_x_0 = weight_x_0 * x_0
-    return towards_x_t + towards_x_0
+    """pull_t = sqrt(alpha_t) / beta_t x_t + sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_{t-1}) x_0
+
+    What multiplies 2 x_{t-1}: each end pulls with its precision.
+    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
+    """
+    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t)
+    towards_x_t = sqrt(now.alpha) / now.beta * x_t
+    towards_x_0 = sqrt(prev.alpha_bar) / prev.one_minus_alpha_bar * x_0
+    pull_t = towards_x_t + towards_x_0
+    return pull_t
 
 
-@equation(
-    "posterior.collected",
-    slide=SLIDE,
-    paper="DDPM eq. 6",
-    latex=r"-\tfrac12\Big(\Big(\frac{\alpha_t}{\beta_t}+\frac{1}{1-\bar\alpha_{t-1}}\Big)\mathbf{x}_{t-1}^2"
-    r" - \Big(\frac{2\sqrt{\alpha_t}}{\beta_t}\mathbf{x}_t+\frac{2\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}\mathbf{x}_0\Big)"
-    r"\mathbf{x}_{t-1} + C(\mathbf{x}_t,\mathbf{x}_0)\Big)",
-)
+@equation("posterior.collected", "DDPM eq. 6")
 def exponent_collected(x_prev, x_t, x_0, t, schedule):
-    """Collected by powers of x_{t-1}.   Arguments and result as `exponent_by_bayes`."""
+    """exponent = -1/2 (precision_t x_{t-1}^2 - 2 pull_t x_{t-1} + C)
+
+    Arguments and result as `exponent_by_bayes`; C is what does not contain x_{t-1}.
+    """
     quadratic = precision(t, schedule, like=x_t) * x_prev**2
     linear = 2 * pull(x_t, x_0, t, schedule) * x_prev
-    C = -2 * exponent_expanded(0 * x_prev, x_t, x_0, t, schedule)  # what does not contain x_{t-1}
-    return -0.5 * (quadratic - linear + C)
+    C = -2 * exponent_expanded(0 * x_prev, x_t, x_0, t, schedule)
+    exponent = -0.5 * (quadratic - linear + C)
+    return exponent
 
 
-@equation(
-    "posterior.mu_tilde_from_pull",
-    slide=SLIDE,
-    paper="DDPM eq. 7",
-    latex=r"\tilde\mu_t = \Big(\frac{\sqrt{\alpha_t}}{\beta_t}\mathbf{x}_t"
-    r" + \frac{\sqrt{\bar\alpha_{t-1}}}{1-\bar\alpha_{t-1}}\mathbf{x}_0\Big)"
-    r" \Big/ \Big(\frac{\alpha_t}{\beta_t} + \frac{1}{1-\bar\alpha_{t-1}}\Big)",
-)
+@equation("posterior.mu_tilde_from_pull", "DDPM eq. 7")
 def mu_tilde_from_pull(x_t, x_0, t, schedule):
-    """The top of the parabola: pull over precision.   x_t, x_0: (B, ...); t: int or (B,) in 2..T -> (B, ...)."""
-    return pull(x_t, x_0, t, schedule) / precision(t, schedule, like=x_t)
+    """mu_tilde = pull_t / precision_t, the top of the parabola
+
+    x_t, x_0: (B, ...);  t: int or (B,) in 2..T  ->  (B, ...)
+    """
+    mu_tilde = pull(x_t, x_0, t, schedule) / precision(t, schedule, like=x_t)
+    return mu_tilde
 
 
-@equation(
-    "posterior.mu_tilde",
-    slide=SLIDE,
-    paper="DDPM eq. 7",
-    latex=r"\tilde\mu_t(\mathbf{x}_t,\mathbf{x}_0) = \frac{\sqrt{\alpha_t}(1-\bar\alpha_{t-1})}{1-\bar\alpha_t}\mathbf{x}_t"
-    r" + \frac{\sqrt{\bar\alpha_{t-1}}\beta_t}{1-\bar\alpha_t}\mathbf{x}_0",
-)
+@equation("posterior.mu_tilde", "DDPM eq. 7")
 def mu_tilde(x_t, x_0, t, schedule):
-    """Mean of q(x_{t-1} | x_t, x_0).   x_t, x_0: (B, ...); t: int or (B,) in 1..T -> (B, ...)."""
-    one_minus_alpha_bar_t = schedule.one_minus_alpha_bar(t, like=x_t)
-    one_minus_alpha_bar_prev = schedule.one_minus_alpha_bar(t - 1, like=x_t, first=0)
-    weight_x_t = sqrt(schedule.alpha(t, like=x_t)) * one_minus_alpha_bar_prev / one_minus_alpha_bar_t
-    weight_x_0 = sqrt(schedule.alpha_bar(t - 1, like=x_t, first=0)) * schedule.beta(t, like=x_t) / one_minus_alpha_bar_t
-    return weight_x_t * x_t + weight_x_0 * x_0
+    """mu_tilde = weight_x_t x_t + weight_x_0 x_0, the mean of q(x_{t-1} | x_t, x_0)
+
+    x_t, x_0: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
+    """
+    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
+    weight_x_t = sqrt(now.alpha) * prev.one_minus_alpha_bar / now.one_minus_alpha_bar
+    weight_x_0 = sqrt(prev.alpha_bar) * now.beta / now.one_minus_alpha_bar
+    mu_tilde = weight_x_t * x_t + weight_x_0 * x_0
+    return mu_tilde
 
 
-@equation(
-    "posterior.mu_tilde_from_eps",
-    slide=SLIDE,
-    paper="DDPM eq. 10",
-    latex=r"\tilde\mu_t = \frac{1}{\sqrt{\alpha_t}}\Big(\mathbf{x}_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\boldsymbol\epsilon\Big)",
-    errata=(5,),
-)
+@equation("posterior.mu_tilde_from_eps", "DDPM eq. 10", errata=5)
 def mu_tilde_from_eps(x_t, eps, t, schedule):
-    """The same mean from the noise in x_t: the formula of mu_theta with the true eps.   x_t, eps: (B, ...); t: 1..T -> (B, ...)."""
-    return mu_theta(x_t, t, eps, schedule)
+    """mu_tilde = (x_t - beta_t / sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_t)
+
+    The same mean from the noise in x_t: the formula of `mu_theta` with the true eps.
+    x_t, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
+    """
+    mu_tilde = mu_theta(x_t, t, eps, schedule)
+    return mu_tilde
 
 
-@equation(
-    "posterior.q_posterior",
-    slide=SLIDE,
-    paper="DDPM eq. 6",
-    latex=r"q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0) ="
-    r" \mathcal{N}(\mathbf{x}_{t-1};\tilde{\boldsymbol\mu}(\mathbf{x}_t,\mathbf{x}_0),\tilde\beta_t\mathbf{I})",
-)
+@equation("posterior.q_posterior", "DDPM eq. 6")
 def q_posterior(x_t, x_0, t, schedule):
-    """Mean and variance of q(x_{t-1} | x_t, x_0).   -> mean: (B, ...), variance: float or (B, 1, ...), 0 at t = 1."""
+    """q(x_{t-1} | x_t, x_0) = N(mu_tilde, beta_tilde_t I)
+
+    x_t, x_0: (B, ...);  t: int or (B,) in 1..T  ->  mean: (B, ...), variance: float or
+    (B, 1, ...), 0 at t = 1
+    """
     mean = mu_tilde(x_t, x_0, t, schedule)
-    variance = schedule.beta_tilde(t, like=x_t)
+    variance = schedule.at(t, like=x_t).beta_tilde
     return mean, variance

@@ -1,4 +1,4 @@
-"""One step of the reverse process p_theta(x_{t-1} | x_t): its mean, and the choices for its variance."""
+"""One step of the reverse process p_theta(x_{t-1} | x_t): its mean and its variance."""
 
 from __future__ import annotations
 
@@ -8,83 +8,69 @@ from minidiff.diffusion.equation import equation
 VARIANCES = ("beta", "beta_tilde")
 
 
-@equation(
-    "reverse.mu_theta",
-    slide="Reverse Diffusion Process",
-    paper="DDPM eq. 11",
-    latex=r"\boldsymbol\mu_\theta(\mathbf{x}_t,t) = \frac{1}{\sqrt{\alpha_t}}"
-    r"\Big(\mathbf{x}_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\Big)",
-    errata=(5,),
-)
+@equation("reverse.mu_theta", "DDPM eq. 11", errata=5)
 def mu_theta(x_t, t, eps_hat, schedule):
-    """Mean of p_theta(x_{t-1} | x_t).   x_t, eps_hat: (B, ...); t: int or (B,) in 1..T -> mu: (B, ...)."""
-    beta_t = schedule.beta(t, like=x_t)
-    one_minus_alpha_bar_t = schedule.one_minus_alpha_bar(t, like=x_t)
-    removed = beta_t / sqrt(one_minus_alpha_bar_t) * eps_hat
-    mu = (x_t - removed) / sqrt(schedule.alpha(t, like=x_t))
+    """mu = (x_t - beta_t / sqrt(1 - alpha_bar_t) eps_hat) / sqrt(alpha_t)
+
+    x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  mu: (B, ...)
+    """
+    now = schedule.at(t, like=x_t)
+    removed = now.beta / sqrt(now.one_minus_alpha_bar) * eps_hat
+    mu = (x_t - removed) / sqrt(now.alpha)
     return mu
 
 
-@equation(
-    "reverse.sigma_squared",
-    slide="Reverse Diffusion Process",
-    paper="DDPM sec. 3.2",
-    latex=r"\boldsymbol\Sigma_\theta(\mathbf{x}_t,t) = \sigma_t^2\mathbf{I}, \quad \sigma_t^2 = \beta_t \text{ or } \tilde\beta_t",
-    errata=(8, 9),
-)
+@equation("reverse.sigma_squared", "DDPM sec. 3.2", errata=(8, 9))
 def sigma_squared(t, schedule, variance="beta_tilde", like=None):
-    """The fixed variance of p_theta.   t: int or (B,) in 1..T -> float, or (B, 1, ...) to multiply `like`.
+    """sigma_t^2 = beta_t  or  beta_tilde_t
 
-    "beta" is best for x_0 ~ N(0, I), "beta_tilde" for a single point x_0: upper and lower limits of the true one.
-    Raises ValueError for another name.
+    "beta" is best for x_0 ~ N(0, I), "beta_tilde" for a single point x_0: upper and lower
+    limits of the true one.   t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
+    Raises: ValueError for another name.
     """
     if variance not in VARIANCES:
-        raise ValueError(f"sigma_squared: variance must be one of {', '.join(VARIANCES)}, got {variance!r}")
-    return schedule.beta(t, like=like) if variance == "beta" else schedule.beta_tilde(t, like=like)
+        known = ", ".join(VARIANCES)
+        raise ValueError(f"sigma_squared: variance must be one of {known}, got {variance!r}")
+    now = schedule.at(t, like)
+    variance_t = now.beta if variance == "beta" else now.beta_tilde
+    return variance_t
 
 
-@equation(
-    "reverse.learned_variance",
-    slide="Reverse Diffusion Process",
-    paper="improved DDPM eq. 15",
-    latex=r"\boldsymbol\Sigma_\theta = \exp\big(v\log\beta_t + (1-v)\log\tilde\beta_t\big)",
-)
+@equation("reverse.learned_variance", "improved DDPM eq. 15")
 def learned_variance(v, t, schedule):
-    """A variance between beta_tilde (v = 0) and beta (v = 1), in the log domain.   v: (B, ...); t: int or (B,) in 1..T -> (B, ...).
+    """variance_t = exp(v log beta_t + (1 - v) log beta_tilde_t)
 
-    beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, as the paper's code does.
+    v: (B, ...), between beta_tilde (v = 0) and beta (v = 1);  t: int or (B,) in 1..T
+    ->  (B, ...). beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, as the
+    paper's code does.
     """
-    t_clipped = schedule.index(t).clip(min(2, schedule.T))
-    log_beta = log(schedule.beta(t, like=v))
-    log_beta_tilde = log(schedule.beta_tilde(t_clipped, like=v))
-    log_variance = v * log_beta + (1 - v) * log_beta_tilde
-    return exp(log_variance)
+    now = schedule.at(t, like=v)
+    clipped = schedule.at(schedule.index(t).clip(min(2, schedule.T)), like=v)
+    from_beta = v * log(now.beta)
+    from_beta_tilde = (1 - v) * log(clipped.beta_tilde)
+    variance_t = exp(from_beta + from_beta_tilde)
+    return variance_t
 
 
-@equation(
-    "reverse.p_step",
-    slide="Reverse Diffusion Process",
-    paper="DDPM Algorithm 2, line 4",
-    latex=r"\mathbf{x}_{t-1} = \frac{1}{\sqrt{\alpha_t}}\Big(\mathbf{x}_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}"
-    r"\,\boldsymbol\epsilon_\theta(\mathbf{x}_t,t)\Big) + \sigma_t\mathbf{z}",
-    errata=(7, 9, 22, 23, 24),
-)
-def p_step(x_t, t, eps_hat, z, schedule, variance="beta_tilde"):
-    """Sample p_theta(x_{t-1} | x_t).   x_t, eps_hat, z: (B, ...); z ~ N(0, I), zeros at t = 1 -> x_prev: (B, ...)."""
-    mu = mu_theta(x_t, t, eps_hat, schedule)
-    sigma_t = sqrt(sigma_squared(t, schedule, variance, like=x_t))
-    x_prev = mu + sigma_t * z
+@equation("reverse.p_step", "DDPM Algorithm 2, line 4", errata=(7, 9, 22, 23, 24))
+def p_step(mu, sigma_t, z):
+    """x_{t-1} = mu + sigma_t z
+
+    A sample of p_theta(x_{t-1} | x_t) = N(mu, sigma_t^2 I).
+    mu: (B, ...), from `mu_theta`;  z: (B, ...) ~ N(0, I), zeros at t = 1  ->  x_prev
+    """
+    noise = sigma_t * z
+    x_prev = mu + noise
     return x_prev
 
 
-@equation(
-    "reverse.removed_fraction",
-    slide="Diffusion Sampling Process",
-    paper="DDPM eq. 11",
-    latex=r"\frac{\beta_t}{1-\bar\alpha_t}",
-    errata=(25,),
-)
+@equation("reverse.removed_fraction", "DDPM eq. 11", errata=25)
 def removed_fraction(t, schedule):
-    """Part of the predicted noise, sqrt(1 - alpha_bar_t) eps_theta, that one step takes out of x_t.   t: in 1..T -> (0, 1]."""
-    fraction = schedule.beta(t) / schedule.one_minus_alpha_bar(t)
+    """fraction = beta_t / (1 - alpha_bar_t)
+
+    The part of the noise in x_t, sqrt(1 - alpha_bar_t) eps_theta, that one step takes out.
+    t: int or (B,) in 1..T  ->  in (0, 1]
+    """
+    now = schedule.at(t)
+    fraction = now.beta / now.one_minus_alpha_bar
     return fraction

@@ -1,4 +1,4 @@
-"""Is x_T close enough to N(0, I) to start sampling there? What `schedule.check()` answers."""
+"""The report of `schedule.check()`: is x_T close enough to N(0, I) to start there?"""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ if TYPE_CHECKING:
     from minidiff.diffusion.schedule import Schedule
 
 ENOUGH = 1e-3
-"""Bits/dim of L_T up to which x_T counts as noise: the paper's schedule has 2.9e-5, the deck's clipped cosine 2.3e-3."""
+"""Bits/dim of L_T up to which x_T counts as noise. The paper's schedule has 2.9e-5, the
+cosine with the slide's clip 2.3e-3."""
 
 
-@equation(
-    "schedule.L_T_of_unit_pixel",
-    slide="Loss Function",
-    paper="DDPM eq. 5",
-    latex=r"D_{KL}\big(\mathcal{N}(\sqrt{\bar\alpha_T}\,x_0, 1-\bar\alpha_T)\|\mathcal{N}(0,1)\big)"
-    r" = -\tfrac12\log(1-\bar\alpha_T) \text{ at } x_0 = \pm 1",
-    errata=(4, 12),
-)
+@equation("schedule.L_T_of_unit_pixel", "DDPM eq. 5", errata=(4, 12))
 def unit_pixel_L_T(alpha_bar_T):
-    """L_T of one black or white pixel, the largest there is, in bits.   alpha_bar_T: float in (0, 1) -> float."""
+    """bits = -1/2 log2(1 - alpha_bar_T)
+
+    L_T of one black or white pixel, the largest there is.   alpha_bar_T: float in (0, 1)
+    """
     nats = -0.5 * math.log1p(-alpha_bar_T)
-    return nats / math.log(2)
+    bits = nats / math.log(2)
+    return bits
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,10 @@ class TerminalCheck:
         """Whether x_T is close enough to N(0, I) to start sampling from it."""
         signal = 100 * math.sqrt(self.alpha_bar_T)
         if self.close_enough:
-            return f"x_T is close enough to N(0, I) to start from: {signal:.2g} % of the image is left, L_T = {self.L_T_bits:.2g} bits/dim."
+            return (
+                f"x_T is close enough to N(0, I) to start from: {signal:.2g} % of the image "
+                f"is left, L_T = {self.L_T_bits:.2g} bits/dim."
+            )
         return (
             f"x_T is NOT close enough to N(0, I): {signal:.2g} % of the image is left, "
             f"L_T = {self.L_T_bits:.2g} bits/dim is over {ENOUGH:g}. "
@@ -58,8 +59,10 @@ class TerminalCheck:
     def __str__(self) -> str:
         start = f" (from t = {self.first_clipped_high})" if self.first_clipped_high else ""
         return (
-            f"alpha_bar_T = {self.alpha_bar_T:.5g}, SNR_T = {self.snr_T:.5g}, L_T = {self.L_T_bits:.3g} bits/dim at |x_0| = 1\n"
-            f"clipped betas: {self.clipped_high} high{start}, {self.clipped_low} low\n{self.sentence}"
+            f"alpha_bar_T = {self.alpha_bar_T:.5g}, SNR_T = {self.snr_T:.5g}, "
+            f"L_T = {self.L_T_bits:.3g} bits/dim at |x_0| = 1\n"
+            f"clipped betas: {self.clipped_high} high{start}, {self.clipped_low} low\n"
+            f"{self.sentence}"
         )
 
 

@@ -1,15 +1,19 @@
-"""`Step`: every named term of one step of an algorithm, for whoever wants to watch, draw or stop."""
+"""`Step`: every named term of one step of an algorithm, to watch, to draw or to stop at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from minidiff.diffusion.notebook import terms_html
+from minidiff.engine.printing import describe
+
 
 class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
-    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where each image has its own.
+    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where
+    each image has its own.
     """
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
@@ -26,11 +30,13 @@ class Step:
         terms = self.__dict__.get("terms", {})
         if name in terms:
             return terms[name]
-        raise AttributeError(f"this {self.__dict__.get('algorithm')} step has no term {name!r}; it has {', '.join(terms)}")
+        algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
+        raise AttributeError(f"this {algorithm} step has no term {name!r}; it has {known}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
-            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {', '.join(self.terms)}")
+            known = ", ".join(self.terms)
+            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {known}")
         return self.terms[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
@@ -44,16 +50,5 @@ class Step:
         lines += [f"  {name:12} {describe(value)}" for name, value in self.terms.items()]
         return "\n".join(lines)
 
-
-def describe(value: Any) -> str:
-    """One line about a term: a number in full, an array by dtype, shape and range."""
-    if value is None or isinstance(value, (str, bool)):
-        return str(value)
-    if isinstance(value, (int, float)):
-        return f"{value:.6g}"
-    if getattr(value, "size", 0) == 1:
-        return f"{float(value.reshape(-1)[0]):.6g}    {value.dtype} {tuple(value.shape)}"
-    if hasattr(value, "min") and hasattr(value, "dtype"):
-        low, mean, high = (float(x) for x in (value.min(), value.mean(), value.max()))
-        return f"{value.dtype} {tuple(value.shape)}, min {low:.4g}, mean {mean:.4g}, max {high:.4g}"
-    return repr(value)
+    def _repr_html_(self) -> str:
+        return terms_html(f"Step {self.algorithm}, t = {self.t}", self.terms)

@@ -9,6 +9,8 @@
 
         return z, multiply_backward
 
+`@operation(check=f)` calls f with the arguments first: it raises for those that do not fit, whichever implementation runs afterwards.
+
 Inside, x and y are plain arrays. The inner function returns one gradient per leading parameter of the signature, in order, as a tuple (or
 one array if there is one); it need not undo broadcasting. If it takes a second parameter, `wanted`, it is told for each parameter of the
 operation whether its gradient is asked for. A parameter may be a list of tensors; its gradient is then a list. An operation without a
@@ -20,22 +22,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from minidiff.engine import anomaly, registry
 from minidiff.engine.saved_arrays import note_view
 from minidiff.engine.tape import Input, Node, as_array, call_of, is_recording, source_of
 from minidiff.engine.tensor import Tensor
 
+Definition = Callable[..., tuple[Any, Callable | None]]
 operations: dict[str, Operation] = {}
 
 
 class Operation:
-    """A function on arrays, lifted to Tensors. `reference` is the function itself."""
+    """A function on arrays, lifted to Tensors. `reference` is the function itself, `check` refuses wrong arguments."""
 
-    def __init__(self, function: Callable[..., tuple[Any, Callable | None]]):
+    def __init__(self, function: Definition, check: Callable[..., None] | None = None):
         functools.update_wrapper(self, function)
         self.reference = function
+        self.check = check
         self.name = function.__name__
         self.parameters = list(inspect.signature(function).parameters)
         operations[self.name] = self
@@ -50,6 +54,8 @@ class Operation:
             if kwargs
             else {}
         )
+        if self.check is not None:
+            self.check(*arrays, **options)
         y, backward = registry.run(self.name, self.reference, arrays, options)
         y = as_array(y)
         if y.dtype.char == "d":
@@ -93,9 +99,24 @@ class Operation:
         return f"<operation {self.name}({', '.join(self.parameters)})>"
 
 
-def operation(function: Callable[..., tuple[Any, Callable | None]]) -> Operation:
-    """Lift `function`, which returns `(result, backward)`, to Tensors."""
-    return Operation(function)
+@overload
+def operation(function: Definition) -> Operation: ...
+
+
+@overload
+def operation(*, check: Callable[..., None]) -> Callable[[Definition], Operation]: ...
+
+
+def operation(
+    function: Definition | None = None, *, check: Callable[..., None] | None = None
+) -> Operation | Callable[[Definition], Operation]:
+    """Lift `function`, which returns `(result, backward)`, to Tensors.
+
+    check: a function with the same parameters that raises for arguments that do not fit.
+    """
+    if function is None:
+        return lambda function: Operation(function, check)
+    return Operation(function, check)
 
 
 def _plain(value: Any, position: int, tensors: list[tuple[Tensor, int, int | None]]) -> Any:

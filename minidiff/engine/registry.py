@@ -1,13 +1,17 @@
-"""Which implementation of an operation runs: the reference written with `xp`, or a hand-written kernel from a table.
+"""Registry of the implementations of each operation: the definition, and kernels that are faster.
 
-    with minidiff.use_kernels("check"): ...            # run both, compare, and go on with the kernel's result
-    with minidiff.use_kernels(conv2d="naive"): ...     # this version of conv2d, on whichever device its arrays are
+    with minidiff.use_kernels("reference"): ...       # the definition as written, on every device
+    with minidiff.use_kernels("check"): ...           # run both, compare, go on with the kernel's result
+    with minidiff.use_kernels(conv2d="naive"): ...    # this kernel for conv2d
 
 A kernel is a function with the signature of the operation, which returns the same `(y, backward)`.
+The kernels of an operation are registered from the slowest to the fastest. For an array on some
+device, "auto" tries those of that device from the last to the first, then the definition.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,11 +24,20 @@ MODES = ("reference", "auto", "check", "strict")
 
 
 class Unsupported(Exception):
-    """A kernel raises it, with the reason, for arguments that it does not take; "auto" then takes the reference."""
+    """A kernel raises it, with the reason, for arguments that it does not take; the next one is tried then."""
 
 
 class KernelMismatch(AssertionError):
-    """A kernel and the reference disagree (mode "check")."""
+    """A kernel and the definition disagree (mode "check")."""
+
+
+class Kernel(NamedTuple):
+    """An entry of the table."""
+
+    version: str
+    function: Callable
+    devices: tuple[str, ...]  # whose arrays "auto" gives it
+    by_name: tuple[str, ...]  # whose arrays it takes, too, if it is asked for by name
 
 
 class _Choice(NamedTuple):
@@ -32,31 +45,58 @@ class _Choice(NamedTuple):
     versions: Mapping[str, str]
 
 
-_AUTO = _Choice("auto", MappingProxyType({}))
-_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_AUTO)
-# operation -> version -> (function, devices); the last version is the default
-_kernels: dict[str, dict[str, tuple[Callable, tuple[str, ...]]]] = {}
+def _mode_of_the_environment() -> str:
+    """$MINIDIFF_USE_KERNELS, the mode outside of every `use_kernels`. A debugger that is no pdb sets it."""
+    mode = os.environ.get("MINIDIFF_USE_KERNELS", "auto")
+    if mode not in MODES:
+        raise ValueError(f"MINIDIFF_USE_KERNELS must be one of {', '.join(MODES)}, got {mode!r}")
+    return mode
+
+
+_DEFAULT = _Choice(_mode_of_the_environment(), MappingProxyType({}))
+_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_DEFAULT)
+_kernels: dict[str, dict[str, Kernel]] = {}  # operation -> version -> kernel, slowest first
 
 
 def register_kernel(
-    operation: str, version: str, function: Callable, *, devices: tuple[str, ...] = ("cpu", "cuda")
+    operation: str,
+    version: str,
+    function: Callable,
+    *,
+    devices: tuple[str, ...] = ("cpu", "cuda"),
+    by_name: tuple[str, ...] = (),
 ) -> None:
-    """Enter a kernel for an operation. The version registered last is the one that "auto", "check" and "strict" take."""
-    _kernels.setdefault(operation, {})[version] = (function, devices)
+    """Enter a kernel for an operation: the fastest so far on each of its devices.
+
+    devices: where "auto" may take it; by_name: where it runs only if `use_kernels` names it.
+    """
+    _kernels.setdefault(operation, {})[version] = Kernel(version, function, devices, by_name)
 
 
-def kernel_versions(operation: str) -> list[str]:
-    """The names of the kernels of an operation, simplest first; empty if it has none."""
-    return list(_kernels.get(operation, {}))
+def kernel_versions(operation: str, device: str | None = None) -> list[str]:
+    """The names of the kernels of an operation, slowest first; empty if it has none.
+
+    device: only those that "auto" tries for arrays on "cpu" or "cuda", from the last to the first.
+    """
+    kernels = _kernels.get(operation, {}).values()
+    return [k.version for k in kernels if device is None or device in k.devices]
+
+
+def operations_with_kernels() -> list[str]:
+    """The names of the operations that have a kernel on any device."""
+    return list(_kernels)
 
 
 @contextmanager
 def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
     """Choose the implementations inside the block.
 
-    mode: "reference" - always the formula as written; "auto" - a kernel for arrays on a GPU where there is one; "check" - both, compared to
-    within float32 rounding, a difference raises KernelMismatch; "strict" - the kernel, and an error where it does not take the arguments.
-    versions: operation="version", a version chosen by name.    Raises ValueError for an unknown mode, operation or version.
+    mode: "reference" - always the definition; "auto" - the fastest kernel that takes the arguments,
+    else the definition; "strict" - as "auto", and an error where an operation has kernels for this
+    device and none takes the arguments; "check" - as "auto", and the definition too: a difference
+    beyond the rounding of float32 raises KernelMismatch.
+    versions: operation="version", a kernel chosen by name, which must take the arguments.
+    Raises: ValueError for an unknown mode, operation or version.
     """
     if mode not in MODES:
         raise ValueError(f"use_kernels: mode must be one of {', '.join(MODES)}, got {mode!r}")
@@ -77,30 +117,29 @@ def run(
     name: str, reference: Callable, args: list[Any], kwargs: dict[str, Any]
 ) -> tuple[Any, Callable | None]:
     """The `(y, backward)` of operation `name` by the implementation that is chosen."""
-    table = _kernels.get(name)
-    if table is None:
+    table, choice = _kernels.get(name), _choice.get()
+    if table is None or choice.mode == "reference":
         return reference(*args, **kwargs)
-    choice = _choice.get()
-    chosen = choice.versions.get(name)
-    version = chosen or next(reversed(table))
     device = _device_kind([*args, *kwargs.values()])
-    explicit = chosen is not None or choice.mode in ("check", "strict")
-    if choice.mode == "reference" or (device == "cpu" and not explicit):
-        return reference(*args, **kwargs)
-    kernel, devices = table[version]
-    try:
-        if device not in devices:
-            raise Unsupported(f"version {version!r} does not run on {device!r}")
-        result = kernel(*args, **kwargs)
-    except Unsupported as reason:
-        if choice.mode == "strict" or chosen is not None:
-            raise RuntimeError(
-                f"{name}: kernel {version!r} does not take these arguments ({reason}), and a fallback is not allowed here"
-            ) from reason
-        return reference(*args, **kwargs)
-    if choice.mode == "check":
-        return _checked(name, reference.__code__.co_varnames, result, reference(*args, **kwargs))
-    return result
+    named = choice.versions.get(name)
+    refused = []
+    for kernel in (table[named],) if named else reversed(table.values()):
+        if device not in kernel.devices and not named:
+            continue
+        try:
+            if device not in kernel.devices and device not in kernel.by_name:
+                raise Unsupported(f"version {named!r} does not run on {device!r}")
+            result = kernel.function(*args, **kwargs)
+        except Unsupported as reason:
+            refused.append(f"kernel {kernel.version!r} does not take these arguments ({reason})")
+            continue
+        if choice.mode == "check":
+            expected = reference(*args, **kwargs)
+            return _checked(name, reference.__code__.co_varnames, result, expected)
+        return result
+    if refused and (named or choice.mode == "strict"):
+        raise RuntimeError(f"{name}: {', '.join(refused)}, and a fallback is not allowed here")
+    return reference(*args, **kwargs)
 
 
 def _device_kind(arguments: list[Any]) -> str:
@@ -152,10 +191,11 @@ def _largest(x: Any) -> float:
 def _compare(
     what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, floor: float = 0.0
 ) -> None:
-    """Raise KernelMismatch unless the two agree to within `tolerance` of the reference's largest value (of `floor`, if that is larger)."""
+    """Raise KernelMismatch unless the two agree to within `tolerance` of the larger of `floor` and the reference's largest value."""
     if kernel.shape != reference.shape or kernel.dtype != reference.dtype:
         raise KernelMismatch(
-            f"{what}: the kernel returned {kernel.dtype} {kernel.shape}, the reference {reference.dtype} {reference.shape}"
+            f"{what}: the kernel returned {kernel.dtype} {kernel.shape}, "
+            f"the reference {reference.dtype} {reference.shape}"
         )
     if kernel.size == 0:
         return
@@ -171,6 +211,7 @@ def _compare(
             )
         )
         raise KernelMismatch(
-            f"{what}: at index {index} the kernel has {float(kernel[index]):.8g}, the reference {float(reference[index]):.8g} "
-            f"(difference {worst:.3g}, largest value {scale:.3g}, tolerance {tolerance:g} relative to it)"
+            f"{what}: at index {index} the kernel has {float(kernel[index]):.8g}, "
+            f"the reference {float(reference[index]):.8g} (difference {worst:.3g}, "
+            f"largest value {scale:.3g}, tolerance {tolerance:g} relative to it)"
         )

@@ -18,7 +18,8 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.vlb import vlb_steps
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
-from minidiff.training.classification import judge
+from minidiff.evaluation.judge import judge
+from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.workers import Workers
 
 
@@ -128,3 +129,26 @@ def loss_per_t(
         all_t.append(np.full(len(x_0), t))
         losses.append(to_cpu(((eps - eps_hat) ** 2).mean(axis=(1, 2, 3))))
     return np.concatenate(all_t), np.concatenate(losses)
+
+
+def accuracy_per_t(
+    workers: Workers, x_0: Any, labels: np.ndarray, schedule: Schedule, rng: RNG, parts: int = 5
+) -> list[tuple[int, int, float]]:
+    """The share that a classifier of noisy images gets right in each of `parts` equal ranges of t.
+
+    All images are noised anew for each range, to times drawn in it. The workers have the classifier.
+    x_0: (N, ...) float32 in [-1, 1]; labels: (N,) -> [(first t, last t, share), ...]
+    """
+    if not 1 <= parts <= schedule.T:
+        raise ValueError(f"accuracy_per_t: parts must be in 1..T = 1..{schedule.T}, got {parts}")
+    x_0 = to_device(x_0, rng.device)
+    edges = [schedule.T * i // parts for i in range(parts + 1)]
+    shares = []
+    with evaluating(workers.model):
+        for first, last in zip(edges, edges[1:], strict=False):
+            t = rng.integers(first + 1, last + 1, (len(x_0),))
+            logits = predictor(workers)(q_sample(x_0, t, rng.normal(x_0.shape), schedule), t)
+            shares.append(
+                (first + 1, last, float((to_cpu(logits).argmax(axis=1) == labels).mean()))
+            )
+    return shares

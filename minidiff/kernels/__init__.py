@@ -1,13 +1,16 @@
-"""The hand-written kernels of csrc/, entered into the table of minidiff.engine.registry by the modules imported here.
+"""Fast forms of the operations, entered into the table of minidiff.engine.registry by the modules imported here.
 
-    python -m minidiff                                  # which kernels are there
-    with minidiff.use_kernels(conv2d="tiled"): ...      # this version of conv2d, on a GPU or emulated
-    with minidiff.kernels.checks(): ...                 # emulated kernels with every memory access checked
+    python -m minidiff                                  # which kernels there are, and which ones run
+    with minidiff.use_kernels(conv2d="tiled"): ...      # this kernel of conv2d, on a GPU or emulated
+    with minidiff.kernels.checks(): ...                 # emulated kernels with every access checked
     with minidiff.kernels.count() as costs: ...         # ... and what each launch costs
 
-The version that is registered last for an operation is the one that "auto" takes on a GPU.
+They are entered from the slowest to the fastest: "auto" takes the last one for the device of the
+arrays that takes the arguments. cpu/ is written with NumPy, and is what CuPy falls back to;
+cuda/ calls the kernels of csrc/, on a GPU, or emulated on the CPU if they are asked for by name.
 """
 
+from minidiff.kernels import cpu  # isort: skip  (slower than those of cuda/)
 from minidiff.kernels.cuda import attention, conv2d, group_norm, linear
 from minidiff.kernels.cuda.cost import Cost, Costs, count
 from minidiff.kernels.cuda.library import checks, status
@@ -15,16 +18,6 @@ from minidiff.kernels.cuda.tf32 import allow_tf32, tf32_is_allowed
 from minidiff.kernels.cuda.tuning import tune_plans
 
 __all__ = [
-    "Cost",
-    "Costs",
-    "allow_tf32",
-    "attention",
-    "checks",
-    "conv2d",
-    "count",
-    "group_norm",
-    "linear",
-    "status",
-    "tf32_is_allowed",
+    "Cost", "Costs", "allow_tf32", "attention", "checks", "conv2d", "count", "cpu", "group_norm", "linear", "status", "tf32_is_allowed",
     "tune_plans",
-]
+]  # fmt: skip

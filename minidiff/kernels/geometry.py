@@ -1,7 +1,8 @@
-"""How the window of a convolution moves: sizes, strides and paddings, one axis at a time, and the checks of what a user asked for."""
+"""Geometry of a convolution: its window along each axis, the padded image, and which pixels a tap meets."""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -67,58 +68,124 @@ def phases(window, size, size_out):
     return result
 
 
-def windows_of(operation, kernel_size, stride, padding, dilation):
-    """The windows along rows and columns; each argument an int or a pair of ints.    Raises ValueError if it is neither."""
-    arguments = {"stride": (stride, 1), "padding": (padding, 0), "dilation": (dilation, 1)}
-    pairs = [pair(operation, name, value, least) for name, (value, least) in arguments.items()]
-    return tuple(
-        Window(taps, s, d, before=p, after=p)
-        for taps, s, p, d in zip(kernel_size, *pairs, strict=True)
+class Geometry(NamedTuple):
+    """A convolution from images of `size` to images of `size_out`, by a window along rows and one along columns."""
+
+    rows: Window
+    columns: Window
+    size: tuple[int, int]
+    size_out: tuple[int, int]
+
+    @property
+    def padding(self):
+        """What `pad` puts around images of the shape (N, groups, channels, H, W)."""
+        rows, columns = self.rows, self.columns
+        return *((0, 0),) * 3, (rows.before, rows.after), (columns.before, columns.after)
+
+    @property
+    def inside(self):
+        """The image inside of the padded one: padded[..., inside_rows, inside_columns]."""
+        (H, W), top, left = self.size, self.rows.before, self.columns.before
+        return ..., slice(top, top + H), slice(left, left + W)
+
+
+def taps(geometry):
+    """Each element (u, v) of the kernel with the pixels that it meets: padded[seen] is (..., H_out, W_out).
+
+    The output (i, j) meets the padded pixel (i * stride + u * dilation, j * stride + v * dilation).
+    """
+    rows, columns = (
+        [_seen(window, tap, size) for tap in range(window.taps)]
+        for window, size in zip(geometry[:2], geometry.size_out, strict=True)
     )
+    return [(u, v, (..., i, j)) for u, i in enumerate(rows) for v, j in enumerate(columns)]
+
+
+def _seen(window, tap, size_out):
+    """The padded inputs that one tap meets, for all outputs."""
+    first = tap * window.dilation
+    return slice(first, first + (size_out - 1) * window.stride + 1, window.stride)
+
+
+def conv2d_geometry(x_shape, weight_shape, stride, padding, dilation):
+    """The geometry of conv2d: from x's pixels to y's.
+
+    Each option is an int or a pair (rows, columns).
+    Raises: ValueError if one is neither, or if the window is larger than the padded image.
+    """
+    options = _pairs("conv2d", stride=stride, padding=padding, dilation=dilation)
+    return _conv2d_geometry(x_shape[2:], weight_shape[2:], *options)
+
+
+def conv_transpose2d_geometry(x_shape, weight_shape, stride, padding, output_padding, dilation):
+    """The geometry of the conv2d that this one transposes: from y's pixels to x's.
+
+    Each option is an int or a pair (rows, columns).
+    Raises: ValueError if one is neither, or if the padding leaves no pixel.
+    """
+    sizes = {"stride": stride, "padding": padding, "dilation": dilation}
+    *options, extra = _pairs("conv_transpose2d", **sizes, output_padding=output_padding)
+    geometry = _conv_transpose2d_geometry(x_shape[2:], weight_shape[2:], *options, extra)
+    if any(e >= max(w.stride, w.dilation) for e, w in zip(extra, geometry[:2], strict=True)):
+        raise ValueError(
+            "conv_transpose2d: output_padding must be smaller than stride or dilation, "
+            f"got {output_padding!r}"
+        )
+    H, W = geometry.size
+    if min(H, W) < 1:
+        raise ValueError(
+            f"conv_transpose2d: padding {padding!r} leaves {H}x{W} pixels of x with shape {x_shape}"
+        )
+    return geometry
+
+
+@lru_cache  # a model asks for the same few at each step
+def _conv2d_geometry(size, kernel_size, stride, padding, dilation):
+    rows, columns = windows = _windows(kernel_size, stride, padding, dilation)
+    for window, pixels, name in zip(windows, size, "HW", strict=True):
+        padded = pixels + window.before + window.after
+        if window.span > padded:
+            raise ValueError(
+                f"conv2d: the window reaches over {window.span} pixels, but x has "
+                f"{name} = {pixels}, with padding {padded}"
+            )
+    return Geometry(rows, columns, size, (rows.size_out(size[0]), columns.size_out(size[1])))
+
+
+@lru_cache
+def _conv_transpose2d_geometry(size, kernel_size, stride, padding, dilation, output_padding):
+    windows = _windows(kernel_size, stride, padding, dilation)
+    H, W = (
+        (pixels - 1) * w.stride - w.before - w.after + w.span + e
+        for pixels, w, e in zip(size, windows, output_padding, strict=True)
+    )
+    return Geometry(*windows, (H, W), size)
+
+
+def _windows(kernel_size, stride, padding, dilation):
+    """The windows along rows and columns."""
+    return [
+        Window(taps, s, d, before=p, after=p)
+        for taps, s, p, d in zip(kernel_size, stride, padding, dilation, strict=True)
+    ]
+
+
+def _pairs(operation, **options):
+    """Each option as a pair (rows, columns)."""
+    least = {"stride": 1, "dilation": 1}
+    return [pair(operation, name, value, least.get(name, 0)) for name, value in options.items()]
 
 
 def pair(operation, name, value, least):
-    """An int or a pair of ints, as a pair.    Raises ValueError if it is neither, or below `least`."""
+    """An int or a pair of ints, as a pair.
+
+    Raises: ValueError if it is neither, or below `least`.
+    """
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(both) != 2 or any(
-        not isinstance(v, int) or isinstance(v, bool) or v < least for v in both
-    ):
+    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in both)
+    if len(both) != 2 or not whole or min(both) < least:
         raise ValueError(
-            f"{operation}: {name} must be an int >= {least} or a pair of them (rows, columns), got {value!r}"
+            f"{operation}: {name} must be an int >= {least} or a pair of them (rows, columns), "
+            f"got {value!r}"
         )
     return both
-
-
-def check_images_and_weight(operation, x, weight, bias, groups, in_axis, layout):
-    """What conv2d and conv_transpose2d want of their arrays.    Raises TypeError for dtypes, ValueError for shapes.
-
-    in_axis: the axis of `weight` for x's channels (1: conv2d, divided by groups; 0: conv_transpose2d); layout: weight's shape in words.
-    """
-    if x.dtype.kind != "f":
-        raise TypeError(f"{operation}: x must be floating-point, got {x.dtype}")
-    for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.dtype != x.dtype:
-            raise TypeError(f"{operation}: {name} must have x's dtype {x.dtype}, got {array.dtype}")
-    if x.ndim != 4:
-        raise ValueError(f"{operation}: x must be (N, C, H, W), got shape {x.shape}")
-    if weight.ndim != 4:
-        raise ValueError(f"{operation}: weight must be {layout}, got shape {weight.shape}")
-    if not isinstance(groups, int) or groups < 1:
-        raise ValueError(f"{operation}: groups must be an int >= 1, got {groups!r}")
-    if in_axis == 1 and x.shape[1] != weight.shape[1] * groups:
-        raise ValueError(
-            f"{operation}: x has C = {x.shape[1]} but weight wants C = {weight.shape[1]} * groups = {weight.shape[1] * groups}"
-        )
-    if in_axis == 0 and x.shape[1] != weight.shape[0]:
-        raise ValueError(
-            f"{operation}: x has C = {x.shape[1]} but weight wants C = {weight.shape[0]}"
-        )
-    if weight.shape[0] % groups:
-        raise ValueError(
-            f"{operation}: weight.shape[0] = {weight.shape[0]} must be a multiple of groups = {groups}"
-        )
-    channels_out = weight.shape[0] if in_axis == 1 else weight.shape[1] * groups
-    if bias is not None and bias.shape != (channels_out,):
-        raise ValueError(
-            f"{operation}: bias must have shape ({channels_out},), one number per output channel, got {bias.shape}"
-        )

@@ -1,4 +1,7 @@
-"""Encoder and decoder of the first phase: 28x28 pixels <-> 7x7 latents. Slide "LDM Training (Phase 1)"."""
+"""Encoder and decoder of latent diffusion's first phase: 28x28 pixels <-> 7x7 latents.
+
+Slide "LDM Training (Phase 1)".
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ class ResidualConv(Module):
 
 
 class Encoder(Module):
-    """(B, image_channels, H, W) -> (B, z_channels, H / 4, W / 4), by two 4x4 convolutions with stride 2 and residual blocks between."""
+    """Two 4x4 convolutions with stride 2, and residual blocks between them.
+
+    (B, image_channels, H, W) -> (B, z_channels, H / 4, W / 4)
+    """
 
     def __init__(self, image_channels: int, n_channels: int, z_channels: int, rng: RNG):
         n = n_channels
@@ -45,7 +51,10 @@ class Encoder(Module):
 
 
 class Decoder(Module):
-    """(B, z_channels, h, w) -> (B, image_channels, 4 h, 4 w), the encoder's mirror image with transposed convolutions."""
+    """The encoder's mirror image, with transposed convolutions.
+
+    (B, z_channels, h, w) -> (B, image_channels, 4 h, 4 w)
+    """
 
     def __init__(self, image_channels: int, n_channels: int, z_channels: int, rng: RNG):
         n = n_channels

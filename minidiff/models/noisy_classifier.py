@@ -1,79 +1,92 @@
-"""p_phi(y | x_t, t): a classifier of noisy images, for guidance (slide "Guided Diffusion Models", Dhariwal & Nichol sec. 4)."""
+"""A classifier of noisy images, p_phi(y | x_t, t), for classifier guidance.
+
+Slide "Guided Diffusion Models", Dhariwal & Nichol sec. 4.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.unet_blocks import DownBlock, Downsample, TimeEmbedding, fitting_groups
+from minidiff.models.config import check_channels, check_counts, own_config
+from minidiff.models.unet_blocks import (
+    BlockSettings,
+    DownBlock,
+    Downsample,
+    TimeEmbedding,
+    fitting_groups,
+)  # fmt: skip
 from minidiff.nn import Conv2d, GroupNormSwish, Linear, Module, ModuleList
 
 
-class NoisyClassifier(Module):
-    """The first half of a U-Net, then a linear layer that sees all of its pixels: the time goes into every block, as in eps_theta.
+@dataclass(frozen=True)
+class NoisyClassifierConfig:
+    """Settings of a `NoisyClassifier`.
 
-    The mean over the pixels in front of that layer would forget where a stroke is: digits were then told apart much later in the training.
-    x: (B, image_channels, image_size, image_size); t: (B,) in 1..T -> logits (B, n_classes). image_size: a multiple of 2^(levels - 1).
-    n_channels: at the full resolution, a multiple of 4; level i has n_channels * ch_mults[i], the last one has attention.
-    Raises ValueError.
+    Raises: ValueError if one is out of range.
     """
 
-    def __init__(
-        self, image_channels: int = 1, n_channels: int = 16, ch_mults: Sequence[int] = (1, 2, 4), n_classes: int = 10, *,
-        image_size: int = 28, n_heads: int = 4, dropout: float = 0.1, rng: RNG | None = None,
-    ):  # fmt: skip
-        for name, count in (
-            ("image_channels", image_channels),
-            ("n_classes", n_classes),
-            ("n_heads", n_heads),
-        ):
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"NoisyClassifier: {name} must be an int >= 1, got {count!r}")
-        if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
+    image_channels: int = 1
+    n_channels: int = 16  # at the full resolution; a multiple of 4
+    ch_mults: Sequence[int] = (1, 2, 4)  # level i has n_channels * ch_mults[i] channels
+    n_classes: int = 10
+    image_size: int = 28  # a multiple of 2^(levels - 1)
+    n_heads: int = 4  # of the attention on the last level
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_counts(
+            "NoisyClassifier", image_channels=self.image_channels, n_classes=self.n_classes,
+            n_heads=self.n_heads,
+        )  # fmt: skip
+        check_channels("NoisyClassifier", self.n_channels, self.ch_mults)
+        size, factor = self.image_size, self.factor
+        if not isinstance(size, int) or size < 1 or size % factor:
             raise ValueError(
-                f"NoisyClassifier: n_channels must be a multiple of 4, got {n_channels!r}"
+                f"NoisyClassifier: image_size must be a multiple of {factor} "
+                f"for {len(self.ch_mults)} levels, got {size!r}"
             )
-        if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
-            raise ValueError(
-                f"NoisyClassifier: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}"
-            )
-        factor = 2 ** (len(ch_mults) - 1)
-        if not isinstance(image_size, int) or image_size < 1 or image_size % factor:
-            raise ValueError(
-                f"NoisyClassifier: image_size must be a multiple of {factor} for {len(ch_mults)} levels, got {image_size!r}"
-            )
+        object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has a list
+
+    @property
+    def factor(self) -> int:
+        """How many times smaller the images are on the last level."""
+        return 2 ** (len(self.ch_mults) - 1)
+
+
+class NoisyClassifier(Module):
+    """The first half of a U-Net, then a linear layer that sees all of its pixels.
+
+    x: (B, image_channels, image_size, image_size); t: (B,) in 1..T -> logits (B, n_classes).
+    The time goes into every block, as in eps_theta. A mean over the pixels in front of the last
+    layer would forget where a stroke is; digits were then told apart much later in the training.
+    """
+
+    Config = NoisyClassifierConfig
+
+    def __init__(self, config: NoisyClassifierConfig | None = None, rng: RNG | None = None):
+        self.config = config = own_config("NoisyClassifier", config, NoisyClassifierConfig)
         rng = rng or RNG(0)
-        self.config = {
-            "image_channels": image_channels, "n_channels": n_channels, "ch_mults": list(ch_mults), "n_classes": n_classes,
-            "image_size": image_size, "n_heads": n_heads, "dropout": dropout,
-        }  # fmt: skip
-        self.image_shape = (image_channels, image_size, image_size)
-        time_channels = 4 * n_channels
-        self.image_proj = Conv2d(image_channels, n_channels, 3, padding=1, rng=rng)
-        self.time_emb = TimeEmbedding(time_channels, rng)
+        size = config.image_size
+        self.image_shape = (config.image_channels, size, size)
+        blocks = BlockSettings(4 * config.n_channels, config.n_heads, config.dropout)
+        self.image_proj = Conv2d(config.image_channels, config.n_channels, 3, padding=1, rng=rng)
+        self.time_emb = TimeEmbedding(blocks.time_channels, rng)
         down: list[Module] = []
-        in_channels = n_channels
-        for i, m in enumerate(ch_mults):
-            last = i == len(ch_mults) - 1
-            down.append(
-                DownBlock(
-                    in_channels,
-                    n_channels * m,
-                    time_channels,
-                    has_attn=last,
-                    n_heads=n_heads,
-                    dropout=dropout,
-                    rng=rng,
-                )
-            )
-            in_channels = n_channels * m
+        in_channels = config.n_channels
+        for i, factor in enumerate(config.ch_mults):
+            channels, last = config.n_channels * factor, i == len(config.ch_mults) - 1
+            down.append(DownBlock(in_channels, channels, last, blocks, rng))
+            in_channels = channels
             if not last:
-                down.append(Downsample(in_channels, rng))
+                down.append(Downsample(channels, rng))
         self.down = ModuleList(*down)
         self.norm = GroupNormSwish(fitting_groups(in_channels), in_channels)
-        self.final = Linear(in_channels * (image_size // factor) ** 2, n_classes, rng=rng)
+        pixels = (size // config.factor) ** 2
+        self.final = Linear(in_channels * pixels, config.n_classes, rng=rng)
 
     def forward(self, x: Any, t: Any) -> Tensor:
         self._check_input(x, t)
@@ -87,9 +100,11 @@ class NoisyClassifier(Module):
         shape = tuple(getattr(x, "shape", ()))
         if len(shape) != 4 or shape[1:] != self.image_shape:
             raise ValueError(
-                f"NoisyClassifier: x must be (B, {', '.join(map(str, self.image_shape))}), got shape {shape}"
+                f"NoisyClassifier: x must be (B, {', '.join(map(str, self.image_shape))}), "
+                f"got shape {shape}"
             )
         if getattr(t, "shape", None) != shape[:1]:
             raise ValueError(
-                f"NoisyClassifier: t must hold one time step per image, shape {shape[:1]}, got {getattr(t, 'shape', t)}"
+                f"NoisyClassifier: t must hold one time step per image, shape {shape[:1]}, "
+                f"got {getattr(t, 'shape', t)}"
             )

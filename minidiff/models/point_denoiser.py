@@ -1,20 +1,25 @@
-"""eps_theta for points rather than images: linear layers in place of convolutions, the time added in each block as in the U-Net."""
+"""The noise predictor eps_theta for points in the plane.
+
+Linear layers take the place of the convolutions. The time is added in each block, as in the U-Net.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
+from minidiff.models.config import check_counts, own_config
 from minidiff.models.unet_blocks import TimeEmbedding
 from minidiff.nn import Linear, Module, ModuleList
 
 
 class LinearBlock(Module):
-    """h = lin1(swish(x)) + W swish(t);  x + lin2(swish(h)): a ResidualBlock without pixels.    x: (B, n_hidden)
+    """A ResidualBlock without pixels: x + lin2(swish(h)) with h = lin1(swish(x)) + W swish(t).
 
-    swish_t: (B, time_channels), computed once for all blocks.
+    x: (B, n_hidden); swish_t: (B, time_channels), which is computed once for all blocks.
     """
 
     def __init__(self, n_hidden: int, time_channels: int, rng: RNG):
@@ -29,40 +34,50 @@ class LinearBlock(Module):
         return x + h
 
 
-class PointDenoiser(Module):
-    """eps_theta: points (B, n_dims) and t (B,) -> (B, n_dims).
+@dataclass(frozen=True)
+class PointDenoiserConfig:
+    """Settings of a `PointDenoiser`.
 
-    n_hidden: numbers per point in between, which are also the size of the time embedding: a multiple of 8, at least 16.
-    n_blocks: how many residual blocks.    Raises ValueError.
+    Raises: ValueError if one is out of range.
     """
 
-    def __init__(
-        self, n_dims: int = 2, n_hidden: int = 128, n_blocks: int = 3, rng: RNG | None = None
-    ):
-        for name, count in (("n_dims", n_dims), ("n_blocks", n_blocks)):
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"PointDenoiser: {name} must be an int >= 1, got {count!r}")
-        if not isinstance(n_hidden, int) or n_hidden < 16 or n_hidden % 8:
+    n_dims: int = 2  # of a point
+    n_hidden: int = 128  # numbers per point in between; a multiple of 8, at least 16
+    n_blocks: int = 3
+
+    def __post_init__(self) -> None:
+        check_counts("PointDenoiser", n_dims=self.n_dims, n_blocks=self.n_blocks)
+        if not isinstance(self.n_hidden, int) or self.n_hidden < 16 or self.n_hidden % 8:
             raise ValueError(
-                f"PointDenoiser: n_hidden must be a multiple of 8 and at least 16, got {n_hidden!r}"
+                f"PointDenoiser: n_hidden must be a multiple of 8 and at least 16, "
+                f"got {self.n_hidden!r}"
             )
+
+
+class PointDenoiser(Module):
+    """eps_theta: points (B, n_dims) and t (B,) -> (B, n_dims)."""
+
+    Config = PointDenoiserConfig
+
+    def __init__(self, config: PointDenoiserConfig | None = None, rng: RNG | None = None):
+        self.config = config = own_config("PointDenoiser", config, PointDenoiserConfig)
         rng = rng or RNG(0)
-        self.config = {"n_dims": n_dims, "n_hidden": n_hidden, "n_blocks": n_blocks}
-        self.n_dims = n_dims
-        self.point_proj = Linear(n_dims, n_hidden, rng=rng)
-        self.time_emb = TimeEmbedding(n_hidden, rng)
-        self.blocks = ModuleList(*(LinearBlock(n_hidden, n_hidden, rng) for _ in range(n_blocks)))
-        self.final = Linear(n_hidden, n_dims, rng=rng)
+        n = config.n_hidden  # also the size of the time embedding
+        self.point_proj = Linear(config.n_dims, n, rng=rng)
+        self.time_emb = TimeEmbedding(n, rng)
+        self.blocks = ModuleList(*(LinearBlock(n, n, rng) for _ in range(config.n_blocks)))
+        self.final = Linear(n, config.n_dims, rng=rng)
 
     def forward(self, x: Any, t: Any) -> Tensor:
         """x: noisy points (B, n_dims); t: their time steps (B,), 1..T."""
-        shape = getattr(x, "shape", None)
-        if shape is None or len(shape) != 2 or shape[1] != self.n_dims:
+        shape, n_dims = getattr(x, "shape", None), self.config.n_dims
+        if shape is None or len(shape) != 2 or shape[1] != n_dims:
             got = type(x).__name__ if shape is None else f"shape {shape}"
-            raise ValueError(f"PointDenoiser: x must be (B, {self.n_dims}), got {got}")
+            raise ValueError(f"PointDenoiser: x must be (B, {n_dims}), got {got}")
         if getattr(t, "shape", None) != shape[:1]:
             raise ValueError(
-                f"PointDenoiser: t must hold one time step per point, shape {shape[:1]}, got {getattr(t, 'shape', t)}"
+                f"PointDenoiser: t must hold one time step per point, shape {shape[:1]}, "
+                f"got {getattr(t, 'shape', t)}"
             )
         swish_t = F.swish(self.time_emb(t))
         x = self.point_proj(x)

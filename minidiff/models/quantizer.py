@@ -1,4 +1,7 @@
-"""The VQ layer: each vector of the encoder is replaced by the nearest of K learned codes. Slide "LDM Training (Phase 1)"."""
+"""The VQ layer: it replaces each vector of the encoder by the nearest of K learned codes.
+
+Slide "LDM Training (Phase 1)".
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,27 @@ from minidiff.nn import Module, Parameter
 
 
 class Quantized(NamedTuple):
-    """z_q: (B, D, h, w), what the decoder gets; z_e, e: (B h w, D), the encoder's vectors and their codes; k: (B h w,), which codes."""
+    """Result of the VQ layer."""
 
-    z_q: Tensor
-    z_e: Tensor
-    e: Tensor
-    k: Any
+    z_q: Tensor  # (B, D, h, w), the decoder's input
+    z_e: Tensor  # (B h w, D), the encoder's vectors
+    e: Tensor  # (B h w, D), their codes
+    k: Any  # (B h w,), the numbers of these codes
 
 
 class VectorQuantizer(Module):
     """z_e: (B, D, h, w) -> Quantized.
 
-    n_codes: K, the size of the codebook; code_size: D. ema: the codes are running means of the vectors that chose them, which the training
-    loop keeps (training/codebook.py); without it they follow the gradient of the codebook loss.
+    n_codes: K, the size of the codebook. code_size: D.
+    ema: the codes are running means of the vectors that chose them, which the training loop keeps
+    (training/codebook.py). Without it they follow the gradient of the codebook loss.
     """
 
     def __init__(self, n_codes: int, code_size: int, *, ema: bool = False, rng: RNG | None = None):
         if n_codes < 2 or code_size < 1:
             raise ValueError(
-                f"VectorQuantizer: n_codes must be >= 2 and code_size >= 1, got {n_codes} and {code_size}"
+                f"VectorQuantizer: n_codes must be >= 2 and code_size >= 1, "
+                f"got {n_codes} and {code_size}"
             )
         rng = rng or RNG(0)
         self.n_codes, self.code_size = n_codes, code_size

@@ -1,4 +1,7 @@
-"""The parts of the U-Net, in the order of the slides "Diffusion Model Architecture".    x: (B, C, H, W), t: (B, time_channels)."""
+"""The parts of the U-Net, in the order of the slides "Diffusion Model Architecture".
+
+Everywhere x is (B, C, H, W) and t, after the time embedding, (B, time_channels).
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,34 @@ from minidiff.nn import (
     Linear,
     Module,
     MultiHeadAttention,
-)
+)  # fmt: skip
+
+
+class BlockSettings(NamedTuple):
+    """Settings that all blocks of a network share."""
+
+    time_channels: int  # of the time embedding
+    n_heads: int = 4  # of every attention
+    dropout: float = 0.0
+    n_groups: int | None = None  # of GroupNorm; None takes `fitting_groups`
+    context_channels: int | None = None  # of the word vectors; None is a network without text
+
+    def groups(self, channels: int) -> int:
+        """Into how many groups GroupNorm divides so many channels."""
+        return self.n_groups or fitting_groups(channels)
 
 
 def fitting_groups(channels: int, at_most: int = 8) -> int:
-    """The largest number of groups <= at_most into which the channels divide, with two channels or more in each.
+    """The largest number of groups, up to `at_most`, that divides the channels.
 
-    A ResidualBlock adds one number per channel, from the time, in front of norm2: a group of one channel would take it out again.
+    Each group has at least two channels. A ResidualBlock adds one number per channel, which comes
+    from the time, in front of norm2, and a group of one channel would take it out again.
     """
     return max(g for g in range(1, max(2, min(at_most, channels // 2) + 1)) if channels % g == 0)
 
 
 def to_patches(x: Any, p: int) -> Any:
-    """Each p x p patch as one pixel.    (B, C, H, W) -> (B, C p^2, H / p, W / p)"""
+    """Make each p x p patch one pixel: (B, C, H, W) -> (B, C p^2, H / p, W / p)."""
     if p == 1:
         return x
     B, C, H, W = x.shape
@@ -44,7 +62,7 @@ def to_patches(x: Any, p: int) -> Any:
 
 
 def from_patches(x: Tensor, p: int) -> Tensor:
-    """The inverse of `to_patches`.    (B, C p^2, h, w) -> (B, C, p h, p w)"""
+    """Undo `to_patches`: (B, C p^2, h, w) -> (B, C, p h, p w)."""
     if p == 1:
         return x
     B, C, h, w = x.shape
@@ -56,17 +74,19 @@ def from_patches(x: Tensor, p: int) -> Tensor:
 
 
 class TimeEmbedding(Module):
-    """The time step as a vector: sines and cosines of t at half_dim frequencies, then a small network.    (B,) -> (B, time_channels)
+    """Turn the time step into a vector: (B,) -> (B, time_channels).
 
         PE_{t,i} = sin(t / 10000^(i / (d - 1))),  cos(...)    with d = half_dim = time_channels / 8
 
-    The slide says "same as those from the transformer"; there, sines and cosines alternate, with exponent 2i / d (Vaswani et al. 2017).
+    A small network follows. The slide says "same as those from the transformer". In that paper
+    sines and cosines alternate, with the exponent 2i / d (Vaswani et al. 2017).
     """
 
     def __init__(self, time_channels: int, rng: RNG):
         if time_channels % 8 or time_channels < 16:
             raise ValueError(
-                f"TimeEmbedding: time_channels must be a multiple of 8 and at least 16, got {time_channels}"
+                f"TimeEmbedding: time_channels must be a multiple of 8 and at least 16, "
+                f"got {time_channels}"
             )
         self.time_channels = time_channels
         self.lin1 = Linear(time_channels // 4, time_channels, rng=rng)
@@ -82,26 +102,25 @@ class TimeEmbedding(Module):
         )
         angle = t[:, None] * frequency[None, :]
         emb = Tensor(xp.concatenate([xp.sin(angle), xp.cos(angle)], axis=1))
-        return self.lin2(F.swish(self.lin1(emb)))
+        embedding = self.lin2(F.swish(self.lin1(emb)))
+        return embedding
 
 
 class ResidualBlock(Module):
-    """h = conv1(swish(norm1(x))) + W swish(t);  h = conv2(dropout(swish(norm2(h))));  h + shortcut(x)    C_in -> C_out channels"""
+    """Two convolutions, the time between them, and a shortcut around all.
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        time_channels: int,
-        dropout: float,
-        rng: RNG,
-        n_groups: int | None = None,
-    ):
-        self.norm1 = GroupNormSwish(n_groups or fitting_groups(in_channels), in_channels)
+        h = conv1(swish(norm1(x))) + W swish(t)
+        y = conv2(dropout(swish(norm2(h)))) + shortcut(x)
+
+    x: (B, in_channels, H, W) -> y: (B, out_channels, H, W)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, settings: BlockSettings, rng: RNG):
+        self.norm1 = GroupNormSwish(settings.groups(in_channels), in_channels)
         self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1, rng=rng)
-        self.time_emb = Linear(time_channels, out_channels, rng=rng)
-        self.norm2 = GroupNormSwish(n_groups or fitting_groups(out_channels), out_channels)
-        self.dropout = Dropout(dropout)
+        self.time_emb = Linear(settings.time_channels, out_channels, rng=rng)
+        self.norm2 = GroupNormSwish(settings.groups(out_channels), out_channels)
+        self.dropout = Dropout(settings.dropout)
         self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1, rng=rng)
         self.shortcut = (
             Conv2d(in_channels, out_channels, 1, rng=rng)
@@ -117,19 +136,22 @@ class ResidualBlock(Module):
 
 
 class AttentionBlock(Module):
-    """Self-attention among the H * W pixels, each a token of C numbers, in n_heads heads; x is added at the end.
+    """Self-attention among the H * W pixels, each a token of C numbers, added to x.
 
-    The reference that the deck cites makes the norm and never calls it; here x is normalised before the projection, as in DDPM.
+    The code that the slide cites makes a norm and never calls it. Here x is normalised in front of
+    the projection, as in DDPM.
     """
 
-    def __init__(self, n_channels: int, n_heads: int, rng: RNG, n_groups: int | None = None):
+    def __init__(self, n_channels: int, settings: BlockSettings, rng: RNG):
+        n_heads = settings.n_heads
         if n_channels % n_heads:
             fitting = [h for h in range(1, n_channels + 1) if n_channels % h == 0]
             raise ValueError(
-                f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads (n_heads); they allow {fitting}"
+                f"AttentionBlock: {n_channels} channels can't be divided into {n_heads} heads "
+                f"(n_heads); they allow {fitting}"
             )
         self.n_heads = n_heads
-        self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
+        self.norm = GroupNorm(settings.groups(n_channels), n_channels)
         self.projection = Linear(n_channels, 3 * n_channels, rng=rng)
         self.output = Linear(n_channels, n_channels, rng=rng)
 
@@ -148,29 +170,25 @@ class AttentionBlock(Module):
 
 
 class Context(NamedTuple):
-    """What cross-attention looks at.    tokens: tau_theta(y), (B, M, context_channels); padding: bool (B, M), True where no word is."""
+    """The words that cross-attention looks at."""
 
-    tokens: Tensor
-    padding: Any = None
+    tokens: Tensor  # tau_theta(y), (B, M, context_channels)
+    padding: Any = None  # bool (B, M), True where there is no word
 
 
 class CrossAttentionBlock(Module):
-    """Attention from the pixels to the words: Q = W_Q phi(z_t), K = W_K tau_theta(y), V = W_V tau_theta(y); x is added at the end.
+    """Attention from the pixels to the words, added to x.
 
-    phi(z_t): x after the norm, its H * W pixels as tokens (LDM sec. 3.3).
+        Q = W_Q phi(z_t),  K = W_K tau_theta(y),  V = W_V tau_theta(y)
+
+    phi(z_t) is x after the norm, its H * W pixels as tokens (LDM sec. 3.3).
     """
 
-    def __init__(
-        self,
-        n_channels: int,
-        n_heads: int,
-        context_channels: int,
-        rng: RNG,
-        n_groups: int | None = None,
-    ):
-        self.norm = GroupNorm(n_groups or fitting_groups(n_channels), n_channels)
+    def __init__(self, n_channels: int, settings: BlockSettings, rng: RNG):
+        self.norm = GroupNorm(settings.groups(n_channels), n_channels)
+        words = settings.context_channels
         self.attention = MultiHeadAttention(
-            n_channels, n_heads, kdim=context_channels, vdim=context_channels, rng=rng
+            n_channels, settings.n_heads, kdim=words, vdim=words, rng=rng
         )
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
@@ -181,16 +199,15 @@ class CrossAttentionBlock(Module):
 
 
 class DownBlock(Module):
-    """ResidualBlock, then attention where has_attn, then cross-attention where there is a context, too.    First half of the U-Net."""
+    """A ResidualBlock, attention where has_attn, and cross-attention where there is text, too."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, time_channels: int, has_attn: bool, n_heads: int, dropout: float, rng: RNG,
-        n_groups: int | None = None, context_channels: int | None = None,
-    ):  # fmt: skip
-        self.res = ResidualBlock(in_channels, out_channels, time_channels, dropout, rng, n_groups)
-        self.attn = AttentionBlock(out_channels, n_heads, rng, n_groups) if has_attn else Identity()
-        if has_attn and context_channels:
-            self.cross = CrossAttentionBlock(out_channels, n_heads, context_channels, rng, n_groups)
+        self, in_channels: int, out_channels: int, has_attn: bool, settings: BlockSettings, rng: RNG
+    ):
+        self.res = ResidualBlock(in_channels, out_channels, settings, rng)
+        self.attn = AttentionBlock(out_channels, settings, rng) if has_attn else Identity()
+        if has_attn and settings.context_channels:
+            self.cross = CrossAttentionBlock(out_channels, settings, rng)
 
     def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         x = self.res(x, t)
@@ -201,26 +218,24 @@ class DownBlock(Module):
 
 
 class UpBlock(DownBlock):
-    """The same for the second half; its input is x with the skip connection of skip_channels concatenated."""
+    """A DownBlock whose input is x with the skip connection of skip_channels concatenated."""
 
     def __init__(
-        self, in_channels: int, skip_channels: int, out_channels: int, *args: Any, **kwargs: Any
-    ):
-        super().__init__(in_channels + skip_channels, out_channels, *args, **kwargs)
+        self, in_channels: int, skip_channels: int, out_channels: int, has_attn: bool,
+        settings: BlockSettings, rng: RNG,
+    ):  # fmt: skip
+        super().__init__(in_channels + skip_channels, out_channels, has_attn, settings, rng)
 
 
 class MiddleBlock(Module):
-    """ResidualBlock, AttentionBlock (and cross-attention), ResidualBlock at the lowest resolution."""
+    """ResidualBlock, attention, cross-attention where there is text, ResidualBlock."""
 
-    def __init__(
-        self, n_channels: int, time_channels: int, n_heads: int, dropout: float, rng: RNG, n_groups: int | None = None,
-        context_channels: int | None = None,
-    ):  # fmt: skip
-        self.res1 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
-        self.attn = AttentionBlock(n_channels, n_heads, rng, n_groups)
-        if context_channels:
-            self.cross = CrossAttentionBlock(n_channels, n_heads, context_channels, rng, n_groups)
-        self.res2 = ResidualBlock(n_channels, n_channels, time_channels, dropout, rng, n_groups)
+    def __init__(self, n_channels: int, settings: BlockSettings, rng: RNG):
+        self.res1 = ResidualBlock(n_channels, n_channels, settings, rng)
+        self.attn = AttentionBlock(n_channels, settings, rng)
+        if settings.context_channels:
+            self.cross = CrossAttentionBlock(n_channels, settings, rng)
+        self.res2 = ResidualBlock(n_channels, n_channels, settings, rng)
 
     def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         x = self.res1(x, t)
@@ -252,7 +267,10 @@ class Upsample(Module):
 
 
 class NearestUpsample(Module):
-    """Twice the height and width, each pixel repeated, then a 3x3 convolution: DDPM's own way, free of checkerboard patterns."""
+    """Twice the height and width: each pixel is repeated, then a 3x3 convolution.
+
+    This is DDPM's own way. It is free of checkerboard patterns.
+    """
 
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = Conv2d(n_channels, n_channels, 3, padding=1, rng=rng)

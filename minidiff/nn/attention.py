@@ -77,15 +77,27 @@ class MultiHeadAttention(Module):
                 f"MultiHeadAttention: key_padding_mask must be bool {key.shape[:2]}, True where there is padding, "
                 f"got {key_padding_mask.dtype} {key_padding_mask.shape}"
             )
-        Q, K, V = (
-            self._split(F.linear(x, weight, bias))
-            for x, weight, bias in zip((query, key, value), *self._projections(), strict=True)
-        )
+        Q, K, V = self.projections(query, key, value)
         attended = F.attention(Q, K, V, self._join_masks(mask, key_padding_mask), is_causal)
         N, _, T, _ = attended.shape
         return self.out_proj(attended.transpose(0, 2, 1, 3).reshape(N, T, self.embed_dim))
 
-    def _projections(self) -> tuple[list[Tensor], list[Tensor | None]]:
+    def projections(
+        self, query: Tensor, key: Tensor, value: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Q = query W_Q^T + b_Q,  K = key W_K^T + b_K,  V = value W_V^T + b_V, split into heads.
+
+        query: (N, T, embed_dim); key: (N, S, kdim); value: (N, S, vdim)
+        -> (N, heads, T or S, embed_dim / heads). Tokens are rows: a matrix of the slide acts
+        on a token from the right, transposed (errata 49).
+        """
+        (W_Q, W_K, W_V), (b_Q, b_K, b_V) = self._weights_and_biases()
+        Q = self._split(F.linear(query, W_Q, b_Q))
+        K = self._split(F.linear(key, W_K, b_K))
+        V = self._split(F.linear(value, W_V, b_V))
+        return Q, K, V
+
+    def _weights_and_biases(self) -> tuple[list[Tensor], list[Tensor | None]]:
         E = self.embed_dim
         if self.same_size:
             weights: list[Tensor] = [self.in_proj_weight[i * E : (i + 1) * E] for i in range(3)]

@@ -28,9 +28,7 @@ class Module:
     """
 
     training = True
-    config: dict[
-        str, Any
-    ]  # of a whole network: the arguments that make it again, as a checkpoint keeps them
+    config: Any  # of a whole network: the dataclass of its settings, which a checkpoint stores
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{type(self).__name__} has no forward()")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.losses import L_simple
+from minidiff.diffusion.losses import named, prediction_and_loss
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import regression_target
 from minidiff.engine.backend import array_module, to_device
@@ -148,33 +148,32 @@ class RecordedTraining:
         self.trainer = trainer
         self.recorded = Recorded(self._learn, self._watched)
 
-    def step(self, x_0: Any, t: Any, eps: Any, condition: dict[str, Any], seed: int) -> Step:
-        """Line 5 of Algorithm 1, after the optimiser's and the average's `begin_...`.    seed: for layers that drop out -> Step."""
+    def step(self, batch: dict[str, Any], seed: int) -> Step:
+        """Line 5 of Algorithm 1, after the optimiser's and the average's `begin_...`.
+
+        batch: x_0, t, eps and the condition of each image. seed: for layers that drop out.
+        """
         trainer, device = self.trainer, self.trainer.device
+        condition = dict(batch)
+        x_0, t, eps = (condition.pop(name) for name in ("x_0", "t", "eps"))
         x_t = q_sample(x_0, t, eps, trainer.schedule)
-        target = (
-            eps
-            if trainer.prediction == "eps"
-            else regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
-        )
+        target = regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
         further = {name: to_device(array, device) for name, array in condition.items()}
         with layers_draw_from(RNG(seed, device)):  # in plain calls; it can't be recorded
             outputs = self.recorded(x_t=x_t, t=to_device(t, device), target=target, **further)
         predicted, loss, norm = (array.copy() for array in outputs)
-        names = ("eps_hat",) if trainer.prediction == "eps" else ("predicted", "target")
-        terms = dict(zip(names, (predicted, target), strict=False))
+        terms = named(trainer.prediction, predicted, target)
         return Step("train", t, x_0=x_0, eps=eps, x_t=x_t, **terms, loss=loss, gradient_norm=norm)
 
     def _learn(self, x_t: Any, t: Any, target: Any, **condition: Any) -> tuple[Any, Any, Any]:
         trainer = self.trainer
-        predicted = trainer.model(x_t, t, **condition)
-        loss = L_simple(target, predicted)
+        predicted, loss = prediction_and_loss(trainer.model, x_t, t, target, **condition)
         parameters = {name: p for name, p in trainer.model.named_parameters() if p.requires_grad}
         found = dict(
             zip(parameters, gradients(loss, list(parameters.values()), read_only=True), strict=True)
         )
         clipped, norm = clip_gradients(
-            {name: g for name, g in found.items() if g is not None}, trainer.max_norm
+            {name: g for name, g in found.items() if g is not None}, trainer.settings.max_norm
         )
         trainer.optimizer.apply(clipped)
         trainer.ema.apply(trainer.model)

@@ -1,4 +1,7 @@
-"""An exponential moving average of the parameters: samples are drawn from it rather than from the last, jittery values (DDPM app. B)."""
+"""An exponential moving average of the parameters (EMA).
+
+Samples are drawn from it rather than from the last, jittery values (DDPM app. B).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minidiff.engine.backend import array_module
+from minidiff.engine.backend import array_module, device_of, to_device
 from minidiff.nn import Module
 from minidiff.optim import fused
 from minidiff.optim.flat import Flat, fits, whole_of
@@ -15,8 +18,8 @@ from minidiff.optim.flat import Flat, fits, whole_of
 class EMA:
     """average = decay * average + (1 - decay) * parameter, after each step.
 
-    decay: in [0, 1); DDPM takes 0.9999 for 800,000 steps. While few steps are done, (1 + n) / (10 + n) is used if it is smaller, so that
-    the random initial values are forgotten quickly.
+    decay: in [0, 1). DDPM takes 0.9999 for 800,000 steps. After n steps, (1 + n) / (10 + n) is used
+    if it is smaller, so that the random initial values are forgotten quickly.
     """
 
     def __init__(self, model: Module, decay: float = 0.999):
@@ -67,6 +70,12 @@ class EMA:
             average = self.average[name]
             average *= decay
             average += (1 - decay) * array
+
+    def restore(self, average: dict[str, Any], decay: float, updates: int) -> None:
+        """Go on with the average of a checkpoint."""
+        for name, array in average.items():
+            self.average[name] = to_device(array, device_of(self.average[name]))
+        self.decay, self.updates = decay, updates
 
     @contextmanager
     def applied_to(self, model: Module) -> Iterator[None]:

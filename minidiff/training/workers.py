@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from minidiff.engine import debug
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
@@ -33,13 +34,18 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def default_count() -> int:
+    """One for each core, at most 8. Under a debugger 1: two processes at one prompt help nobody."""
+    return 1 if debug.attached() else min(available_cores(), 8)
+
+
 class Workers:
     """`count` processes with a copy of `model` each; the first of them is the caller's own.
 
         with Workers(model, 2) as workers: ...        # inside, the BLAS library uses one thread per process
 
     Each process keeps the memory that it frees for its next step (allocator.py), also afterwards.
-    count: None takes one per core, at most 8; 1 runs everything in the caller's process, where a debugger can follow. A model on a GPU has
+    count: None takes one per core, at most 8, and 1 under a debugger; 1 runs everything in the caller's process, where a debugger can follow. A model on a GPU has
     one. A function that is given to `map` must be importable (no lambda). Before each call the others get the model's present parameters.
     """
 
@@ -48,7 +54,7 @@ class Workers:
             raise ValueError(f"Workers: count must be at least 1, got {count}")
         on_cpu = next(model.parameters()).device == "cpu"
         self.model = model
-        self.count = (count or min(available_cores(), 8)) if on_cpu else 1
+        self.count = (count or default_count()) if on_cpu else 1
         self._others: list[_Other] = []
         self._limit: Any = None
 

@@ -32,7 +32,7 @@ def test_a_mutant_reaches_everyone_who_imported_the_function():
 
 
 def test_text_that_is_not_there_is_an_error():
-    with pytest.raises(ValueError, match="mutant of forward.q_sample: 'no such term' must stand in its source once, found 0"):
+    with pytest.raises(ValueError, match="mutant of forward.q_sample: 'no such term' must stand in its code once, found 0"):
         with mutants.mutated(Mutant("forward.q_sample", "", "no such term", "")):
             pass
 

@@ -1,4 +1,6 @@
 import io
+import re
+import sys
 
 import numpy as np
 import pytest
@@ -10,17 +12,19 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_v
+from minidiff.engine.printing import show
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 
 
 def walk(commands, algorithm="ddpm", T=20, **options):
     """What the terminal shows for these lines of input."""
     source = make_source("oracle", T)
     out = io.StringIO()
-    walker = Walker(steps_of(algorithm, source, RNG(0), **options), stdin=io.StringIO(commands), stdout=out)
+    steps = steps_of(algorithm, source, RNG(0), **options)
+    walker = Walker(steps, source.schedule, stdin=io.StringIO(commands), stdout=out)
     walker.cmdloop()
     return out.getvalue(), walker
 
@@ -53,13 +57,39 @@ def test_unknown_commands_are_answered_with_the_known():
     assert "no command is called 'jump'. n(ext) [k], b(ack) [k]" in text
 
 
-def test_break_opens_the_debugger_with_the_step(monkeypatch):
-    import sys
+def test_break_opens_the_debugger_in_the_algorithm_with_the_terms_of_the_step():
+    text, walker = walk("n\nbreak\np t\np x_prev\ns\ns\np t\nc\np x_t\nq\n")
+    before, after = walker.seen[1], walker.seen[2]
+    stops = re.findall(r"> (minidiff/diffusion/\S+):\d+ (\w+)\(\)\n", text)
+    assert stops == [("minidiff/diffusion/ddpm.py", "ddpm_steps")] * 3
+    said = text.split("(minidiff) ")
+    assert said[1] == "19\n" and said[2] == f"{show(before.x_prev)}\n" and said[5] == "18\n"
+    assert walker.step is after and text.count("Step ddpm, t = 18") == 1
+    assert f"x_t = {show(after.x_t)}" in text, "c comes back to the walk"
+    assert sys.gettrace() is None or "minidiff" not in repr(sys.gettrace())
 
-    found = []
-    monkeypatch.setattr(sys, "breakpointhook", lambda: found.append(sys._getframe(1).f_locals["step"].t))
-    walk("n\nbreak\nq\n")
-    assert found == [19]
+
+def test_break_at_the_end_says_that_it_is_the_end():
+    text, _ = walk("n 19\nbreak\nc\nq\n")
+    assert "that was the last step" in text
+
+
+def test_the_coefficients_of_the_step_stand_below_its_terms():
+    text, walker = walk("n\np alpha_bar_t\np beta_t\nq\n")
+    schedule = make_schedule("linear", 20)
+    for name in ("beta", "alpha", "alpha_bar", "beta_tilde"):
+        assert f"  {name + '_t':16} {schedule.tables[name][19]:.6g}\n" in text
+    assert f"  {'1 - alpha_bar_t':16} {schedule.one_minus_alpha_bar(19):.6g}\n" in text
+    assert f"  {'alpha_bar_t_prev':16} {schedule.alpha_bar(18):.6g}\n" in text
+    assert f"alpha_bar_t = {schedule.alpha_bar(19):.6g}\n" in text
+
+
+def test_a_jump_of_ddim_shows_alpha_bar_where_it_lands_and_training_each_images_own():
+    text, walker = walk("n\nq\n", "ddim", steps=4)
+    expected = walker.schedule.alpha_bar(walker.step.t_prev)
+    assert f"  {'alpha_bar_t_prev':16} {expected:.6g}\n" in text
+    text, walker = walk("n\nq\n", "train", n=2)
+    assert f"  {'alpha_bar_t':16} {show(walker.schedule.alpha_bar(walker.step.t))}\n" in text
 
 
 def test_the_walk_shows_what_the_sampler_yields():
@@ -100,10 +130,10 @@ def test_an_unknown_algorithm_is_an_error():
 @pytest.mark.parametrize("prediction", ["eps", "v"])
 def test_a_checkpoint_is_walked_whatever_its_network_predicts(tmp_path, prediction):
     rng = RNG(0)
-    model = UNet(1, 8, (1, 1), (False, False), n_heads=1, rng=rng)
+    model = UNet(UNetConfig(1, 8, (1, 1), (False, False), n_heads=1), rng)
     loader = Loader(draw_digits(np.arange(8) % 10, rng), None, 4, rng)
     schedule = make_schedule("cosine", 5)
-    trainer = Trainer(model, schedule, loader, AdamW(model.named_parameters()), rng, prediction=prediction)
+    trainer = Trainer(model, schedule, loader, AdamW(model.named_parameters()), rng, TrainerSettings(prediction=prediction))
     trainer.save(tmp_path)
     source = make_source(str(tmp_path))
     steps = list(steps_of("ddpm", source, RNG(1)))

@@ -60,7 +60,7 @@ def server(monkeypatch):
 def lonely(monkeypatch, tmp_path):
     """No data set on this machine: $MINIDIFF_DATA is not set and the cache, whose folder is returned, is empty."""
     monkeypatch.delenv("MINIDIFF_DATA", raising=False)
-    monkeypatch.setattr("minidiff.data.mnist.sys.platform", "linux")
+    monkeypatch.setattr("minidiff.data.folders.sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "minidiff"
 

@@ -14,8 +14,8 @@ def test_digits_are_drawn(lonely):
 def test_mnist_and_fashion_are_read_from_files(lonely, write_set, tmp_path):
     write_set(tmp_path / "mnist", "t10k", 5)
     write_set(tmp_path / "fashion", "train", 10, labels=FASHION.first_labels["train"])
-    assert load_dataset("mnist", tmp_path, download=False).name == "MNIST"
-    assert load_dataset("fashion", tmp_path, download=False).name == "Fashion-MNIST"
+    assert load_dataset("mnist", tmp_path, download=False).name == "MNIST-format files"
+    assert load_dataset("fashion", tmp_path, download=False).name == "Fashion-MNIST-format files"
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
@@ -26,7 +26,7 @@ def test_what_was_asked_for_by_name_is_not_replaced(lonely, name):
 
 def test_auto_is_mnist_where_it_can_be_had(lonely, write_set, tmp_path):
     write_set(tmp_path, "t10k", 5)
-    assert load_dataset("auto", tmp_path, download=False).note.startswith(f"MNIST: {tmp_path} holds only the t10k set")
+    assert load_dataset("auto", tmp_path, download=False).note.startswith(f"MNIST-format files, not MNIST's own: {tmp_path} holds only the t10k set")
 
 
 def test_auto_is_digits_else_and_says_so_in_one_line(lonely, monkeypatch):

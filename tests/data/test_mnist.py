@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidiff.data import DataNotFound, IdxError, load_mnist, mnist, write_idx
+from minidiff.data import DataNotFound, IdxError, folders, load_mnist, mnist, write_idx
 
 
 @pytest.fixture
@@ -28,15 +28,15 @@ def test_both_sets_are_found_directly_and_in_the_usual_subfolders(lonely, write_
     dataset = load_mnist(tmp_path / "data", download=False)
     np.testing.assert_array_equal(dataset.images, np.concatenate([train, t10k])[:, None])
     assert dataset.labels.shape == (17,) and dataset.labels.dtype == np.int64
-    assert dataset.name == "MNIST"
-    assert dataset.note == f"MNIST: 17 images from {(tmp_path / 'data' / folder).resolve()}."
+    assert dataset.name == "MNIST-format files"
+    assert dataset.note == f"MNIST-format files, not MNIST's own: 17 images from {(tmp_path / 'data' / folder).resolve()}."
 
 
 def test_one_set_is_used_as_it_is_and_the_note_says_so(lonely, write_set, tmp_path):
     write_set(tmp_path, "t10k", 5)
     dataset = load_mnist(tmp_path)
     assert len(dataset) == 5
-    assert dataset.note == f"MNIST: {tmp_path} holds only the t10k set; its 5 images are used as they are."
+    assert dataset.note == f"MNIST-format files, not MNIST's own: {tmp_path} holds only the t10k set; its 5 images are used as they are."
 
 
 def test_other_spelling_of_the_file_names(lonely, write_set, tmp_path):
@@ -67,9 +67,9 @@ def test_the_order_is_data_dir_then_environment_then_cache(lonely, write_set, tm
     ],
 )
 def test_the_cache_is_where_the_platform_keeps_caches(monkeypatch, platform, variable, value, cache):
-    monkeypatch.setattr(mnist.sys, "platform", platform)
+    monkeypatch.setattr(folders.sys, "platform", platform)
     monkeypatch.setenv(variable, value)
-    assert mnist.user_cache() == Path(cache).expanduser()
+    assert folders.user_cache() == Path(cache).expanduser()
 
 
 def test_fashion_is_not_mistaken_for_mnist_whose_files_have_the_same_names(lonely, write_set, tmp_path):

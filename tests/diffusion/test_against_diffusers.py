@@ -68,6 +68,7 @@ def test_ddim_with_clipping_re_derives_the_noise():
     x_t = RNG(1).normal((3, 2), dtype=np.float64)
     for t, t_prev in ((901, 801), (101, 1), (1, 0)):
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_theta(x_t, t), schedule, clip=1.0)
-        ours = ddim.ddim_step(x_0_hat, eps_hat, t_prev, 0.0, 0 * x_t, schedule)
+        direction = ddim.ddim_direction(eps_hat, t_prev, 0.0, schedule)
+        ours = ddim.ddim_step(x_0_hat, direction, t_prev, 0.0, 0 * x_t, schedule)
         theirs = scheduler.step(torch.tensor(eps_theta(x_t, t)), t - 1, torch.tensor(x_t), use_clipped_model_output=True)
         np.testing.assert_allclose(theirs.prev_sample.numpy(), ours, rtol=1e-9, atol=1e-9)

@@ -15,6 +15,12 @@ from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.random import RNG
 
 
+def step_from_parts(x_0_hat, eps_hat, t_prev, sigma_t, z, schedule):
+    """DDIM's step with its direction made from eps_hat, as the sampler does."""
+    direction = ddim.ddim_direction(eps_hat, t_prev, sigma_t, schedule)
+    return ddim.ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule)
+
+
 def half(x_t, t):
     return 0.5 * x_t
 
@@ -68,8 +74,8 @@ def test_sigma_hat_makes_the_noise_of_ddpm_with_beta(linear, images):
     x_t, z, eps_hat = images[0], images[2], 0.3 * images[2]
     for t in (2, 500, 1000):
         sigma, sigma_hat = ddim.ddim_sigma(t, t - 1, linear, 1.0), ddim.ddim_sigma_hat(t, t - 1, linear)
-        without_noise = ddim.ddim_step(x_0_from_eps(x_t, t, eps_hat, linear), eps_hat, t - 1, sigma, 0 * z, linear)
-        expected = p_step(x_t, t, eps_hat, z, linear, "beta")
+        without_noise = step_from_parts(x_0_from_eps(x_t, t, eps_hat, linear), eps_hat, t - 1, sigma, 0 * z, linear)
+        expected = p_step(mu_theta(x_t, t, eps_hat, linear), math.sqrt(linear.beta(t)), z)
         np.testing.assert_allclose(without_noise + sigma_hat * z, expected, rtol=1e-12, atol=1e-12)
     assert ddim.ddim_sigma_hat(900, 100, linear) ** 2 == pytest.approx(1 - linear.alpha_bar(900) / linear.alpha_bar(100), rel=1e-12)
 
@@ -81,9 +87,9 @@ def test_the_step_keeps_the_marginal_of_the_forward_process(linear, eta):
     x_0, one, zero = (np.full((1, 1), v) for v in (0.6, 1.0, 0.0))
     for t, t_prev in ((1000, 999), (1000, 300), (37, 2), (2, 1), (5, 0)):
         sigma = ddim.ddim_sigma(t, t_prev, linear, eta)
-        mean = ddim.ddim_step(x_0, zero, t_prev, sigma, zero, linear).item()
-        from_eps = ddim.ddim_step(zero, one, t_prev, sigma, zero, linear).item()
-        from_z = ddim.ddim_step(zero, zero, t_prev, sigma, one, linear).item()
+        mean = step_from_parts(x_0, zero, t_prev, sigma, zero, linear).item()
+        from_eps = step_from_parts(zero, one, t_prev, sigma, zero, linear).item()
+        from_z = step_from_parts(zero, zero, t_prev, sigma, one, linear).item()
         assert mean == pytest.approx(0.6 * math.sqrt(linear.alpha_bar(t_prev, first=0)), rel=1e-12)
         assert from_eps**2 + from_z**2 == pytest.approx(1 - linear.alpha_bar(t_prev, first=0), abs=1e-12)
         assert from_z == pytest.approx(sigma, rel=1e-12)
@@ -99,7 +105,7 @@ def test_eta_1_on_the_full_chain_is_ddpm_with_beta_tilde(linear):
     for ours in ddpm:
         t = ours.t
         sigma = ddim.ddim_sigma(t, t - 1, linear, eta=1.0)
-        theirs = ddim.ddim_step(ours.x_0_hat, ours.eps_hat, t - 1, sigma, ours.z, linear)
+        theirs = step_from_parts(ours.x_0_hat, ours.eps_hat, t - 1, sigma, ours.z, linear)
         np.testing.assert_allclose(theirs, ours.x_prev, rtol=1e-12, atol=1e-12)
     from_ddpm = list(ddpm_steps(eps_theta, (4, 2), linear, RNG(5), variance="beta_tilde", dtype=np.float64))[-1].x_prev
     from_ddim = ddim_sample(eps_theta, (4, 2), linear, RNG(5), eta=1.0, dtype=np.float64)
@@ -173,7 +179,7 @@ def test_the_deterministic_step_is_q_sample_at_the_earlier_time(linear, images):
     x_0_hat, _, eps_hat = images
     for t_prev in (1, 400, 999):
         expected = q_sample(x_0_hat, t_prev, eps_hat, linear)
-        np.testing.assert_allclose(ddim.ddim_step(x_0_hat, eps_hat, t_prev, 0.0, 0 * eps_hat, linear), expected, rtol=1e-12)
+        np.testing.assert_allclose(step_from_parts(x_0_hat, eps_hat, t_prev, 0.0, 0 * eps_hat, linear), expected, rtol=1e-12)
 
 
 @pytest.mark.checks("ddim.sigma", "ddim.direction")
@@ -183,6 +189,6 @@ def test_q_sigma_by_bayes_has_a_density_for_every_eta(linear):
     for t in (2, 500, 1000):
         x_t = q_sample(x_0, t, eps, linear)
         sigma = ddim.ddim_sigma(t, t - 1, linear, 1.0)
-        mean = ddim.ddim_step(x_0, eps, t - 1, sigma, 0 * eps, linear)
+        mean = step_from_parts(x_0, eps, t - 1, sigma, 0 * eps, linear)
         expected = log_density(x_0, mu_theta(x_t, t, eps, linear), linear.beta_tilde(t))
         np.testing.assert_allclose(log_density(x_0, mean, sigma**2), expected, rtol=1e-9)

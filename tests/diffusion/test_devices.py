@@ -11,10 +11,10 @@ from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
 from minidiff.diffusion.forward import q_sample, q_step
 from minidiff.diffusion.inversion import ddim_invert, slerp
-from minidiff.diffusion.losses import algorithm_1, loss_weight
+from minidiff.diffusion.losses import draw_training_noise, loss_weight, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.posterior import exponent_by_bayes, exponent_collected, mu_tilde
-from minidiff.diffusion.reverse import learned_variance, p_step
+from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import (
     eps_from_mu_tilde,
@@ -34,7 +34,7 @@ T_BATCH = np.array([2, 5, 12])
 ON_ARRAYS = {
     "q_step": lambda x, y, t: q_step(x, t, y, SCHEDULE),
     "q_sample": lambda x, y, t: q_sample(x, t, y, SCHEDULE),
-    "p_step": lambda x, y, t: p_step(x, t, y, y, SCHEDULE),
+    "p_step": lambda x, y, t: p_step(mu_theta(x, t, y, SCHEDULE), 0.5, y),
     "learned_variance": lambda x, y, t: learned_variance(x, t, SCHEDULE),
     "bayes": lambda x, y, t: exponent_by_bayes(x, y, x, t, SCHEDULE),
     "collected": lambda x, y, t: exponent_collected(x, y, x, t, SCHEDULE),
@@ -98,7 +98,7 @@ def test_samplers_and_the_loss_run_on_another_device(strict, pair):
         "ddpm": lambda x_T, rng: ddpm_sample(half, None, SCHEDULE, rng, x_T=x_T, clip=1.0),
         "ddim": lambda x_T, rng: ddim_sample(half, None, SCHEDULE, rng, x_T=x_T, steps=5, eta=0.5, clip=1.0),
         "invert": lambda x_T, rng: ddim_invert(half, x_T, SCHEDULE, steps=5),
-        "loss": lambda x_T, rng: algorithm_1(half, x_T, SCHEDULE, rng).loss,
+        "loss": lambda x_T, rng: training_terms(half, x_T, *draw_training_noise(x_T, SCHEDULE, rng), SCHEDULE).loss,
         "vlb": lambda x_T, rng: vlb.vlb(half, x_T, SCHEDULE, rng),
     }
     for name, run in runs.items():

@@ -1,8 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 
+import minidiff
 from minidiff.classroom.index import get_equation
 from minidiff.diffusion import equation as equations
-from minidiff.diffusion.equation import equation
+from minidiff.diffusion.equation import Equation, equation, location_of
+from minidiff.diffusion.schedule import Schedule
 
 
 @pytest.fixture
@@ -17,20 +22,45 @@ def test_the_decorator_returns_the_function_itself(registry):
         More about it."""
         return 2 * x
 
-    assert equation("test.twice", slide=None, paper="none", latex="2x", errata=(1,))(twice) is twice
+    assert equation("test.twice", "none", errata=1)(twice) is twice
     entry = equations.registered()["test.twice"]
     assert (entry.summary, entry.errata, entry.registered_in) == ("Twice x.", (1,), __name__)
 
 
 def test_an_id_belongs_to_one_function(registry):
-    equation("test.one", slide=None, paper="none", latex="x")(len)
+    equation("test.one", "none")(len)
     with pytest.raises(ValueError, match="the id 'test.one' is taken by builtins.len"):
-        equation("test.one", slide=None, paper="none", latex="x")(max)
+        equation("test.one", "none")(max)
 
 
-def test_the_location_opens_in_an_editor(monkeypatch, tmp_path):
-    place = get_equation("forward.q_sample").location
-    path, _, line = place.rpartition(":")
-    assert path.endswith("forward.py") and int(line) > 1
+def test_the_location_is_the_first_line_that_runs(monkeypatch, tmp_path):
+    """From every folder, and a breakpoint set there stops before any term is computed."""
     monkeypatch.chdir(tmp_path)
-    assert get_equation("forward.q_sample").location.startswith("/")
+    path, _, line = get_equation("forward.q_sample").location.partition(":")
+    assert path == "minidiff/diffusion/forward.py"
+    text = (Path(minidiff.__file__).parents[1] / path).read_text().splitlines()
+    before, first = "\n".join(text[: int(line) - 1]), text[int(line) - 1]
+    assert before.rpartition("def ")[2].startswith("q_sample(") and before.rstrip().endswith('"""')
+    assert "schedule." in first and "like=x_0" in first
+
+
+def test_a_function_of_the_user_and_a_class_have_a_location(monkeypatch, tmp_path):
+    monkeypatch.chdir(Path(__file__).parent)
+    line = location_of(lambda: 1).partition(":")
+    assert line[0] == "test_equation.py" and int(line[2]) > 1
+    assert re.fullmatch(r"minidiff/diffusion/schedule.py:\d+", location_of(Schedule))
+
+
+def test_repr_and_html_show_formula_place_and_code():
+    q_sample = get_equation("forward.q_sample")
+    assert repr(q_sample).startswith("<equation forward.q_sample, DDPM eq. 4, minidiff/diffusion/forward.py:")
+    html = q_sample._repr_html_()
+    assert html.index("DDPM eq. 4") < html.index("<pre>def q_sample(x_0, t, eps, schedule):")
+    assert "@equation" not in html and " 0x" not in repr(q_sample)
+    without_latex = Equation("test.half", half, "none")
+    assert without_latex._repr_latex_() is None and "<code>x / 2 &lt; x</code>" in without_latex._repr_html_()
+
+
+def half(x):
+    """x / 2 < x"""
+    return x / 2

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion.ddim import ddim_sample, ddim_step
+from minidiff.diffusion.ddim import ddim_sample, ddim_direction, ddim_step
 from minidiff.diffusion.inversion import ddim_inversion_step, ddim_invert, slerp
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.targets import x_0_from_eps
@@ -16,7 +16,8 @@ def test_the_inversion_step_undoes_the_step_for_the_same_noise(linear, images):
     zero = 0 * x_t
     for t, t_next in ((1, 2), (499, 500), (100, 900)):
         x_next = ddim_inversion_step(x_t, t, t_next, eps_hat, linear)
-        back = ddim_step(x_0_from_eps(x_next, t_next, eps_hat, linear), eps_hat, t, 0.0, zero, linear)
+        direction = ddim_direction(eps_hat, t, 0.0, linear)
+        back = ddim_step(x_0_from_eps(x_next, t_next, eps_hat, linear), direction, t, 0.0, zero, linear)
         np.testing.assert_allclose(back, x_t, rtol=1e-12, atol=1e-12)
     from_data = ddim_inversion_step(x_t, 0, 5, eps_hat, linear)
     np.testing.assert_allclose(x_0_from_eps(from_data, 5, eps_hat, linear), x_t, rtol=1e-12, atol=1e-12)

@@ -6,7 +6,9 @@ import pytest
 from minidiff.diffusion import latent
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.gaussian import kl_gaussians
+from minidiff.diffusion.losses import L_simple, training_terms
 from minidiff.engine.tensor import Tensor
+from minidiff.nn.attention import MultiHeadAttention
 
 
 @pytest.fixture
@@ -46,8 +48,8 @@ def test_vq_losses_have_one_value_and_two_gradients(codes):
     distance = sum((a - b) ** 2 for a, b in zip(z_e.ravel().tolist(), e.ravel().tolist(), strict=True)) / 60
     assert latent.codebook_loss(z_e, e) == pytest.approx(distance, rel=1e-12)
     assert latent.commitment_loss(z_e, e) == pytest.approx(0.25 * distance, rel=1e-12)
-    x, x_hat = z_e, 0.9 * z_e
-    assert latent.vq_loss(x, x_hat, z_e, e, beta=2.0) == pytest.approx(0.01 * (z_e**2).mean() + 3 * distance, rel=1e-12)
+    parts = L_simple(z_e, 0.9 * z_e), latent.codebook_loss(z_e, e), latent.commitment_loss(z_e, e, beta=2.0)
+    assert latent.vq_loss(*parts) == pytest.approx(0.01 * (z_e**2).mean() + 3 * distance, rel=1e-12)
     encoder, code = Tensor(z_e, requires_grad=True), Tensor(e, requires_grad=True)
     latent.codebook_loss(encoder, code).backward()
     assert encoder.grad is None
@@ -103,8 +105,12 @@ def test_scaled_latents_have_unit_variance(rng):
 @pytest.mark.checks("ldm.projections")
 def test_projections_apply_the_slide_s_matrices_to_every_token(rng):
     phi, tau = rng.normal((2, 4, 5), dtype=np.float64), rng.normal((2, 3, 6), dtype=np.float64)
-    W_Q, W_K, W_V = (rng.normal(shape, dtype=np.float64) for shape in ((8, 5), (8, 6), (7, 6)))
-    Q, K, V = latent.projections(phi, tau, W_Q, W_K, W_V)
+    attention = MultiHeadAttention(5, 1, bias=False, kdim=6, vdim=6, rng=rng)
+    weights = attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight
+    for weight in weights:
+        weight.data = weight.data.astype(np.float64)
+    W_Q, W_K, W_V = (weight.data for weight in weights)
+    Q, K, V = (tokens.data[:, 0] for tokens in attention.projections(Tensor(phi), Tensor(tau), Tensor(tau)))
     np.testing.assert_allclose(Q[1, 3], W_Q @ phi[1, 3], rtol=1e-12)
     np.testing.assert_allclose(K[0, 2], W_K @ tau[0, 2], rtol=1e-12)
     np.testing.assert_allclose(V[1, 0], W_V @ tau[1, 0], rtol=1e-12)
@@ -115,7 +121,9 @@ def test_L_LDM_is_the_squared_error_at_z_t_with_the_condition(linear, images):
     z_0, t, eps = images
     condition = np.array([0.1, 0.2, 0.3])[:, None, None, None]
     z_t = q_sample(z_0, t, eps, linear)
-    loss = latent.L_LDM(lambda z, t, tau: z * tau + t[:, None, None, None] / 1000, z_0, t, eps, condition, linear)
+    loss = training_terms(
+        lambda z, t, tau: z * tau + t[:, None, None, None] / 1000, z_0, t, eps, linear, tau=condition
+    ).loss
     expected = ((eps - (z_t * condition + t[:, None, None, None] / 1000)) ** 2).mean()
     assert loss == pytest.approx(expected, rel=1e-12)
 

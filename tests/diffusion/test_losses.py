@@ -9,6 +9,12 @@ from minidiff.diffusion.reverse import mu_theta
 from minidiff.engine.random import RNG
 
 
+def algorithm_1(eps_theta, x_0, schedule, rng):
+    """Lines 2 to 5 of Algorithm 1, as the trainer runs them."""
+    t, eps = losses.draw_training_noise(x_0, schedule, rng)
+    return losses.training_terms(eps_theta, x_0, t, eps, schedule)
+
+
 @pytest.mark.checks("losses.L_simple", "losses.squared_norm")
 def test_L_simple_by_a_loop_over_every_pixel(images):
     _, _, eps = images
@@ -52,7 +58,7 @@ def test_algorithm_1_asks_the_network_at_x_t_with_one_t_per_image(linear, images
         asked.append((x_t, t))
         return 0.5 * x_t
 
-    step = losses.algorithm_1(eps_theta, x_0, linear, RNG(3))
+    step = algorithm_1(eps_theta, x_0, linear, RNG(3))
     t, eps = losses.draw_training_noise(x_0, linear, RNG(3))
     np.testing.assert_array_equal(step.t, t)
     np.testing.assert_array_equal(step.eps, eps)
@@ -76,15 +82,15 @@ def test_the_exact_predictor_has_the_least_loss(rng, linear):
     mixture = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.05)
     exact = mixture.eps_theta(linear)
     x_0 = mixture.sample(4000, rng)
-    least = losses.algorithm_1(exact, x_0, linear, RNG(1)).loss
+    least = algorithm_1(exact, x_0, linear, RNG(1)).loss
     for worse in (lambda x, t: 1.05 * exact(x, t), lambda x, t: exact(x, t) + 0.05, lambda x, t: exact(1.02 * x, t)):
-        assert losses.algorithm_1(worse, x_0, linear, RNG(1)).loss > least
+        assert algorithm_1(worse, x_0, linear, RNG(1)).loss > least
 
 
 def test_a_network_of_the_wrong_shape_is_named(linear, images):
     x_0, _, _ = images
     with pytest.raises(ValueError, match=r"eps_theta must return the shape of x_t, \(3, 1, 4, 4\), got \(3, 16\)"):
-        losses.algorithm_1(lambda x, t: x.reshape(3, 16), x_0, linear, RNG(0))
+        algorithm_1(lambda x, t: x.reshape(3, 16), x_0, linear, RNG(0))
 
 
 def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
@@ -92,7 +98,7 @@ def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
 
     scale = Tensor(np.float32(0.5), requires_grad=True)
     x_0 = np.ones((4, 1, 2, 2), np.float32)
-    step = losses.algorithm_1(lambda x, t: scale * Tensor(x), x_0, linear, RNG(0))
+    step = algorithm_1(lambda x, t: scale * Tensor(x), x_0, linear, RNG(0))
     step.loss.backward()
     expected = (2 * (0.5 * step.x_t - step.eps) * step.x_t).mean()
     assert float(scale.grad) == pytest.approx(float(expected), rel=1e-5)

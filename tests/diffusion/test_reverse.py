@@ -57,11 +57,13 @@ def test_p_step_is_a_line_in_z_through_mu_with_slope_sigma(linear, images):
     z = np.ones_like(x_t)
     for variance in ("beta", "beta_tilde"):
         for t in (1, 2, 1000):
-            without = p_step(x_t, t, eps_hat, 0 * z, linear, variance)
+            mu = mu_theta(x_t, t, eps_hat, linear)
+            sigma_t = math.sqrt(sigma_squared(t, linear, variance))
+            without = p_step(mu, sigma_t, 0 * z)
             alpha, alpha_bar = linear.alpha(t), linear.alpha_bar(t)
             expected = x_t / math.sqrt(alpha) - (1 - alpha) / math.sqrt(alpha * (1 - alpha_bar)) * eps_hat
             np.testing.assert_allclose(without, expected, rtol=1e-10, atol=1e-12)
-            slope = p_step(x_t, t, eps_hat, z, linear, variance) - without
+            slope = p_step(mu, sigma_t, z) - without
             np.testing.assert_allclose(slope, math.sqrt(getattr(linear, variance)(t)), rtol=1e-9, atol=1e-15)
 
 

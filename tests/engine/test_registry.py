@@ -49,12 +49,62 @@ def test_versions_are_listed_in_the_order_of_their_registration():
     assert md.kernel_versions("exp") == []
 
 
-@pytest.mark.parametrize("mode", ["auto", "reference"])
-def test_numpy_arrays_are_computed_by_the_reference(mode, x):
+def test_the_versions_of_a_device_are_those_that_auto_tries_there():
+    md.register_kernel("swish", "emulated", never, devices=("cuda",), by_name=("cpu",))
+    assert md.kernel_versions("swish") == ["naive", "fast", "emulated"]
+    assert md.kernel_versions("swish", "cpu") == ["naive", "fast"]
+    assert md.kernel_versions("swish", "cuda") == ["fast", "emulated"]
+    assert registry.operations_with_kernels() == ["swish"]
+
+
+def test_reference_is_the_definition_and_auto_the_kernel_registered_last(x):
+    with md.use_kernels("reference"):
+        F.swish(x)
+    assert calls == []
     F.swish(x)
+    with md.use_kernels("auto"):
+        F.swish(x)
+    assert calls == ["fast", "fast"]
+
+
+def test_auto_goes_on_to_the_next_kernel_when_one_does_not_take_the_arguments(x):
+    md.register_kernel("swish", "picky", never)
+    md.register_kernel("swish", "also picky", never)
+    for mode in ("auto", "strict", "check"):
+        with md.use_kernels(mode):
+            F.swish(x)
+    assert calls == ["fast"] * 3
+
+
+def test_a_kernel_that_runs_by_name_only_is_never_taken_by_auto(x):
+    md.register_kernel("swish", "emulated", kernel("emulated"), devices=("cuda",), by_name=("cpu",))
+    for mode in ("auto", "strict", "check"):
+        with md.use_kernels(mode):
+            F.swish(x)
+    assert calls == ["fast"] * 3
+    with md.use_kernels(swish="emulated"):
+        F.swish(x)
+    assert calls[3:] == ["emulated"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict", "check"])
+def test_an_operation_without_kernels_for_a_device_is_computed_by_its_definition(mode, strict):
+    x = strict.asarray(np.ones(2))
     with md.use_kernels(mode):
         F.swish(x)
     assert calls == []
+
+
+def test_arguments_are_checked_before_any_kernel_runs():
+    """A kernel that would take anything gets nothing that the definition refuses."""
+    for operation in ("conv2d", "matmul"):
+        md.register_kernel(operation, "careless", lambda *args, **options: (np.zeros(1), None))
+    x, weight = np.zeros((1, 2, 3, 3), np.float32), np.zeros((4, 3, 3, 3), np.float32)
+    for mode in ("reference", "auto", "strict", "check"):
+        with md.use_kernels(mode), pytest.raises(ValueError, match=r"^conv2d: x has C = 2 but weight wants C = 3"):
+            F.conv2d(x, weight)
+        with md.use_kernels(mode), pytest.raises(ValueError, match=r"^matmul: the last size of x must equal"):
+            F.matmul(x[..., :2], weight)
 
 
 def test_a_version_asked_for_by_name_runs_on_numpy_arrays(x):
@@ -64,7 +114,7 @@ def test_a_version_asked_for_by_name_runs_on_numpy_arrays(x):
             F.swish(x)
         F.exp(x)
     F.swish(x)
-    assert calls == ["naive"]
+    assert calls == ["naive", "fast"]
 
 
 @pytest.mark.parametrize("mode", ["strict", "check"])
@@ -73,14 +123,16 @@ def test_strict_and_check_run_the_last_version(mode, x):
         y = F.swish(x)
     assert calls == ["fast"]
     y.backward(np.ones((2, 3), np.float32))
-    np.testing.assert_allclose(x.grad, md.gradients(F.swish(x), [x], np.ones((2, 3), np.float32))[0])
+    with md.use_kernels("reference"):
+        expected = md.gradients(F.swish(x), [x], np.ones((2, 3), np.float32))[0]
+    np.testing.assert_allclose(x.grad, expected)
 
 
 def test_the_choice_ends_with_its_block_even_after_an_error(x):
-    with pytest.raises(ZeroDivisionError), md.use_kernels("strict"):
+    with pytest.raises(ZeroDivisionError), md.use_kernels(swish="naive"):
         raise ZeroDivisionError
     F.swish(x)
-    assert calls == []
+    assert calls == ["fast"]
 
 
 def test_check_names_index_and_values_where_the_results_differ_most(x):
@@ -122,7 +174,8 @@ def test_check_tolerates_rounding(x):
     assert calls == ["rounded"]
 
 
-def test_what_a_kernel_does_not_take_is_computed_by_the_reference_or_is_an_error(x):
+def test_what_no_kernel_takes_is_computed_by_the_reference_or_is_an_error(x, monkeypatch):
+    monkeypatch.setattr(registry, "_kernels", {})
     md.register_kernel("swish", "picky", never)
     with md.use_kernels("check"):
         assert F.swish(x).requires_grad
@@ -135,11 +188,15 @@ def test_what_a_kernel_does_not_take_is_computed_by_the_reference_or_is_an_error
             ),
         ):
             F.swish(x)
+    md.register_kernel("swish", "also picky", never)
+    both = r"^swish: kernel 'also picky' does not take .*odd sizes\), kernel 'picky' does not take .*, and a fallback is not"
+    with md.use_kernels("strict"), pytest.raises(RuntimeError, match=both):
+        F.swish(x)
 
 
 def test_a_kernel_of_another_device(x, strict):
     md.register_kernel("swish", "gpu", kernel("gpu"), devices=("cuda",))
-    with md.use_kernels("strict"), pytest.raises(RuntimeError, match="version 'gpu' does not run on 'cpu'"):
+    with md.use_kernels(swish="gpu"), pytest.raises(RuntimeError, match="version 'gpu' does not run on 'cpu'"):
         F.swish(x)
     F.swish(strict.asarray(x.data))  # "auto" on a device for which there is no kernel
     assert calls == []

@@ -12,11 +12,12 @@ from support.examples import write_digits
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import Classifier, UNet
+from minidiff.models import Classifier, ClassifierConfig, UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
+from minidiff.training.classification import save_classifier
 from minidiff.training.noisy_classification import KIND
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "guided_mnist.py"
 SMALL = ["--channels", 4, "--epochs", 1, "--per-class", 2, "--sampling-steps", 3, "--workers", 1]
@@ -29,12 +30,11 @@ def folder(tmp_path_factory):
     images, labels = write_digits(folder / "data", 64)
     rng = RNG(0)
     for name, pictures in (("denoiser", images), ("small", images[:, :, ::2, ::2])):
-        unet = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)
+        unet = UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), rng)
         loader = Loader(pictures, labels, 8, rng)
-        Trainer(unet, make_schedule("cosine", 5), loader, AdamW(unet.named_parameters()), rng, prediction="v").save(folder / name)
-    judge = Classifier(n_channels=4, rng=rng)
-    arrays = {f"model.{name}": array for name, array in judge.state_dict().items()}
-    save_checkpoint(folder / "classifier", "classifier", {"model": judge.config}, arrays)
+        Trainer(unet, make_schedule("cosine", 5), loader, AdamW(unet.named_parameters()), rng, TrainerSettings(prediction="v")).save(folder / name)
+    judge = Classifier(ClassifierConfig(n_channels=4), rng)
+    save_classifier(folder / "classifier", judge, {})
     return folder
 
 
@@ -90,7 +90,7 @@ def test_mistakes_are_told_in_one_line(run, folder, tmp_path):
     other = tmp_path / "other"
     save_checkpoint(other, KIND, {"model": {}, "schedule": {"name": "linear", "T": 9}}, {})
     for arguments, message in (
-        (["--denoiser", folder / "small"], "the denoiser makes images of (1, 14, 14), MNIST has (1, 28, 28)"),
+        (["--denoiser", folder / "small"], "the denoiser makes images of (1, 14, 14), MNIST-format files has (1, 28, 28)"),
         (["--denoiser", folder / "classifier"], "this is a checkpoint of kind 'classifier', wanted is 'ddpm'"),
         (["--noisy-classifier", folder / "classifier"], "this is a checkpoint of kind 'classifier', wanted is 'noisy_classifier'"),
         (["--noisy-classifier", tmp_path / "none"], "there is no checkpoint here"),

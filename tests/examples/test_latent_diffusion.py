@@ -116,7 +116,7 @@ def test_errors_in_one_line(data, ldm, autoencoder, tmp_path):
         "sample_text.py", "--ldm", ldm, "--steps", 4, "--image", ldm / "samples.npz", "--out", tmp_path
     )
     assert "--steps must be in 1..T = 1..20, got 21" in refuse("sample_text.py", "--ldm", ldm, "--steps", 21, "--out", tmp_path)
-    assert "the autoencoder was trained on MNIST (1, 28, 28), got digits (1, 28, 28)" in refuse(
+    assert "the autoencoder was trained on MNIST-format files (1, 28, 28), got digits (1, 28, 28)" in refuse(
         "train_mnist_ldm.py", "--data", "digits", "--autoencoder", autoencoder, "--out", tmp_path
     )
     assert "--sampling-steps must be in 1..T = 1..20, got 50" in refuse("train_mnist_ldm.py", "--timesteps", 20, "--out", tmp_path)

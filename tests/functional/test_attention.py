@@ -20,7 +20,14 @@ def as_defined(query, key, value, may_attend, scale):
     return y
 
 
-def test_it_is_the_definition():
+@pytest.fixture(params=["reference", "auto"])
+def every_way(request):
+    """The test runs with the definition, and with what runs instead if nothing is chosen."""
+    with md.use_kernels(request.param):
+        yield
+
+
+def test_it_is_what_the_formula_says_of_each_query(every_way):
     query, key, value = drawn()
     may_attend = md.RNG(3).uniform((2, 3, 5, 7)) > 0.5
     may_attend[0, 1, 2] = False
@@ -44,7 +51,7 @@ MASKS = {
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("scale", [None, 0.2])
-def test_it_is_torchs(mask, scale):
+def test_it_is_torchs(mask, scale, every_way):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
     from support.against_torch import compare
 
@@ -55,7 +62,7 @@ def test_it_is_torchs(mask, scale):
 
 
 @pytest.mark.parametrize("T, S", [(5, 5), (5, 7), (7, 5), (1, 3)])
-def test_causal_attention_is_torchs(T, S):
+def test_causal_attention_is_torchs(T, S, every_way):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
     from support.against_torch import compare
 
@@ -64,7 +71,7 @@ def test_causal_attention_is_torchs(T, S):
 
 
 @pytest.mark.parametrize("additive", [False, True])
-def test_a_query_that_may_attend_to_nothing_gives_zeros_and_passes_no_gradient(additive):
+def test_a_query_that_may_attend_to_nothing_gives_zeros_and_passes_no_gradient(additive, every_way):
     tensors = [md.Tensor(a, requires_grad=True) for a in drawn()]
     mask = np.ones((5, 7), bool)
     mask[2] = False
@@ -78,7 +85,7 @@ def test_a_query_that_may_attend_to_nothing_gives_zeros_and_passes_no_gradient(a
         assert np.isfinite(array).all()
 
 
-def test_the_gradient_of_an_additive_mask_is_torchs():
+def test_the_gradient_of_an_additive_mask_is_torchs(every_way):
     """A learnt bias of the scores, shared by images and heads."""
     torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
     from support.against_torch import compare
@@ -87,7 +94,7 @@ def test_the_gradient_of_an_additive_mask_is_torchs():
     compare(F.attention, lambda *a: reference(*a[:3], attn_mask=a[3]), (*drawn(), md.RNG(3).normal((5, 7))))
 
 
-def test_large_scores_do_not_overflow():
+def test_large_scores_do_not_overflow(every_way):
     query, key, value = drawn()
     y = F.attention(query * np.float32(1e4), key * np.float32(1e4), value)
     assert np.isfinite(y.data).all()

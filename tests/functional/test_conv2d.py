@@ -7,9 +7,11 @@ import pytest
 import minidiff as md
 from minidiff import functional as F
 from minidiff.kernels.cpu import im2col, winograd
+from minidiff.kernels.cpu.conv2d import im2col as im2col_entry
 
 SIZES = [(7, 9), (8, 8), (1, 1)]
 KERNELS = [(3, 3), (1, 1), (4, 2)]
+every_way = pytest.mark.parametrize("kernels", ["reference", "auto"])
 
 
 def conv2d_as_loops(x, weight, bias, stride, padding, dilation, groups):
@@ -45,17 +47,22 @@ def conv2d_as_einsum(x, weight, padding):
         ((1, 2), (3, 3), (1, 1), (1, 1), (1, 1), 2),
     ],
 )
-def test_it_is_the_definition(size, kernel, stride, padding, dilation, groups):
+@every_way
+def test_it_is_the_sum_that_defines_it(size, kernel, stride, padding, dilation, groups, kernels):
     x, weight, bias = md.RNG(0).normal((2, 4, *size)), md.RNG(1).normal((8, 4 // groups, *kernel)), md.RNG(2).normal((8,))
     expected = conv2d_as_loops(x, weight, bias, stride, padding, dilation, groups)
-    y = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    with md.use_kernels(kernels):
+        y = F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     np.testing.assert_allclose(y.data, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_3x3_of_a_unet_is_the_definition():
+@every_way
+def test_the_3x3_of_a_unet_is_one_sum_over_all_windows(kernels):
     """Enough channels for Winograd's algorithm."""
     x, weight = md.RNG(0).normal((3, 16, 6, 7)), md.RNG(1).normal((16, 16, 3, 3))
-    np.testing.assert_allclose(F.conv2d(x, weight, padding=1).data, conv2d_as_einsum(x, weight, 1), rtol=1e-4, atol=1e-4)
+    with md.use_kernels(kernels):
+        y = F.conv2d(x, weight, padding=1)
+    np.testing.assert_allclose(y.data, conv2d_as_einsum(x, weight, 1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size, kernel", list(itertools.product(SIZES, KERNELS)))
@@ -141,7 +148,7 @@ def test_threads_do_not_share_scratch_memory():
 def test_only_the_wanted_gradients_are_computed(wanted):
     x, weight, bias = md.RNG(0).normal((2, 2, 5, 5)), md.RNG(1).normal((3, 2, 3, 3)), md.RNG(2).normal((3,))
     for stride in (1, 2):
-        y, backward = F.conv2d.reference(x, weight, bias, stride)
+        y, backward = im2col_entry(x, weight, bias, stride)
         every = backward(y, (True,) * 7)
         for want, gradient, expected in zip(wanted, backward(y, (*wanted, False, False, False, False)), every, strict=True):
             if want:
@@ -150,8 +157,10 @@ def test_only_the_wanted_gradients_are_computed(wanted):
                 assert gradient is None
 
 
-def test_no_images():
-    y = F.conv2d(np.zeros((0, 3, 5, 5), np.float32), np.zeros((4, 3, 3, 3), np.float32), padding=1)
+@every_way
+def test_no_images(kernels):
+    with md.use_kernels(kernels):
+        y = F.conv2d(np.zeros((0, 3, 5, 5), np.float32), np.zeros((4, 3, 3, 3), np.float32), padding=1)
     assert y.shape == (0, 4, 5, 5)
 
 

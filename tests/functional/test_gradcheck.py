@@ -36,11 +36,13 @@ def test_every_argument_with_a_derivative_is_differentiated_in_some_case():
 
 @pytest.mark.parametrize("case", numbered)
 def test_gradient_of_operation(case):
-    for seed in (0, 1):
+    """Of the definition, and of what runs instead if nothing is chosen."""
+    for seed, kernels in ((0, "reference"), (1, "reference"), (0, "auto")):
         arguments = draw(case, seed)
         function = functools.partial(arguments.call, operations[case.operation])
-        errors = directional_errors(function, arguments.leaves, md.RNG(seed + 100))
-        assert errors and max(errors) <= TOLERANCE
+        with md.use_kernels(kernels):
+            errors = directional_errors(function, arguments.leaves, md.RNG(seed + 100))
+        assert errors and max(errors) <= TOLERANCE, kernels
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_DERIVATIVE))
@@ -55,8 +57,9 @@ def test_every_layer_has_an_entry_in_the_table():
     assert layers - {"Module", "ModuleList"} == {case.name for case in LAYERS}
 
 
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
 @pytest.mark.parametrize("case", LAYERS, ids=[case.name for case in LAYERS])
-def test_gradient_of_layer(case):
+def test_gradient_of_layer(case, kernels):
     """With respect to its input and to each of its parameters."""
     layer = case.make()
     modules = dict(layer.named_modules())
@@ -70,7 +73,8 @@ def test_gradient_of_layer(case):
             setattr(modules[path], attribute, tensor)
         return case.call(layer, *tensors[len(names) :])
 
-    errors = directional_errors(forward, values + inputs, md.RNG(5))
+    with md.use_kernels(kernels):
+        errors = directional_errors(forward, values + inputs, md.RNG(5))
     assert len(errors) == len(names) + len(inputs) and max(errors) <= TOLERANCE
 
 

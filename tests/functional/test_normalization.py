@@ -3,7 +3,7 @@ import pytest
 
 import minidiff as md
 from minidiff import functional as F
-from minidiff.functional import normalization
+from minidiff.kernels.cpu import group_norm as chunked
 
 SHAPES = [((4, 8, 7, 9), 2), ((3, 6, 5, 5), 6), ((2, 32, 9, 9), 8), ((5, 12), 3), ((2, 6, 11), 1), ((2, 4, 3, 5, 6), 2), ((9, 8, 7, 7), 8)]
 
@@ -23,12 +23,14 @@ def drawn(shape, channels):
     return md.RNG(0).normal(shape) * 2 + 3, 1 + 0.5 * md.RNG(1).normal((channels,)), md.RNG(2).normal((channels,))
 
 
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
 @pytest.mark.parametrize("shape, groups", SHAPES)
-def test_group_norm_is_the_definition(shape, groups):
+def test_group_norm_is_what_the_formula_says_of_each_group(shape, groups, kernels):
     x, weight, bias = drawn(shape, shape[1])
     z = as_defined(x, groups, weight, bias)
-    np.testing.assert_allclose(F.group_norm(x, groups, weight, bias).data, z, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(F.group_norm_swish(x, groups, weight, bias).data, z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
+    with md.use_kernels(kernels):
+        np.testing.assert_allclose(F.group_norm(x, groups, weight, bias).data, z, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(F.group_norm_swish(x, groups, weight, bias).data, z / (1 + np.exp(-z)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape, groups", SHAPES)
@@ -48,26 +50,29 @@ def test_group_norm_is_torchs(shape, groups, parameters, swish):
     compare(lambda x, *parameters: ours(x, groups, *parameters), theirs, arrays)
 
 
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
 @pytest.mark.parametrize("operation", [F.group_norm, F.group_norm_swish])
-def test_a_large_mean_does_not_drown_the_deviations(operation):
+def test_a_large_mean_does_not_drown_the_deviations(operation, kernels):
     x = md.RNG(0).normal((2, 8, 16, 16))
     exact = operation(x.astype(np.float64), 4).data
-    assert np.abs(operation(x + np.float32(1000), 4).data - exact).max() < 1e-3  # float32 numbers near 1000 are 6e-5 apart
+    with md.use_kernels(kernels):
+        y = operation(x + np.float32(1000), 4).data
+    assert np.abs(y - exact).max() < 1e-3  # float32 numbers near 1000 are 6e-5 apart
 
 
-@pytest.mark.parametrize("operation", [F.group_norm, F.group_norm_swish])
+@pytest.mark.parametrize("operation", [chunked.group_norm, chunked.group_norm_swish])
 def test_memory_order_and_the_cut_into_chunks_do_not_matter(operation, monkeypatch):
     x, weight, bias = drawn((7, 8, 6, 5), 8)
     dy = md.RNG(3).normal(x.shape)
 
     def results(array, dy):
-        y, backward = operation.reference(array, 4, weight, bias)
+        y, backward = operation(array, 4, weight, bias)
         return [y, *(g for g in backward(dy) if g is not None)]
 
     expected = results(x, dy)
     last, dy_last = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for a in (x, dy))
     for chunk, arrays in ((2**16, (last, dy_last)), (1, (x, dy)), (600, (last, dy))):
-        monkeypatch.setattr(normalization, "CHUNK", chunk)
+        monkeypatch.setattr(chunked, "CHUNK", chunk)
         for ours, right in zip(results(*arrays), expected, strict=True):
             np.testing.assert_allclose(ours, right, rtol=1e-4, atol=1e-5)
 
@@ -81,8 +86,10 @@ def test_a_second_backward_pass_gives_the_same(operation):
         np.testing.assert_array_equal(a, b)
 
 
-def test_no_images():
-    assert F.group_norm_swish(np.zeros((0, 4, 3, 3), np.float32), 2).shape == (0, 4, 3, 3)
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
+def test_no_images(kernels):
+    with md.use_kernels(kernels):
+        assert F.group_norm_swish(np.zeros((0, 4, 3, 3), np.float32), 2).shape == (0, 4, 3, 3)
 
 
 @pytest.mark.parametrize("shape, normalized", [((3, 5, 6), 6), ((3, 5, 6), (5, 6)), ((4, 3), (4, 3)), ((2, 1, 8), 8)])

@@ -64,7 +64,7 @@ def test_an_empty_wish_builds_nothing(project):
 
 def test_an_unknown_wish_is_an_error(project):
     status, said = build(project, MINIDIFF_KERNELS="rocm")
-    assert status != 0 and """MINIDIFF_KERNELS: wanted "cpu", "cuda", both or "", got 'rocm'""" in said
+    assert status != 0 and """MINIDIFF_KERNELS: wanted "native", "cpu", "cuda", several of them or "", got 'rocm'""" in said
 
 
 def test_a_compiler_that_fails_is_an_error_that_shows_its_words(project):

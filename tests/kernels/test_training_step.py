@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import minidiff as md
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import Adam
+
+EMULATED = dict.fromkeys(("conv2d", "conv_transpose2d", "linear", "attention", "group_norm", "group_norm_swish"), "fast")
 
 
 @pytest.mark.parametrize("upsample", ["transposed", "nearest"])
@@ -16,9 +18,9 @@ def test_unet_training_step(emulated, mode, upsample):
     t = np.array([3, 700])
 
     def step(mode):
-        model = UNet(1, 8, (1, 2), (False, True), upsample=upsample, rng=md.RNG(0))
+        model = UNet(UNetConfig(1, 8, (1, 2), (False, True), upsample=upsample), md.RNG(0))
         optimizer = Adam(model.parameters(), lr=1e-2)
-        with md.use_kernels(mode):
+        with md.use_kernels(mode, **(EMULATED if mode != "reference" else {})):
             loss = ((model(x_0, t) - eps) ** 2).mean()
             loss.backward()
         gradients = {name: p.grad.copy() for name, p in model.named_parameters()}

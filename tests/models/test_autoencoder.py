@@ -1,5 +1,7 @@
 """Both autoencoders: shapes, terms, and which part of the network feels which loss."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from support.gradients import directional_errors
@@ -7,7 +9,7 @@ from support.gradients import directional_errors
 import minidiff as md
 from minidiff import optim
 from minidiff.diffusion.gaussian import kl_gaussians
-from minidiff.diffusion.latent import vq_loss
+from minidiff.diffusion.latent import codebook_loss, commitment_loss, vq_loss
 from minidiff.engine.backend import to_cpu
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, KLAutoencoder, VQAutoencoder
 from minidiff.models.autoencoder_blocks import Decoder, Encoder, ResidualConv
@@ -17,7 +19,7 @@ BOTH = pytest.mark.parametrize("make", [VQAutoencoder, KLAutoencoder])
 
 def small(make, **settings):
     codes = {"n_codes": 5} if make is VQAutoencoder else {}
-    return make(**{"n_channels": 8, "z_channels": 2, "rng": md.RNG(0), **codes, **settings})
+    return make(make.Config(**{"n_channels": 8, "z_channels": 2, **codes, **settings}), md.RNG(0))
 
 
 def images(*shape, dtype=np.float32):
@@ -107,8 +109,8 @@ def test_28x28_becomes_7x7_and_28x28_again(make):
 def test_config_makes_the_same_network_again(make):
     changed = {"beta": 0.5, "ema": True} if make is VQAutoencoder else {"kl_weight": 0.1}
     model = small(make, **changed)
-    again = AUTOENCODERS[model.regularizer](**model.config, rng=md.RNG(9))
-    assert type(again) is make and again.config == model.config and changed.items() <= model.config.items()
+    again = AUTOENCODERS[model.regularizer](make.Config(**asdict(model.config)), md.RNG(9))
+    assert type(again) is make and again.config == model.config and changed.items() <= asdict(model.config).items()
     again.load_state_dict(model.state_dict())
     for name, value in terms_of(model):
         np.testing.assert_array_equal(*(to_cpu(getattr(v, "data", v)) for v in (value, terms_of(again)[name])), err_msg=name)
@@ -157,7 +159,7 @@ def test_terms_of_the_vq_autoencoder_are_the_equation():
     np.testing.assert_allclose(step.reconstruction.item(), ((x - x_hat) ** 2).mean(), rtol=1e-5)
     np.testing.assert_allclose(step.codebook.item(), ((z_e - e) ** 2).mean(), rtol=1e-5)
     np.testing.assert_allclose(step.commitment.item(), 0.5 * ((z_e - e) ** 2).mean(), rtol=1e-5)
-    np.testing.assert_allclose(step.loss.item(), vq_loss(x, x_hat, z_e, e, beta=0.5), rtol=1e-5)
+    np.testing.assert_allclose(step.loss.item(), vq_loss(((x - x_hat) ** 2).mean(), codebook_loss(z_e, e), commitment_loss(z_e, e, 0.5)), rtol=1e-5)
 
 
 def test_with_running_means_there_is_no_codebook_loss():

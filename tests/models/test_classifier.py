@@ -1,21 +1,23 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
-from minidiff.models import Classifier
+from minidiff.models import Classifier, ClassifierConfig
 
 
 def make(**settings):
-    return Classifier(**{"image_size": 8, "n_classes": 3, "n_channels": 8, "n_features": 16, "dropout": 0.0, "rng": md.RNG(0), **settings})
+    return Classifier(ClassifierConfig(**{"image_size": 8, "n_classes": 3, "n_channels": 8, "n_features": 16, "dropout": 0.0, **settings}), md.RNG(0))
 
 
 def test_shapes_and_config():
     net = make(image_channels=2)
     x = md.RNG(1).normal((4, 2, 8, 8))
     assert net(x).shape == (4, 3) and net.features(x).shape == (4, 16)
-    again = Classifier(**net.config)
+    again = Classifier(ClassifierConfig(**asdict(net.config)))
     again.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(again(x).data, net(x).data)
 

@@ -1,21 +1,23 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from support.gradients import directional_errors
 
 import minidiff as md
-from minidiff.models import NoisyClassifier
+from minidiff.models import NoisyClassifier, NoisyClassifierConfig
 
 
 def make(**settings):
-    small = {"n_channels": 4, "ch_mults": (1, 2), "n_classes": 3, "image_size": 8, "dropout": 0.0, "rng": md.RNG(0)}
-    return NoisyClassifier(**{**small, **settings})
+    small = {"n_channels": 4, "ch_mults": (1, 2), "n_classes": 3, "image_size": 8, "dropout": 0.0}
+    return NoisyClassifier(NoisyClassifierConfig(**{**small, **settings}), md.RNG(0))
 
 
 def test_shapes_and_config():
     net, t = make(image_channels=2), np.array([1, 20, 300, 1000])
     x = md.Tensor(md.RNG(1).normal((4, 2, 8, 8)))
     assert net(x, t).shape == (4, 3)
-    again = NoisyClassifier(**net.config)
+    again = NoisyClassifier(NoisyClassifierConfig(**asdict(net.config)))
     again.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(again(x, t).data, net(x, t).data)
 

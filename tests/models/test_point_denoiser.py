@@ -1,13 +1,15 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from support.gradients import directional_errors
 
 import minidiff as md
-from minidiff.models import PointDenoiser
+from minidiff.models import PointDenoiser, PointDenoiserConfig
 
 
 def make(**settings):
-    return PointDenoiser(**{"n_hidden": 16, "n_blocks": 2, "rng": md.RNG(0), **settings})
+    return PointDenoiser(PointDenoiserConfig(**{"n_hidden": 16, "n_blocks": 2, **settings}), md.RNG(0))
 
 
 def swish(x):
@@ -56,7 +58,7 @@ def test_gradients_reach_the_input_and_every_parameter():
 
 def test_its_config_makes_it_again():
     net, x, t = make(n_dims=3), md.RNG(1).normal((2, 3)), np.array([1, 9])
-    again = PointDenoiser(**net.config)
+    again = PointDenoiser(PointDenoiserConfig(**asdict(net.config)))
     again.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(again(md.Tensor(x), t).data, net(md.Tensor(x), t).data)
 

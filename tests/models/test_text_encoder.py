@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from support.against_torch import distance
@@ -5,7 +7,7 @@ from support.against_torch import distance
 import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
-from minidiff.models import TextEncoder
+from minidiff.models import TextEncoder, TextEncoderConfig
 from minidiff.models.text_encoder import TransformerEncoderLayer
 
 TOKENS = np.array([[2, 5, 3, 9], [7, 0, 0, 0], [1, 0, 0, 0], [4, 4, 8, 0], [6, 2, 0, 0]])
@@ -13,20 +15,20 @@ B, L, D = 5, 4, 16
 
 
 def make(**settings):
-    return TextEncoder(**{"n_words": 10, "max_length": 6, "d": D, "n_heads": 4, "rng": md.RNG(0), **settings})
+    return TextEncoder(TextEncoderConfig(**{"n_words": 10, "max_length": 6, "d": D, "n_heads": 4, **settings}), md.RNG(0))
 
 
 def test_shapes_and_config():
     net = make()
     assert net(TOKENS).shape == (B, L, D) and net(TOKENS).dtype == np.float32
     assert net(md.Tensor(TOKENS[:, :1])).shape == (B, 1, D)
-    again = TextEncoder(**net.config)
+    again = TextEncoder(TextEncoderConfig(**asdict(net.config)))
     again.load_state_dict(net.state_dict())
     np.testing.assert_array_equal(again(TOKENS).data, net(TOKENS).data)
 
 
 def test_the_default_is_small():
-    net = TextEncoder(18, 4)
+    net = TextEncoder(TextEncoderConfig(18, 4))
     assert net(TOKENS).shape == (B, L, 64)
     assert len(net.layers) == 2 and 90_000 < net.parameter_count() < 110_000
 

@@ -1,3 +1,6 @@
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -6,8 +9,9 @@ from minidiff import functional as F
 from minidiff import optim
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import layers_draw_from
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.models.unet_blocks import (
+    BlockSettings,
     Context,
     Downsample,
     ResidualBlock,
@@ -18,8 +22,8 @@ from minidiff.models.unet_blocks import (
 )
 
 
-def small(**settings):
-    return UNet(**{"n_channels": 8, "ch_mults": (1, 2), "is_attn": (False, False), "rng": md.RNG(0), **settings})
+def small(rng=None, **settings):
+    return UNet(UNetConfig(**{"n_channels": 8, "ch_mults": (1, 2), "is_attn": (False, False), **settings}), rng or md.RNG(0))
 
 
 def images(*shape):
@@ -50,7 +54,7 @@ def test_mnist_sizes_at_each_level():
 
 def test_ch_mults_multiply_n_channels_or_each_other():
     """Errata 37: the slide's code multiplies cumulatively, DDPM does not."""
-    plain, cumulative = (UNet(1, 8, (1, 2, 2), (False,) * 3, cumulative=c) for c in (False, True))
+    plain, cumulative = (UNet(UNetConfig(1, 8, (1, 2, 2), (False,) * 3, cumulative=c)) for c in (False, True))
     channels = [[m.res.conv1.weight.shape[0] for m in net.down if not isinstance(m, Downsample)] for net in (plain, cumulative)]
     assert channels == [[8, 16, 16], [8, 16, 32]]
     assert plain(images(1, 1, 8, 8), np.array([1])).shape == cumulative(images(1, 1, 8, 8), np.array([1])).shape == (1, 1, 8, 8)
@@ -59,7 +63,7 @@ def test_ch_mults_multiply_n_channels_or_each_other():
 @pytest.mark.parametrize("ch_mults, is_attn, millions", [((1, 2), (False, True), 0.90), ((1, 2, 2), (False, False, True), 3.43)])
 def test_parameter_count_of_the_decks_network(ch_mults, is_attn, millions):
     """As counted in the reference that the deck cites: n_channels = 32, cumulative, two blocks a level, attention in the last."""
-    net = UNet(1, 32, ch_mults, is_attn, n_blocks=2, cumulative=True)
+    net = UNet(UNetConfig(1, 32, ch_mults, is_attn, n_blocks=2, cumulative=True))
     assert round(net.parameter_count() / 1e6, 2) == millions
 
 
@@ -122,8 +126,8 @@ def test_dropout_acts_in_training_only():
 
 def test_config_makes_the_same_network_again():
     settings = {"n_channels": 8, "ch_mults": (1, 2), "is_attn": (False, True), "n_blocks": 2, "upsample": "nearest", "n_groups": 4}
-    net = UNet(**settings, rng=md.RNG(0))
-    again = UNet(**net.config, rng=md.RNG(0))
+    net = UNet(UNetConfig(**settings), md.RNG(0))
+    again = UNet(UNetConfig(**json.loads(json.dumps(asdict(net.config)))), md.RNG(0))
     assert again.config == net.config
     again.load_state_dict(net.state_dict())
     x, t = images(1, 1, 4, 4), np.array([9])
@@ -165,7 +169,7 @@ def test_patches_are_laid_out_and_back():
 
 def test_a_network_on_patches_is_one_on_smaller_images_with_more_channels():
     net = small(patch_size=2, concat_channels=1, is_attn=(False, True))
-    inner = UNet(8, 8, (1, 2), (False, True), rng=md.RNG(0))
+    inner = UNet(UNetConfig(8, 8, (1, 2), (False, True)), md.RNG(0))
     state = net.state_dict() | {n: a for n, a in inner.state_dict().items() if n.startswith("final.")}
     assert net.image_proj.weight.shape == inner.image_proj.weight.shape and net.final.weight.shape == (4, 8, 3, 3)
     inner.load_state_dict(state)
@@ -174,16 +178,16 @@ def test_a_network_on_patches_is_one_on_smaller_images_with_more_channels():
     both = to_patches(np.concatenate([x, concat], axis=1), 2)
     expected = from_patches(inner(both, t)[:, :4], 2)
     np.testing.assert_allclose(net(x, t, concat=concat).data, expected.data, atol=1e-6)
-    assert UNet(**net.config).config == net.config
+    assert UNet(UNetConfig(**asdict(net.config))).config == net.config
 
 
 def test_patches_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="images of 28x28 can't be halved 2 times .* at most 2; 3 levels want multiples of 8"):
-        UNet(1, 8, (1, 1, 1), (False,) * 3, patch_size=2, image_size=28)
+        UNetConfig(1, 8, (1, 1, 1), (False,) * 3, patch_size=2, image_size=28)
     with pytest.raises(ValueError, match="height and width must be at least 1 and multiples of patch_size = 3, got 28x28"):
-        UNet(1, 8, (1,), (False,), patch_size=3, image_size=28)
+        UNetConfig(1, 8, (1,), (False,), patch_size=3, image_size=28)
     with pytest.raises(ValueError, match="height and width must be at least 1 and multiples of patch_size = 1, got 0x0"):
-        UNet(1, 8, (1,), (False,), image_size=0)
+        UNetConfig(1, 8, (1,), (False,), image_size=0)
     with pytest.raises(ValueError, match="UNet: patch_size must be an int >= 1, got 0"):
         small(patch_size=0)
 
@@ -219,7 +223,7 @@ def test_padded_words_are_not_read_and_get_no_gradient():
 
 def test_concatenated_pictures_reach_the_output():
     net = small(concat_channels=2)
-    assert net.image_proj.weight.shape == (8, 3, 3, 3) and net.config["concat_channels"] == 2
+    assert net.image_proj.weight.shape == (8, 3, 3, 3) and net.config.concat_channels == 2
     x, t, concat = images(1, 1, 4, 4), np.array([3]), images(1, 2, 4, 4)
     assert net(x, t, concat=concat).shape == x.shape
     assert np.abs(net(x, t, concat=concat).data - net(x, t, concat=-concat).data).max() > 1e-4
@@ -272,8 +276,8 @@ def test_28x28_with_four_levels_is_refused_with_what_would_work():
         match=r"UNet: images of 28x28 can't be halved 3 times for 4 levels \(ch_mults\). "
         "They allow at most 3; 4 levels want multiples of 8, such as 24x24 or 32x32",
     ):
-        UNet(1, 8, (1, 1, 1, 1), (False,) * 4, image_size=28)
-    net = UNet(1, 8, (1, 1, 1, 1), (False,) * 4)
+        UNetConfig(1, 8, (1, 1, 1, 1), (False,) * 4, image_size=28)
+    net = UNet(UNetConfig(1, 8, (1, 1, 1, 1), (False,) * 4))
     with pytest.raises(ValueError, match="images of 28x28 can't be halved 3 times"):
         net(images(1, 1, 28, 28), np.array([1]))
     with pytest.raises(ValueError, match="images of 28x20 can't be halved 3 times .* such as 24x16 or 32x24"):
@@ -302,16 +306,21 @@ def test_float64_images_are_refused_by_a_float32_network():
 
 
 def test_residual_block_with_equal_channels_has_no_shortcut_convolution():
-    names = [ResidualBlock(4, out, 16, 0.0, md.RNG(0)).state_dict().keys() for out in (4, 8)]
+    names = [ResidualBlock(4, out, BlockSettings(16), md.RNG(0)).state_dict().keys() for out in (4, 8)]
     assert not any("shortcut" in name for name in names[0]) and "shortcut.weight" in names[1]
 
 
 def test_zero_init_starts_as_zero_and_still_learns():
     """The network predicts 0 at first; only its last convolution has a gradient then, and the others get theirs once it has moved."""
-    model = UNet(1, 8, (1, 2), (False, False), zero_init=True, rng=md.RNG(0))
+    model = UNet(UNetConfig(1, 8, (1, 2), (False, False), zero_init=True), md.RNG(0))
     x, t = md.Tensor(md.RNG(1).normal((2, 1, 8, 8))), np.array([1, 5])
     assert not model(x, t).data.any()
     ((model(x, t) - 1) ** 2).mean().backward()
     assert model.final.bias.grad.any() and not model.middle.res1.conv1.weight.grad.any()
-    plain = UNet(1, 8, (1, 2), (False, False), rng=md.RNG(0))
+    plain = UNet(UNetConfig(1, 8, (1, 2), (False, False)), md.RNG(0))
     np.testing.assert_array_equal(model.image_proj.weight.data, plain.image_proj.weight.data)
+
+
+def test_settings_that_are_not_in_their_dataclass():
+    with pytest.raises(TypeError, match=r"UNet: the settings must be a UNetConfig, as in UNet\(UNetConfig\(...\), rng\), got int"):
+        UNet(1)

@@ -42,7 +42,7 @@ def test_residual_block_adds_the_shortcut():
     """With conv2 at zero only the shortcut is left: x itself, or its 1x1 convolution."""
     x, t = normal(1, 2, 4, 3, 3), md.Tensor(normal(2, 2, 16))
     for out in (4, 6):
-        block = blocks.ResidualBlock(4, out, 16, 0.0, RNG(0))
+        block = blocks.ResidualBlock(4, out, blocks.BlockSettings(16), RNG(0))
         block.conv2.weight.assign(np.zeros_like(block.conv2.weight.data))
         block.conv2.bias.assign(np.zeros(out, np.float32))
         y = block(md.Tensor(x), t).data
@@ -55,7 +55,7 @@ def test_residual_block_adds_the_shortcut():
 
 
 def test_attention_block_is_softmax_attention_among_the_pixels_by_head():
-    block = blocks.AttentionBlock(4, 2, RNG(0))
+    block = blocks.AttentionBlock(4, blocks.BlockSettings(16, n_heads=2), RNG(0))
     x = normal(1, 2, 4, 3, 2)
     tokens = block.norm(md.Tensor(x)).data.reshape(2, 4, 6).transpose(0, 2, 1)
     qkv = tokens @ block.projection.weight.data.T + block.projection.bias.data
@@ -79,4 +79,4 @@ def test_heads_that_do_not_divide_the_channels():
     with pytest.raises(
         ValueError, match=r"AttentionBlock: 6 channels can't be divided into 4 heads \(n_heads\); they allow \[1, 2, 3, 6\]"
     ):
-        blocks.AttentionBlock(6, 4, RNG(0))
+        blocks.AttentionBlock(6, blocks.BlockSettings(16), RNG(0))

@@ -6,7 +6,7 @@ import pytest
 import minidiff as md
 from minidiff import functional as F
 from minidiff import optim
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 
 torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
 from models import torch_unet  # noqa: E402
@@ -24,7 +24,7 @@ SETTINGS = {
 def twins(settings, seed=0):
     """Both networks with the same parameters, those that start as zeros and ones shaken."""
     rng = md.RNG(seed)
-    ours = UNet(**settings, rng=rng)
+    ours = UNet(UNetConfig(**settings), rng)
     for p in ours.parameters():
         p.assign(p.data + 0.05 * rng.normal(p.shape))
     theirs = torch_unet.UNet(**settings)

@@ -6,7 +6,8 @@ import pytest
 from minidiff.data import draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.autoencoder import VQAutoencoder
+from minidiff.models.autoencoder import VQAutoencoder, VQConfig
+from minidiff.sampling.autoencoder import TrainedAutoencoder
 from minidiff.sampling.concat_conditions import (
     average_to,
     class_planes,
@@ -14,7 +15,6 @@ from minidiff.sampling.concat_conditions import (
     random_masks,
     stroke_map,
 )
-from minidiff.training.autoencoder import TrainedAutoencoder
 
 
 def test_masks_have_one_rectangular_hole_each_and_every_kind_comes():
@@ -33,7 +33,7 @@ def test_masks_have_one_rectangular_hole_each_and_every_kind_comes():
 
 
 def test_the_hole_is_grey_and_its_content_can_not_leak():
-    autoencoder = TrainedAutoencoder(VQAutoencoder(n_channels=8, rng=RNG(0)), 2.0, {})
+    autoencoder = TrainedAutoencoder(VQAutoencoder(VQConfig(n_channels=8), RNG(0)), 2.0, {})
     x, mask = to_float(draw_digits(np.array([3, 8]), RNG(0))), random_masks(2, (28, 28), RNG(1))
     concat = masked_image(autoencoder, x, mask)
     assert concat.shape == (2, 5, 7, 7) and concat.dtype == np.float32

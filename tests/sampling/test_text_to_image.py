@@ -9,14 +9,21 @@ from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
-from minidiff.models.text_unet import TextUNet
+from minidiff.models import (
+    KLAutoencoder,
+    KLConfig,
+    TextUNet,
+    TextUNetConfig,
+    VQAutoencoder,
+    VQConfig,
+)
 from minidiff.optim import AdamW
+from minidiff.sampling.autoencoder import encode_images
 from minidiff.sampling.text_to_image import KIND, guided_by_text, load_text_to_image
-from minidiff.training.autoencoder import AutoencoderTrainer, encode_images
+from minidiff.training.autoencoder import AutoencoderTrainer
 from minidiff.training.checkpoint import CheckpointError
 from minidiff.training.text_condition import with_captions
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 DIGITS = make_digits(60, seed=0)
@@ -30,18 +37,18 @@ def autoencoder_trainer(model):
 
 def text_trainer(z, seed=0):
     rng = RNG(seed)
-    model = TextUNet(
+    model = TextUNet(TextUNetConfig(
         {"image_channels": z.shape[1], "n_channels": 8, "ch_mults": (1,), "is_attn": (True,), "n_heads": 2},
-        {"n_words": len(CAPTIONS.vocabulary), "max_length": CAPTIONS.max_words, "d": 8, "n_heads": 2, "n_layers": 1}, rng=rng,
-    )  # fmt: skip
+        {"n_words": len(CAPTIONS.vocabulary), "max_length": CAPTIONS.max_words, "d": 8, "n_heads": 2, "n_layers": 1},
+    ), rng)  # fmt: skip
     loader = Loader(z, CAPTIONS.facts(DIGITS.images, DIGITS.labels), 8, rng, n_classes=None, value_range=None)
     optimizer = AdamW(model.named_parameters(), lr=1e-3)
-    return Trainer(model, make_schedule("cosine", 20), loader, optimizer, rng, kind=KIND, prepare=with_captions(CAPTIONS, 0.3))
+    return Trainer(model, make_schedule("cosine", 20), loader, optimizer, rng, TrainerSettings(kind=KIND), with_captions(CAPTIONS, 0.3))
 
 
 @pytest.fixture(scope="module")
 def latents():
-    with Workers(VQAutoencoder(n_channels=8, rng=RNG(0)), 1) as workers:
+    with Workers(VQAutoencoder(VQConfig(n_channels=8), RNG(0)), 1) as workers:
         return encode_images(workers, DIGITS.images)
 
 
@@ -110,7 +117,7 @@ def test_guidance_is_the_equation_on_the_model_with_and_without_words(latents):
 
 
 def test_what_training_wrote_samples_from_prompts(latents, tmp_path):
-    of_latents, of_images = text_trainer(latents), autoencoder_trainer(VQAutoencoder(n_channels=8, rng=RNG(0)))
+    of_latents, of_images = text_trainer(latents), autoencoder_trainer(VQAutoencoder(VQConfig(n_channels=8), RNG(0)))
     of_latents.save(tmp_path / "checkpoint", {"captions": CAPTIONS.config, "latent_scale": 2.0})
     of_images.save(tmp_path / "autoencoder", {"latent_scale": 2.0})
     model = load_text_to_image(tmp_path)
@@ -127,11 +134,11 @@ def test_what_training_wrote_samples_from_prompts(latents, tmp_path):
 
 def test_a_model_and_an_autoencoder_of_other_latents_are_refused(latents, tmp_path):
     text_trainer(latents).save(tmp_path / "checkpoint", {"captions": CAPTIONS.config})
-    other = autoencoder_trainer(KLAutoencoder(n_channels=8, z_channels=3))
+    other = autoencoder_trainer(KLAutoencoder(KLConfig(n_channels=8, z_channels=3)))
     other.save(tmp_path / "autoencoder", {"latent_scale": 1.0})
     with pytest.raises(CheckpointError, match=r"the model makes latents \(4, 7, 7\), its autoencoder wants \(3, 7, 7\)"):
         load_text_to_image(tmp_path)
-    same = autoencoder_trainer(VQAutoencoder(n_channels=8))
+    same = autoencoder_trainer(VQAutoencoder(VQConfig(n_channels=8)))
     same.save(tmp_path / "autoencoder", {"latent_scale": 1.5})
     text_trainer(latents).save(tmp_path / "checkpoint", {"captions": CAPTIONS.config, "latent_scale": 2.5})
     with pytest.raises(CheckpointError, match="the model's latents have the scale 2.5, its autoencoder's 1.5: another one"):

@@ -8,18 +8,13 @@ from minidiff.data import Loader, to_float
 from minidiff.diffusion.latent import perplexity
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
-from minidiff.models.autoencoder import KLAutoencoder, VQAutoencoder
+from minidiff.models.autoencoder import KLAutoencoder, KLConfig, VQAutoencoder, VQConfig
 from minidiff.optim import SGD, AdamW
-from minidiff.training.autoencoder import (
-    RESTARTS_UNTIL,
-    AutoencoderTrainer,
-    encode_images,
-    load_autoencoder,
-    reconstruct,
-    scale_of,
-)
+from minidiff.sampling.autoencoder import encode_images, load_autoencoder, reconstruct, scale_of
+from minidiff.training.autoencoder import RESTARTS_UNTIL, AutoencoderTrainer
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from minidiff.training.codebook import CodebookKeeper
+from minidiff.training.loop import LoopSettings
 from minidiff.training.workers import Workers
 
 VARIANTS = pytest.mark.parametrize("variant", ["vq", "ema", "kl"])
@@ -37,13 +32,13 @@ def pictures(n=40, seed=1):
 
 def make_trainer(variant="vq", seed=0, optimizer=AdamW, batch_size=8, window=4, dead=0.2, device="cpu", lr=3e-3, **settings):
     rng = RNG(seed)
-    size = {"n_channels": 8, "z_channels": 2, "rng": rng, **settings}
-    model = KLAutoencoder(**size) if variant == "kl" else VQAutoencoder(n_codes=N_CODES, ema=variant == "ema", **size)
+    size = {"n_channels": 8, "z_channels": 2, **settings}
+    model = KLAutoencoder(KLConfig(**size), rng) if variant == "kl" else VQAutoencoder(VQConfig(n_codes=N_CODES, ema=variant == "ema", **size), rng)
     model.to(device)
     loader = Loader(pictures(), None, batch_size, rng)
     learned = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     keeper = None if variant == "kl" else CodebookKeeper(model.quantizer, window=window, dead=dead, gamma=0.9)
-    return AutoencoderTrainer(model, loader, optimizer(learned, lr=lr), rng, lr_warmup=5, keeper=keeper)
+    return AutoencoderTrainer(model, loader, optimizer(learned, lr=lr), rng, LoopSettings(lr_warmup=5), keeper)
 
 
 def train(trainer, steps, count=1):

@@ -6,10 +6,11 @@ from minidiff import no_grad
 from minidiff.data import Loader, draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models import Classifier
+from minidiff.evaluation.judge import judge, load_classifier
+from minidiff.models import Classifier, ClassifierConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
-from minidiff.training.classification import classifier_steps, judge, load_classifier
+from minidiff.training.classification import classifier_steps, save_classifier
 from minidiff.training.workers import Workers
 
 
@@ -17,7 +18,7 @@ def test_it_learns_to_tell_drawn_digits_apart():
     labels = np.arange(700) % 10
     images = draw_digits(labels, RNG(0))
     rng = RNG(1)
-    model = Classifier(n_channels=4, n_features=32, rng=rng)
+    model = Classifier(ClassifierConfig(n_channels=4, n_features=32), rng)
     loader = Loader(images[:500], labels[:500], 50, rng)
     with Workers(model, 2) as workers:
         losses = list(classifier_steps(loader, AdamW(model.named_parameters(), lr=5e-3), rng, 6, workers))
@@ -27,7 +28,7 @@ def test_it_learns_to_tell_drawn_digits_apart():
 
 
 def test_judge_is_the_network_in_evaluation_mode_whatever_the_chunks():
-    model = Classifier(n_channels=4, rng=RNG(0))
+    model = Classifier(ClassifierConfig(n_channels=4), RNG(0))
     x = to_float(draw_digits(np.arange(13) % 10, RNG(1)))
     with Workers(model, 2) as workers:
         judgement = judge(workers, x, chunk=3)
@@ -39,9 +40,9 @@ def test_judge_is_the_network_in_evaluation_mode_whatever_the_chunks():
 
 
 def test_a_classifier_is_loaded_and_another_kind_is_refused(tmp_path):
-    model = Classifier(n_channels=4, rng=RNG(5))
+    model = Classifier(ClassifierConfig(n_channels=4), RNG(5))
     arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
-    save_checkpoint(tmp_path / "c", "classifier", {"model": model.config}, arrays)
+    save_classifier(tmp_path / "c", model, {})
     loaded = load_classifier(tmp_path / "c")
     np.testing.assert_array_equal(loaded.lin2.weight.data, model.lin2.weight.data)
     save_checkpoint(tmp_path / "d", "ddpm", {"model": {}}, arrays)
@@ -53,4 +54,4 @@ def test_images_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"Classifier: x must be \(B, 1, 28, 28\), got shape \(2, 1, 32, 32\)"):
         Classifier()(Tensor(np.zeros((2, 1, 32, 32), np.float32)))
     with pytest.raises(ValueError, match="image_size must be a multiple of 4"):
-        Classifier(image_size=30)
+        ClassifierConfig(image_size=30)

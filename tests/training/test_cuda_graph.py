@@ -9,11 +9,11 @@ from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import SGD, AdamW
 from minidiff.sampling.predictor import evaluating
 from minidiff.training.cuda_graph import Recorded, RecordedPredictor
-from minidiff.training.trainer import Trainer
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 SCHEDULE = make_schedule("cosine", 20)
@@ -105,12 +105,12 @@ def test_a_wrong_index_in_a_graph_gives_nan(cuda):
 
 def make_trainer(graph, prediction="eps", optimizer=AdamW, dropout=0.0):
     rng = RNG(0)
-    model = UNet(1, 4, (1,), (False,), n_heads=1, dropout=dropout, rng=rng).to("cuda")
+    model = UNet(UNetConfig(1, 4, (1,), (False,), n_heads=1, dropout=dropout), rng).to("cuda")
     images = (RNG(1).uniform((12, 1, 4, 4)) * 255).astype(np.uint8)
     loader = Loader(images, None, 4, rng, drop_last=True)
     return Trainer(
-        model, SCHEDULE, loader, optimizer(model.named_parameters(), lr=1e-2), RNG(5, "cuda"), lr_warmup=10, graph=graph,
-        prediction=prediction,
+        model, SCHEDULE, loader, optimizer(model.named_parameters(), lr=1e-2), RNG(5, "cuda"),
+        TrainerSettings(lr_warmup=10, graph=graph, prediction=prediction),
     )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_an_update_that_is_not_in_place_is_not_recorded(cuda):
 
 
 def test_sampling_by_a_graph_is_sampling(cuda):
-    model = UNet(1, 4, (1,), (False,), n_heads=1, rng=RNG(0)).to("cuda").eval()
+    model = UNet(UNetConfig(1, 4, (1,), (False,), n_heads=1), RNG(0)).to("cuda").eval()
     recorded = RecordedPredictor(model)
 
     def plain(x_t, t):

@@ -13,17 +13,16 @@ from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
-from minidiff.models import NoisyClassifier
+from minidiff.evaluation.metrics import accuracy_per_t
+from minidiff.models import NoisyClassifier, NoisyClassifierConfig
 from minidiff.optim import AdamW
-from minidiff.training.checkpoint import CheckpointError, save_checkpoint
-from minidiff.training.noisy_classification import (
-    accuracy_per_t,
+from minidiff.sampling.classifier_guidance import (
     class_gradient,
     load_noisy_classifier,
     log_probability,
-    noisy_classifier_steps,
-    save_noisy_classifier,
 )
+from minidiff.training.checkpoint import CheckpointError, save_checkpoint
+from minidiff.training.noisy_classification import noisy_classifier_steps, save_noisy_classifier
 from minidiff.training.workers import Workers
 
 SCHEDULE = make_schedule("cosine", 40)
@@ -33,7 +32,7 @@ DATA = GaussianMixture([0.5, 0.5], PATTERNS, 0.1)
 
 
 def make(dropout=0.0):
-    return NoisyClassifier(1, 4, (1, 2), n_classes=2, image_size=4, dropout=dropout, rng=RNG(0))
+    return NoisyClassifier(NoisyClassifierConfig(1, 4, (1, 2), n_classes=2, image_size=4, dropout=dropout), RNG(0))
 
 
 def draw(n, seed):

@@ -12,12 +12,14 @@ from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
+from minidiff.evaluation.judge import judge
 from minidiff.evaluation.metrics import loss_per_t, sample_quality
-from minidiff.models import Classifier, UNet
+from minidiff.models import Classifier, ClassifierConfig, UNet, UNetConfig
 from minidiff.optim import AdamW
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import evaluating, predictor
-from minidiff.training.classification import classifier_steps, judge
-from minidiff.training.trainer import Trainer, load_denoiser
+from minidiff.training.classification import classifier_steps
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 SCHEDULE = make_schedule("cosine", 20)
@@ -25,11 +27,11 @@ SCHEDULE = make_schedule("cosine", 20)
 
 def make_trainer(device, rng=None, dropout=0.0, **options):
     rng = rng or RNG(0)
-    model = UNet(1, 4, (1, 1), (False, True), n_heads=1, dropout=dropout, rng=rng).to(device)
+    model = UNet(UNetConfig(1, 4, (1, 1), (False, True), n_heads=1, dropout=dropout), rng).to(device)
     images = (RNG(1).uniform((10, 1, 4, 4)) * 255).astype(np.uint8)
     loader = Loader(images, None, 4, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=1e-2)
-    return Trainer(model, SCHEDULE, loader, optimizer, RNG(5, device), lr_warmup=2, **options)
+    return Trainer(model, SCHEDULE, loader, optimizer, RNG(5, device), TrainerSettings(lr_warmup=2, **options))
 
 
 def train(trainer, steps):
@@ -99,7 +101,7 @@ def test_a_checkpoint_goes_from_one_device_to_another(cuda, tmp_path, saved_on, 
 
 def test_samplers_read_nothing_back(cuda):
     cupy, watcher = cuda
-    model = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=RNG(0)).to("cuda")
+    model = UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), RNG(0)).to("cuda")
     rng = RNG(1, "cuda")
     with Workers(model, 1) as workers, evaluating(model):
         for sampler in (ddim_steps(predictor(workers), (2, 1, 4, 4), SCHEDULE, rng, steps=2, eta=1.0, clip=1.0),
@@ -115,7 +117,7 @@ def test_samplers_read_nothing_back(cuda):
 def test_a_classifier_learns_and_judges_there(cuda):
     labels = np.arange(20) % 10
     images, rng = draw_digits(labels, RNG(0))[:, :, 2:26:2, 2:26:2], RNG(1, "cuda")
-    model = Classifier(n_channels=4, n_features=8, image_size=12, rng=rng).to("cuda")
+    model = Classifier(ClassifierConfig(n_channels=4, n_features=8, image_size=12), rng).to("cuda")
     loader = Loader(images, labels, 10, rng)
     with Workers(model, 1) as workers:
         losses = list(classifier_steps(loader, AdamW(model.named_parameters(), lr=5e-3), rng, 1, workers))

@@ -6,14 +6,15 @@ import signal
 import numpy as np
 import pytest
 
-from minidiff.cli import delayed_interrupt
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint
-from minidiff.training.run import run
+from minidiff.training.interrupt import delayed_interrupt
+from minidiff.training.loop import LoopSettings
+from minidiff.training.run import RunSettings, run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
 
@@ -21,14 +22,14 @@ from minidiff.training.workers import Workers
 @pytest.fixture
 def trainer():
     rng = RNG(0)
-    model = UNet(1, 4, (1, 1), (False, False), n_heads=1, rng=rng)
+    model = UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), rng)
     loader = Loader((rng.uniform((20, 1, 4, 4)) * 255).astype(np.uint8), None, 4, rng)
     return Trainer(model, make_schedule("linear", 10), loader, AdamW(model.named_parameters()), rng)
 
 
 def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
     with Workers(trainer.model, 1) as workers:
-        assert run(trainer, tmp_path, workers, steps=6, options={"a": 1}, quiet=True)
+        assert run(trainer, tmp_path, workers, RunSettings(steps=6, quiet=True), {"a": 1})
     assert trainer.step == 6
     checkpoint = load_checkpoint(tmp_path / "checkpoint", "ddpm")
     assert checkpoint.description["step"] == 6 and checkpoint.description["options"] == {"a": 1}
@@ -37,10 +38,10 @@ def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
 
 def test_stops_at_the_time_limit_and_a_finished_run_does_nothing_more(trainer, tmp_path):
     with Workers(trainer.model, 1) as workers:
-        assert run(trainer, tmp_path, workers, minutes=0.005, quiet=True)
+        assert run(trainer, tmp_path, workers, RunSettings(minutes=0.005, quiet=True))
         steps = trainer.step
         assert steps >= 1 and trainer.seconds >= 0.3
-        assert run(trainer, tmp_path, workers, minutes=0.005, quiet=True)
+        assert run(trainer, tmp_path, workers, RunSettings(minutes=0.005, quiet=True))
     assert trainer.step == steps
 
 
@@ -51,7 +52,7 @@ def test_previews_and_checkpoints_come_while_it_runs(trainer, tmp_path):
         seen.append((trainer.step, load_checkpoint(tmp_path / "checkpoint").description["step"]))
 
     with Workers(trainer.model, 1) as workers:
-        run(trainer, tmp_path, workers, steps=5, preview=preview, preview_minutes=1e-9, quiet=True)
+        run(trainer, tmp_path, workers, RunSettings(steps=5, preview_minutes=1e-9, quiet=True), preview=preview)
     assert seen == [(1, 1), (2, 2), (3, 3), (4, 4)]
 
 
@@ -66,7 +67,7 @@ def test_interrupt_ends_after_the_step_and_saves(trainer, tmp_path):
 
     trainer.steps = interrupted_steps
     with Workers(trainer.model, 1) as workers:
-        assert not run(trainer, tmp_path, workers, steps=100, quiet=True)
+        assert not run(trainer, tmp_path, workers, RunSettings(steps=100, quiet=True))
     assert load_checkpoint(tmp_path / "checkpoint").description["step"] == 3
 
 
@@ -81,16 +82,16 @@ def test_the_second_interrupt_stops_at_once_and_the_handler_is_put_back():
 
 def test_a_run_without_an_end_is_refused(trainer, tmp_path):
     with Workers(trainer.model, 1) as workers, pytest.raises(ValueError, match="give steps or minutes, or both"):
-        run(trainer, tmp_path, workers, quiet=True)
+        run(trainer, tmp_path, workers, RunSettings(quiet=True))
 
 
 def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
-    trainer.lr_warmup = 0
+    trainer.settings = LoopSettings(lr_warmup=0)
     rates = []
     begin = trainer.optimizer.begin_step
     trainer.optimizer.begin_step = lambda: (rates.append(trainer.optimizer.lr), begin())
     with Workers(trainer.model, 1) as workers:
-        run(trainer, tmp_path, workers, steps=10, quiet=True)
+        run(trainer, tmp_path, workers, RunSettings(steps=10, quiet=True))
     assert rates[0] == trainer.lr
     assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
     assert rates[5] == pytest.approx(0.51 * trainer.lr) and rates[-1] < 0.06 * trainer.lr

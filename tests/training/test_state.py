@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minidiff.engine.random import RNG
+from minidiff.models import PointDenoiser, PointDenoiserConfig
 from minidiff.nn import Linear
 from minidiff.optim import SGD, Adam, AdamW
 from minidiff.training.checkpoint import (
@@ -12,7 +13,7 @@ from minidiff.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from minidiff.training.state import check_same_run, pack_optimizer, unpack_optimizer
+from minidiff.training.state import check_same_config, check_same_run, pack_optimizer, unpack_optimizer
 
 GRADIENTS = {name: RNG(1).normal(shape) for name, shape in (("weight", (2, 3)), ("bias", (2,)))}
 
@@ -66,3 +67,12 @@ def test_another_run_is_refused_by_what_differs(optimizer, own, message):
     check_same_run("folder", checkpoint, make()[1], model={"K": 4}, regularizer="vq")
     with pytest.raises(CheckpointError, match=message):
         check_same_run("folder", checkpoint, make(optimizer)[1], **own)
+
+
+@pytest.mark.parametrize("stored", [{"n_hidden": 32}, {"n_hidden": 17}, {"n_codes": 4}])
+def test_a_network_with_other_settings_is_refused(stored):
+    """Other values, values that no network can have, and the settings of another network; a setting that is not stored has its default."""
+    network = PointDenoiser(PointDenoiserConfig(n_hidden=16))
+    check_same_config("folder", Checkpoint("any", {"model": {"n_hidden": 16}}, {}), network)
+    with pytest.raises(CheckpointError, match=f"folder: its model is {stored}, this run's is .*'n_hidden': 16"):
+        check_same_config("folder", Checkpoint("any", {"model": stored}, {}), network)

@@ -6,21 +6,22 @@ import pytest
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
-from minidiff.models import UNet
+from minidiff.models import UNet, UNetConfig
 from minidiff.optim import SGD, AdamW, Muon
+from minidiff.sampling.denoiser import load_denoiser
 from minidiff.sampling.predictor import eps_predictor, predictor
 from minidiff.training.checkpoint import CheckpointError
-from minidiff.training.trainer import Trainer, load_denoiser
+from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 
 def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm", prediction="eps"):
     rng = RNG(seed)
-    model = UNet(1, channels, (1, 2), (False, True), n_heads=2, dropout=dropout, rng=rng)
+    model = UNet(UNetConfig(1, channels, (1, 2), (False, True), n_heads=2, dropout=dropout), rng)
     pictures = (RNG(1).uniform((images, 1, 8, 8)) * 255).astype(np.uint8)
     loader = Loader(pictures, None, batch_size, rng)
     step = optimizer(model.named_parameters(), lr=1e-3)
-    return Trainer(model, make_schedule("cosine", T), loader, step, rng, lr_warmup=5, kind=kind, prediction=prediction)
+    return Trainer(model, make_schedule("cosine", T), loader, step, rng, TrainerSettings(lr_warmup=5, kind=kind, prediction=prediction))
 
 
 def train(trainer, steps, count=2):

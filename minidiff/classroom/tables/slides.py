@@ -52,7 +52,7 @@ _POSTERIOR = _f("the posterior", r"q(x_t-1|x_t,x_0)=N(x_t-1;\mu(x_t,x_0),\beta_t
 _L_SIMPLE = _f("L_simple", r"L_t^simple=E_t\sim[1,T]", "losses.L_simple", "losses.squared_norm", "ddpm.algorithm_1")
 _X_0 = _f("x_0 from the noise", r"x_0=\frac1\sqrt\alpha_t(x_t-\sqrt1-\alpha_t\epsilon_t)", "targets.x_0_from_eps")
 _MU_THETA = _f("mu_theta", r"\mu_\theta(x_t,t)=\frac1\sqrt\alpha_t(x_t-\frac1-\alpha_t\sqrt1-\alpha_t\epsilon_\theta", "reverse.mu_theta")
-_REVERSE_STEP = _f("one reverse step", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac1-\alpha_t\sqrt1-\alpha_t", "reverse.p_step")
+_REVERSE_STEP = _f("one reverse step", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac1-\alpha_t\sqrt1-\alpha_t", "reverse.mu_theta", "reverse.p_step")
 _FUNCTION = _f("an implicit function", r"x_t-1=f(x_t,t)", "ddim.step")
 
 SLIDES = (
@@ -113,7 +113,7 @@ SLIDES = (
             _f("x_0 put into mu_tilde", r"\mu_t=\frac\sqrt\alpha_t(1-\alpha_t-1)", "posterior.mu_tilde", "targets.x_0_from_eps"),
             _f("mu_tilde from eps", r"=\frac1\sqrt\alpha_t(x_t-\frac1-\alpha_t\sqrt1-\alpha_t\epsilon_t)", "posterior.mu_tilde_from_eps"),
             _MU_THETA,
-            _f("the model's step", r"x_t-1=N(x_t-1;\frac1\sqrt\alpha_t(x_t", "reverse.p_step", "reverse.learned_variance"),
+            _f("the model's step", r"x_t-1=N(x_t-1;\frac1\sqrt\alpha_t(x_t", "reverse.mu_theta", "reverse.p_step", "reverse.learned_variance"),
         ),
     ),
     Slide(
@@ -121,7 +121,7 @@ SLIDES = (
         REVERSE,
         (
             _POSTERIOR,
-            _f("the step with beta_tilde", r"x_t-1=N(x_t-1;\frac1\sqrt\alpha_t(x_t", "reverse.p_step"),
+            _f("the step with beta_tilde", r"x_t-1=N(x_t-1;\frac1\sqrt\alpha_t(x_t", "reverse.mu_theta", "reverse.p_step"),
             _f("the fixed variance", r"\Sigma_\theta(x_t,t)=\sigma_t^2I", "reverse.sigma_squared"),
             _f("its two choices", r"\sigma_t^2=\beta_t", "reverse.sigma_squared"),
             _MU_THETA,
@@ -201,7 +201,7 @@ SLIDES = (
         20,
         SAMPLING,
         (
-            _f("one step", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac\beta_t\sqrt1-\alpha_t", "reverse.p_step"),
+            _f("one step", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac\beta_t\sqrt1-\alpha_t", "reverse.mu_theta", "reverse.p_step"),
             _f("the removed fraction", r"\frac\beta_t\sqrt\alpha_t(1-\alpha_t)", "reverse.removed_fraction"),
             _f("Algorithm 2", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac1-\alpha_t\sqrt1-\alpha_t", "ddpm.algorithm_2", "sampling.clip_x_0"),
         ),

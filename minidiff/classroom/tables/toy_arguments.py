@@ -41,7 +41,7 @@ def by_name() -> dict[str, Any]:
         "eps": _array([1.0, -0.5]), "eps_step": _array([0.2, 1.5]), "eps_hat": _array([0.9, -0.4]), "z": _array([0.7, 0.1]),
         "x_0_hat": _array([0.55, -0.9]), "mu_tilde": _array([0.3, -0.8]), "v": _array([0.5, 0.5]), "v_hat": _array([0.4, 0.6]),
         "chain": chain, "eps_hats": [0.5 * x for x in chain[1:]], "chain_bounds": [_array(3.1), _array(2.9), _array(3.3)],
-        "eps_theta": half, "x": _array([0.0, 1.0, -2.0]), "x_hat": _array([0.1, 0.8, -2.0]), "mean": _array([0.4, -0.9]), "variance": 0.04,
+        "eps_theta": half, "network": half, "direction": _array([0.3, -0.2]), "x": _array([0.0, 1.0, -2.0]), "x_hat": _array([0.1, 0.8, -2.0]), "mean": _array([0.4, -0.9]), "variance": 0.04,
         "mean_1": _array([0.3]), "variance_1": 0.2, "mean_2": _array([0.0]), "variance_2": 1.0, "nats": 2000.0, "D": 784,
         "x_T_0": _array([1.0, 0.0]), "x_T_1": _array([0.0, 1.0]), "a": 0.5,
         "mu": _array([0.2, -0.6]), "log_variance": _array([-1.0, 0.0]), "gradient": _array([0.5, 0.1]),
@@ -49,8 +49,7 @@ def by_name() -> dict[str, Any]:
         "z_e": _array([0.9, 0.1], [-0.2, 1.1]), "codebook": _array([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]),
         "e": _array([1.0, 0.0], [0.0, 1.0]),
         "N": _array(2.0, 2.0, 2.0), "m": _array([2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]), "k": np.array([0, 1]), "K": 3,
-        "phi": _array([[1.0, 2.0], [0.5, -1.0]]), "tau": _array([[1.0, 0.0, -1.0]]), "W_Q": np.eye(2), "W_K": np.ones((2, 3)),
-        "W_V": np.ones((2, 3)), "z_0": _array([0.5, -1.0]), "condition": None, "scale": 0.5, "decoder": np.tanh,
+        "z_0": _array([0.5, -1.0]), "scale": 0.5, "decoder": np.tanh,
         "mixture": GaussianMixture([0.5, 0.5], [[-0.8, 0.0], [0.8, 0.0]], 0.05), "num_groups": 2,
         "query": _array([[1.0, 0.0], [0.0, 1.0]]), "key": _array([[1.0, 0.0], [0.0, 1.0]]), "value": _array([[1.0], [2.0]]),
     }  # fmt: skip
@@ -62,11 +61,24 @@ def _time_embedding() -> dict[str, Any]:
     return {"self": TimeEmbedding(16, RNG(0)), "t": np.array([1, 500])}
 
 
+def _projections() -> dict[str, Any]:
+    from minidiff.engine.tensor import Tensor
+    from minidiff.nn.attention import MultiHeadAttention
+
+    pixels = np.array([[[1, 2], [0.5, -1]]], np.float32)
+    words = np.array([[[1, 0, -1]]], np.float32)
+    attention = MultiHeadAttention(2, 1, bias=False, kdim=3, vdim=3, rng=RNG(0))
+    return {"self": attention, "query": Tensor(pixels), "key": Tensor(words), "value": Tensor(words)}
+
+
 BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
+    "schedule.linear": lambda: {"rescale": False},  # the formula is the line itself
     "gaussian.log_density": lambda: {"x": _array([0.5, -1.0])},
     "guidance.drop_condition": lambda: {"y": np.arange(6)},
     "unet.group_norm": lambda: {"x": np.arange(8.0).reshape(1, 4, 2, 1)},
     "unet.time_embedding": _time_embedding,
+    "vq.loss": lambda: {"reconstruction": 0.02, "codebook": 0.3, "commitment": 0.075},
+    "ldm.projections": _projections,
     "ddpm.algorithm_2": lambda: {"dtype": np.float64},
 }
 
@@ -76,7 +88,7 @@ def small_inputs(equation: Equation) -> dict[str, Any]:
     special = BY_ID.get(equation.id, dict)()
     values = by_name() | special
     parameters = inspect.signature(equation.function).parameters.values()
-    needed = [p.name for p in parameters if p.default is p.empty]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     missing = [name for name in needed if name not in values]
     if missing:
         raise KeyError(f"small_inputs: {equation.id} has an argument without a small value: {', '.join(missing)}")

@@ -1,1 +1,6 @@
-"""Convolution by NumPy, as fast as it gets: products of matrices, Winograd, and memory that is used again."""
+"""Fast forms of operations on a CPU: in NumPy, and in C++ for this processor (native.py), if that is built."""
+
+from minidiff.kernels.cpu import attention, conv2d, conv_transpose2d, group_norm
+from minidiff.kernels.cpu import native  # isort: skip  (faster than those before)
+
+__all__ = ["attention", "conv2d", "conv_transpose2d", "group_norm", "native"]

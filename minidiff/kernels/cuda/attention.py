@@ -1,6 +1,5 @@
 """The operation attention by the kernels of csrc/attention/: online softmax, memory linear in the number of tokens.
 
-Arguments that do not fit raise Unsupported: the reference then computes them, or says what is wrong with them.
 docs/attention_kernel.md derives the equations.
 """
 
@@ -10,8 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.engine.registry import Unsupported, register_kernel
-from minidiff.kernels.cuda.library import Native, float32, native
+from minidiff.engine.registry import Unsupported
+from minidiff.kernels.cuda.library import Native, float32, native, register_versions
 
 VERSIONS = ("naive", "tiled", "fast")
 MAX_SIZE = 128  # of a head
@@ -21,8 +20,8 @@ def attention(version: str) -> Callable:
     """attention by the kernels of this version."""
 
     def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
-        scale = 1 / math.sqrt(max(query.shape[-1], 1)) if scale is None else float(scale)
         lib = prepared(version, query, key, value, mask)
+        scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
         xp, shapes = lib.xp, (query.shape, key.shape, value.shape)
         q, k, v = (as_images(xp, a) for a in (query, key, value))
         added = None if mask is None else as_added_mask(xp, mask, query.shape)
@@ -91,10 +90,6 @@ def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Nativ
         mask=mask if mask is not None and mask.dtype.kind != "b" else None,
     )
     q, k, v = query.shape, key.shape, value.shape
-    if min(len(q), len(k), len(v)) < 2 or q[:-2] != k[:-2] or k[:-1] != v[:-1] or q[-1] != k[-1]:
-        raise Unsupported(
-            f"query (..., heads, T, d), key (..., heads, S, d) and value (..., heads, S, e) are wanted, got {q}, {k} and {v}"
-        )
     if 0 in q or 0 in k or 0 in v:
         raise Unsupported(f"a size is 0: query {q}, key {k}, value {v}")
     if max(q[-1], v[-1]) > MAX_SIZE:
@@ -105,15 +100,6 @@ def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Nativ
         raise Unsupported(
             f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; version tiled takes them"
         )
-    logits = (*q[:-1], k[-2])
-    if mask is not None:
-        known = mask.ndim <= len(logits) and all(
-            m in (1, n) for m, n in zip(mask.shape[::-1], logits[::-1], strict=False)
-        )
-        if not known:
-            raise Unsupported(
-                f"mask must broadcast to (..., heads, T, S) = {logits}, got {mask.shape}"
-            )
     return lib
 
 
@@ -147,5 +133,4 @@ def mask_gradient(xp, q, k, v, added, is_causal, scale, lse, dy, delta):
     return p * (dp - delta[..., None])
 
 
-for name in VERSIONS:
-    register_kernel("attention", name, attention(name))
+register_versions("attention", attention, VERSIONS)

@@ -1,15 +1,13 @@
-"""The operations group_norm and group_norm_swish by the kernels of csrc/group_norm/: one pass over memory forward, one backward.
-
-Arguments that do not fit raise Unsupported: the reference then computes them, or says what is wrong with them.
-"""
+"""group_norm and group_norm_swish by the kernels of csrc/group_norm/: one pass over memory forward, one backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from minidiff.engine.registry import Unsupported, register_kernel
-from minidiff.kernels.cuda.library import Native, float32, native
+from minidiff.engine.registry import Unsupported
+from minidiff.kernels.cuda.library import Native, float32, native, register_versions
 
 VERSIONS = ("naive", "fast")
 MAX_CHANNELS_PER_GROUP = 4096  # the fast version keeps two sums for each in shared memory
@@ -71,13 +69,8 @@ def prepared(x: Any, num_groups: Any, weight: Any, bias: Any) -> Native:
     """The module for these arrays.    Raises Unsupported if the kernels do not take them."""
     lib = native(x, weight, bias)
     float32(x=x, weight=weight, bias=bias)
-    if x.ndim < 2 or x.size == 0:
+    if x.size == 0:
         raise Unsupported(f"x must be (N, C, ...) with no size 0, got {x.shape}")
-    if not isinstance(num_groups, int) or num_groups < 1 or x.shape[1] % num_groups:
-        raise Unsupported(f"x has C = {x.shape[1]}, which num_groups = {num_groups!r} must divide")
-    for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.shape != x.shape[1:2]:
-            raise Unsupported(f"{name} must have shape {x.shape[1:2]}, got {array.shape}")
     if x.shape[1] // num_groups > MAX_CHANNELS_PER_GROUP:
         raise Unsupported(
             f"groups of {x.shape[1] // num_groups} channels; the kernels take {MAX_CHANNELS_PER_GROUP} at most"
@@ -85,6 +78,5 @@ def prepared(x: Any, num_groups: Any, weight: Any, bias: Any) -> Native:
     return lib
 
 
-for name in VERSIONS:
-    register_kernel("group_norm", name, group_norm(name, swish=False))
-    register_kernel("group_norm_swish", name, group_norm(name, swish=True))
+register_versions("group_norm", partial(group_norm, swish=False), VERSIONS)
+register_versions("group_norm_swish", partial(group_norm, swish=True), VERSIONS)

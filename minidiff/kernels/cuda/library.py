@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.registry import Unsupported
+from minidiff.engine.registry import Unsupported, register_kernel
 
 HOW_TO_BUILD = {
     "cpu": "a C++ compiler on Linux is needed when minidiff is installed: MINIDIFF_KERNELS=cpu pip install . says what is missing",
@@ -75,6 +75,19 @@ def float32(**arrays: Any) -> None:
             raise Unsupported(f"{name} is {array.dtype}, the kernels compute in float32")
         if array.size >= 2**31 - 2**16:
             raise Unsupported(f"{name} has {array.size} elements, the kernels count to 2^31")
+
+
+def register_versions(
+    operation: str, kernel: Callable[[str], Callable], versions: tuple[str, ...]
+) -> None:
+    """Enter kernel(version) for each version. "auto" takes the last one on a GPU.
+
+    The others run where they are asked for by name, and all of them do on the CPU, emulated.
+    """
+    for version in versions:
+        last = version == versions[-1]
+        devices, by_name = (("cuda",), ("cpu",)) if last else ((), ("cpu", "cuda"))
+        register_kernel(operation, version, kernel(version), devices=devices, by_name=by_name)
 
 
 @contextmanager

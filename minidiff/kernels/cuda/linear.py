@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.engine.registry import Unsupported, register_kernel
+from minidiff.engine.registry import Unsupported
 from minidiff.kernels.cuda.conv2d import contiguous, permitted
 from minidiff.kernels.cuda.conv2d_launch import (
     Conv,
@@ -20,7 +20,7 @@ from minidiff.kernels.cuda.conv2d_launch import (
     input_gradient,
     weight_gradient,
 )
-from minidiff.kernels.cuda.library import native
+from minidiff.kernels.cuda.library import native, register_versions
 
 
 def linear(version: str) -> Callable:
@@ -52,39 +52,15 @@ def linear(version: str) -> Callable:
 
 
 def sizes(x: Any, weight: Any, bias: Any) -> Conv:
-    """The convolution.    Raises Unsupported for arguments that are none."""
-    if (
-        weight.ndim != 2
-        or not x.ndim
-        or x.shape[-1] != weight.shape[1]
-        or bias is not None
-        and bias.shape != weight.shape[:1]
-    ):
-        shape = None if bias is None else bias.shape
-        raise Unsupported(
-            f"x (..., in), weight (out, in) and bias (out,) are wanted, got {x.shape}, {weight.shape} and {shape}"
-        )
+    """The convolution.    Raises: Unsupported if a size is 0."""
     if 0 in x.shape or 0 in weight.shape:
         raise Unsupported(f"a size is 0: x {x.shape}, weight {weight.shape}")
     rows = rows_of_image(x)
+    (c_out, c_in), images = weight.shape, math.prod(x.shape[:-1]) // rows
     return Conv(
-        math.prod(x.shape[:-1]) // rows,
-        weight.shape[1],
-        rows,
-        1,
-        weight.shape[0],
-        1,
-        1,
-        rows,
-        1,
-        1,
-        1,
-        0,
-        0,
-        1,
-        1,
-        1,
-    )
+        N=images, C=c_in, H=rows, W=1, O=c_out, U=1, V=1, I=rows, J=1, stride_h=1, stride_w=1,
+        padding_h=0, padding_w=0, dilation_h=1, dilation_w=1, groups=1,
+    )  # fmt: skip
 
 
 def rows_of_image(x: Any) -> int:
@@ -101,5 +77,4 @@ def as_rows(y: Any, shape: tuple[int, ...]) -> Any:
     return y[..., 0].swapaxes(1, 2).reshape(*shape, y.shape[1])
 
 
-for name in ("naive", "tiled", "tf32", "fast"):
-    register_kernel("linear", name, linear(name))
+register_versions("linear", linear, ("naive", "tiled", "tf32", "fast"))

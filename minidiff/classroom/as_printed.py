@@ -1,6 +1,6 @@
 """The deck's forms that break, exactly as printed, to run them beside the right ones. Nothing else imports this module.
 
-Each function names its erratum; `tests/diffusion/test_as_printed.py` states the difference in numbers.
+Each function names its erratum; `tests/classroom/test_as_printed.py` states the difference in numbers.
 """
 
 from __future__ import annotations

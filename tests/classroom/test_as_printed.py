@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion import as_printed, forward, losses, reverse
+from minidiff.classroom import as_printed
+from minidiff.diffusion import forward, losses, reverse
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule

@@ -1,0 +1,36 @@
+"""Which code the debugger runs without stopping: the engine, libraries, and other plumbing."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from fnmatch import fnmatchcase
+from types import FrameType
+
+from minidiff.engine.printing import PACKAGE
+
+SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no formula itself
+    "minidiff.engine.*", "minidiff.kernels.*", "minidiff.functional.checks.*",
+    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*", "minidiff.diffusion.step.*",
+    "minidiff.diffusion.equation.*", "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
+    "minidiff.nn.module.*", "minidiff.classroom.*", "minidiff.cli.*",
+    "minidiff.*<listcomp>", "minidiff.*<genexpr>", "minidiff.*<dictcomp>",
+)  # fmt: skip
+
+
+def is_skipped(frame: FrameType) -> bool:
+    """True if the frame runs no line of the user's program and no formula."""
+    code, module = frame.f_code, frame.f_globals.get("__name__", "")
+    root = module.partition(".")[0]
+    if root != PACKAGE.name:
+        elsewhere = ("site-packages", "dist-packages", "<frozen", "<__array_function__")
+        library = root in sys.stdlib_module_names or root.startswith("namedtuple_")
+        library |= root == "__main__" and str(PACKAGE) in code.co_filename  # python -m minidiff
+        return library or any(part in code.co_filename for part in elsewhere)
+    if not code.co_flags & inspect.CO_OPTIMIZED or code.co_filename.startswith("<"):
+        return True  # a module or a class while it is imported, and what a dataclass writes
+    name = getattr(code, "co_qualname", None)  # from Python 3.11 on
+    if name is None:
+        this = frame.f_locals.get("self") if code.co_varnames[:1] == ("self",) else None
+        name = code.co_name if this is None else f"{type(this).__name__}.{code.co_name}"
+    return any(fnmatchcase(f"{module}.{name}", pattern) for pattern in SKIPPED)

@@ -1,0 +1,201 @@
+"""What operations demand of their arguments: checked once, before a kernel or the definition runs.
+
+Each function here has the name and the signature of its operation, which names it:
+`@operation(check=arguments.conv2d)`. A kernel can thus accept nothing that the definition refuses.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidiff.engine.backend import array_module
+from minidiff.kernels.geometry import conv2d_geometry, conv_transpose2d_geometry
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Raises: TypeError for dtypes that differ; ValueError for shapes that do not fit."""
+    array_module(x, weight, bias)
+    _images("conv2d", x, weight, bias, "(O, C / groups, rows, columns)")
+    _groups("conv2d", groups)
+    C, per_group = x.shape[1], weight.shape[1]
+    if C != per_group * groups:
+        raise ValueError(
+            f"conv2d: x has C = {C} but weight wants C = {per_group} * groups = {per_group * groups}"
+        )
+    _divisible("conv2d", weight, groups)
+    _bias_of_images("conv2d", bias, weight.shape[0])
+    conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
+
+
+def conv_transpose2d(
+    x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+):
+    """Raises: TypeError for dtypes that differ; ValueError for shapes that do not fit."""
+    array_module(x, weight, bias)
+    _images("conv_transpose2d", x, weight, bias, "(C, O / groups, rows, columns)")
+    _groups("conv_transpose2d", groups)
+    C, wanted = x.shape[1], weight.shape[0]
+    if C != wanted:
+        raise ValueError(f"conv_transpose2d: x has C = {C} but weight wants C = {wanted}")
+    _divisible("conv_transpose2d", weight, groups)
+    _bias_of_images("conv_transpose2d", bias, weight.shape[1] * groups)
+    conv_transpose2d_geometry(x.shape, weight.shape, stride, padding, output_padding, dilation)
+
+
+def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
+    """Raises: TypeError for dtypes; ValueError for shapes, or groups that do not divide C."""
+    _group_norm("group_norm", x, num_groups, weight, bias)
+
+
+def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
+    """As group_norm."""
+    _group_norm("group_norm_swish", x, num_groups, weight, bias)
+
+
+def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
+    """Raises: TypeError for dtypes; ValueError if x does not end in normalized_shape."""
+    array_module(x, weight, bias)
+    whole = isinstance(normalized_shape, int)
+    shape = (normalized_shape,) if whole else tuple(normalized_shape)
+    _floating("layer_norm", x)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"layer_norm: x must end in normalized_shape = {shape}, got shape {x.shape}"
+        )
+    _parameters("layer_norm", x, {"weight": weight, "bias": bias}, shape)
+
+
+def attention(query, key, value, mask=None, is_causal=False, scale=None):
+    """Raises: TypeError for dtypes that differ; ValueError for shapes that do not fit."""
+    array_module(query, key, value, mask)
+    q, k, v = query.shape, key.shape, value.shape
+    for name, array in (("query", query), ("key", key), ("value", value)):
+        if array.ndim < 2:
+            raise ValueError(
+                f"attention: {name} must be (..., heads, tokens, size), got shape {array.shape}"
+            )
+        if array.dtype.kind != "f" or array.dtype != query.dtype:
+            raise TypeError(
+                f"attention: {name} must be floating-point like query ({query.dtype}), "
+                f"got {array.dtype}"
+            )
+    if q[-1] != k[-1]:
+        raise ValueError(
+            f"attention: query and key must agree in their last size, got {q[-1]} and {k[-1]}"
+        )
+    if k[-2] != v[-2]:
+        raise ValueError(
+            f"attention: key and value must have as many tokens, got {k[-2]} and {v[-2]}"
+        )
+    if k[-2] == 0:
+        raise ValueError("attention: key must have at least one token, got none")
+    if not q[:-2] == k[:-2] == v[:-2]:
+        raise ValueError(
+            "attention: query, key and value must agree in all but the last two sizes, "
+            f"got {q}, {k} and {v}"
+        )
+    if mask is not None:
+        _mask(mask, query.dtype, scores=(*q[:-1], k[-2]))
+
+
+def matmul(x, y):
+    """Raises: ValueError if the sizes do not fit; TypeError for arrays of two libraries."""
+    array_module(x, y)
+    inner = y.shape[-2] if y.ndim > 1 else y.shape[0] if y.ndim else None
+    if not x.ndim or not y.ndim or x.shape[-1] != inner:
+        raise ValueError(
+            "matmul: the last size of x must equal the last but one of y, "
+            f"got shapes {x.shape} and {y.shape}"
+        )
+    try:
+        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        raise ValueError(
+            "matmul: leading sizes of x and y must broadcast, "
+            f"got shapes {x.shape} and {y.shape}"
+        ) from None
+
+
+def linear(x, weight, bias=None):
+    """Raises: ValueError if the sizes do not fit; TypeError for a bias of another dtype."""
+    array_module(x, weight, bias)
+    if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            "linear: weight must be (out, in) with in = x's last size, "
+            f"got x {x.shape} and weight {weight.shape}"
+        )
+    _parameters("linear", x, {"bias": bias}, weight.shape[:1])
+
+
+def _images(name, x, weight, bias, layout):
+    """layout: the shape of weight in words."""
+    _floating(name, x)
+    for parameter, array in (("weight", weight), ("bias", bias)):
+        _same_dtype(name, x, parameter, array)
+    if x.ndim != 4:
+        raise ValueError(f"{name}: x must be (N, C, H, W), got shape {x.shape}")
+    if weight.ndim != 4:
+        raise ValueError(f"{name}: weight must be {layout}, got shape {weight.shape}")
+
+
+def _groups(name, groups):
+    if not isinstance(groups, int) or groups < 1:
+        raise ValueError(f"{name}: groups must be an int >= 1, got {groups!r}")
+
+
+def _divisible(name, weight, groups):
+    if weight.shape[0] % groups:
+        raise ValueError(
+            f"{name}: weight.shape[0] = {weight.shape[0]} must be a multiple of groups = {groups}"
+        )
+
+
+def _bias_of_images(name, bias, channels):
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(
+            f"{name}: bias must have shape ({channels},), one number per output channel, "
+            f"got {bias.shape}"
+        )
+
+
+def _group_norm(name, x, num_groups, weight, bias):
+    array_module(x, weight, bias)
+    _floating(name, x)
+    if x.ndim < 2:
+        raise ValueError(f"{name}: x must be (N, C, ...), got shape {x.shape}")
+    C = x.shape[1]
+    if not isinstance(num_groups, int) or num_groups < 1 or C % num_groups:
+        raise ValueError(f"{name}: x has C = {C}, which num_groups = {num_groups!r} must divide")
+    _parameters(name, x, {"weight": weight, "bias": bias}, (C,))
+
+
+def _parameters(name, x, parameters, shape):
+    for parameter, array in parameters.items():
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{name}: {parameter} must have shape {shape}, got {array.shape}")
+        _same_dtype(name, x, parameter, array)
+
+
+def _same_dtype(name, x, parameter, array):
+    if array is not None and array.dtype != x.dtype:
+        raise TypeError(f"{name}: {parameter} must have x's dtype {x.dtype}, got {array.dtype}")
+
+
+def _floating(name, x):
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+
+
+def _mask(mask, dtype, scores):
+    """scores: the shape that the mask is for."""
+    if mask.dtype.kind != "b" and mask.dtype != dtype:
+        raise TypeError(
+            f"attention: mask must be bool (True: may attend) or {dtype} (added to the scores), "
+            f"got {mask.dtype}"
+        )
+    fits = all(m in (1, s) for m, s in zip(mask.shape[::-1], scores[::-1], strict=False))
+    if mask.ndim > len(scores) or not fits:
+        raise ValueError(
+            f"attention: mask must broadcast to (..., heads, T, S) = {scores}, "
+            f"got shape {mask.shape}"
+        )

@@ -1,0 +1,154 @@
+"""A trained autoencoder: images to latents and back, and what is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidiff.data.dataset import Dataset
+from minidiff.data.scaling import to_float, to_unit
+from minidiff.diffusion.latent import decode_latent, latent_scale, perplexity
+from minidiff.engine.backend import device_of, to_cpu
+from minidiff.engine.tape import no_grad
+from minidiff.engine.tensor import Tensor
+from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
+from minidiff.sampling.predictor import predict
+from minidiff.training.autoencoder import KIND
+from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint
+from minidiff.training.workers import Workers
+
+HELD_OUT = 5  # one in so many images is not trained with
+
+
+class Reconstruction(NamedTuple):
+    """Images after the bottleneck, and how far they are from the originals."""
+
+    x_hat: np.ndarray  # (N, C, H, W) in [0, 1]
+    mse: float  # per pixel, in [0, 1] scale
+    k: np.ndarray | None  # the codes of the images, int64 (N h w,); None without a codebook
+
+    def perplexity(self, n_codes: int) -> float:
+        """How many of the codes are in use, effectively.    NaN without a codebook."""
+        return float("nan") if self.k is None else perplexity(self.k, n_codes)
+
+
+def reconstruct(workers: Workers, images: Any, chunk: int = 100) -> Reconstruction:
+    """Encode images and decode them again.
+
+    images: (N, C, H, W) uint8. The workers' model is an Autoencoder.
+    """
+    parts = workers.map(_reconstruct, {"images": images}, chunk=chunk)
+    x_hat = to_unit(np.concatenate([x_hat for x_hat, _ in parts]), clip=True)
+    codes = [k for _, k in parts if k is not None]
+    mse = float(((x_hat - images / 255.0) ** 2).mean())
+    return Reconstruction(x_hat, mse, np.concatenate(codes) if codes else None)
+
+
+def _reconstruct(
+    model: Autoencoder, images: Any, chunk: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    x_hat, codes = [], []
+    for z in _latents(model, images, chunk):
+        with no_grad():
+            x_hat.append(model.decode(z).numpy())
+            if isinstance(model, VQAutoencoder):
+                codes.append(to_cpu(model.quantizer(z).k))
+    return np.concatenate(x_hat), np.concatenate(codes) if codes else None
+
+
+def encode_images(workers: Workers, images: Any, chunk: int = 100) -> np.ndarray:
+    """The latents of images, not scaled.
+
+    images: (N, C, H, W) uint8 -> (N, z_channels, h, w) float32, on the host
+    """
+    return np.concatenate(workers.map(_encode, {"images": images}, chunk=chunk))
+
+
+def _encode(model: Autoencoder, images: Any, chunk: int) -> np.ndarray:
+    return np.concatenate([z.numpy() for z in _latents(model, images, chunk)])
+
+
+def _latents(model: Autoencoder, images: Any, chunk: int) -> Iterator[Tensor]:
+    device = next(model.parameters()).device
+    for start in range(0, len(images), chunk):
+        with no_grad():
+            z = model.encode(Tensor(to_float(images[start : start + chunk]), device=device))
+        yield z
+
+
+def scale_of(latents: np.ndarray) -> float:
+    """The factor that gives latents unit variance (`ldm.scale`)."""
+    return float(latent_scale(latents.astype(np.float64)))
+
+
+class TrainedAutoencoder(NamedTuple):
+    """An autoencoder that phase 2 can use."""
+
+    model: Any  # in evaluation mode
+    scale: float  # latents are multiplied by it for diffusion
+    facts: dict[str, Any]  # of the checkpoint
+
+    def split(self, dataset: Dataset) -> tuple[Dataset, Dataset]:
+        """The images that it was trained with, and the others.
+
+        Raises: ValueError for another data set than its own.
+        """
+        options, shape = self.facts["options"], tuple(self.facts["image_shape"])
+        own = options.get("dataset", dataset.name)
+        if own != dataset.name or dataset.images.shape[1:] != shape:
+            raise ValueError(
+                f"the autoencoder was trained on {own} {shape}, "
+                f"got {dataset.name} {dataset.images.shape[1:]}"
+            )
+        return dataset.split(len(dataset) // HELD_OUT, options["seed"])
+
+    def decode(self, z_0: Any, chunk: int = 100) -> Any:
+        """Images in [-1, 1] of scaled latents: (B, z_channels, h, w) -> (B, C, H, W).
+
+        LDM sampling ends with it. On a CPU a chunk is decoded at a time, so that the activations of
+        thousands of images don't fill the memory.
+        """
+        size = chunk if device_of(z_0) == "cpu" else len(z_0)
+
+        def decode(z: Any) -> Any:
+            return predict(lambda piece: self.model.decode(Tensor(piece)), z, size)
+
+        x = decode_latent(z_0, self.scale, decode)
+        return x.clip(-1, 1)
+
+
+def keep_autoencoder(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
+    """Copy the checkpoint of phase 1 into `folder`.
+
+    Latents mean nothing without the decoder that they were made for.
+    """
+    source, folder = checkpoint_in(source), Path(folder)
+    if source.resolve() != folder.resolve():
+        new = folder.with_name(folder.name + ".part")
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.copytree(source, new)
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
+
+
+def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> TrainedAutoencoder:
+    """Read the autoencoder that phase 1 wrote.    folder: of the run, or of its checkpoint
+
+    Raises: CheckpointError if it is of another kind, or of a run that did not end.
+    """
+    checkpoint = load_checkpoint(checkpoint_in(folder), KIND)
+    facts = checkpoint.description
+    if "latent_scale" not in facts["options"]:
+        raise CheckpointError(
+            f"{folder}: this autoencoder has no latent_scale: its training did not end; "
+            f"go on with --resume"
+        )
+    network = AUTOENCODERS[facts["regularizer"]]
+    model = network(network.Config(**facts["model"]))  # type: ignore[call-arg]
+    model.load_state_dict(checkpoint.part("model"))
+    return TrainedAutoencoder(model.to(device).eval(), facts["options"]["latent_scale"], facts)

@@ -1,0 +1,205 @@
+"""The training loop that all trainers share: batch, loss, gradient, update, average, checkpoint.
+
+A trainer says what a batch is, what its loss is, and what else its checkpoints must remember.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minidiff.data.loader import Loader
+from minidiff.diffusion.step import Step
+from minidiff.engine.backend import array_module, to_cpu
+from minidiff.engine.random import RNG
+from minidiff.nn import Module
+from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
+from minidiff.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from minidiff.training.ema import EMA
+from minidiff.training.state import check_same_config, check_same_run, pack_optimizer, unpack_optimizer
+from minidiff.training.workers import Workers, slices
+
+FINAL_LR = 0.02  # of the highest learning rate, at the end of the run
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Settings of every training loop."""
+
+    lr_warmup: int = 100  # steps over which the learning rate rises
+    max_norm: float = 1.0  # bound for the norm of the gradient
+
+
+class TrainingLoop:
+    """Trains a model for as long as the caller asks for more steps.
+
+    `step` counts the steps done, `losses` has the loss of each, `seconds` is the time they took.
+    `progress`, in 0..1, is set by whoever knows when the run ends (run.py). The learning rate falls
+    along a cosine as it grows.
+    """
+
+    kind: str  # the kind of its checkpoints
+    loss: Callable[..., Any]  # (model, **batch, **loss_options) -> loss, other terms as arrays
+
+    def __init__(
+        self, model: Module, loader: Loader, optimizer: Optimizer, rng: RNG, settings: LoopSettings,
+        ema: EMA | None = None,
+    ):  # fmt: skip
+        self.model, self.loader, self.optimizer, self.rng = model, loader, optimizer, rng
+        self.settings, self.ema = settings, ema
+        self.lr = optimizer.lr
+        self.device = next(model.parameters()).device
+        self.step = 0
+        self.progress = self.seconds = 0.0
+        self._losses: list[Any] = []
+
+    # -- a trainer says: ---------------------------------------------------------------------------
+
+    def draw_batch(self) -> dict[str, Any]:
+        """The arguments of `loss` with one entry per image, drawn for one step."""
+        raise TypeError(f"{type(self).__name__} has no draw_batch()")
+
+    def loss_options(self) -> dict[str, Any]:
+        """The other arguments of `loss`."""
+        return {}
+
+    def dropout_seed(self) -> int:
+        """The seed of one step for layers that drop out."""
+        return 0
+
+    def as_step(self, batch: dict[str, Any], terms: dict[str, Any]) -> Step:
+        """The terms of a step under the name of the algorithm."""
+        raise TypeError(f"{type(self).__name__} has no as_step()")
+
+    def after_update(self, step: Step) -> None:
+        """Work that follows the update of the parameters. By default there is none."""
+
+    def facts(self) -> dict[str, Any]:
+        """Facts that two runs must share if one goes on with the other's checkpoint."""
+        return {}
+
+    def further_facts(self) -> dict[str, Any]:
+        """Facts that a checkpoint needs beside these."""
+        return {}
+
+    def further_arrays(self) -> dict[str, Any]:
+        """Arrays that a checkpoint needs beside parameters, optimiser, average and losses."""
+        return {}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on with what `further_facts` and `further_arrays` gave."""
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def steps(self, workers: Workers) -> Iterator[Step]:
+        """Train, and yield one `Step` with every term of each step."""
+        while True:
+            batch = self.draw_batch()
+            rise = warmup(self.step, self.settings.lr_warmup)
+            fall = cosine_decay(self.progress, FINAL_LR)
+            self.optimizer.lr = self.lr * rise * fall
+            self.optimizer.begin_step()
+            if self.ema is not None:
+                self.ema.begin_update()
+            step = self.learn(batch, workers)
+            self.step += 1
+            self._losses.append(step.loss)
+            yield step
+
+    def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
+        """Move the parameters along the gradient of the loss. The average follows."""
+        step, gradients = self.gradients(batch, workers)
+        clipped, step.terms["gradient_norm"] = clip_gradients(gradients, self.settings.max_norm)
+        self.optimizer.apply(clipped)
+        if self.ema is not None:
+            self.ema.apply(self.model)
+        self.after_update(step)
+        return step
+
+    def gradients(self, batch: dict[str, Any], workers: Workers) -> tuple[Step, dict[str, Any]]:
+        """The terms of the loss and its gradient.    -> Step, {parameter name: array}
+
+        The workers share the batch.
+        """
+        loss, gradients, parts = workers.loss_and_gradients(
+            type(self).loss, batch, self.dropout_seed(), **self.loss_options()
+        )
+        size = len(next(iter(batch.values())))
+        step = self.as_step(batch, joined(parts, size))
+        step.terms["loss"] = loss
+        return step, gradients
+
+    @property
+    def losses(self) -> np.ndarray:
+        """The loss of each step so far, float32 (steps,).
+
+        Reading it waits for the device. The loop itself never does.
+        """
+        new = [loss for loss in self._losses if not isinstance(loss, float)]
+        if new:  # one transfer for all
+            self._losses[-len(new) :] = to_cpu(array_module(*new).stack(new)).tolist()
+        return np.asarray(self._losses, dtype=np.float32)
+
+    # -- checkpoints -------------------------------------------------------------------------------
+
+    def save(self, folder: str | os.PathLike[str], options: dict[str, Any] | None = None) -> None:
+        """Write everything that a continued run needs.
+
+        options: further facts that JSON can hold, which `load_checkpoint` gives back.
+        """
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= pack_optimizer(self.optimizer)
+        arrays["losses"] = self.losses
+        optimizer = self.optimizer
+        description = {
+            "step": self.step, "seconds": self.seconds, "model": asdict(self.model.config),
+            "optimizer": {"name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr},
+            "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
+            **self.facts(), **self.further_facts(),
+        }  # fmt: skip
+        if self.ema is not None:
+            arrays |= {f"ema.{name}": array for name, array in self.ema.average.items()}
+            description["ema"] = {"decay": self.ema.decay, "updates": self.ema.updates}
+        save_checkpoint(folder, self.kind, description, arrays | self.further_arrays())
+
+    def load(self, folder: str | os.PathLike[str]) -> None:
+        """Continue where `save` left off.
+
+        Raises: CheckpointError if the checkpoint is of another kind, model or optimiser.
+        """
+        checkpoint = load_checkpoint(folder, self.kind)
+        facts = checkpoint.description
+        check_same_run(folder, checkpoint, self.optimizer, **self.facts())
+        check_same_config(folder, checkpoint, self.model)
+        self.loader.set_state(facts["loader"])
+        self.model.load_state_dict(checkpoint.part("model"))
+        unpack_optimizer(self.optimizer, checkpoint)
+        self.lr = facts["optimizer"]["lr"]
+        if self.ema is not None:
+            self.ema.restore(checkpoint.part("ema"), **facts["ema"])
+        self.rng.set_state(facts["rng"])
+        self.step, self.seconds = facts["step"], facts["seconds"]
+        self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
+        self.restore(checkpoint)
+
+
+def joined(parts: list[dict[str, Any]], size: int) -> dict[str, Any]:
+    """The terms of a batch of `size` images from those of its slices.
+
+    Arrays come one after the other. Single numbers become their mean over all images.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    weights = [part.stop - part.start for part in slices(size, len(parts))]
+    terms = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if first.ndim:
+            terms[name] = array_module(first).concatenate(values)
+        else:
+            terms[name] = np.average(values, weights=weights)
+    return terms
