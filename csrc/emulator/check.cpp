@@ -26,7 +26,7 @@ struct Access {
 };
 struct Word {  // the recent history of 4 bytes
     Access write, read[2];
-    bool write_was_atomic = false;
+    bool write_was_atomic = false, on_its_way = false;
 };
 struct Region {
     static constexpr size_t PAGE = 256;  // words whose history is kept in one piece, from the first access on
@@ -114,17 +114,22 @@ void set_dynamic_shared(const void* data, size_t bytes) {
 
 std::string who(const Position& p) { return name_of(p.thread) + " of " + name_of_block(p.block_index); }
 
-static std::string verb(Kind kind) { return kind == READ ? "reads" : kind == WRITE ? "writes" : "adds atomically"; }
+static std::string verb(Kind kind) { return kind == READ ? "reads" : kind == WRITE ? "writes" : kind == ATOMIC ? "adds atomically" : "copies"; }
 
-static std::string distance_to_an_array(uintptr_t address) {
+static std::string distance_to_an_array(uintptr_t address) {  // the nearest one
+    std::string text;
+    long nearest = 65536;
     for (const Region& region : arrays) {
-        const std::string array = " an array of " + std::to_string((region.end - region.begin) / region.element_size) + " elements";
-        const long before = long(region.begin - address) / long(region.element_size);
-        const long after = long(address - region.end) / long(region.element_size) + 1;
-        if (address < region.begin && before < 65536) return ", " + std::to_string(before) + " elements before" + array;
-        if (address >= region.end && after < 65536) return ", element " + std::to_string(after) + " past the end of" + array;
+        const auto size = long(region.element_size);
+        const long before = (long(region.begin - address) + size - 1) / size, after = long(address - region.end) / size + 1;
+        const long distance = address < region.begin ? before : after;
+        if (distance >= nearest) continue;
+        nearest = distance;
+        text = (address < region.begin ? ", " + std::to_string(before) + " elements before"
+                                       : ", element " + std::to_string(after) + " past the end of") +
+               " an array of " + std::to_string((region.end - region.begin) / region.element_size) + " elements";
     }
-    return "";
+    return text;
 }
 
 static void race(const Region& region, const Access& a, Kind kind_a, Kind kind_b, void* code) {
@@ -145,7 +150,11 @@ static bool unordered(const Position& a, bool shared) {
 
 static void check_word(Region& region, uintptr_t address, Kind kind, void* code) {
     Word& word = region.word(address);
-    if (region.shared && kind != WRITE && word.write.position.block != position.block)
+    const bool reads = kind == READ || kind == ATOMIC;
+    if (word.on_its_way && kind != LAND && word.write.position.block == position.block)
+        fail("a copy that is on its way: " + who(word.write.position) + " started it at " + line_of(word.write.code) + " and " +
+             who(position) + " " + verb(kind) + " at " + line_of(code) + " before it has waited");
+    if (region.shared && reads && word.write.position.block != position.block)
         fail("shared memory that nobody has written: " + who(position) + " reads at " + line_of(code));
     const bool both_atomic = kind == ATOMIC && word.write_was_atomic;
     if (!both_atomic && unordered(word.write.position, region.shared)) race(region, word.write, WRITE, kind, code);
@@ -159,6 +168,7 @@ static void check_word(Region& region, uintptr_t address, Kind kind, void* code)
         if (unordered(read.position, region.shared)) race(region, read, READ, kind, code);
     word.write = Access{position, code};
     word.write_was_atomic = kind == ATOMIC;
+    word.on_its_way = kind == COPY;
 }
 
 static Region* find(uintptr_t address) {

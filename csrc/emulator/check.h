@@ -41,7 +41,7 @@ size_t allowed_arrays();
 void set_dynamic_shared(const void* data, size_t bytes);
 
 // What the compiler's calls come down to. stack: where the function's memory is, to be counted (cost.cpp); 0: not to be counted.
-enum Kind { READ, WRITE, ATOMIC };
+enum Kind { READ, WRITE, ATOMIC, COPY, LAND };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived
 void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack);
 bool enter_check();  // false inside of the checks themselves
 void leave_check();

@@ -76,8 +76,8 @@ static void count_global(const Lanes& group, unsigned skip, unsigned bytes) {
         if (!note) continue;
         const uintptr_t begin = note->address + skip;
         for (uintptr_t sector = begin / 32; sector <= (begin + bytes - 1) / 32; sector++) sectors.push_back(sector);
-        reads |= note->kind != WRITE, writes |= note->kind != READ;
-        if (note->kind != WRITE) cost.global_read += bytes;
+        reads |= note->kind == READ || note->kind == ATOMIC, writes |= note->kind != READ;
+        if (note->kind == READ || note->kind == ATOMIC) cost.global_read += bytes;
         if (note->kind != READ) cost.global_written += bytes;
     }
     std::sort(sectors.begin(), sectors.end());
@@ -105,7 +105,7 @@ static void count_shared(const Lanes& group, unsigned skip, unsigned bytes) {
             if (!note) continue;
             const uintptr_t begin = note->address + skip;
             for (uintptr_t word = begin / 4; word <= (begin + bytes - 1) / 4; word++) words.push_back(word);
-            if (note->kind != WRITE) cost.shared_read += bytes;
+            if (note->kind == READ || note->kind == ATOMIC) cost.shared_read += bytes;
             if (note->kind != READ) cost.shared_written += bytes;
         }
         if (words.empty()) continue;

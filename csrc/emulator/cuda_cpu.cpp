@@ -137,7 +137,7 @@ static void start_copy(float* to, const float* from, int count, bool inside, voi
         if (watching) access(uintptr_t(from), copy.bytes, READ, true, code, stack);
         std::memcpy(copy.numbers, from, copy.bytes);
     }
-    if (watching) access(uintptr_t(to), copy.bytes, WRITE, true, code, stack);
+    if (watching) access(uintptr_t(to), copy.bytes, COPY, true, code, stack);
     std::fill(to, to + count, NAN);
     running->copies.push_back(copy);
 }
@@ -147,7 +147,7 @@ void land_copies(int groups) {
     size_t landed = 0;  // they are in the order of their groups
     for (; landed < copies.size() && copies[landed].group < running->group - groups; landed++) {
         const Copy& copy = copies[landed];
-        if (watching) access(uintptr_t(copy.to), copy.bytes, WRITE, true, copy.code, 0);
+        if (watching) access(uintptr_t(copy.to), copy.bytes, LAND, true, copy.code, 0);
         std::memcpy(copy.to, copy.numbers, copy.bytes);
     }
     copies.erase(copies.begin(), copies.begin() + long(landed));

@@ -52,9 +52,9 @@ void copy(void* to, const void* from, size_t bytes);  // under the checks
 }
 
 // g++ calls no check where a struct is a function's argument or its result. So the vector types call it themselves when they are
-// copied; a kernel's own structs need the rule in common/device.h.
+// copied; a kernel's own structs need the rule in common/device.h. (= 0: or g++ sets up a __shared__ array of them at run time.)
 #define VECTOR(T)                                                                    \
-    T() = default;                                                                   \
+    constexpr T() = default;                                                         \
     ALWAYS_INLINE T(const T& other) { cuda_cpu::copy(this, &other, sizeof(T)); }     \
     ALWAYS_INLINE T& operator=(const T& other) {                                     \
         cuda_cpu::copy(this, &other, sizeof(T));                                     \
@@ -62,22 +62,22 @@ void copy(void* to, const void* from, size_t bytes);  // under the checks
     }
 
 struct alignas(8) float2 {
-    float x, y;
+    float x = 0, y = 0;
     VECTOR(float2)
     UNCHECKED float2(float x, float y) : x(x), y(y) {}
 };
 struct alignas(16) float4 {
-    float x, y, z, w;
+    float x = 0, y = 0, z = 0, w = 0;
     VECTOR(float4)
     UNCHECKED float4(float x, float y, float z, float w) : x(x), y(y), z(z), w(w) {}
 };
 struct alignas(8) int2 {
-    int x, y;
+    int x = 0, y = 0;
     VECTOR(int2)
     UNCHECKED int2(int x, int y) : x(x), y(y) {}
 };
 struct alignas(16) int4 {
-    int x, y, z, w;
+    int x = 0, y = 0, z = 0, w = 0;
     VECTOR(int4)
     UNCHECKED int4(int x, int y, int z, int w) : x(x), y(y), z(z), w(w) {}
 };
