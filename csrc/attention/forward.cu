@@ -23,7 +23,7 @@ namespace {
 __global__ void attention_naive(Attention a) {
     const size_t row = size_t(blockIdx.x) * blockDim.x + threadIdx.x;  // among the queries of all heads
     if (row >= size_t(a.batch_heads) * a.queries) return;             // no barrier follows
-    const int head = row / a.queries, i = row % a.queries;
+    const int head = int(row / a.queries), i = int(row % a.queries);
     const float* q = a.query + row * a.size;
     const float* k = a.key + size_t(head) * a.keys * a.size;
     const float* v = a.value + size_t(head) * a.keys * a.value_size;

@@ -20,13 +20,6 @@ struct Position {
 };
 extern Position position;
 
-// The GPU whose limits a launch must keep.
-struct Gpu {
-    int capability;       // 90 is 9.0
-    size_t shared_bytes;  // that one block may have, static and dynamic
-    int processors;
-};
-extern Gpu gpu;
 bool set_gpu(int capability);  // false if it is not known here
 
 bool set_checking(bool on);  // returns what it was

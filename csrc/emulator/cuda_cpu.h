@@ -94,6 +94,14 @@ extern dim3 blockDim, gridDim;
 
 namespace cuda_cpu {
 
+// The GPU whose limits a launch must keep.
+struct Gpu {
+    int capability;       // 90 is 9.0
+    size_t shared_bytes;  // that one block may have, static and dynamic
+    int processors;
+};
+extern Gpu gpu;
+
 enum Scope { WARP, BLOCK };
 
 void wait(Scope scope, int line);

@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 from support.planted import Library, Program, possible
 
+import minidiff
+from minidiff import functional, kernels
+from minidiff.kernels.cuda import cost as module
+from minidiff.kernels.cuda.library import load
+
 # Each is launched as the second string says; x and y are arrays that begin at a multiple of 256 bytes.
 KERNELS = {
     "copy": ("""
@@ -113,3 +118,47 @@ def library(tmp_path_factory):
 def test_the_counter_equals_a_count_by_hand(library, name):
     costs = library.costs(list(HAND).index(name))
     assert {key: costs[key] for key in HAND[name]} == HAND[name]
+
+
+def test_count_gives_a_line_for_each_launch(emulated):
+    x, weight = np.ones((1, 16, 4, 4), np.float32), np.ones((16, 16, 1, 1), np.float32)
+    with kernels.count() as costs:
+        with minidiff.use_kernels(conv2d="tiled"):
+            functional.conv2d(minidiff.Tensor(x), minidiff.Tensor(weight))
+    assert [cost.kernel for cost in costs] == ["conv2d_tiled"] and costs[0].grid == (1, 1, 1) and costs[0].block == (16, 16, 1)
+    assert costs[0].multiply_adds == 16 * 16 * 16 and costs[0].barriers == 2
+    assert costs[0].sectors_read == costs[0].global_read == 2 * 4 * 256 and costs[0].coalescing == 1
+    assert 0.9 < costs[0].busy_lanes <= 1
+    head, line = str(costs).splitlines()
+    assert head.split() == [
+        "kernel", "grid", "block", "bytes", "read", "written", "coalescing", "wavefronts", "conflicts", "multiply-adds", "barriers",
+        "busy", "lanes"]  # fmt: skip
+    assert line.split()[:6] == ["conv2d_tiled", "1x1x1", "16x16x1", "2,048", "1,024", "100%"]
+
+
+def test_what_is_counted_does_not_depend_on_where_numpy_puts_an_array(emulated):
+    """CuPy's arrays begin at multiples of 256 bytes; a view begins where it begins."""
+    weight, read = np.ones((1, 1, 1, 1), np.float32), []
+    for start in (0, 0, 1):
+        x = np.ones(64 + start, np.float32)[start:].reshape(1, 1, 8, 8)
+        with kernels.count() as costs, minidiff.use_kernels(conv2d="naive"):
+            functional.conv2d(minidiff.Tensor(x), minidiff.Tensor(weight))
+        read.append(costs[0].sectors_read - 2 * 32)  # two warps read the weight
+    assert read == [2 * 128, 2 * 128, 2 * 160]
+
+
+def test_counting_ends_with_its_block(emulated):
+    with pytest.raises(RuntimeError, match="kernels.count: it counts already"):
+        with kernels.count(), kernels.count():
+            pass
+    with pytest.raises(ZeroDivisionError):
+        with kernels.count():
+            1 / 0  # noqa: B018
+    assert load("cpu")[0].set_counting(False) is False and load("cpu")[0].take_costs() == []
+
+
+def test_count_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(module, "load", lambda device: (None, "the cpu kernels are not built"))
+    with pytest.raises(RuntimeError, match="kernels.count: the cpu kernels are not built"):
+        with kernels.count():
+            pass

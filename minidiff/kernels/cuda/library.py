@@ -103,8 +103,12 @@ def checks(on: bool = True, capability: str | None = None) -> Iterator[None]:
     if module is None:
         raise RuntimeError(f"kernels.checks: {reason}")
     gpu_before = module.gpu()
-    if capability is not None and not module.set_gpu(int(capability.replace(".", "") or 0)):
-        raise ValueError(f"kernels.checks: the limits of compute capability {capability!r} are not known here")
+    if capability is not None:
+        digits = capability.replace(".", "")
+        if not digits.isdecimal() or not module.set_gpu(int(digits)):
+            raise ValueError(
+                f"kernels.checks: capability must be one whose limits are known here, such as '7.5', '8.0' or '9.0', got {capability!r}"
+            )
     before = module.set_checking(on)
     try:
         yield
