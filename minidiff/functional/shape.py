@@ -10,6 +10,7 @@ import builtins
 
 import numpy as np
 
+from minidiff.engine.add_at import add_at
 from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
 from minidiff.functional.checks import check_axes, check_axis, check_index_range, poisoned
@@ -138,7 +139,7 @@ def getitem(x, index):
         if _is_basic(index):
             dx[index] = dy
         else:
-            xp.add.at(dx, index, dy)
+            add_at(dx, index, dy)
         return dx
 
     return xp.asarray(y), getitem_backward
