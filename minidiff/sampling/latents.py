@@ -33,13 +33,8 @@ class Reconstruction(NamedTuple):
     k: np.ndarray | None  # the codes of the images, int64 (N h w,); None without a codebook
 
     def perplexity(self, n_codes: int) -> float:
-<<<<<<< HEAD:minidiff/sampling/latents.py
         """The number of codes in use, effectively. NaN without a codebook."""
-        return float("nan") if self.k is None else perplexity(self.k, n_codes)
-=======
-        """How many of the codes are in use, effectively.    NaN without a codebook."""
         return float("nan") if self.k is None else float(perplexity(self.k, n_codes))
->>>>>>> emulator:minidiff/sampling/autoencoder.py
 
 
 def reconstruct(workers: Workers, images: Any, chunk: int = 100) -> Reconstruction:

@@ -26,20 +26,6 @@ BUGS = {
     "sums of warps read without a barrier": Bug(
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
         rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
-<<<<<<< HEAD
-    "a slab overwritten while it is multiplied": Bug(
-        FAST, TILE, "copy(slab + STAGES - 1, free);", "copy(slab + STAGES - 1, stage);",
-        r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
-    "no barrier between slabs": Bug(
-        FAST, TILE, "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more", "",
-        "data race in shared memory|shared memory that nobody has written"),
-    "copies that arrive after the barrier": Bug(
-        FAST, TILE, "wait_for_copies<STAGES - 2>();\n        __syncthreads();", "__syncthreads();\n        wait_for_copies<STAGES - 2>();",
-        r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
-    "four numbers copied to an address for one": Bug(
-        FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
-        rf"an address that is no multiple of 16 bytes: {THREAD} copies at conv2d/correlate.h:\d+"),
-=======
     "the other slab overwritten too early": Bug(
         FAST, TILE, "copy(slab + STAGES - 1, free);", "copy(slab + STAGES - 1, stage);",
         r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+|a copy that is on its way"),
@@ -49,7 +35,12 @@ BUGS = {
     "a slab multiplied before it has arrived": Bug(
         FAST, TILE, "wait_for_copies<STAGES - 2>();", "wait_for_copies<STAGES - 1>();",
         rf"a copy that is on its way: {THREAD} started it at conv2d/correlate.h:\d+ and {THREAD} reads at common/tile.h:\d+"),
->>>>>>> emulator
+    "copies that arrive after the barrier": Bug(
+        FAST, TILE, "wait_for_copies<STAGES - 2>();\n        __syncthreads();", "__syncthreads();\n        wait_for_copies<STAGES - 2>();",
+        r"a copy that is on its way|data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
+    "four numbers copied to an address for one": Bug(
+        FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
+        rf"an address that is no multiple of 16 bytes: {THREAD} copies at conv2d/correlate.h:\d+"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
