@@ -104,8 +104,8 @@ def test_samplers_and_the_loss_run_on_another_device(strict, pair):
 
     x_T = to_device(x, "strict")
     runs = {
-        "ddpm": lambda x_T, rng: ddpm_sample(half, None, SCHEDULE, rng, x_T=x_T, clip=1.0),
-        "ddim": lambda x_T, rng: ddim_sample(half, None, SCHEDULE, rng, x_T=x_T, steps=5, eta=0.5, clip=1.0),
+        "ddpm": lambda x_T, rng: ddpm_sample(half, x_T, SCHEDULE, rng, clip=1.0),
+        "ddim": lambda x_T, rng: ddim_sample(half, x_T, SCHEDULE, rng, steps=5, eta=0.5, clip=1.0),
         "invert": lambda x_T, rng: ddim_invert(half, x_T, SCHEDULE, steps=5),
         "loss": lambda x_T, rng: training_terms(half, x_T, *draw_training_noise(x_T, SCHEDULE, rng), SCHEDULE).loss,
         "vlb": lambda x_T, rng: vlb.vlb(half, x_T, SCHEDULE, rng),
