@@ -72,7 +72,9 @@ def print_bits_per_dim(options: cli.Options) -> None:
     images, rng = dataset.images[drawn], RNG(options.seed, options.device)
     with Workers(denoiser.model, options.workers) as workers:
         eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
-        bits = evaluation.bits_per_dimension(eps_theta, images, schedule, rng)
+        how = {"variance": options.variance, "clip": options.clip}
+        how["sigma_1"] = options.sigma_1
+        bits = evaluation.bits_per_dimension(eps_theta, images, schedule, rng, **how)
     print(
         f"{bits:.3f} bits/dim at most, for {len(images)} images of {dataset.name} "
         f"in {schedule.T} terms (8 bits unencoded)"
@@ -122,6 +124,18 @@ def parse_options() -> cli.Options:
     add(
         "--images", type=cli.positive_int, default=64, help="how many, for --bits-per-dim"
     )
+    add(
+        "--variance", default="beta", choices=["beta", "beta_tilde", "learned"],
+        help="sigma^2 of the sampler whose model is measured, for --bits-per-dim",
+    )  # fmt: skip
+    add(
+        "--clip", type=cli.positive_float,
+        help="bound of that sampler for |x_0_hat|, 1 in sample_mnist.py (default: none)",
+    )  # fmt: skip
+    add(
+        "--sigma-1", choices=["beta_tilde_2"],
+        help="variance of the last step; the papers' bits/dim have beta_tilde_2 there",
+    )  # fmt: skip
     return parser.parse_args()
 
 

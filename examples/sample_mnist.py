@@ -67,8 +67,8 @@ def parse_options() -> cli.Options:
         help="ddim takes --steps, ddpm always takes all T",
     )  # fmt: skip
     add(
-        "--variance", default="beta_tilde", choices=["beta", "beta_tilde"],
-        help="DDPM's sigma^2",
+        "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],
+        help="DDPM's sigma^2; learned: of a run with --variance learned",
     )  # fmt: skip
     add("--samples", type=cli.positive_int, default=64)
     add("--frames", type=cli.positive_int, default=40, help="pictures in the GIF")

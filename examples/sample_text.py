@@ -96,7 +96,8 @@ def latent_of(x: np.ndarray, model: TextToImage, device: str):
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_common_options(parser)
-    cli.add_sampler_options(parser, steps=50, eta=1.0, name="--steps")
+    fragile = "; at 0 the errors of a network of --predict eps stay, without a clip"
+    cli.add_sampler_options(parser, steps=50, eta=1.0, name="--steps", note=fragile)
     add = parser.add_argument
     add("--ldm", default="runs/ldm", help="folder that train_mnist_ldm.py wrote")
     add(

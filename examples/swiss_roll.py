@@ -154,7 +154,7 @@ def parse_options() -> cli.Options:
     )
     add("--hidden", type=count, default=64, help="numbers per point in the network, 8 n")
     add(
-        "--predict", default="v", choices=["eps", "x_0", "v"],
+        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
         help="what the network predicts: eps (as on the slides) or v (exact near t = T)",
     )  # fmt: skip
     add("--timesteps", type=count, default=200, help="T, also the steps of DDPM")

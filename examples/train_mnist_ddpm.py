@@ -65,6 +65,7 @@ def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
     return UNetConfig(
         channels, options.channels, **levels, zero_init=True,
         patch_size=options.patch_size, image_size=size,
+        learned_variance=options.variance == "learned",
     )  # fmt: skip
 
 
@@ -129,8 +130,12 @@ def parse_options() -> cli.Options:
     )  # fmt: skip
     add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
-        "--predict", default="v", choices=["eps", "x_0", "v"],
+        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
         help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+    )  # fmt: skip
+    add(
+        "--variance", default="fixed", choices=["fixed", "learned"],
+        help="learned: a second output for the variance of a step, trained with L_hybrid",
     )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
@@ -143,13 +148,16 @@ def parse_options() -> cli.Options:
             "timesteps",
             "optimizer",
         )
-        cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
+        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
+        options.variance = saved.get("variance", "fixed")  # older runs have none
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
             "--graph goes with --optimizer adamw, whose step can be recorded, "
             f"got {options.optimizer}"
         )
+    if options.graph and options.variance == "learned":
+        parser.error("--graph records L_simple only: it goes with --variance fixed")
     cli.check_limits(options, parser)
     return options
 

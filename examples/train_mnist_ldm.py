@@ -175,7 +175,8 @@ def parse_options() -> cli.Options:
     add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
         "--predict", default="v", choices=["eps", "x_0", "v"],
-        help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+        help="what the network predicts: v (clear digits soon) or eps (as on slides); "
+        "sample eps with --eta 1: latents are not clipped, and errors stay without noise",
     )  # fmt: skip
     add("--timesteps", type=count, default=1000, help="T")
     add(

@@ -131,13 +131,14 @@ def add_training_options(
 
 
 def add_sampler_options(
-    parser: argparse.ArgumentParser, *, steps: int, eta: float, name: str = "--sampling-steps"
-) -> None:
-    """The steps of DDIM and its --eta."""
+    parser: argparse.ArgumentParser, *, steps: int, eta: float, name: str = "--sampling-steps",
+    note: str = "",
+) -> None:  # fmt: skip
+    """The steps of DDIM and its --eta.    note: goes on with the help of the latter."""
     parser.add_argument(name, type=positive_int, default=steps, help="S, the steps of DDIM")
     parser.add_argument(
         "--eta", type=zero_to_one, default=eta,
-        help="DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM",
+        help=f"DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM{note}",
     )  # fmt: skip
 
 

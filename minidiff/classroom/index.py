@@ -18,6 +18,8 @@ EQUATION_MODULES = (
     "minidiff.diffusion.targets",
     "minidiff.diffusion.losses",
     "minidiff.diffusion.vlb",
+    "minidiff.diffusion.bound",
+    "minidiff.diffusion.learned_variance",
     "minidiff.diffusion.noise_prediction",
     "minidiff.diffusion.ddpm",
     "minidiff.diffusion.ddim",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     clip_x_0,
     fresh_noise,
-    predict_noise,
+    predict,
     starting_noise,
     times,
 )
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
-from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
 
@@ -28,20 +28,23 @@ EpsTheta = Callable[..., Any]
 def ddpm_steps(
     eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG, *,
     variance: str = "beta_tilde", clip: float | None = None,
-    guide: Callable[..., Any] | None = None, x_T: Any = None, dtype: Any = np.float32,
+    guide: Callable[..., Any] | None = None, tau: Sequence[int] | None = None,
+    x_T: Any = None, dtype: Any = np.float32,
 ) -> Iterator[Step]:  # fmt: skip
     """x_{t-1} = mu_theta(x_t, t) + sigma_t z  for t = T, ..., 1
 
     eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
     variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a
-    pair (eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
+    Prediction(eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
     guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
-    x_T: start here, in its shape and dtype."""
+    tau: increasing times, for fewer steps on the chain of `respace`: the t of a `Step`
+    then counts len(tau)..1; x_T: start here, in its shape and dtype."""
+    if tau is not None:
+        schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
+        guide = at_times(tau, guide) if guide is not None else None
     x_t = starting_noise(shape, x_T, rng, dtype)
     for t in range(schedule.T, 0, -1):
-        eps_hat, v = predict_noise(eps_theta, x_t, t), None
-        if variance == "learned":
-            eps_hat, v = eps_hat
+        eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
         mu = mu_theta(x_t, t, eps_hat, schedule)
         if v is None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from minidiff.engine.backend import array_module, is_array, to_cpu
+from minidiff.engine.backend import array_module, is_array
+from minidiff.engine.tensor import Tensor
 
 
 def sqrt(x: Any) -> Any:
@@ -36,15 +35,8 @@ def log(x: Any) -> Any:
 
 
 def erfc(x: Any) -> Any:
-    """Complementary error function of an array, accurate in the tails.
-
-    NumPy has none: Python's own is applied per element."""
-    xp = array_module(x)
-    if xp.__name__ == "cupy":
-        from cupyx.scipy import special  # type: ignore[import-not-found]
-
-        return special.erfc(x)
-    return xp.asarray(np.frompyfunc(math.erfc, 1, 1)(to_cpu(x)).astype(x.dtype))
+    """Complementary error function of an array or Tensor, accurate in the tails."""
+    return Tensor(x).erfc().data if is_array(x) else x.erfc()
 
 
 def plain(x: Any) -> Any:

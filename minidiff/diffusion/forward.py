@@ -61,6 +61,18 @@ def merge_gaussians(alpha_t, alpha_prev):
     return merged_std
 
 
+@equation("forward.q_two_steps", "DDPM eq. 4", errata=5)
+def q_two_steps(x_prev_prev, t, eps_merged, schedule):
+    """x_t = sqrt(alpha_t alpha_{t-1}) x_{t-2} + sqrt(1 - alpha_t alpha_{t-1}) eps_merged
+
+    x_prev_prev, eps_merged: (B, ...);  t: int or (B,) in 2..T  ->  x_t: (B, ...)"""
+    now, prev = schedule.at(t, like=x_prev_prev), schedule.at(t - 1, like=x_prev_prev)
+    signal = sqrt(now.alpha * prev.alpha) * x_prev_prev
+    noise = merge_gaussians(now.alpha, prev.alpha) * eps_merged
+    x_t = signal + noise
+    return x_t
+
+
 @equation("forward.q_chain", "DDPM eq. 2")
 def log_q_chain(chain, schedule):
     """log q(x_{1:T} | x_0) = sum over t of log q(x_t | x_{t-1})

@@ -10,6 +10,9 @@ from minidiff.diffusion.elementwise import erfc, log, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.engine.backend import array_module
 
+FAR = 1e6
+"""In place of infinity, whose product with a derivative of 0 would be NaN."""
+
 
 @equation("gaussian.log_density", "DDPM eq. 2")
 def log_density(x, mean, variance):
@@ -42,17 +45,18 @@ def discretised_log_probability(x_0, mean, variance, levels=256):
 
     x_0: (B, ...), `levels` even values in [-1, 1];  variance > 0  ->  (B, ...), nats
     The outermost bins reach to infinity. A bin with less probability than the smallest
-    float counts as the smallest float, so the result is finite."""
+    float counts as the smallest float, so the result is finite. The variance may be a
+    Tensor: its gradient trains a learned variance."""
     xp = array_module(x_0)
     half_bin = 1 / (levels - 1)
-    sigma = sqrt(variance)
-    lower = xp.where(x_0 < -1 + half_bin, -math.inf, (x_0 - half_bin - mean) / sigma)
-    upper = xp.where(x_0 > 1 - half_bin, math.inf, (x_0 + half_bin - mean) / sigma)
+    lower = xp.where(x_0 < -1 + half_bin, -FAR, x_0 - half_bin - mean)
+    upper = xp.where(x_0 > 1 - half_bin, FAR, x_0 + half_bin - mean)
     mirrored = lower + upper < 0  # bins below the mean, seen from the other side: small
     near = xp.where(mirrored, -upper, lower)  # tails then keep their digits
     far = xp.where(mirrored, -lower, upper)
-    probability = 0.5 * (erfc(near / math.sqrt(2)) - erfc(far / math.sqrt(2)))
-    log_p = xp.log(xp.maximum(probability, np.finfo(x_0.dtype).tiny))
+    scale = sqrt(2 * variance)
+    probability = 0.5 * (erfc(near / scale) - erfc(far / scale))
+    log_p = log(probability + float(np.finfo(x_0.dtype).tiny))
     return log_p
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
+from minidiff.diffusion.targets import change_eps
 from minidiff.engine.backend import array_module
 from minidiff.engine.tape import enable_grad
 
@@ -82,7 +83,10 @@ def guide_with_classifier(
     """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
 
     def guided(x_t: Any, t: Any) -> Any:
-        return classifier_eps(eps_theta(x_t, t), t, gradient(x_t, t), schedule, s)
+        def shifted(eps_hat: Any) -> Any:
+            return classifier_eps(eps_hat, t, gradient(x_t, t), schedule, s)
+
+        return change_eps(shifted, eps_theta(x_t, t))
 
     return guided
 
@@ -94,16 +98,18 @@ def guide_without_classifier(
     """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)`.
 
     The network was also trained on y = null. Give the strength as s or as w = s - 1, not
-    both."""
+    both. A learned variance is that for y."""
     if (s is None) == (w is None):
         wanted = "give the strength as s or as w = s - 1, one of them"
         raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
 
     def guided(x_t: Any, t: Any) -> Any:
-        eps_y, eps_uncond = eps_theta(x_t, t, y), eps_theta(x_t, t, null)
-        if s is None:
-            return classifier_free_w(eps_y, eps_uncond, w)
-        return classifier_free_s(eps_y, eps_uncond, s)
+        def mixed(eps_y: Any, eps_uncond: Any) -> Any:
+            if s is None:
+                return classifier_free_w(eps_y, eps_uncond, w)
+            return classifier_free_s(eps_y, eps_uncond, s)
+
+        return change_eps(mixed, eps_theta(x_t, t, y), eps_theta(x_t, t, null))
 
     return guided
 
@@ -114,12 +120,15 @@ def gradient_of_classifier(
     """grad log p(y | x_t) of a trained classifier, by autograd.
 
     log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.
-
     The classifier's parameters get no gradient. Samplers call it where nothing is
-    recorded; it records for itself."""
+    recorded, so it records for itself.
+    Raises: ValueError, when called, unless there is one y per image."""
     from minidiff.engine.tensor import Tensor, gradients
 
     def gradient(x_t: Any, t: Any) -> Any:
+        if len(y) != len(x_t):
+            wanted = f"y must be one class per image, ({len(x_t)},)"
+            raise ValueError(f"gradient_of_classifier: {wanted}, got ({len(y)},)")
         with enable_grad():
             x = Tensor(x_t, requires_grad=True)
             log_probability = log_p(x, t)

@@ -11,7 +11,7 @@ from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import x_0_from_eps
-from minidiff.engine.backend import array_module
+from minidiff.engine.backend import array_module, is_array
 
 
 @equation("ddim.inversion_step", "DDIM sec. 4.3 (Euler steps towards noise)", errata=30)
@@ -19,7 +19,11 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
     """x_next = sqrt(alpha_bar_next) x_0_hat + sqrt(1 - alpha_bar_next) eps_hat
 
     The deterministic step turned round, from t up to t_next.
-    x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)"""
+    x_t, eps_hat: (B, ...);  0 <= t < t_next <= T  ->  x_next: (B, ...)
+    Raises: ValueError unless t < t_next."""
+    if t_next <= t:
+        got = f"t = {t}, t_next = {t_next}"
+        raise ValueError(f"ddim_inversion_step: t_next must be > t, got {got}")
     later = schedule.at(t_next)
     x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
     signal = sqrt(later.alpha_bar) * x_0_hat
@@ -50,7 +54,11 @@ def slerp(x_T_0, x_T_1, a):
 
     theta is the angle between the two noises. On the arc the mixture is as long as a
     noise is. A straight line would halve the variance in the middle, and the network has
-    never seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)"""
+    never seen such an x_T.   both: (B, ...);  a: in [0, 1]  ->  (B, ...)
+    Raises: TypeError if one is not an array."""
+    if not (is_array(x_T_0) and is_array(x_T_1)):
+        got = f"{type(x_T_0).__name__} and {type(x_T_1).__name__}"
+        raise TypeError(f"slerp: x_T_0 and x_T_1 must be arrays, got {got}")
     xp = array_module(x_T_0, x_T_1)
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))
     cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import sum_per_image
+from minidiff.diffusion.elementwise import plain, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.learned_variance import L_hybrid, bits_of_random_times
 from minidiff.diffusion.reverse import sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import regression_target
+from minidiff.diffusion.targets import Prediction, regression_target, to_eps
 from minidiff.engine.random import RNG
 
 
@@ -51,6 +52,17 @@ def loss_weight(t, schedule, variance="beta"):
     return weight
 
 
+@equation("losses.weighted", "DDPM eq. 12", errata=(14, 15))
+def weighted_squared_norm(eps, eps_hat, t, schedule, variance="beta"):
+    """L = w_t ||eps - eps_theta||^2, the part of L_{t-1} that the network can change
+
+    eps, eps_hat: (B, ...);  t, variance: as for `loss_weight`  ->  (B,), nats"""
+    w_t = loss_weight(t, schedule, variance)
+    norm = squared_norm(eps, eps_hat)
+    L = w_t * norm
+    return L
+
+
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:
     """t ~ Uniform({1, ..., T}), one per image, and eps ~ N(0, I).
 
@@ -68,12 +80,17 @@ def training_terms(network, x_0, t, eps, schedule, prediction="eps", **condition
     One batch of Algorithm 1 up to the loss, for images or for latents.
     x_0, eps: (B, ...);  t: (B,) in 1..T  ->  Step; call backward() on its `loss`
     network: called as network(x_t, t, **condition); prediction: what it returns and is
-    compared with, "eps" as in the algorithm, "x_0" or "v".
+    compared with, "eps" as in the algorithm, "x_0", "mu_tilde" or "v". A network that
+    returns a Prediction(eps, v) is trained with L_hybrid, which adds the bound.
     Raises: ValueError if the network returns another shape than that of x_t."""
     x_t = q_sample(x_0, t, eps, schedule)
     target = regression_target(prediction, x_0, t, eps, schedule)
     predicted, loss = prediction_and_loss(network, x_t, t, target, **condition)
     terms = {"x_0": x_0, "eps": eps, "x_t": x_t, **named(prediction, predicted, target)}
+    if isinstance(predicted, Prediction):
+        eps_hat = to_eps(prediction, x_t, t, plain(predicted.eps), schedule)
+        bits = bits_of_random_times(x_0, x_t, t, eps_hat, predicted.v, schedule)
+        loss = L_hybrid(loss, bits, schedule.T)
     step = Step("train", t, **terms, loss=loss)
     return step
 
@@ -83,14 +100,17 @@ def prediction_and_loss(
 ) -> tuple[Any, Any]:
     """Line 5 of Algorithm 1 before its gradient: the network's output, its L_simple."""
     predicted = network(x_t, t, **condition)
-    if tuple(predicted.shape) != tuple(target.shape):
-        shapes = f"{tuple(target.shape)}, got {tuple(predicted.shape)}"
+    first = predicted.eps if isinstance(predicted, Prediction) else predicted
+    if tuple(first.shape) != tuple(target.shape):
+        shapes = f"{tuple(target.shape)}, got {tuple(first.shape)}"
         raise ValueError(f"training: eps_theta must return the shape of x_t, {shapes}")
-    return predicted, L_simple(target, predicted)
+    return predicted, L_simple(target, first)
 
 
 def named(prediction: str, predicted: Any, target: Any) -> dict[str, Any]:
     """Both by the names that a `Step` gives them; the target of "eps" is eps itself."""
+    if isinstance(predicted, Prediction):
+        return named(prediction, predicted.eps, target) | {"v": predicted.v}
     if prediction == "eps":
         return {"eps_hat": predicted}
     return {"target": target, "predicted": predicted}

@@ -9,8 +9,8 @@ import numpy as np
 
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.targets import eps_from_x_0, x_0_from_eps
-from minidiff.engine.backend import array_module
+from minidiff.diffusion.targets import Prediction, eps_from_x_0, x_0_from_eps
+from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 
@@ -27,8 +27,11 @@ def starting_noise(
 ) -> Any:
     """x_T as given, or drawn from N(0, I).   -> (B, ...)
 
-    Raises: ValueError if there is nothing to start from."""
+    Raises: ValueError if there is nothing to start from; TypeError if x_T is no array."""
     if x_T is not None:
+        if not is_array(x_T):
+            got = type(x_T).__name__
+            raise TypeError(f"sampling: x_T must be an array (B, ...), got {got}")
         return x_T
     if shape is None or rng is None:
         wanted = "give the shape of the samples and an rng, or x_T"
@@ -44,14 +47,30 @@ def fresh_noise(x_t: Any, rng: RNG | None) -> Any:
 
 
 def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
-    """eps_theta(x_t, t) as an array, without a tape; a pair (eps, v) as a pair.
+    """eps_theta(x_t, t) as an array, without a tape.   Otherwise as `predict`."""
+    return predict(eps_theta, x_t, t).eps
 
-    Raises: ValueError for another shape than that of x_t; TypeError for another dtype."""
+
+def predict(
+    eps_theta: Callable[..., Any], x_t: Any, t: int, variance: str = "beta"
+) -> Prediction:
+    """What the network says at x_t, as arrays, without a tape.
+
+    variance: "learned" keeps the v of a Prediction, other names drop it.
+    Raises: TypeError if there is no v to keep, for a tuple that is not a Prediction, or
+    for another dtype than that of x_t; ValueError for another shape."""
     with no_grad():
-        prediction = eps_theta(x_t, times(t, x_t))
-    if isinstance(prediction, tuple):
-        return tuple(_checked(part, x_t) for part in prediction)
-    return _checked(prediction, x_t)
+        said = eps_theta(x_t, times(t, x_t))
+    if isinstance(said, tuple) and not isinstance(said, Prediction):
+        wanted = "an array or a Prediction(eps, v)"
+        raise TypeError(f"sampling: eps_theta must return {wanted}, got a tuple")
+    eps, v = said if isinstance(said, Prediction) else (said, None)
+    if variance != "learned":
+        return Prediction(_checked(eps, x_t))
+    if v is None:
+        wanted, got = "a network that returns Prediction(eps, v)", type(said).__name__
+        raise TypeError(f"sampling: variance 'learned' wants {wanted}, got {got}")
+    return Prediction(_checked(eps, x_t), _checked(v, x_t))
 
 
 def _checked(prediction: Any, x_t: Any) -> Any:

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.elementwise import log, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
+from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
-from minidiff.engine.backend import array_module, device_of, to_cpu, to_device
+from minidiff.diffusion.targets import Prediction
+from minidiff.engine.backend import array_module, device_of, is_array, to_cpu, to_device
 from minidiff.engine.random import RNG
 
 
@@ -74,7 +76,9 @@ class GaussianMixture:
         return GaussianMixture(*(part[mine] for part in parts))
 
     def log_prob(self, x_0: Any) -> Any:
-        """Exact log-density.   x_0: (B, ...) -> (B,), nats."""
+        """Exact log-density.   x_0: (B, ...) -> (B,), nats.
+
+        Raises: ValueError if a std is 0: a point has no density."""
         return _log_sum_exp(log_joint(x_0, 0, self, None))
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
@@ -92,6 +96,12 @@ class GaussianMixture:
         """The exact eps_theta(x_t, t) of this mixture, or of its class y."""
         mixture = self if y is None else self.of_class(y)
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
+
+    def prediction(self, schedule: Schedule) -> Callable[..., Prediction]:
+        """The best network with a learned variance: exact eps, v of the true variance."""
+        return lambda x_t, t: Prediction(
+            exact_eps(x_t, t, self, schedule), optimal_v(x_t, t, self, schedule)
+        )
 
 
 def log_joint(
@@ -135,6 +145,53 @@ def exact_eps(x_t, t, mixture, schedule):
     score = exact_score(x_t, t, mixture, schedule)
     eps = -sqrt(schedule.at(t, like=x_t).one_minus_alpha_bar) * score
     return eps
+
+
+@equation("oracle.x_0", "Bayes' theorem")
+def exact_x_0(x_t, t, mixture, schedule):
+    """mean, variance = those of q(x_0 | x_t), for each coordinate
+
+    Each component answers as one Gaussian; r_k is its share at x_t.
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)"""
+    x, mean_x_t, variance_x_t, log_weights = _diffused(x_t, t, mixture, schedule)
+    log_shares = log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2)
+    r = _softmax(log_shares)[:, :, None]
+    now, (mean_0, variance_0) = schedule.at(t, like=x), _components(mixture, x)
+    covariance = sqrt(now.alpha_bar) * variance_0
+    mean_k = mean_0 + covariance / variance_x_t * (x - mean_x_t)
+    variance_k = variance_0 * now.one_minus_alpha_bar / variance_x_t
+    mean = (r * mean_k).sum(axis=1)
+    variance = (r * (variance_k + (mean_k - mean[:, None]) ** 2)).sum(axis=1)
+    mean, variance = mean.reshape(x_t.shape), variance.reshape(x_t.shape)
+    return mean, variance
+
+
+@equation("oracle.reverse_variance", "DDPM sec. 3.2; Bao et al. 2201.06503", errata=8)
+def reverse_variance(x_t, t, mixture, schedule):
+    """Var[x_{t-1} | x_t] = beta_tilde_t + weight_x_0^2 Var[x_0 | x_t]
+
+    weight_x_0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) is that of mu_tilde.
+    This is the variance of the true step, and the best one for a p_theta with the right
+    mean: beta_tilde where x_t tells x_0, beta for x_0 ~ N(0, I), more between two modes.
+    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...), for each coordinate"""
+    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
+    _, variance_x_0 = exact_x_0(x_t, t, mixture, schedule)
+    weight_x_0 = sqrt(prev.alpha_bar) * now.beta / now.one_minus_alpha_bar
+    variance = now.beta_tilde + weight_x_0**2 * variance_x_0
+    return variance
+
+
+@equation("oracle.v", "improved DDPM eq. 15, solved for v", errata=8)
+def optimal_v(x_t, t, mixture, schedule):
+    """v = (log Var[x_{t-1} | x_t] - log beta_tilde_t) / (log beta_t - log beta_tilde_t)
+
+    The v of `learned_variance` that gives the true variance; beta_tilde_2 stands for
+    beta_tilde_1.   x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
+    log_true = log(reverse_variance(x_t, t, mixture, schedule))
+    log_beta = log(schedule.at(t, like=x_t).beta)
+    log_beta_tilde = log(beta_tilde_clipped(t, schedule, like=x_t))
+    v = (log_true - log_beta_tilde) / (log_beta - log_beta_tilde)
+    return v
 
 
 @equation("oracle.bayes", "Bayes' theorem")
@@ -181,19 +238,31 @@ def _diffused(
     """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
 
     They are (B or 1, K, D), (B or 1, K, 1) and (K,)."""
+    if not is_array(x_t):
+        raise TypeError(f"oracle: x_t must be an array, got {type(x_t).__name__}")
+    at_the_data = schedule is None or not np.all(schedule.index(t, first=0))
+    if at_the_data and not np.all(mixture.stds):
+        raise ValueError("oracle: a component with std 0 has no density at t = 0")
     xp = array_module(x_t)
     if tuple(x_t.shape[1:]) != mixture.shape:
         wanted = f"(B, {', '.join(map(str, mixture.shape))}) like the mixture's means"
         raise ValueError(f"oracle: x_t must be {wanted}, got {tuple(x_t.shape)}")
     x = x_t.reshape(len(x_t), 1, -1)
-    means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=x_t.dtype)
-    variances = xp.asarray((mixture.stds**2)[None, :, None], dtype=x_t.dtype)
+    means, variances = _components(mixture, x)
     log_weights = xp.asarray(np.log(mixture.weights), dtype=x_t.dtype)
     if schedule is not None:
         now = schedule.at(t, like=x, first=0)
         means = sqrt(now.alpha_bar) * means
         variances = now.alpha_bar * variances + now.one_minus_alpha_bar
     return x, means, variances, log_weights
+
+
+def _components(mixture: GaussianMixture, like: Any) -> tuple[Any, Any]:
+    """The means (1, K, D) and variances (1, K, 1) of the components of x_0."""
+    xp = array_module(like)
+    means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=like.dtype)
+    variances = xp.asarray((mixture.stds**2)[None, :, None], dtype=like.dtype)
+    return means, variances
 
 
 def _log_sum_exp(values: Any) -> Any:

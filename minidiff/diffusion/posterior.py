@@ -53,6 +53,18 @@ def precision(t, schedule, like=None):
     return precision_t
 
 
+@equation("posterior.precision_as_one_fraction", "DDPM eq. 7")
+def precision_as_one_fraction(t, schedule, like=None):
+    """precision_t = (alpha_t - alpha_bar_t + beta_t) / (beta_t (1 - alpha_bar_{t-1}))
+
+    The numerator is 1 - alpha_bar_t, from which the last form of beta_tilde follows.
+    Arguments and result as `precision`"""
+    now, prev = schedule.at(t, like), schedule.at(t - 1, like)
+    numerator = now.alpha - now.alpha_bar + now.beta
+    precision_t = numerator / (now.beta * prev.one_minus_alpha_bar)
+    return precision_t
+
+
 @equation("posterior.pull", "DDPM eq. 7")
 def pull(x_t, x_0, t, schedule):
     """pull_t = sqrt(alpha_t) / beta_t x_t

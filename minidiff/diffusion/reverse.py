@@ -23,8 +23,10 @@ def mu_theta(x_t, t, eps_hat, schedule):
 def sigma_squared(t, schedule, variance="beta_tilde", like=None):
     """sigma_t^2 = beta_t  or  beta_tilde_t
 
-    "beta" is best for x_0 ~ N(0, I), "beta_tilde" for a single point x_0: upper and lower
-    limits of the true one.   t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
+    "beta" is the variance of the true step for x_0 ~ N(0, I), "beta_tilde" for a single
+    point x_0. For data of unit variance the true one lies between them on average. At one
+    x_t it may lie outside: see `oracle.reverse_variance`.
+    t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
     Raises: ValueError for another name."""
     if variance not in VARIANCES:
         wanted = f"variance must be one of {', '.join(VARIANCES)}"
@@ -34,17 +36,40 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
     return variance_t
 
 
+@equation("reverse.beta_tilde_clipped", "code of DDPM and of improved DDPM", errata=9)
+def beta_tilde_clipped(t, schedule, like=None):
+    """variance_t = beta_tilde_t, and beta_tilde_2 at t = 1
+
+    beta_tilde_1 = 0 is no variance of a density and has no logarithm.
+    t: int or (B,) in 1..T  ->  float, or (B, 1, ...) to multiply `like`
+    Raises: ValueError if T = 1, where there is no beta_tilde_2."""
+    if schedule.T == 1:
+        reason = "T = 1 has no beta_tilde_2: take variance 'beta'"
+        raise ValueError(f"beta_tilde_clipped: {reason}")
+    variance_t = schedule.at(schedule.index(t).clip(2), like).beta_tilde
+    return variance_t
+
+
+def likelihood_variance(t, schedule, variance="beta", like=None):
+    """sigma_t^2 > 0 of p_theta where its density counts.   Arguments as `sigma_squared`.
+
+    variance: "beta", "beta_tilde" (with beta_tilde_2 at t = 1), or an array of learned
+    variances, which is returned as it is."""
+    if not isinstance(variance, str):
+        return variance
+    if variance == "beta_tilde":
+        return beta_tilde_clipped(t, schedule, like)
+    return sigma_squared(t, schedule, variance, like)
+
+
 @equation("reverse.learned_variance", "improved DDPM eq. 15")
 def learned_variance(v, t, schedule):
     """variance_t = exp(v log beta_t + (1 - v) log beta_tilde_t)
 
     v: (B, ...), between beta_tilde (v = 0) and beta (v = 1);  t: int or (B,) in 1..T
-    ->  (B, ...). beta_tilde_1 = 0 has no logarithm: t = 1 takes beta_tilde_2, as the
-    paper's code does."""
-    now = schedule.at(t, like=v)
-    clipped = schedule.at(schedule.index(t).clip(min(2, schedule.T)), like=v)
-    from_beta = v * log(now.beta)
-    from_beta_tilde = (1 - v) * log(clipped.beta_tilde)
+    ->  (B, ...). t = 1 takes beta_tilde_2, see `beta_tilde_clipped`."""
+    from_beta = v * log(schedule.at(t, like=v).beta)
+    from_beta_tilde = (1 - v) * log(beta_tilde_clipped(t, schedule, like=v))
     variance_t = exp(from_beta + from_beta_tilde)
     return variance_t
 

@@ -214,10 +214,19 @@ def make_schedule(name: str = "linear", T: int = 1000, **options: Any) -> Schedu
 def respace(schedule: Schedule, tau: Any) -> Schedule:
     """The process seen only at the times tau: the schedule of a strided DDPM.
 
-    tau: increasing, in 1..T. Step i of the result is step tau[i - 1] of `schedule`: give
-    the network tau[i - 1], not i (improved DDPM sec. 4)."""
+    tau: increasing, in 1..T (improved DDPM sec. 4). Step i of the result is at time
+    tau[i - 1] of `schedule`. `at_times(tau, eps_theta)` asks the network there, not at i.
+    Raises: ValueError if tau does not increase."""
     index = np.concatenate([[0], schedule.index(tau)])
     if np.any(np.diff(index) <= 0):
         raise ValueError(f"respace: tau must increase, got {list(tau)}")
     alpha_bar = schedule.tables["alpha_bar"][index]
     return Schedule(1 - alpha_bar[1:] / alpha_bar[:-1])
+
+
+def at_times(tau: Any, network: Callable[..., Any]) -> Callable[..., Any]:
+    """`network(..., t)` for samplers and bounds on `respace(schedule, tau)`.
+
+    Its t, an int or (B,), counts steps 1..len(tau). It asks the network at tau[t - 1]."""
+    of_step = np.concatenate([[0], tau])
+    return lambda *terms: network(*terms[:-1], of_step[terms[-1]])

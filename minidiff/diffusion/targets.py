@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from minidiff.diffusion import posterior
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
+from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import Schedule
+
+
+class Prediction(NamedTuple):
+    """What a network with a second output returns. Any other tuple is refused.
+
+    eps: (B, ...), the noise, or the x_0, mu_tilde or v-target that `as_eps_theta` turns
+    into it; v: (B, ...), where the variance lies between beta_tilde (0) and beta (1)."""
+
+    eps: Any
+    v: Any = None
+
+
+def change_eps(function: Callable[..., Any], *predictions: Any) -> Any:
+    """function(eps, ...) of what networks predict; a first Prediction keeps its v."""
+    eps = function(*(p.eps if isinstance(p, Prediction) else p for p in predictions))
+    first = predictions[0]
+    return first._replace(eps=eps) if isinstance(first, Prediction) else eps
 
 
 @equation("targets.x_0_from_eps", "DDIM eq. 9; DDPM eq. 15", errata=18)
@@ -95,15 +114,24 @@ _TO_EPS: dict[str, Callable[..., Any]] = {
 def regression_target(
     prediction: str, x_0: Any, t: Any, eps: Any, schedule: Schedule
 ) -> Any:
-    """What a network that predicts "eps", "x_0" or "v" is trained to return.
+    """What a network that predicts "eps", "x_0", "mu_tilde" or "v" is trained to return.
 
-    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
+    x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
+    Raises: ValueError for another name."""
+    if prediction not in _TO_EPS:
+        known = f"{', '.join(_TO_EPS)}, got {prediction!r}"
+        raise ValueError(f"training: prediction must be one of {known}")
     if prediction == "v":
         return v_target(x_0, t, eps, schedule)
-    if prediction not in ("eps", "x_0"):
-        wanted = "prediction must be one of eps, x_0, v"
-        raise ValueError(f"training: {wanted}, got {prediction!r}")
+    if prediction == "mu_tilde":
+        x_t = q_sample(x_0, t, eps, schedule)
+        return posterior.mu_tilde(x_t, x_0, t, schedule)
     return eps if prediction == "eps" else x_0
+
+
+def to_eps(prediction: str, x_t: Any, t: Any, said: Any, schedule: Schedule) -> Any:
+    """The eps_hat of a network that predicts `prediction` and said `said` at x_t."""
+    return _TO_EPS[prediction](x_t, t, said, schedule)
 
 
 def as_eps_theta(
@@ -111,12 +139,16 @@ def as_eps_theta(
 ) -> Callable[..., Any]:
     """An `eps_theta(x_t, t)` for samplers, from a network that predicts something else.
 
-    prediction: "eps", "x_0", "mu_tilde" or "v"."""
+    prediction: "eps", "x_0", "mu_tilde" or "v". A Prediction of the network keeps its v.
+    Raises: ValueError for another name."""
     if prediction not in _TO_EPS:
         wanted = f"prediction must be one of {', '.join(_TO_EPS)}"
         raise ValueError(f"as_eps_theta: {wanted}, got {prediction!r}")
 
     def eps_theta(x_t: Any, t: Any) -> Any:
-        return _TO_EPS[prediction](x_t, t, network(x_t, t), schedule)
+        def eps_of(said: Any) -> Any:
+            return to_eps(prediction, x_t, t, said, schedule)
+
+        return change_eps(eps_of, network(x_t, t))
 
     return eps_theta

@@ -1,7 +1,7 @@
 """The variational bound on -log p_theta(x_0), term by term, in nats per image.
 
-`vlb_steps` walks T..1. `vlb_of_chain` and `vlb_of_chain_by_posterior` evaluate lines of
-the slide on one sampled chain x_0..x_T."""
+`vlb_steps` walks T..1. `bound` has the derivation of the terms, line by line.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Any
 
 from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.forward import log_q_chain, q_mean_variance, q_sample
+from minidiff.diffusion.forward import q_mean_variance, q_sample
 from minidiff.diffusion.gaussian import (
     bits_per_dim,
     discretised_log_probability,
     kl_gaussians,
     log_density,
 )
-from minidiff.diffusion.noise_prediction import predict_noise
+from minidiff.diffusion.noise_prediction import clip_x_0, predict
 from minidiff.diffusion.posterior import q_posterior
-from minidiff.diffusion.reverse import mu_theta, sigma_squared
+from minidiff.diffusion.reverse import (
+    learned_variance,
+    likelihood_variance,
+    mu_theta,
+    sigma_squared,
+)
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
@@ -47,9 +52,7 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     schedule.index(t, first=2)
     mean_q, variance_q = q_posterior(x_t, x_0, t, schedule)
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
-    variance_p = variance
-    if isinstance(variance, str):
-        variance_p = sigma_squared(t, schedule, variance, like=x_t)
+    variance_p = likelihood_variance(t, schedule, variance, like=x_t)
     L = sum_per_image(kl_gaussians(mean_q, variance_q, mean_p, variance_p))
     return L
 
@@ -70,95 +73,65 @@ def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
 def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
     """L_0 = -log p_theta(x_0 | x_1)
 
-    Cost of the last step, to the pixel values.
-    x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
-    levels: 256 counts the probability of each pixel's bin, None the density at x_0.
-    beta_tilde_1 = 0 is no variance: the last step then takes beta_tilde_2, as the papers'
-    code does."""
+    Cost of the last step, to the pixels.   x_0, x_1, eps_hat: (B, ...)  ->  (B,), nats
+    variance: as for `L_t_minus_1`; "beta_tilde" takes beta_tilde_2 for beta_tilde_1 = 0;
+    levels: 256 counts the probability of each pixel's bin, None the density at x_0."""
     mean = mu_theta(x_1, 1, eps_hat, schedule)
-    last_variance = schedule.beta(1)
-    if variance == "beta_tilde":
-        last_variance = schedule.beta_tilde(min(2, schedule.T))
+    variance_p = likelihood_variance(1, schedule, variance)
     if levels is None:
-        per_pixel = -log_density(x_0, mean, last_variance)
+        log_p = log_density(x_0, mean, variance_p)
     else:
-        per_pixel = -discretised_log_probability(x_0, mean, last_variance, levels)
-    L = sum_per_image(per_pixel)
+        log_p = discretised_log_probability(x_0, mean, variance_p, levels)
+    L = sum_per_image(-log_p)
     return L
 
 
 def vlb_steps(
     eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, rng: RNG, *,
-    variance: str = "beta", levels: int | None = 256,
+    variance: str = "beta", levels: int | None = 256, clip: float | None = None,
+    sigma_1: str | None = None,
 ) -> Iterator[Step]:  # fmt: skip
     """Every term of the bound, L_T first, then t = T..1 (L_{t-1}).   x_0: (B, ...).
 
+    variance ("learned", too), clip: those of the sampler whose model is measured;
+    levels: as for `L_0`; sigma_1: None, or "beta_tilde_2" for sigma_1^2 = beta_tilde_2
+    with every variance. The code of DDPM and of improved DDPM does that also for "beta",
+    as the narrower last step mostly makes L_0 smaller. Take it to compare bits/dim with
+    the papers' numbers.
     Each t has a fresh x_t ~ q(x_t | x_0). The `Step` at t has `L` (nats per image, (B,))
-    and `bits` (its mean in bits/dim); L_T comes with t = T + 1."""
-    D = x_0[0].size
-    terms = L_T(x_0, schedule)
-    bits = bits_per_dim(float(terms.mean()), D)
-    yield Step("vlb", schedule.T + 1, x_0=x_0, L=terms, bits=bits)
+    and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
+    Raises: ValueError for another sigma_1."""
+    if sigma_1 not in (None, "beta_tilde_2"):
+        got = repr(sigma_1)
+        raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {got}")
+    D, L = x_0[0].size, L_T(x_0, schedule)
+    yield Step("vlb", schedule.T + 1, x_0=x_0, L=L, bits=bits_per_dim(float(L.mean()), D))
     for t in range(schedule.T, 0, -1):
         eps = rng.normal(x_0.shape, dtype=x_0.dtype)
         x_t = q_sample(x_0, t, eps, schedule)
-        eps_hat = predict_noise(eps_theta, x_t, t)
+        eps_hat, v = predict(eps_theta, x_t, t, variance)
+        x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
+        of_t = variance if v is None else learned_variance(v, t, schedule)
         if t > 1:
-            terms = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance)
+            L = L_t_minus_1(x_0, x_t, t, eps_hat, schedule, of_t)
         else:
-            terms = L_0(x_0, x_t, eps_hat, schedule, variance, levels)
-        bits = bits_per_dim(float(terms.mean()), D)
-        drawn = {"x_0": x_0, "eps": eps, "x_t": x_t, "eps_hat": eps_hat}
-        yield Step("vlb", t, **drawn, L=terms, bits=bits)
+            of_t = "beta_tilde" if sigma_1 else of_t  # L_0 takes its beta_tilde_2
+            L = L_0(x_0, x_t, eps_hat, schedule, of_t, levels)
+        terms = {"x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat, "L": L}
+        bits = bits_per_dim(float(L.mean()), D)
+        yield Step("vlb", t, x_0=x_0, eps=eps, **terms, bits=bits)
 
 
 @equation("vlb.total", "DDPM eq. 5", errata=(10, 13))
-def vlb(eps_theta, x_0, schedule, rng, variance="beta", levels=256):
+def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
     """L_VLB = L_T + sum over t > 1 of L_{t-1} + L_0
 
-    An estimate with one x_t for each t.   x_0: (B, ...)  ->  (B,), nats per image"""
+    An estimate with one x_t for each t.   x_0: (B, ...)  ->  (B,), nats per image
+    variance, options: as for `vlb_steps`"""
     total = 0.0
-    options = {"variance": variance, "levels": levels}
-    for step in vlb_steps(eps_theta, x_0, schedule, rng, **options):
+    for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, **options):
         total = total + step.L
     return total
-
-
-@equation("vlb.of_chain", "DDPM app. A")
-def vlb_of_chain(chain, eps_hats, schedule, variance="beta"):
-    """bound = log q(x_{1:T} | x_0) - log p_theta(x_{0:T}) along one chain
-
-    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.
-    chain: x_0, x_1, ..., x_T, each (B, ...); eps_hats: eps_theta(x_t, t) for t = 1..T
-    ->  (B,), nats"""
-    log_p = log_density(chain[-1], 0.0, 1.0)
-    for t in range(1, schedule.T + 1):
-        mu = mu_theta(chain[t], t, eps_hats[t - 1], schedule)
-        variance_t = sigma_squared(t, schedule, variance)
-        log_p = log_p + log_density(chain[t - 1], mu, variance_t)
-    bound = log_q_chain(chain, schedule) - sum_per_image(log_p)
-    return bound
-
-
-@equation("vlb.of_chain_by_posterior", "DDPM app. A")
-def vlb_of_chain_by_posterior(chain, eps_hats, schedule, variance="beta"):
-    """bound = log q(x_T | x_0) / p(x_T) + sum of log q / p_theta - log p_theta(x_0 | x_1)
-
-    The same number after Bayes and the telescoping sum: q is the posterior, t = 2..T.
-    Arguments and result as `vlb_of_chain`."""
-    x_0, x_T = chain[0], chain[-1]
-    mean, q_variance = q_mean_variance(x_0, schedule.T, schedule)
-    total = log_density(x_T, mean, q_variance) - log_density(x_T, 0.0, 1.0)
-    for t in range(2, schedule.T + 1):
-        x_prev, x_t = chain[t - 1], chain[t]
-        log_q = log_density(x_prev, *q_posterior(x_t, x_0, t, schedule))
-        mu = mu_theta(x_t, t, eps_hats[t - 1], schedule)
-        log_p = log_density(x_prev, mu, sigma_squared(t, schedule, variance))
-        total = total + log_q - log_p
-    mu = mu_theta(chain[1], 1, eps_hats[0], schedule)
-    last = log_density(x_0, mu, sigma_squared(1, schedule, variance))
-    bound = sum_per_image(total - last)
-    return bound
 
 
 @equation("vlb.log_likelihood", "DDPM sec. 2; Burda et al. (weights)", errata=19)

@@ -134,6 +134,9 @@ class Operators:
     def sqrt(self) -> Tensor:
         return F.sqrt(self)
 
+    def erfc(self) -> Tensor:
+        return F.erfc(self)
+
     def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
         return F.clip(self, min, max)
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from minidiff.data.scaling import check_labels, to_float
 from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.gaussian import bits_per_dim
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
-from minidiff.diffusion.vlb import vlb_steps
+from minidiff.diffusion.vlb import vlb
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
 from minidiff.evaluation.judgement import judge
@@ -116,14 +117,18 @@ def sample_quality(
     )
 
 
-def bits_per_dimension(eps_theta: Any, images: Any, schedule: Schedule, rng: RNG) -> float:
+def bits_per_dimension(
+    eps_theta: Any, images: Any, schedule: Schedule, rng: RNG, **options: Any
+) -> float:
     """The variational bound on the cost of sending images, in bits per pixel and channel.
 
-    It is L_T + ... + L_0 (slide "Loss Function"), T calls of eps_theta, with sigma^2 = beta.
-    images: (N, C, H, W) uint8, which the model was not trained with
+    It is L_T + ... + L_0 (slide "Loss Function"), T calls of eps_theta.
+    images: (N, C, H, W) uint8, which the model was not trained with; options: `vlb_steps` takes
+    variance ("beta"), clip (None) and sigma_1 (None), those of the sampler whose model is measured
     """
     x_0 = to_device(to_float(images), rng.device)
-    return sum(float(step.bits) for step in vlb_steps(eps_theta, x_0, schedule, rng))
+    nats = vlb(eps_theta, x_0, schedule, rng, **options)
+    return bits_per_dim(float(nats.mean()), x_0[0].size)
 
 
 def loss_per_t(

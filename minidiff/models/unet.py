@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidiff import functional as F
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import own_config
@@ -31,6 +32,7 @@ class UNet(Module):
     """eps_theta: (B, image_channels, H, W) and t (B,) -> (B, image_channels, H, W).
 
     config: which layers there are, see `UNetConfig`. rng: draws the initial parameters.
+    With a learned variance the network returns Prediction(eps, v) instead.
     """
 
     Config = UNetConfig
@@ -49,7 +51,8 @@ class UNet(Module):
         self.middle = MiddleBlock(config.channels[-1], blocks, rng)
         self.up = self._way_up(config, blocks, rng)
         self.norm = GroupNormSwish(config.n_groups or fitting_groups(n_channels), n_channels)
-        out_channels = config.image_channels * patch_area
+        outputs = 2 if config.learned_variance else 1
+        out_channels = outputs * config.image_channels * patch_area
         self.final = Conv2d(n_channels, out_channels, 3, padding=1, rng=rng)
         if config.zero_init:
             self._start_at_zero()
@@ -88,7 +91,7 @@ class UNet(Module):
 
     def forward(
         self, x: Tensor, t: Any, context: Context | None = None, concat: Any = None
-    ) -> Tensor:
+    ) -> Tensor | Prediction:
         """x: noisy images (B, image_channels, H, W); t: their time steps (B,), 1..T.
 
         context: the embedded words, for a network with context_channels.
@@ -113,7 +116,12 @@ class UNet(Module):
                 x = F.concatenate([x, s], axis=1)
             x = m(x, t, context)
 
-        return from_patches(self.final(self.norm(x)), self.config.patch_size)
+        output = from_patches(self.final(self.norm(x)), self.config.patch_size)
+        if not self.config.learned_variance:
+            return output
+        eps = output[:, : self.config.image_channels]
+        v = 0.5 * (output[:, self.config.image_channels :] + 1)  # -1..1 is a v of 0..1
+        return Prediction(eps, v)
 
     def check_size(self, height: int, width: int) -> None:
         """Refuse images of a size that this network can't halve often enough.

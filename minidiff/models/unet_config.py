@@ -34,6 +34,7 @@ class UNetConfig:
     context_channels: int | None = None  # size of the word vectors that cross-attention looks at
     concat_channels: int = 0  # of a picture that is concatenated to x, such as a mask
     patch_size: int = 1  # p: each p x p patch is one pixel; p = 2 halves the time of a step
+    learned_variance: bool = False  # True: a second output, see diffusion/learned_variance.py
     image_size: InitVar[int | tuple[int, int] | None] = None
 
     def __post_init__(self, image_size: int | tuple[int, int] | None) -> None:

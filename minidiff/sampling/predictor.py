@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import Schedule
-from minidiff.diffusion.targets import as_eps_theta
+from minidiff.diffusion.targets import Prediction, as_eps_theta
 from minidiff.engine.backend import array_module, device_of
 from minidiff.engine.tape import no_grad
 from minidiff.nn import Module
@@ -28,13 +29,13 @@ def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[
     """The workers' model without a tape: (B, ...) arrays -> (B, ...) arrays.
 
     On a CPU the batch is cut over the processes, and into chunks that fit the caches.
-    condition: further arguments of the model, one entry per image of the batch.
+    condition: further arguments of the model, one entry per image of the batch
+    -> arrays, or a Prediction of them, from (B, ...) arrays
     """
 
     def eps_theta(x_t: Any, t: Any) -> Any:
         size = chunk if device_of(x_t) == "cpu" else len(x_t)
-        parts = workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=size)
-        return parts[0] if len(parts) == 1 else array_module(x_t).concatenate(parts)
+        return join(workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=size))
 
     return eps_theta
 
@@ -45,10 +46,26 @@ def predict(model: Callable[..., Any], x: Any, chunk: int, **arguments: Any) -> 
     with no_grad():
         for start in range(0, len(x), chunk):
             piece = slice(start, start + chunk)
-            pieces.append(
-                model(x[piece], **{name: value[piece] for name, value in arguments.items()}).data
-            )
-    return pieces[0] if len(pieces) == 1 else array_module(x).concatenate(pieces)
+            said = model(x[piece], **{name: value[piece] for name, value in arguments.items()})
+            pieces.append(as_arrays(said))
+    return join(pieces)
+
+
+def as_arrays(said: Any) -> Any:
+    """What a model returns, Tensor or Prediction, without its Tensors."""
+    if isinstance(said, Prediction):
+        return Prediction(plain(said.eps), plain(said.v))
+    return said.data
+
+
+def join(pieces: Sequence[Any]) -> Any:
+    """The slices of a batch as one: arrays, or Predictions of arrays."""
+    if len(pieces) == 1:
+        return pieces[0]
+    if isinstance(pieces[0], Prediction):
+        eps, v = zip(*pieces, strict=True)
+        return Prediction(join(eps), join(v))
+    return array_module(pieces[0]).concatenate(pieces)
 
 
 @contextmanager

@@ -157,6 +157,8 @@ class RecordedTraining:
     """
 
     def __init__(self, trainer: Trainer):
+        if getattr(getattr(trainer.model, "config", None), "learned_variance", False):
+            raise ValueError("graph: it records L_simple only, not the loss of a learned variance")
         self.trainer = trainer
         self.recorded = Recorded(self._learn, self._watched)
 

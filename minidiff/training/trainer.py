@@ -48,7 +48,7 @@ class TrainerSettings(LoopSettings):
     """Settings of a `Trainer`."""
 
     ema_decay: float = 0.999  # of the averaged parameters, from which samples are drawn
-    prediction: str = "eps"  # what the model returns: "eps" as in Algorithm 1, "x_0" or "v"
+    prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde" or "v"
     kind: str = "ddpm"  # of its checkpoints
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
 

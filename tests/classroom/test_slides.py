@@ -50,6 +50,13 @@ def test_every_mark_of_the_index_is_on_its_slide():
         assert not missing, f"slide {slide.number}"
 
 
+def test_every_line_of_slide_13_has_a_function_of_its_own():
+    first = [formula.equations[0] for formula in SLIDES[12].formulas]
+    assert len(set(first)) == len(first) == 9
+    from_slide_12 = [formula.equations[0] for formula in SLIDES[11].formulas[:3]]
+    assert len(set(from_slide_12)) == 3 and not set(from_slide_12) & set(first)
+
+
 def test_normalised_forgets_how_latex_was_typed():
     assert normalised(r"\sqrt{1 - \bar{\alpha}_t}\, \boldsymbol{\epsilon}_{t}") == normalised(r"\sqrt{1-\bar\alpha_t}\epsilon_t")
     assert normalised(r"\mathbf{X}_{t-1}") == "x_t-1"

@@ -7,6 +7,7 @@ from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import mu_theta, p_step
 from minidiff.diffusion.schedule import DECK_CLIP, make_schedule
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.random import RNG
 
 
@@ -34,11 +35,12 @@ def test_algorithm_2_line_by_line(linear, variance):
         np.testing.assert_allclose(p_step(mu_theta(step.x_t, t, step.eps_hat, short), sigma, step.z), step.x_prev, rtol=1e-12)
 
 
+@pytest.mark.checks("ddpm.algorithm_2")
 def test_a_learned_variance_lies_between_the_fixed_ones():
     """v = 1 is beta, v = 0 beta_tilde: the same noise gives the samples of the fixed variances (t = 1 adds none)."""
     schedule = make_schedule("linear", 10)
     for v, fixed in ((1.0, "beta"), (0.0, "beta_tilde")):
-        learned = ddpm_sample(lambda x, t, v=v: (0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
+        learned = ddpm_sample(lambda x, t, v=v: Prediction(0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
         expected = ddpm_sample(half, (2, 3), schedule, RNG(0), variance=fixed, dtype=np.float64)
         np.testing.assert_allclose(learned, expected, rtol=1e-9)
 
@@ -48,6 +50,7 @@ def test_nothing_to_start_from_is_an_error():
         next(ddpm_steps(half, None, make_schedule("linear", 10), RNG(0)))
 
 
+@pytest.mark.checks("ddpm.algorithm_2")
 def test_a_guide_moves_the_mean_and_nothing_else():
     schedule = make_schedule("linear", 10)
     free, guided = (

@@ -10,6 +10,7 @@ from minidiff.diffusion.forward import (
     q_mean_variance,
     q_sample,
     q_step,
+    q_two_steps,
 )
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.posterior import q_posterior
@@ -113,3 +114,18 @@ def test_the_chain_s_density_backwards_through_bayes(rng):
     for t in range(2, 16):
         backwards = backwards + log_density(chain[t - 1], *q_posterior(chain[t], x_0, t, schedule))
     np.testing.assert_allclose(log_q_chain(chain, schedule), backwards.sum(axis=1), rtol=1e-11)
+
+
+@pytest.mark.checks("forward.q_two_steps", "forward.merge_gaussians")
+@pytest.mark.parametrize("t", [2, 500, 1000, np.array([2, 37, 1000])])
+def test_two_steps_with_their_own_noises_are_one_with_the_merged_noise(linear, images, rng, t):
+    """eps_merged is the weighted sum of the two noises, divided by its own standard deviation."""
+    x, _, older = images
+    newer = rng.normal(x.shape, dtype=np.float64)
+    two = q_step(q_step(x, t - 1, older, linear), t, newer, linear)
+    alpha, alpha_prev = (np.asarray(linear.alpha(s, like=x)) for s in (t, t - 1))
+    merged = np.sqrt(alpha * (1 - alpha_prev)) * older + np.sqrt(1 - alpha) * newer
+    eps_merged = merged / np.sqrt(1 - alpha * alpha_prev)
+    np.testing.assert_allclose(q_two_steps(x, t, eps_merged, linear), two, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match=r"t must be in 1\.\.T = 1\.\.1000, got 0"):
+        q_two_steps(x, 1, eps_merged, linear)

@@ -186,3 +186,11 @@ def test_a_classifier_guides_ddim_which_records_nothing_itself(linear):
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-10)
     assert ends[0].mean() > 1  # unguided, each ends where it began: at 0 on average
     assert w.grad is None
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_classifier_needs_one_class_per_image(n):
+    """A short y used to guide the first images only."""
+    gradient = guidance.gradient_of_classifier(lambda x_t, t: x_t.log(), np.zeros(n, int))
+    with pytest.raises(ValueError, match=rf"y must be one class per image, \(3,\), got \({n},\)"):
+        gradient(np.ones((3, 2)), None)

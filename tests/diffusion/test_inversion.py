@@ -63,3 +63,14 @@ def test_the_arc_keeps_the_length_that_a_straight_line_loses(rng):
     x, y = rng.normal((1, 4000), dtype=np.float64), rng.normal((1, 4000), dtype=np.float64)
     assert slerp(x, y, 0.5).std() == pytest.approx(1, abs=0.05)
     assert ((x + y) / 2).std() == pytest.approx(math.sqrt(0.5), abs=0.05)
+
+
+@pytest.mark.parametrize("t_next", [5, 4])
+def test_an_inversion_that_goes_down_is_refused(linear, images, t_next):
+    with pytest.raises(ValueError, match=f"t_next must be > t, got t = 5, t_next = {t_next}"):
+        ddim_inversion_step(images[0], 5, t_next, images[2], linear)
+
+
+def test_slerp_of_what_is_no_array_is_named():
+    with pytest.raises(TypeError, match="slerp: x_T_0 and x_T_1 must be arrays, got tuple and ndarray"):
+        slerp((1.0, 0.0), np.ones((1, 2)), 0.5)

@@ -105,3 +105,18 @@ def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
     scale.grad = None
     losses.squared_norm(step.eps, scale * Tensor(step.x_t)).mean().backward()
     assert float(scale.grad) == pytest.approx(4 * float(expected), rel=1e-5)
+
+
+@pytest.mark.checks("losses.weighted")
+@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
+def test_slide_14_ends_in_one_weighted_norm(linear, images, variance):
+    """(1 - alpha_t)^2 / (2 alpha_t (1 - alpha_bar_t) sigma_t^2) as printed, pixel by pixel, one t per image."""
+    _, _, eps = images
+    eps_hat, t = np.cos(3 * eps), np.array([2, 37, 1000])
+    expected = []
+    for i, s in enumerate(t):
+        alpha, alpha_bar = 1 - linear.tables["beta"][s], linear.tables["alpha_bar"][s]
+        w = linear.tables["beta"][s] ** 2 / (2 * alpha * (1 - alpha_bar) * linear.tables[variance][s])
+        expected.append(w * sum((a - b) ** 2 for a, b in zip(eps[i].flat, eps_hat[i].flat, strict=True)))
+    ours = losses.weighted_squared_norm(eps, eps_hat, t, linear, variance)
+    np.testing.assert_allclose(ours, expected, rtol=1e-11)

@@ -4,6 +4,7 @@ import pytest
 from minidiff.diffusion import posterior
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.gaussian import log_density
+from minidiff.diffusion.schedule import make_schedule
 
 TIMES = [2, 3, 37, 500, 1000, np.array([2, 37, 1000])]
 
@@ -92,3 +93,13 @@ def test_the_exponents_say_that_they_need_t_2(linear, points):
     x_0, _, x_prev = points
     with pytest.raises(ValueError, match=r"t must be in 1\.\.T = 1\.\.1000, got 0"):
         posterior.exponent_by_bayes(x_prev, x_0, x_0, 1, linear)
+
+
+@pytest.mark.checks("posterior.precision_as_one_fraction")
+def test_the_middle_form_of_beta_tilde():
+    """On one denominator. T = 20, where alpha - alpha_bar keeps its digits (at T = 1000 and t = 2 three are lost)."""
+    schedule = make_schedule("linear", 20)
+    for t in range(2, 21):
+        middle = posterior.precision_as_one_fraction(t, schedule)
+        assert middle == pytest.approx(posterior.precision(t, schedule), rel=1e-12)
+        assert 1 / middle == pytest.approx(schedule.beta_tilde(t), rel=1e-12)

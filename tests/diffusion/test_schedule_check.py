@@ -5,6 +5,7 @@ import pytest
 
 from minidiff.diffusion.schedule import DECK_CLIP, make_schedule
 from minidiff.diffusion.schedule_check import unit_pixel_L_T
+from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.diffusion.vlb import L_T
 
 
@@ -32,3 +33,13 @@ def test_every_default_schedule_is_close_enough_for_every_T():
         for name in ("linear", "cosine"):
             assert make_schedule(name, T).check().close_enough, (name, T)
         assert not make_schedule("linear", min(T, 300), rescale=False).check().close_enough
+
+
+def test_the_check_says_how_much_an_error_of_the_network_grows_at_T():
+    """An error of 1 in eps at T, put into x_0_hat."""
+    for name, factor in (("linear", 157.4), ("cosine", 20291)):
+        schedule = make_schedule(name)
+        error = abs(x_0_from_eps(np.zeros((1, 1)), 1000, np.ones((1, 1)), schedule).item())
+        assert schedule.check().amplification == pytest.approx(error, rel=1e-9)
+        assert error == pytest.approx(factor, rel=1e-3)
+    assert "an error of eps_theta at T counts 157.4 times in x_0_hat" in str(make_schedule("linear").check())

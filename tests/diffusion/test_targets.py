@@ -56,3 +56,19 @@ def test_conditioning_at_the_ends(linear):
 def test_unknown_target_is_an_error(linear):
     with pytest.raises(ValueError, match="prediction must be one of eps, x_0, mu_tilde, v, got 'score'"):
         targets.as_eps_theta(None, "score", linear)
+
+
+@pytest.mark.parametrize("prediction", ["eps", "x_0", "mu_tilde", "v"])
+def test_the_regression_target_is_what_as_eps_theta_turns_back_into_eps(linear, images, prediction):
+    x_0, t, eps = images
+    target = targets.regression_target(prediction, x_0, t, eps, linear)
+    eps_theta = targets.as_eps_theta(lambda x, t: target, prediction, linear)
+    np.testing.assert_allclose(eps_theta(q_sample(x_0, t, eps, linear), t), eps, rtol=1e-10, atol=1e-10)
+
+
+def test_mu_tilde_says_little_about_the_noise_at_small_betas(linear, images):
+    """Slide 17's comparison: at t = 500 an error of 0.01 in mu_tilde is one of 0.95 in eps, so its plain MSE trains badly."""
+    x_0, _, eps = images
+    target = targets.regression_target("mu_tilde", x_0, 500, eps, linear)
+    off = targets.eps_from_mu_tilde(q_sample(x_0, 500, eps, linear), 500, target + 0.01, linear) - eps
+    np.testing.assert_allclose(np.abs(off), 0.95, atol=0.01)

@@ -3,14 +3,16 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion import vlb
+from minidiff.diffusion import bound, vlb
+from minidiff.diffusion.bound import Chain
 from minidiff.diffusion.forward import forward_steps, q_sample
-from minidiff.diffusion.gaussian import bits_per_dim, log_density
+from minidiff.diffusion.gaussian import bits_per_dim, kl_gaussians, log_density
 from minidiff.diffusion.losses import loss_weight, squared_norm
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.posterior import q_posterior
+from minidiff.diffusion.posterior import mu_tilde, q_posterior
 from minidiff.diffusion.reverse import learned_variance, mu_theta
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.random import RNG
 
 SCHEDULE = make_schedule("linear", 20)
@@ -26,10 +28,10 @@ def exact_for_standard_normal(x_t, t):
     return np.sqrt(SCHEDULE.one_minus_alpha_bar(t, like=x_t)) * x_t
 
 
-def chain_of(eps_theta, x_0, rng):
-    chain = [x_0, *(step.x_t for step in forward_steps(x_0, SCHEDULE, rng))]
+def chain_of(eps_theta, x_0, rng, variance="beta"):
+    x = [x_0, *(step.x_t for step in forward_steps(x_0, SCHEDULE, rng))]
     t = [np.full(len(x_0), i) for i in range(SCHEDULE.T + 1)]
-    return chain, [eps_theta(chain[i], t[i]) for i in range(1, SCHEDULE.T + 1)]
+    return Chain(x, [eps_theta(x[i], t[i]) for i in range(1, SCHEDULE.T + 1)], SCHEDULE, variance)
 
 
 def conditional_expectation(f, mean, variance):
@@ -114,9 +116,9 @@ def test_L_0_integrates_the_decoder_over_each_bin(images, variance, used):
 @pytest.mark.checks("vlb.of_chain", "vlb.of_chain_by_posterior")
 def test_bayes_and_the_telescoping_sum_change_nothing(rng):
     """The slide's lines 3 and 8 on the same chains, for a network that predicts nonsense."""
-    chain, eps_hats = chain_of(any_network, rng.normal((5, 2, 3), dtype=np.float64), rng)
-    before = vlb.vlb_of_chain(chain, eps_hats, SCHEDULE)
-    after = vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE)
+    chain = chain_of(any_network, rng.normal((5, 2, 3), dtype=np.float64), rng)
+    before = bound.vlb_of_chain(chain)
+    after = bound.vlb_of_chain_by_posterior(chain)
     np.testing.assert_allclose(after, before, rtol=1e-12)
 
 
@@ -127,10 +129,10 @@ def test_where_the_model_is_exact_every_chain_gives_the_likelihood_itself(rng):
     exact = -log_density(x_0, 0.0, 1.0).sum(axis=1)
     bounds = []
     for _ in range(3):
-        chain, eps_hats = chain_of(exact_for_standard_normal, x_0, rng)
-        bounds.append(vlb.vlb_of_chain(chain, eps_hats, SCHEDULE, "beta"))
+        chain = chain_of(exact_for_standard_normal, x_0, rng)
+        bounds.append(bound.vlb_of_chain(chain))
         np.testing.assert_allclose(bounds[-1], exact, rtol=1e-12)
-        np.testing.assert_allclose(vlb.vlb_of_chain_by_posterior(chain, eps_hats, SCHEDULE, "beta"), exact, rtol=1e-12)
+        np.testing.assert_allclose(bound.vlb_of_chain_by_posterior(chain), exact, rtol=1e-12)
     np.testing.assert_allclose(vlb.negative_log_likelihood(bounds), exact, rtol=1e-12)
 
 
@@ -205,3 +207,55 @@ def test_t_1_is_not_a_kl(images):
     x_0, _, eps = images
     with pytest.raises(ValueError, match=r"t must be in 2\.\.T = 2\.\.20, got 1"):
         vlb.L_t_minus_1(x_0, x_0, 1, eps, SCHEDULE)
+
+
+def test_a_clipped_sampler_has_a_bound_of_its_own(images):
+    """The mean of p_theta from x_0_hat in [-1, 1], as the sampler computes it."""
+    x_0, _, _ = images
+    options = {"variance": "beta", "clip": 0.5}
+    step = next(s for s in vlb.vlb_steps(any_network, x_0, SCHEDULE, RNG(0), **options) if s.t == 15)
+    free = any_network(step.x_t, 15)
+    clipped = x_0_from_eps(step.x_t, 15, free, SCHEDULE).clip(-0.5, 0.5)
+    mean = mu_tilde(step.x_t, clipped, 15, SCHEDULE)
+    expected = kl_gaussians(mu_tilde(step.x_t, x_0, 15, SCHEDULE), SCHEDULE.beta_tilde(15), mean, SCHEDULE.beta(15))
+    np.testing.assert_allclose(step.L, expected.reshape(3, -1).sum(axis=1), rtol=1e-10)
+    assert np.abs(step.x_0_hat).max() == 0.5
+
+
+@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
+def test_sigma_1_of_the_papers_changes_the_last_term_of_beta_alone(images, variance):
+    x_0 = images[0]
+    own, theirs = (
+        list(vlb.vlb_steps(any_network, x_0, SCHEDULE, RNG(0), variance=variance, sigma_1=sigma_1))
+        for sigma_1 in (None, "beta_tilde_2")
+    )
+    for a, b in zip(own[:-1], theirs[:-1], strict=True):
+        np.testing.assert_array_equal(a.L, b.L)
+    last = theirs[-1]
+    expected = vlb.L_0(x_0, last.x_t, last.eps_hat, SCHEDULE, SCHEDULE.beta_tilde(2))
+    np.testing.assert_allclose(last.L, expected, rtol=1e-12)
+    assert (own[-1].L == last.L).all() == (variance == "beta_tilde")
+    with pytest.raises(ValueError, match="sigma_1 must be None or 'beta_tilde_2', got 'beta_1'"):
+        next(vlb.vlb_steps(any_network, x_0, SCHEDULE, RNG(0), sigma_1="beta_1"))
+
+
+def test_L_0_takes_a_learned_variance_and_refuses_an_unknown_one(images):
+    x_0, _, eps_hat = images
+    values = learned_variance(0.3 + 0 * x_0, 1, SCHEDULE)
+    for levels in (256, None):
+        of_array = vlb.L_0(x_0, x_0, eps_hat, SCHEDULE, values, levels)
+        of_number = vlb.L_0(x_0, x_0, eps_hat, SCHEDULE, float(values.flat[0]), levels)
+        np.testing.assert_allclose(of_array, of_number, rtol=1e-12)
+    with pytest.raises(ValueError, match="variance must be one of beta, beta_tilde, got 'fixedlarge'"):
+        vlb.L_0(x_0, x_0, eps_hat, SCHEDULE, "fixedlarge")
+
+
+def test_a_single_step_has_a_bound_with_beta_and_none_with_beta_tilde():
+    """T = 1 has no beta_tilde_2. It used to give a number all the same."""
+    one, x_0 = make_schedule("linear", 1), np.zeros((2, 3))
+    assert np.isfinite(vlb.vlb(any_network, x_0, one, RNG(0))).all()
+    for sigma_1, variance in ((None, "beta_tilde"), ("beta_tilde_2", "beta")):
+        with pytest.raises(ValueError, match="T = 1 has no beta_tilde_2: take variance 'beta'"):
+            vlb.vlb(any_network, x_0, one, RNG(0), variance, sigma_1=sigma_1)
+    with pytest.raises(ValueError, match="T = 1 has no beta_tilde_2"):
+        learned_variance(x_0, 1, one)

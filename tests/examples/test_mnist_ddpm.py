@@ -87,3 +87,35 @@ def test_mistakes_are_told_in_one_line(data_dir, tmp_path):
         result = run("train_mnist_ddpm.py", *arguments, environment=environment)
         assert result.returncode == 2, (arguments, result.stdout, result.stderr)
         assert message in result.stderr and "Traceback" not in result.stderr, (arguments, result.stderr)
+
+
+def test_a_learned_variance_from_training_to_bits_per_dim(data_dir, tmp_path):
+    """--variance learned is in the checkpoint; sampling and the bound take it, and refuse it for another run."""
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 1, "--variance", "learned")
+    assert result.returncode == 0, result.stderr
+    assert load_checkpoint(out / "checkpoint").description["model"]["learned_variance"] is True
+    result = run("train_mnist_ddpm.py", "--resume", "--out", out, "--epochs", 2, "--sampling-steps", 3, "--samples", 3)
+    assert result.returncode == 0, result.stderr
+
+    arguments = ["--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--samples", 3, "--frames", 2, "--sampler", "ddpm"]
+    result = run("sample_mnist.py", *arguments, "--variance", "learned")
+    assert result.returncode == 0, result.stderr
+    evaluate = ["--bits-per-dim", out / "checkpoint", "--data-dir", data_dir, "--images", 4]
+    found = []
+    for options in (["--variance", "learned", "--clip", 1], ["--variance", "beta"], ["--variance", "beta", "--sigma-1", "beta_tilde_2"]):
+        result = run("evaluate.py", *evaluate, *options)
+        assert result.returncode == 0, result.stderr
+        found.append(float(result.stdout.split()[0]))
+    assert len(set(found)) == 3
+
+
+def test_a_variance_that_was_not_learned_is_refused(data_dir, tmp_path):
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 1, "--predict", "mu_tilde")
+    assert result.returncode == 0, result.stderr
+    result = run("sample_mnist.py", "--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--sampler", "ddpm", "--variance", "learned")
+    assert result.returncode != 0
+    assert "variance 'learned' wants a network that returns Prediction(eps, v), got ndarray" in result.stderr
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--graph", "--variance", "learned")
+    assert result.returncode == 2 and "--graph records L_simple only" in result.stderr

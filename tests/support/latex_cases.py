@@ -10,6 +10,7 @@ import numpy as np
 from support.latex_eval import LatexError
 
 from minidiff.classroom.index import get_equation
+from minidiff.diffusion import bound as derivation
 from minidiff.diffusion import (
     ddpm,
     forward,
@@ -24,6 +25,7 @@ from minidiff.diffusion import (
     targets,
     vlb,
 )
+from minidiff.diffusion import learned_variance as learned_variance_module
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
@@ -410,12 +412,94 @@ def vlb_total():
     yield case(result, x=x, names=names | {"p_theta": p_theta})
 
 
-def of_chain(function):
+LOG_P_X_0, LOG_P_LATENTS = np.array([-1.2]), np.array([-15.0])  # of no model: what they are is not in the formulas
+
+
+def of_chain(function, *evidence, as_density=False):
+    """The lines of slides 12 and 13, on one chain. p_theta(x_{0:T}) is the product of its steps."""
+
     def cases():
-        result = function(BATCH, [network(x, i) for i, x in enumerate(BATCH) if i], SCHEDULE)[0]
-        yield case(result, x=dict(enumerate(CHAIN)), q=q_of_chain, p=p_of_chain, names={"p_theta": p_of_chain})
+        chain = derivation.Chain(BATCH, [network(x, i) for i, x in enumerate(BATCH) if i], SCHEDULE)
+        result = function(chain, *evidence)[0]
+
+        def p_theta(env, x, *given):
+            if isinstance(x, str):
+                return float(np.exp(LOG_P_LATENTS if given else derivation.log_p_chain(chain))[0])
+            return float(np.exp(LOG_P_X_0)[0]) if place(x) == 0 and not given else p_of_chain(env, x, *given)
+
+        names = {"p_theta": p_theta, "x_0:T": "chain", "x_1:T": "chain"}
+        result = math.exp(result) if as_density else result
+        yield case(result, x=dict(enumerate(CHAIN)), q=q_of_chain, p=p_of_chain, names=names)
 
     return cases
+
+
+def q_two_steps():
+    result = forward.q_two_steps(X_PREV, t, EPS, SCHEDULE)
+    yield case(result, x={t: result, t - 2: X_PREV}, names={"bar epsilon": {t - 2: EPS}})
+
+
+def precision_as_one_fraction():
+    yield case(posterior.precision_as_one_fraction(t, SCHEDULE))
+
+
+def beta_tilde_clipped():
+    for time in (1, t):
+        yield case(reverse.beta_tilde_clipped(time, SCHEDULE), t=time, max=lambda env, a, b: max(a, b))
+
+
+def weighted_squared_norm():
+    for variance in ("beta", "beta_tilde"):
+        result = losses.weighted_squared_norm(EPS[None], EPS_HAT[None], t, SCHEDULE, variance)[0]
+        yield case(result, sigma={t: math.sqrt(TABLES[variance][t])})
+
+
+def bits_of_random_times():
+    x_0, x_t, v = (np.stack([x, 0.5 * x]) for x in (X_0, X_T, np.array([0.3, 0.8])))
+    said = (x_0, x_t, np.array([t, t]), network(x_t, t), v, SCHEDULE)
+    terms = vlb.L_t_minus_1(x_0, x_t, t, network(x_t, t), SCHEDULE, reverse.learned_variance(v, t, SCHEDULE))
+    yield case(learned_variance_module.bits_of_random_times(*said), L={t - 1: terms}, D=2, E=lambda env, terms: terms.mean())
+
+
+def L_hybrid():
+    result = learned_variance_module.L_hybrid(0.25, 0.1, T)
+    yield case(result, names={"L_hybrid": result, "L_simple": 0.25, "L_vlb": 0.1 * T, "lambda": 0.001})
+
+
+def x_0_of_mixture():
+    """Components of their own widths, so that each symbol is felt."""
+    alpha_bar, (_, variance) = TABLES["alpha_bar"][t], oracle.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)
+    of_x_t = alpha_bar * MIXTURE.stds**2 + 1 - alpha_bar
+    away = X_T - math.sqrt(alpha_bar) * MIXTURE.means
+    r = MIXTURE.weights * np.exp(-0.5 * (away**2).sum(axis=1) / of_x_t) / of_x_t
+    r, mu = r / r.sum(), MIXTURE.means + (math.sqrt(alpha_bar) * MIXTURE.stds**2 / of_x_t)[:, None] * away
+    names = {"range k": range(2), "bar mu": r @ mu} | variances_of_mixture()
+    for k in range(2):
+        v = MIXTURE.stds**2 * (1 - alpha_bar) / of_x_t
+        yield case(variance[0], k=k, m=MIXTURE.means, s=MIXTURE.stds, r=r, v=v, mu=mu, names=names)
+
+
+def variances_of_mixture():
+    variance = oracle.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    of_x_0 = oracle.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)[1][0]
+    known = {id(X_PREV): variance, id(X_0): of_x_0}
+
+    def var(env, x, given):
+        if given is not X_T or id(x) not in known:
+            raise LatexError("no such variance")
+        return known[id(x)]
+
+    return {"Var": var}
+
+
+def reverse_variance():
+    result = oracle.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    yield case(result, names=variances_of_mixture())
+
+
+def optimal_v():
+    result = oracle.optimal_v(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    yield case(result, v=result, names=variances_of_mixture())
 
 
 def log_likelihood():
@@ -713,7 +797,17 @@ CASES = {
     "targets.v": v_target, "targets.eps_from_v": eps_from_v, "targets.x_0_from_v": x_0_from_v, "losses.L_simple": L_simple,
     "losses.squared_norm": squared_norm, "losses.weight": loss_weight, "ddpm.algorithm_1": algorithm_1, "vlb.L_T": L_T,
     "vlb.L_t_minus_1": L_t_minus_1, "vlb.L_t_minus_1_of_means": L_t_minus_1_of_means, "vlb.L_0": L_0, "vlb.total": vlb_total,
-    "vlb.of_chain": of_chain(vlb.vlb_of_chain), "vlb.of_chain_by_posterior": of_chain(vlb.vlb_of_chain_by_posterior),
+    "vlb.of_chain": of_chain(derivation.vlb_of_chain), "vlb.of_chain_by_posterior": of_chain(derivation.vlb_of_chain_by_posterior),
+    "vlb.two_products": of_chain(derivation.two_products), "vlb.sum_of_logarithms": of_chain(derivation.sum_of_logarithms),
+    "vlb.t_1_apart": of_chain(derivation.t_1_apart), "vlb.bayes_in_every_term": of_chain(derivation.bayes_in_every_term),
+    "vlb.two_sums": of_chain(derivation.two_sums), "vlb.telescoped": of_chain(derivation.telescoped),
+    "vlb.with_kl": of_chain(derivation.with_kl, LOG_P_X_0, LOG_P_LATENTS),
+    "vlb.kl_written_out": of_chain(derivation.kl_written_out, LOG_P_X_0),
+    "vlb.evidence_taken_out": of_chain(derivation.evidence_taken_out, LOG_P_X_0),
+    "reverse.p_chain": of_chain(derivation.log_p_chain, as_density=True), "forward.q_two_steps": q_two_steps,
+    "posterior.precision_as_one_fraction": precision_as_one_fraction, "reverse.beta_tilde_clipped": beta_tilde_clipped,
+    "losses.weighted": weighted_squared_norm, "learned.bits": bits_of_random_times, "learned.L_hybrid": L_hybrid,
+    "oracle.x_0": x_0_of_mixture, "oracle.reverse_variance": reverse_variance, "oracle.v": optimal_v,
     "vlb.log_likelihood": log_likelihood, "sampling.clip_x_0": clip_x_0, "ddpm.algorithm_2": algorithm_2,
     "ddim.sigma": sigma_of(get_equation("ddim.sigma").function, "sigma", eta=0.6),
     "ddim.sigma_hat": sigma_of(get_equation("ddim.sigma_hat").function, "hat sigma"), "ddim.direction": direction,

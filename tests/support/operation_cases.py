@@ -103,7 +103,7 @@ _all = [
     *_broadcasting("maximum", apart)[2:3], *_broadcasting("minimum", apart)[2:3],
     *_cases("maximum", (apart(2, 4), 0.5), (0.5, apart(6))), *_cases("minimum", (apart(2, 4), 0.5), (0.5, apart(6))),
     *_cases("power", (normal(2, 3), 2), (normal(3), 3.0), (positive(4), -1.5), (positive(2), 0.5), (normal(2), 1)),
-    *_elementwise("negative"), *_elementwise("absolute", apart), *_elementwise("exp"), *_elementwise("log", positive),
+    *_elementwise("negative"), *_elementwise("absolute", apart), *_elementwise("exp"), *_elementwise("erfc"), *_elementwise("log", positive),
     *_elementwise("sqrt", positive), *_elementwise("sin"), *_elementwise("cos"), *_elementwise("sigmoid"), *_elementwise("swish"),
     *_cases("relu", apart(2, 3), positive(1), positive()), *_elementwise("tanh"), *_elementwise("gelu"),
     *_cases("clip", (apart(3, 4), -0.5, 0.6), (apart(5), None, 0.6), (apart(5), -0.5), {"max": 0.5, "x": apart(6)}),

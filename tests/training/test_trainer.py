@@ -89,7 +89,7 @@ def test_a_model_may_predict_v_and_samplers_get_its_eps():
 
 
 def test_an_unknown_prediction_is_refused():
-    with pytest.raises(ValueError, match="prediction must be one of eps, x_0, v, got 'noise'"):
+    with pytest.raises(ValueError, match="prediction must be one of eps, x_0, mu_tilde, v, got 'noise'"):
         train(make_trainer(prediction="noise"), 1, count=1)
 
 

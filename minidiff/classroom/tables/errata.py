@@ -8,7 +8,11 @@ ERRATA: dict[int, tuple[str, str]] = {
     5: ("B", "eps_{t-1} is the noise of one step; the network predicts the merged eps of the closed form."),
     6: ("A", "The cosine betas are clipped at 0.999, s = 0.008; the clip at 0.02 leaves 5.7 % of the signal (T = 1000), 63 % (T = 50)."),
     7: ("C", "x_{t-1} ~ N(...), or p_theta(x_{t-1} | x_t) = N(...); a sample does not equal a density."),
-    8: ("B", "beta_tilde is the variance given x_0. It is right for a single point x_0, beta for x_0 ~ N(0, I): lower and upper limit."),
+    8: (
+        "B",
+        "beta_tilde is the variance given x_0. It is right for a single point x_0, beta for x_0 ~ N(0, I). They are limits "
+        "for data of unit variance, and on average: between two modes the true variance is 1.645 beta_t.",
+    ),
     9: ("A", "The formula adds sqrt(beta_tilde) z, the code sqrt(beta) z. Choose one: the squares' ratio is 0 at t = 1, 0.45 at t = 2."),
     10: ("C/B", "The last line is E_q[KL_T + sum over t > 1 of KL_t - log p(x_0 | x_1)]: the last term stands outside the sum."),
     11: ("B", "L_0 is no minor term: the distortion is 1.97 of DDPM's 3.75 bits/dim. L_simple keeps t = 1."),

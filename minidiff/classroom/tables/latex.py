@@ -4,7 +4,10 @@ tests/classroom/test_latex.py evaluates them on numbers against the functions. S
 separated by \quad, \leftarrow is an assignment.
 """
 
+from minidiff.classroom.tables.latex_bound import LATEX_BOUND
+
 LATEX: dict[str, str] = {
+    **LATEX_BOUND,
     "schedule.linear": r"\beta_t = \beta_1 + \frac{t-1}{T-1}(\beta_T - \beta_1)",
     "schedule.cosine": (
         r"\beta_t = \mathrm{clip}\Big(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}},"
@@ -164,15 +167,6 @@ LATEX: dict[str, str] = {
         r"L_{VLB} = E_q\Big[D_{KL}(q(\mathbf{x}_T|\mathbf{x}_0)\|p(\mathbf{x}_T))"
         r" + \sum_{t>1}D_{KL}(q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)"
         r"\|p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)) - \log p_\theta(\mathbf{x}_0|\mathbf{x}_1)\Big]"
-    ),
-    "vlb.of_chain": (
-        r"-\log p(\mathbf{x}_T) + \sum_{t=1}^T\log\frac{q(\mathbf{x}_t|\mathbf{x}_{t-1})}"
-        r"{p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)}"
-    ),
-    "vlb.of_chain_by_posterior": (
-        r"\log\frac{q(\mathbf{x}_T|\mathbf{x}_0)}{p(\mathbf{x}_T)}"
-        r" + \sum_{t=2}^T\log\frac{q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)}"
-        r"{p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)} - \log p_\theta(\mathbf{x}_0|\mathbf{x}_1)"
     ),
     "vlb.log_likelihood": (
         r"p_\theta(\mathbf{x}_0) = \int p_\theta(\mathbf{x}_{0:T})\,d\mathbf{x}_{1:T}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.diffusion.bound import Chain
 from minidiff.diffusion.equation import Equation
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule
@@ -40,7 +41,9 @@ def by_name() -> dict[str, Any]:
         "x_0": _array([0.5, -1.0]), "x_1": _array([0.48, -0.9]), "x_prev": _array([0.3, -0.8]), "x_t": _array([0.2, -0.7]),
         "eps": _array([1.0, -0.5]), "eps_step": _array([0.2, 1.5]), "eps_hat": _array([0.9, -0.4]), "z": _array([0.7, 0.1]),
         "x_0_hat": _array([0.55, -0.9]), "mu_tilde": _array([0.3, -0.8]), "v": _array([0.5, 0.5]), "v_hat": _array([0.4, 0.6]),
-        "chain": chain, "eps_hats": [0.5 * x for x in chain[1:]], "chain_bounds": [_array(3.1), _array(2.9), _array(3.3)],
+        "chain": Chain(chain, [0.5 * x for x in chain[1:]], schedule), "chain_bounds": [_array(3.1), _array(2.9), _array(3.3)],
+        "log_p_x_0": _array(-1.2), "log_p_latents": _array(-15.0), "L_simple": 0.25, "bits": 0.1, "x_prev_prev": _array([0.4, -0.9]),
+        "eps_merged": _array([0.8, 0.3]),
         "eps_theta": half, "network": half, "direction": _array([0.3, -0.2]), "x": _array([0.0, 1.0, -2.0]), "x_hat": _array([0.1, 0.8, -2.0]), "mean": _array([0.4, -0.9]), "variance": 0.04,
         "mean_1": _array([0.3]), "variance_1": 0.2, "mean_2": _array([0.0]), "variance_2": 1.0, "nats": 2000.0, "D": 784,
         "x_T_0": _array([1.0, 0.0]), "x_T_1": _array([0.0, 1.0]), "a": 0.5,
@@ -80,6 +83,8 @@ BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
     "vq.loss": lambda: {"reconstruction": 0.02, "codebook": 0.3, "commitment": 0.075},
     "ldm.projections": _projections,
     "ddpm.algorithm_2": lambda: {"dtype": np.float64},
+    "forward.q_chain": lambda: {"chain": by_name()["chain"].x},
+    "learned.bits": lambda: {"t": np.array([TIME])},
 }
 
 
