@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minidiff.engine.add_at import add_at
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_index_range, poisoned
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_index_range, poisoned
 from minidiff.kernels import arguments
 
 

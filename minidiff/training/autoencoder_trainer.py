@@ -11,10 +11,10 @@ from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.latent import perplexity
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module, to_cpu, to_device
+from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
-from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.models.autoencoder import Autoencoder, VQAutoencoder
 from minidiff.optim import Optimizer
 from minidiff.training.checkpoint import Checkpoint

@@ -1,7 +1,7 @@
-"""The two compiled modules: which are there, which one an array belongs to, and what to say when one is missing.
+"""The compiled modules of the CUDA sources: which are there, and what to say when one is missing.
 
-`_kernels_cpu` runs the CUDA sources emulated, on NumPy arrays: for tests and debuggers, not for speed. `_kernels_cuda` runs them on a GPU,
-on CuPy arrays. Either is imported when first used.
+`_kernels_cpu` runs the CUDA sources emulated, on NumPy arrays: for tests and debuggers, not for
+speed. `_kernels_cuda` runs them on a GPU, on CuPy arrays. Either is imported when first used.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Native(NamedTuple):
 
 
 def native(*arrays: Any) -> Native:
-    """The compiled module for these arrays.    Raises Unsupported, with the reason, when there is none; TypeError for mixed libraries."""
+    """The compiled module for these arrays.
+
+    Raises: Unsupported, with the reason, when there is none; TypeError for mixed libraries.
+    """
     xp = array_module(*arrays)
     if xp.__name__ == "numpy":
         device, stream = "cpu", 0
@@ -56,7 +59,8 @@ def native(*arrays: Any) -> Native:
         for array in arrays:
             if array is not None and array.device.id != current:
                 raise Unsupported(
-                    f"an array is on cuda:{array.device.id}, but the current device is cuda:{current}"
+                    f"an array is on cuda:{array.device.id}, "
+                    f"but the current device is cuda:{current}"
                 )
     else:
         raise Unsupported(f"kernels take arrays of NumPy or CuPy, not of {xp.__name__}")
@@ -67,7 +71,7 @@ def native(*arrays: Any) -> Native:
 
 
 def float32(**arrays: Any) -> None:
-    """Raises Unsupported if one of the arrays is not float32, or has too many elements to count in 32 bits."""
+    """Raises: Unsupported if an array is not float32, or too large to be counted in 32 bits."""
     for name, array in arrays.items():
         if array is None:
             continue
