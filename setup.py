@@ -87,7 +87,7 @@ def capabilities_here() -> list[str]:
 
 def generated_code(source: str, archs: list[str], ptx: str) -> list[str]:
     """nvcc's options. TF32 exists from 8.0 on."""
-    least = 80 if Path(source).name == "tf32.cu" else 0
+    least = 80 if Path(source).name.startswith("tf32") else 0
     archs, ptx = [a for a in archs if int(a) >= least], str(max(int(ptx), least))
     return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
 
