@@ -172,7 +172,6 @@ def capabilities_here() -> list[str]:
     return subprocess.run(query, capture_output=True, text=True).stdout.replace(".", "").split()
 
 
-<<<<<<< HEAD
 def generated_code(source: str, machine_code: list[str], ptx: list[str]) -> list[str]:
     """nvcc's options. TF32 exists from 8.0 on: for older GPUs its kernels are left out, newer PTX stands in."""
     least = 80 if Path(source).name.startswith("tf32") else 0
@@ -197,13 +196,6 @@ def native_variants() -> dict[str, list[str]]:
         "avx2": ["-DLANES=8", "-march=x86-64-v3"],
         "avx512": ["-DLANES=16", "-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
-=======
-def generated_code(source: str, archs: list[str], ptx: str) -> list[str]:
-    """nvcc's options. TF32 exists from 8.0 on."""
-    least = 80 if Path(source).name.startswith("tf32") else 0
-    archs, ptx = [a for a in archs if int(a) >= least], str(max(int(ptx), least))
-    return [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs] + [f"-gencode=arch=compute_{ptx},code=compute_{ptx}"]
->>>>>>> kernels
 
 
 class Compilers:
