@@ -10,7 +10,7 @@ namespace {
 
 // The tiles, by their number in a plan.                                        M    N pieces resident blocks
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Wide = TensorCoreTile<32, 128, 2, 4, 4, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using Wide = TensorCoreTile<32, 128, 2, 8, 6, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Medium = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, RowsOf16>;
 template <int PRODUCTS> using Tall = TensorCoreTile<128, 64, 4, 4, PRODUCTS == 1 ? 3 : 2, PRODUCTS, RowsOf16>;

@@ -79,7 +79,7 @@ def log_p_chain(chain):
 
 @equation("vlb.with_kl", "DDPM eq. 3", errata=19)
 def with_kl(chain, log_p_x_0, log_p_latents):
-    """-log p_theta(x_0) + log (q(x_{1:T} | x_0) / p_theta(x_{1:T} | x_0))
+    """bound = -log p_theta(x_0) + log (q(x_{1:T} | x_0) / p_theta(x_{1:T} | x_0))
 
     The mean of the second term is the KL divergence, which is never negative.
     chain: Chain; log_p_x_0: log p_theta(x_0); log_p_latents: log p_theta(x_{1:T} | x_0)
@@ -91,9 +91,10 @@ def with_kl(chain, log_p_x_0, log_p_latents):
 
 @equation("vlb.kl_written_out", "DDPM eq. 3")
 def kl_written_out(chain, log_p_x_0):
-    """-log p_theta(x_0) + log (q(x_{1:T} | x_0) / (p_theta(x_{0:T}) / p_theta(x_0)))
+    """bound = -log p_theta(x_0)
+            + log (q(x_{1:T} | x_0) / (p_theta(x_{0:T}) / p_theta(x_0)))
 
-    chain: Chain; log_p_x_0: log p_theta(x_0), (B,) -> (B,), nats"""
+    chain: Chain; log_p_x_0: log p_theta(x_0)  ->  (B,), nats"""
     log_p_latents = log_p_chain(chain) - log_p_x_0  # Bayes
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_latents
     bound = -log_p_x_0 + log_ratio
@@ -102,7 +103,8 @@ def kl_written_out(chain, log_p_x_0):
 
 @equation("vlb.evidence_taken_out", "DDPM eq. 3")
 def evidence_taken_out(chain, log_p_x_0):
-    """-log p_theta(x_0) + [log (q(x_{1:T} | x_0) / p_theta(x_{0:T})) + log p_theta(x_0)]
+    """bound = -log p_theta(x_0)
+            + [log (q(x_{1:T} | x_0) / p_theta(x_{0:T})) + log p_theta(x_0)]
 
     chain: Chain; log_p_x_0: log p_theta(x_0), which cancels  ->  (B,), nats"""
     log_ratio = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
@@ -112,18 +114,20 @@ def evidence_taken_out(chain, log_p_x_0):
 
 @equation("vlb.of_chain", "DDPM app. A")
 def vlb_of_chain(chain):
-    """log (q(x_{1:T} | x_0) / p_theta(x_{0:T}))
+    """bound = log (q(x_{1:T} | x_0) / p_theta(x_{0:T}))
 
-    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.   chain: Chain"""
+    Its mean over chains is L_VLB. p_theta(x_0 | x_1) is the density.
+    chain: Chain  ->  (B,), nats"""
     bound = log_q_chain(chain, chain.schedule) - log_p_chain(chain)
     return bound
 
 
 @equation("vlb.two_products", "DDPM app. A")
 def two_products(chain):
-    """log (prod of q(x_t | x_{t-1}) / (p(x_T) prod of p_theta(x_{t-1} | x_t)))
+    """bound = log (prod q(x_t | x_{t-1}) / (p(x_T) prod p_theta(x_{t-1} | x_t)))
 
-    Products of densities overflow for images: hence the next line.   chain: Chain"""
+    Products of densities overflow for images: hence the next line.
+    chain: Chain  ->  (B,), nats"""
     times = range(1, chain.T + 1)
     numerator = prod(exp(chain.log_q(t)) for t in times)
     denominator = exp(chain.log_p_T()) * prod(exp(chain.log_p(t)) for t in times)
@@ -133,7 +137,10 @@ def two_products(chain):
 
 @equation("vlb.sum_of_logarithms", "DDPM app. A")
 def sum_of_logarithms(chain):
-    """-log p(x_T) + sum over t > 0 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))"""
+    """bound = -log p(x_T)
+            + sum over t > 0 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
+
+    chain: Chain  ->  (B,), nats"""
     steps = sum(chain.log_q(t) - chain.log_p(t) for t in range(1, chain.T + 1))
     bound = -chain.log_p_T() + steps
     return bound
@@ -141,8 +148,11 @@ def sum_of_logarithms(chain):
 
 @equation("vlb.t_1_apart", "DDPM app. A")
 def t_1_apart(chain):
-    """-log p(x_T) + sum over t > 1 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
-    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
+    """bound = -log p(x_T)
+            + sum over t > 1 of log (q(x_t | x_{t-1}) / p_theta(x_{t-1} | x_t))
+            + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
+
+    chain: Chain  ->  (B,), nats"""
     steps = sum(chain.log_q(t) - chain.log_p(t) for t in range(2, chain.T + 1))
     first = chain.log_q(1) - chain.log_p(1)
     bound = -chain.log_p_T() + steps + first
@@ -151,8 +161,12 @@ def t_1_apart(chain):
 
 @equation("vlb.bayes_in_every_term", "DDPM app. A")
 def bayes_in_every_term(chain):
-    """-log p(x_T) + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t)
-    q(x_t | x_0) / q(x_{t-1} | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
+    """bound = -log p(x_T)
+            + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t)
+                                     q(x_t | x_0) / q(x_{t-1} | x_0))
+            + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
+
+    chain: Chain  ->  (B,), nats"""
     steps = 0.0
     for t in range(2, chain.T + 1):
         marginals = chain.log_q_given_x_0(t) - chain.log_q_given_x_0(t - 1)
@@ -165,10 +179,12 @@ def bayes_in_every_term(chain):
 
 @equation("vlb.two_sums", "DDPM app. A")
 def two_sums(chain):
-    """-log p(x_T)
-    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
-    + sum over t > 1 of log (q(x_t | x_0) / q(x_{t-1} | x_0))
-    + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
+    """bound = -log p(x_T)
+            + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
+            + sum over t > 1 of log (q(x_t | x_0) / q(x_{t-1} | x_0))
+            + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
+
+    chain: Chain  ->  (B,), nats"""
     times = range(2, chain.T + 1)
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in times)
     q = chain.log_q_given_x_0
@@ -180,9 +196,11 @@ def two_sums(chain):
 
 @equation("vlb.telescoped", "DDPM app. A")
 def telescoped(chain):
-    """-log p(x_T)
-    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
-    + log (q(x_T | x_0) / q(x_1 | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))"""
+    """bound = -log p(x_T)
+            + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
+            + log (q(x_T | x_0) / q(x_1 | x_0)) + log (q(x_1 | x_0) / p_theta(x_0 | x_1))
+
+    chain: Chain  ->  (B,), nats"""
     steps = sum(chain.log_posterior(t) - chain.log_p(t) for t in range(2, chain.T + 1))
     marginals = chain.log_q_given_x_0(chain.T) - chain.log_q_given_x_0(1)
     first = chain.log_q(1) - chain.log_p(1)
@@ -192,8 +210,8 @@ def telescoped(chain):
 
 @equation("vlb.of_chain_by_posterior", "DDPM app. A")
 def vlb_of_chain_by_posterior(chain):
-    """log (q(x_T | x_0) / p(x_T)) - log p_theta(x_0 | x_1)
-    + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
+    """bound = log (q(x_T | x_0) / p(x_T)) - log p_theta(x_0 | x_1)
+            + sum over t > 1 of log (q(x_{t-1} | x_t, x_0) / p_theta(x_{t-1} | x_t))
 
     q(x_1 | x_0) has cancelled. The terms' means are L_T, L_0, L_{t-1}.   chain: Chain"""
     end = chain.log_q_given_x_0(chain.T) - chain.log_p_T()

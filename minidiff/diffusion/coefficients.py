@@ -28,6 +28,9 @@ class Coefficients:
 
     def __init__(self, schedule: Schedule, t: Any, like: Any, first: int):
         self.t, self._like, self._tables = t, plain(like), schedule.tables
+        if isinstance(like, (tuple, list)):  # a number may stand for an image
+            got = type(like).__name__
+            raise TypeError(f"schedule: the images must be an array, got {got}")
         self._index = schedule.index(t, first)
 
     def __getattr__(self, name: str) -> Any:

@@ -115,8 +115,8 @@ def ddim_steps(
     eta: 0 deterministic .. 1 DDPM with beta_tilde, or "sigma_hat", DDPM with beta
     (`ddim_sigma_hat`); clip: bound for |x_0_hat|; rng: None with an x_T and eta = 0.
     Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
-    `schedule.check()`): on the cosine schedule one of 1 % leads a third of the samples
-    astray. Predict v, or clip."""
+    `schedule.check()`): on the cosine schedule, in 50 steps, one of 1 % leads a quarter
+    of the samples astray, or half. Predict v, clip, or take eta = 1."""
     times = choose_times(schedule, steps)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:

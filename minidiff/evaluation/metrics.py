@@ -123,9 +123,8 @@ def bits_per_dimension(
     """The variational bound on the cost of sending images, in bits per pixel and channel.
 
     It is L_T + ... + L_0 (slide "Loss Function"), T calls of eps_theta.
-    images: (N, C, H, W) uint8, which the model was not trained with
-    options: `vlb_steps` takes variance ("beta"), clip (None) and sigma_1 (None): those of the
-    sampler measure the model that is sampled
+    images: (N, C, H, W) uint8, which the model was not trained with; options: `vlb_steps` takes
+    variance ("beta"), clip (None) and sigma_1 (None), those of the sampler whose model is measured
     """
     x_0 = to_device(to_float(images), rng.device)
     nats = vlb(eps_theta, x_0, schedule, rng, **options)

@@ -4,6 +4,8 @@ import math
 import numpy as np
 import pytest
 
+from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.reverse import mu_theta
 from minidiff.diffusion.schedule import (
     DECK_CLIP,
     Schedule,
@@ -14,6 +16,7 @@ from minidiff.diffusion.schedule import (
     one_minus_alpha_bar_table,
     respace,
 )
+from minidiff.diffusion.vlb import L_T
 
 SHIPPED = [("linear", {}), ("linear", {"rescale": False}), ("cosine", {}), ("cosine", DECK_CLIP)]
 
@@ -180,3 +183,10 @@ def test_wrong_arguments_are_named(linear):
         Schedule([0.1, 1.0])
     with pytest.raises(ValueError, match="beta must have T = 3 entries, got 2"):
         make_schedule("custom", 3, beta=[0.1, 0.2])
+
+
+@pytest.mark.parametrize("t", [5, np.array([5, 6])])
+def test_images_that_are_no_array_are_named(linear, t):
+    for equation in (lambda x: q_sample(x, t, x, linear), lambda x: mu_theta(x, t, x, linear), lambda x: L_T(x, linear)):
+        with pytest.raises(TypeError, match="schedule: the images must be an array, got tuple"):
+            equation((0.5, -0.5))

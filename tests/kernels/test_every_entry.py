@@ -226,28 +226,28 @@ def test_a_kernel_takes_arrays_in_any_memory_order(operation, version, layout):
     def convert(array):
         return LAYOUTS[layout](array.astype(np.float32)) if array.dtype.kind == "f" and array.ndim else array
 
-    # the smallest but the trivial ones
-    cases = sorted((c for c in TABLE if c.operation == operation and work(c) >= 100), key=work)
     taken = 0
     kernels.allow_tf32(version == "tf32")
     try:
-        for case in cases if version == "winograd" else cases[:3]:
+        for case in sorted((c for c in TABLE if c.operation == operation and work(c) >= 100), key=work):
             try:
                 check(function, case, convert, "float32", TF32 if version == "tf32" else TOLERANCE["float32"])
                 taken += 1
             except Unsupported:
                 continue
+            if taken == 4:
+                break
     finally:
         kernels.allow_tf32(False)
-    assert taken >= 3
+    assert taken >= 3, "the table has too few shapes for this kernel"
 
 
 @pytest.mark.parametrize("operation, version", [(name, v) for name in _kernels for v, k in _kernels[name].items() if "cpu" in k.devices])
-def test_a_kernel_computes_only_the_gradients_that_are_wanted(operation, version):
-    """If its backward function asks what is wanted. What it computes is what it would compute anyway."""
-    taken = 0
-    for case in (c for c in TABLE if c.operation == operation and work(c) >= 100):
-        arguments = draw(case)
+def test_a_kernel_gives_the_gradients_that_are_wanted_whatever_the_others(operation, version):
+    """If its backward function asks what is wanted."""
+    count, taken = len(operations[operation].parameters), 0
+    for case, dtype in itertools.product((c for c in TABLE if c.operation == operation and work(c) >= 100), ("float64", "float32")):
+        arguments = draw(case, convert=lambda array, dtype=dtype: array.astype(dtype) if array.dtype.kind == "f" else array)
         try:
             y, backward = arguments.call(_kernels[operation][version].function, arguments.leaves)
         except Unsupported:
@@ -255,16 +255,14 @@ def test_a_kernel_computes_only_the_gradients_that_are_wanted(operation, version
         taken += 1
         if backward.__code__.co_argcount < 2 or taken > 6:
             continue
-        count = len(operations[operation].parameters)
+        tolerance = 1e-9 if dtype == "float64" else 1e-4
         everything = backward(y, (True,) * count)
         for wanted in itertools.product([True, False], repeat=len(everything)):
             some = backward(y, (*wanted, *[False] * (count - len(wanted))))
             for want, gradient, expected in zip(wanted, some, everything, strict=True):
                 if want and expected is not None:
-                    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
-                elif not want:
-                    assert gradient is None
-    assert taken >= 3
+                    np.testing.assert_allclose(gradient, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max())
+    assert taken >= 3, "the table has too few shapes for this kernel"
 
 
 def test_a_kernel_that_is_wrong_in_one_number_is_found():

@@ -13,11 +13,15 @@ from minidiff.engine.registry import Unsupported
 from minidiff.kernels.cuda import plan as planning
 from minidiff.kernels.cuda import tuning
 from minidiff.kernels.cuda.library import Native, float32, native
-from minidiff.kernels.cuda.plan import Plan, Product
+from minidiff.kernels.cuda.plan import Plan, Product, Tile
 
 VERSIONS = ("naive", "tiled", "tf32", "tf32x3", "fast")
-TILES = {"fast": planning.FAST, "tf32": planning.TF32, "tf32x3": planning.TF32X3}
-GRADIENT_TILES = {
+TILES: dict[str, tuple[Tile, ...]] = {
+    "fast": planning.FAST,
+    "tf32": planning.TF32,
+    "tf32x3": planning.TF32X3,
+}
+GRADIENT_TILES: dict[str, tuple[Tile, ...]] = {
     "fast": planning.FAST_GRADIENT,
     "tf32": planning.TF32_GRADIENT,
     "tf32x3": planning.TF32X3_GRADIENT,
