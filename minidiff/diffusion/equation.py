@@ -4,8 +4,8 @@
     def q_sample(x_0, t, eps, schedule): ...
 
 The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
-a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
-docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
+a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
+the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
 from __future__ import annotations
