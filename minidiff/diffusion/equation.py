@@ -4,8 +4,8 @@
     def q_sample(x_0, t, eps, schedule): ...
 
 The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
-a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
-docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
+a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
+the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Equation:
 
     @property
     def summary(self) -> str:
-        """First paragraph of the docstring on one line: the formula in names of the code."""
+        """First paragraph of the docstring on one line: the formula in code names."""
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     @property
     def location(self) -> str:
-        """`minidiff/...py:line` of the first line that runs, as a debugger takes it."""
+        """`minidiff/...py:line` of the first line that runs, for a breakpoint."""
         return location_of(self.function)
 
     def __repr__(self) -> str:
@@ -71,18 +71,18 @@ class Equation:
 
 
 def location_of(function: Callable[..., Any]) -> str:
-    """`file:line` of the first line that runs in a call of `function`, or of a class."""
+    """`file:line` of the first line that runs in `function`; of a class its head."""
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
     if code is None:
-        file = inspect.getsourcefile(function) or "?"
-        return f"{place(file)}:{inspect.getsourcelines(function)[1]}"
+        file = place(inspect.getsourcefile(function) or "?")
+        return f"{file}:{inspect.getsourcelines(function)[1]}"
     head = code.co_firstlineno
     lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
     return f"{place(code.co_filename)}:{min(lines, default=head)}"
 
 
-latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, a floor above
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, on a floor above
 _registry: dict[str, Equation] = {}
 
 
