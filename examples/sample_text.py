@@ -78,7 +78,10 @@ def main() -> None:
 
 
 def read_image(path: str, shape: list[int]) -> np.ndarray:
-    """A picture file as (1, C, H, W) floats in [-1, 1], resized; white on black, as MNIST is."""
+    """A picture file as (1, C, H, W) floats in [-1, 1], resized.
+
+    It should be white on black, as MNIST is.
+    """
     try:
         return read_picture(path, shape)
     except PictureError as error:

@@ -42,7 +42,7 @@ class Equation:
 
     @property
     def location(self) -> str:
-        """`minidiff/...py:line` of the first line that runs, for a breakpoint."""
+        """`minidiff/...py:line` of the first line that runs, as a debugger takes it."""
         return location_of(self.function)
 
     def __repr__(self) -> str:
@@ -71,18 +71,18 @@ class Equation:
 
 
 def location_of(function: Callable[..., Any]) -> str:
-    """`file:line` of the first line that runs in `function`; of a class its head."""
+    """`file:line` of the first line that runs in a call of `function`, or of a class."""
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
     if code is None:
-        file = place(inspect.getsourcefile(function) or "?")
-        return f"{file}:{inspect.getsourcelines(function)[1]}"
+        file = inspect.getsourcefile(function) or "?"
+        return f"{place(file)}:{inspect.getsourcelines(function)[1]}"
     head = code.co_firstlineno
     lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
     return f"{place(code.co_filename)}:{min(lines, default=head)}"
 
 
-latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, on a floor above
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, a floor above
 _registry: dict[str, Equation] = {}
 
 

@@ -1,4 +1,4 @@
-"""`Step`: every named term of one step of an algorithm, to watch or to draw."""
+"""`Step`: every named term of one step of an algorithm, to watch, draw or stop at."""
 
 from __future__ import annotations
 
