@@ -90,7 +90,6 @@ def ema_codebook(N, m, z_e, k, gamma=0.99):
 def perplexity(k, K):
     """effective = exp(-sum over codes of p log p), how many codes are in use
 
-
     1 (collapsed) .. K (all equally).
     k: (N,) ints in 0..K-1  ->  scalar of k's library"""
     xp = array_module(k)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise
+from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise
 from minidiff.engine.tensor import Tensor
 
 
@@ -41,3 +41,12 @@ def test_a_wrong_shape_or_dtype_is_named():
         predict_noise(lambda x, t: x[:, :1], x_t, 1)
     with pytest.raises(TypeError, match="eps_theta must return the dtype of x_t, float32, got float64"):
         predict_noise(lambda x, t: x.astype(np.float64), x_t, 1)
+
+
+def test_a_start_that_is_no_array_is_named():
+    for start in ((0.5, 0.5), None, "x"):
+        got = type(start).__name__
+        with pytest.raises(TypeError, match=f"start must be a shape or an array x_T, got {got}"):
+            starting_noise(start, None)
+    with pytest.raises(ValueError, match=r"to draw x_T of shape \(2, .*3.*\), give an rng"):
+        starting_noise((2, np.int64(3)), None)
