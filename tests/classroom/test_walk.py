@@ -17,7 +17,7 @@ from minidiff.engine.random import RNG
 from minidiff.models import TextUNet, TextUNetConfig, UNet, UNetConfig, VQAutoencoder, VQConfig
 from minidiff.optim import AdamW
 from minidiff.sampling.text_to_image import KIND
-from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 

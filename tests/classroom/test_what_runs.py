@@ -39,8 +39,8 @@ from minidiff.models import (
     VQConfig,
 )
 from minidiff.optim import AdamW
-from minidiff.sampling.autoencoder import TrainedAutoencoder, scale_of
-from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.sampling.latents import TrainedAutoencoder, scale_of
+from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
