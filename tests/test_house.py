@@ -31,10 +31,7 @@ PENDING_LINES = {
     "minidiff/classroom/tables/latex.py",
     "minidiff/classroom/tables/slides.py",
 }
-PENDING_ARGUMENTS = {
-    "minidiff/diffusion/ddim.py",
-    "minidiff/diffusion/ddpm.py",
-}
+PENDING_ARGUMENTS = set()
 
 
 def name_of(path):

@@ -10,7 +10,7 @@ from types import CodeType, FrameType
 from minidiff.engine.printing import PACKAGE
 
 SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no formula itself
-    "minidiff.engine.*", "minidiff.kernels.*", "minidiff.functional.checks.*",
+    "minidiff.engine.*", "minidiff.kernels.*",
     "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*",
     "minidiff.diffusion.step.*", "minidiff.diffusion.equation.*",
     "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",

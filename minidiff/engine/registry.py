@@ -1,8 +1,8 @@
 """Registry of the implementations of each operation: the definition, and kernels that are faster.
 
-    with minidiff.use_kernels("reference"): ...       # the definition as written, on every device
-    with minidiff.use_kernels("check"): ...           # run both, compare, go on with the kernel's result
-    with minidiff.use_kernels(conv2d="naive"): ...    # this kernel for conv2d
+    with minidiff.use_kernels("reference"): ...     # the definition as written, on every device
+    with minidiff.use_kernels("check"): ...         # run both, compare, go on with the kernel's
+    with minidiff.use_kernels(conv2d="naive"): ...  # this kernel for conv2d
 
 A kernel is a function with the signature of the operation, which returns the same `(y, backward)`.
 The kernels of an operation are registered from the slowest to the fastest. For an array on some
@@ -24,7 +24,10 @@ MODES = ("reference", "auto", "check", "strict")
 
 
 class Unsupported(Exception):
-    """A kernel raises it, with the reason, for arguments that it does not take; the next one is tried then."""
+    """A kernel raises it, with the reason, for arguments that it does not take.
+
+    The next kernel is tried then.
+    """
 
 
 class KernelMismatch(AssertionError):
@@ -46,7 +49,10 @@ class _Choice(NamedTuple):
 
 
 def _mode_of_the_environment() -> str:
-    """$MINIDIFF_USE_KERNELS, the mode outside of every `use_kernels`. A debugger that is no pdb sets it."""
+    """$MINIDIFF_USE_KERNELS, the mode outside of every `use_kernels`.
+
+    A debugger that is no pdb sets it.
+    """
     mode = os.environ.get("MINIDIFF_USE_KERNELS", "auto")
     if mode not in MODES:
         raise ValueError(f"MINIDIFF_USE_KERNELS must be one of {', '.join(MODES)}, got {mode!r}")
@@ -165,7 +171,7 @@ def _checked(
         )
         for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
-                # a gradient that is 0 in exact arithmetic comes out as rounding noise, in proportion to dy
+                # a gradient that is 0 in exact arithmetic comes out as noise, in proportion to dy
                 _compare(
                     f"{name} backward, gradient of {parameter}", a, b, floor=0.1 * _largest(dy)
                 )
@@ -191,7 +197,10 @@ def _largest(x: Any) -> float:
 def _compare(
     what: str, kernel: Any, reference: Any, tolerance: float = 1e-4, floor: float = 0.0
 ) -> None:
-    """Raise KernelMismatch unless the two agree to within `tolerance` of the larger of `floor` and the reference's largest value."""
+    """Raise KernelMismatch unless the two agree to within `tolerance` of a scale.
+
+    The scale is the largest value of the reference, or `floor` if that is larger.
+    """
     if kernel.shape != reference.shape or kernel.dtype != reference.dtype:
         raise KernelMismatch(
             f"{what}: the kernel returned {kernel.dtype} {kernel.shape}, "

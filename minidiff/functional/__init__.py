@@ -50,7 +50,7 @@ __all__ = [
     "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
     "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
     "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
-    "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu", "sin", "softmax",
-    "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh",
-    "transpose", "var", "where",
+    "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu",
+    "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
+    "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

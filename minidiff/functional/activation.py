@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_axes
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_axes
 
 
 def logistic(x):

@@ -7,8 +7,8 @@ The derivative of a broadcast argument is summed over the repeated axes by the e
 from __future__ import annotations
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_broadcast
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_broadcast
 
 
 @operation

@@ -8,8 +8,8 @@ smaller by the factor C * H * W.
 from __future__ import annotations
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_index_range, poisoned
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_index_range, poisoned
 from minidiff.kernels import arguments
 
 

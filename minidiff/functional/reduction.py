@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_axes, check_axis, check_not_empty
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_axes, check_axis, check_not_empty
 
 
 def _count(x, axes):

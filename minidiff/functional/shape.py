@@ -6,13 +6,17 @@ not x, whose memory can thus be freed before it runs.
 
 from __future__ import annotations
 
-import builtins
-
-import numpy as np
-
+from minidiff.engine.add_at import add_at
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import (
+    check_axes,
+    check_axis,
+    check_indices,
+    is_basic,
+    items_of,
+    poisoned,
+)
 from minidiff.engine.operation import operation
-from minidiff.functional.checks import check_axes, check_axis, check_index_range, poisoned
 
 
 @operation
@@ -128,61 +132,20 @@ def getitem(x, index):
 
     Raises: IndexError for an index out of range, also on a GPU, where CuPy wraps round.
     """
-    xp = array_module(x, *_items(index))
-    nan_or_0 = _check_indices(x, index)
+    xp = array_module(x, *items_of(index))
+    nan_or_0 = check_indices("getitem", x, index)
     y = poisoned(x[index], nan_or_0)
     shape_x = x.shape
 
     def getitem_backward(dy):
         dx = xp.zeros(shape_x, dy.dtype)
-        if _is_basic(index):
+        if is_basic(index):
             dx[index] = dy
         else:
-            xp.add.at(dx, index, dy)
+            add_at(dx, index, dy)
         return dx
 
     return xp.asarray(y), getitem_backward
-
-
-def _items(index):
-    return index if isinstance(index, tuple) else (index,)
-
-
-def _is_basic(index):
-    """Slices and whole numbers touch each element at most once."""
-    basic = int, slice, type(None), type(Ellipsis)
-    return all(isinstance(item, basic) for item in _items(index))
-
-
-def _check_indices(x, index):
-    """NumPy checks indices itself. Those of CuPy are checked by `check_index_range`."""
-    if array_module(x).__name__ == "numpy":
-        return None
-    items = _items(index)
-    missing = x.ndim - builtins.sum(_axes_taken(item) for item in items)
-    axis, total = 0, None
-    for item in items:
-        numbers = np.asarray(item) if isinstance(item, list) else item
-        if _kind(numbers) in ("i", "u"):
-            waits = x.dtype.kind != "f"
-            nan_or_0 = check_index_range("getitem", numbers, x.shape[axis], waits=waits)
-            if nan_or_0 is not None:
-                total = nan_or_0 if total is None else total + nan_or_0
-        axis += missing if item is Ellipsis else _axes_taken(item)
-    return total
-
-
-def _axes_taken(item):
-    """How many axes of the array one item of an index uses up."""
-    if item is None or item is Ellipsis:
-        return 0
-    return item.ndim if _kind(item) == "b" else 1
-
-
-def _kind(item):
-    """The kind of an array's dtype, "" for what is not an array."""
-    dtype = getattr(item, "dtype", None)
-    return dtype.kind if isinstance(dtype, np.dtype) else ""
 
 
 @operation

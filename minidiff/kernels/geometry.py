@@ -1,4 +1,4 @@
-"""Geometry of a convolution: its window along each axis, the padded image, and which pixels a tap meets."""
+"""Geometry of a convolution: its windows, the padded image, and which pixels a tap meets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 
 class Window(NamedTuple):
-    """Along one axis, output i covers the inputs  i * stride + tap * dilation - before  for tap = 0 .. taps - 1.
+    """A window along one axis: output i covers the inputs  i * stride + tap * dilation - before.
 
-    before, after: zeros put in front of the first input and behind the last; a negative number leaves inputs out.
+    tap: 0 .. taps - 1; before, after: zeros put in front of the first input and behind the last. A
+    negative number leaves inputs out.
     """
 
     taps: int
@@ -24,25 +25,29 @@ class Window(NamedTuple):
         return self.dilation * (self.taps - 1) + 1
 
     def size_out(self, size):
-        """How many outputs there are for `size` inputs; a remainder that no whole window covers is left out (floor)."""
+        """How many outputs `size` inputs have. What no whole window covers is left out (floor)."""
         return (size + self.before + self.after - self.span) // self.stride + 1
 
 
 def transposed(window):
-    """The window of the transpose of a convolution with stride 1, whose taps are in reverse order."""
+    """The window of the transpose of a convolution with stride 1. Its taps are in reverse order."""
     return window._replace(
         before=window.span - 1 - window.before, after=window.span - 1 - window.after
     )
 
 
 def phases(window, size, size_out):
-    """The transpose of a strided window as `stride` ordinary windows, one for each residue r of the output index.
+    """The transpose of a strided window as ordinary windows, one for each residue r of the output.
 
-    The transposed convolution sends input o to the outputs  i = o * stride + tap * dilation - before.  The outputs i = r, r + stride, ...
-    are reached by the taps with  tap * dilation = r + before (mod stride)  only, and read  o = m + (r + before - tap * dilation) / stride
-    for i = m * stride + r: an ordinary convolution with these taps in reverse order.
+    The transposed convolution sends input o to the outputs
+    i = o * stride + tap * dilation - before.
+    The outputs i = r, r + stride, ... are reached by the taps with
+    tap * dilation = r + before (mod stride)  only, and read
+    o = m + (r + before - tap * dilation) / stride  for i = m * stride + r:
+    an ordinary convolution with these taps in reverse order.
 
-    size, size_out: inputs and outputs of the transposed convolution.    -> [(r, taps, window)], taps being the chosen ones in order.
+    size, size_out: inputs and outputs of the transposed convolution
+    -> [(r, taps, window)], taps being the chosen ones in order.
     """
     result = []
     for r in range(min(window.stride, size_out)):
@@ -69,7 +74,7 @@ def phases(window, size, size_out):
 
 
 class Geometry(NamedTuple):
-    """A convolution from images of `size` to images of `size_out`, by a window along rows and one along columns."""
+    """A convolution from images of `size` to images of `size_out`, by windows along both axes."""
 
     rows: Window
     columns: Window
@@ -90,7 +95,7 @@ class Geometry(NamedTuple):
 
 
 def taps(geometry):
-    """Each element (u, v) of the kernel with the pixels that it meets: padded[seen] is (..., H_out, W_out).
+    """(u, v, seen) for each element of the kernel: it meets padded[seen], (..., H_out, W_out).
 
     The output (i, j) meets the padded pixel (i * stride + u * dilation, j * stride + v * dilation).
     """

@@ -34,7 +34,7 @@ class Reconstruction(NamedTuple):
 
     def perplexity(self, n_codes: int) -> float:
         """The number of codes in use, effectively. NaN without a codebook."""
-        return float("nan") if self.k is None else perplexity(self.k, n_codes)
+        return float("nan") if self.k is None else float(perplexity(self.k, n_codes))
 
 
 def reconstruct(workers: Workers, images: Any, chunk: int = 100) -> Reconstruction:

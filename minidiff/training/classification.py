@@ -10,9 +10,9 @@ from typing import Any
 from minidiff import functional as F
 from minidiff.data.loader import Loader
 from minidiff.engine.backend import to_device
+from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, cosine_decay
 from minidiff.training.checkpoint import save_checkpoint

@@ -26,10 +26,10 @@ from minidiff.diffusion.losses import named, prediction_and_loss
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import regression_target
 from minidiff.engine.backend import array_module, to_device
+from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import gradients
-from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.kernels import tf32_is_allowed
 from minidiff.nn import Module
 from minidiff.optim import clip_gradients

@@ -12,9 +12,9 @@ from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import to_device
+from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.functional.checks import nan_for_wrong_indices
 from minidiff.nn import Module
 from minidiff.optim import Optimizer
 from minidiff.training.cuda_graph import RecordedTraining

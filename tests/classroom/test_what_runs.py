@@ -80,7 +80,7 @@ def predicting(prediction):
 
 def between_two_noises():
     x_T = slerp(RNG(0).normal((2, 2)), RNG(1).normal((2, 2)), 0.5)
-    ddim_sample(ORACLE, None, SCHEDULE, x_T=x_T)
+    ddim_sample(ORACLE, x_T, SCHEDULE)
 
 
 def latent_sample():

@@ -1,4 +1,4 @@
-"""Fast forms of operations on a CPU: in NumPy, and in C++ for this processor (native.py), if that is built."""
+"""Fast forms of operations on a CPU: in NumPy, and in C++ if that is built (native.py)."""
 
 from minidiff.kernels.cpu import attention, conv2d, conv_transpose2d, group_norm
 

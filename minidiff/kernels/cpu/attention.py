@@ -1,4 +1,4 @@
-"""attention with few passes over its scores: they become the softmax in place, and their gradient, too."""
+"""attention with few passes over its scores: they become the softmax in place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def in_place(query, key, value, mask=None, is_causal=False, scale=None):
     y = p @ value
 
     def attention_backward(dy, wanted):
-        """dscores = p * (dp - sum_s dp p), where the sum is dy . y because y = p v and dp = dy v^T"""
+        """dscores = p (dp - sum_s dp p); the sum is dy . y, because y = p v and dp = dy v^T"""
         dp = dy @ value.swapaxes(-1, -2)
         dp -= (dy * y).sum(axis=-1, keepdims=True)
         dscores = xp.multiply(p, dp, out=dp)

@@ -1,4 +1,4 @@
-"""conv_transpose2d as products of matrices: one ordinary convolution for each residue of the output index."""
+"""conv_transpose2d as products of matrices: a convolution for each residue of the output index."""
 
 from __future__ import annotations
 

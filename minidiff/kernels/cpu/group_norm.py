@@ -1,6 +1,6 @@
-"""group_norm and group_norm_swish on a few images at a time, so that all their arrays stay in the cache.
+"""group_norm and group_norm_swish on a few images at a time, whose arrays stay in the cache.
 
-The two operations in one pass over memory, as in every residual block of a U-Net.
+group_norm_swish, as in every residual block of a U-Net, reads and writes the memory once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from minidiff.engine.backend import array_module
 from minidiff.engine.registry import register_kernel
 from minidiff.kernels.cpu.scratch import chunks, scratch
 
-CHUNK = 2**16  # numbers that are worked on at a time: a handful of such arrays fit the cache of a core
+CHUNK = 2**16  # numbers worked on at a time: a handful of such arrays fit the cache of a core
 
 
 def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
@@ -44,7 +44,7 @@ def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
         xp.multiply(u, h, out=y[images])  # z * sigmoid(z) = u * (1 + tanh(u))
 
     def group_norm_swish_backward(dy):
-        """y = u * (1 + h) with h = tanh(u)  =>  dy/du = 1 + h + u * (1 - h^2) = (1 + u - u * h) * (1 + h)"""
+        """y = u (1 + h), h = tanh(u)  =>  dy/du = 1 + h + u (1 - h^2) = (1 + u - u h) (1 + h)"""
         gradients = norm.new_gradients()
         dy = norm.rows(dy)
         for images in norm.chunks:
@@ -158,9 +158,12 @@ class _GroupNorm:
         return {"x": self.empty(), "sum_dy": sums[0], "sum_dy_t": sums[1]}
 
     def backward(self, images, t, dy, gradients):
-        """dx of these images from dy; t = x - mean is used up. The sums that make dweight and dbias are kept.
+        """dx of these images from dy. The sums that make dweight and dbias are kept.
 
-        With dx_hat = dy * weight:  dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std,  x_hat = t / std
+        t = x - mean is used up.
+
+        With dx_hat = dy * weight and x_hat = t / std:
+        dx = (dx_hat - mean(dx_hat) - x_hat * mean(dx_hat * x_hat)) / std
         """
         xp, inverse_std = self.xp, self.inverse_std[images]
         sum_dy = gradients["sum_dy"][images] = self.row_sum(dy)

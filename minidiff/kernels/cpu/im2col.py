@@ -1,10 +1,12 @@
-"""Convolution as a product of matrices ("im2col"), the loop under conv2d and conv_transpose2d and their gradients.
+"""Convolution as a product of matrices ("im2col"): the loop under conv2d and conv_transpose2d.
 
-A window that slides over an image covers taps * C numbers at each place. Write them as the rows of a matrix, the columns of the image; then
-all output pixels are one product  columns @ kernel,  and the gradient of the kernel is  columns^T @ dy.
+A window that slides over an image covers taps * C numbers at each place. Write them as the rows of
+a matrix, the columns of the image. Then all output pixels are one product  columns @ kernel,  and
+the gradient of the kernel is  columns^T @ dy.
 
-Images are (N, H, W, C) here and kernels (groups, rows, columns, in, out). The columns are taps times larger than the image, so they are
-made for a few images at a time, as many as fit the cache of one core.
+Images are (N, H, W, C) here and kernels (groups, rows, columns, in, out). The columns are taps
+times larger than the image, so they are made for a few images at a time, as many as fit the cache
+of one core.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ CHUNK = 2**17  # numbers in the columns of one chunk: half a megabyte in float32
 
 
 class Columns:
-    """The columns of images x: called with a slice of images, returns (images * H_out * W_out, groups, taps * C / groups)."""
+    """The columns of images x.
+
+    Called with a slice of images, it returns (images * H_out * W_out, groups, taps * C / groups).
+    """
 
     def __init__(self, x, windows, groups):
         xp = array_module(x)
@@ -52,9 +57,8 @@ class Columns:
             if groups > 1
             else view[:, :, :, None]
         )
-        self.covered = view.transpose(
-            0, 1, 2, 3, 5, 6, 4
-        )  # image, output row, output column, group, tap row, tap column, channel
+        # image, output row, output column, group, tap row, tap column, channel
+        self.covered = view.transpose(0, 1, 2, 3, 5, 6, 4)
         self.columns = scratch(xp, "columns", self.covered.shape, x.dtype)
 
     def __call__(self, images):
@@ -71,10 +75,11 @@ class Columns:
 
 
 def convolve(x, kernel, windows, bias=None, partner=None, out=None):
-    """For all output pixels: y = columns(x) @ kernel + bias, and with a partner also dkernel = columns(x)^T @ partner.
+    """y = columns(x) @ kernel + bias, and with a partner also dkernel = columns(x)^T @ partner.
 
-    x: (N, H, W, groups * in), kernel: (groups, rows, columns, in, out), partner: (N, H_out, W_out, groups * width).
-    out: where to write y, (N, H_out, W_out, groups * out).    -> y, dkernel (groups, rows, columns, in, width) or None
+    x: (N, H, W, groups * in); kernel: (groups, rows, columns, in, out);
+    partner: (N, H_out, W_out, groups * width); out: where to write y
+    -> y (N, H_out, W_out, groups * out), dkernel (groups, rows, columns, in, width) or None
     """
     xp = array_module(x)
     groups, taps_h, taps_w, c_in, c_out = kernel.shape
@@ -119,7 +124,7 @@ def kernel_gradient(x, dy, kernel_shape, windows):
 
 
 def sum_of_pixels(x):
-    """(N, H, W, C) -> (C,), as a product with a vector of ones, which is faster and rounds less than a sum over the long axes."""
+    """(N, H, W, C) -> (C,), as a product with ones: faster, and more exact, than NumPy's sum."""
     pixels = x.reshape(-1, x.shape[3])
     return array_module(x).ones(pixels.shape[0], x.dtype) @ pixels
 
@@ -141,10 +146,11 @@ def _as_kernel(xp, dmatrix, shape, dtype):
 
 
 def convolve_transposed(x, kernel, windows, size_out, bias=None):
-    """The transpose of `convolve` with these windows: each input pixel adds its kernel to the outputs around it.
+    """The transpose of `convolve`: each input pixel adds its kernel to the outputs around it.
 
-    x: (N, H, W, groups * in), kernel: (groups, rows, columns, in, out) -> (N, *size_out, groups * out). Computed without adding anything
-    up: for each residue of the output's row and column it is an ordinary convolution (see `phases`).
+    x: (N, H, W, groups * in); kernel: (groups, rows, columns, in, out)
+    -> (N, *size_out, groups * out). Nothing is added up: for each residue of the output's row and
+    column this is an ordinary convolution (see `phases`).
     """
     xp = array_module(x)
     n, h, w, _ = x.shape

@@ -1,7 +1,8 @@
-"""How images lie in memory: channels last under the (N, C, H, W) that everybody sees, and scratch arrays that are used again.
+"""Memory of the fast NumPy kernels: channels last under (N, C, H, W), and arrays used again.
 
-The numbers of one pixel lie side by side, so that a convolution copies and multiplies runs of C numbers. The shape is a view of that, which
-NumPy's elementwise operations keep. Nothing outside of this package's operations needs to know.
+The numbers of one pixel lie side by side, so that a convolution copies and multiplies runs of C
+numbers. The shape (N, C, H, W) is a view of that, which NumPy's elementwise operations keep.
+Nothing outside of the kernels needs to know.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def channels_first(x):
 def scratch(xp, name, shape, dtype):
     """An uninitialised array, valid until this thread asks for the same name again.
 
-    A fresh array costs a page fault for every 4 KB, and is never in the cache; this one is. It starts at a cache line, which makes the
-    processor's widest loads half as many.
+    A fresh array costs a page fault for every 4 KB, and is never in the cache; this one is. It
+    starts at a cache line, which makes the processor's widest loads half as many.
     """
     if xp is not np:
         return xp.empty(shape, dtype)

@@ -1,13 +1,17 @@
-"""Winograd's convolution (Lavin & Gray 2016) for 3x3 kernels: along each column of pixels, 4 outputs from 6 products instead of 12.
+"""Winograd's convolution (Lavin & Gray 2016) for 3x3 kernels.
 
-Two polynomials with 4 and 3 coefficients d and g have a product with 6 coefficients, and 6 values of it fix them. Let V_k evaluate a
-polynomial of k coefficients at 6 points: then the product is  V_6^-1 [(V_3 g) * (V_4 d)],  with 6 multiplications. That is the convolution
-of 4 numbers with 3 that yields 6; ours, from 6 numbers to 4, is its transpose as a map of d:
+Along each column of pixels, 4 outputs need 6 products instead of 12.
+
+Two polynomials with 4 and 3 coefficients d and g have a product with 6 coefficients, and 6 values
+of it fix them. Let V_k evaluate a polynomial of k coefficients at 6 points: then the product is
+V_6^-1 [(V_3 g) * (V_4 d)],  with 6 multiplications. That is the convolution of 4 numbers with 3
+that yields 6. Ours, from 6 numbers to 4, is its transpose as a map of d:
 
     y = A^T [(G g) * (B^T d)]    with    A = V_4,   G = V_3,   B^T = V_6^-T
 
-The left matrices act on rows of pixels, with all their columns and channels at once. Along the row the three taps are columns as in
-im2col.py, so that each of the 6 products is one product of matrices, and half as many multiplications are left of a 3x3 convolution.
+The left matrices act on rows of pixels, with all their columns and channels at once. Along the row
+the three taps are columns as in im2col.py. So each of the 6 products is one product of matrices,
+and half as many multiplications are left of a 3x3 convolution.
 All this is linear, and its transpose is the gradient of the kernel:  dg = G^T [(B^T d) * (A dy)].
 """
 
@@ -20,18 +24,18 @@ import numpy as np
 from minidiff.engine.backend import array_module
 from minidiff.kernels.cpu.scratch import chunks, scratch
 
-# Small numbers, which keep float32's rounding small; and infinity, where the value of a polynomial is its highest coefficient
+# Small numbers, which keep float32's rounding small; and infinity, where the value of a polynomial
+# is its highest coefficient
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 TILE, TAPS = 4, 3
 READ = TILE + TAPS - 1
-CHUNK = (
-    5 * 2**15
-)  # numbers in the columns of one chunk of images: with all other arrays, about what the cache of one core holds
+# numbers in the columns of a chunk of images: with all other arrays, what the cache of a core holds
+CHUNK = 5 * 2**15
 ROWS = 128  # of the matrices of a chunk at least, so that their products are worth it
 
 
 def suits(x, kernel, windows):
-    """Whether this is a 3x3 convolution with stride 1, with enough channels for the products to be most of the work."""
+    """Whether this is 3x3 with stride 1, and has so many channels that products are most of it."""
     plain = all(
         w.taps == TAPS and w.stride == 1 and w.dilation == 1 and min(w.before, w.after) >= 0
         for w in windows
@@ -40,7 +44,10 @@ def suits(x, kernel, windows):
 
 
 def convolve_3x3(x, kernel, windows, bias=None, partner=None):
-    """As `im2col.convolve`, for what `suits`.    x: (N, H, W, in), kernel: (1, 3, 3, in, out) -> y (N, H_out, W_out, out), dkernel"""
+    """As `im2col.convolve`, for what `suits`.
+
+    x: (N, H, W, in); kernel: (1, 3, 3, in, out) -> y (N, H_out, W_out, out), dkernel
+    """
     n, _, _, c_in = x.shape
     c_out = kernel.shape[4]
     A, G, B_T = _matrices(x.dtype)
@@ -60,9 +67,8 @@ def convolve_3x3(x, kernel, windows, bias=None, partner=None):
         tiles.columns[...] = tiles.covered
         np.matmul(tiles.matrix, U, out=tiles.M)
         if bias is not None:
-            tiles.M_rows[:, 1] += (
-                bias_row  # at the point 1 all powers are 1, so that it goes into all four outputs
-            )
+            # at the point 1 all powers are 1, so that the bias goes into all four outputs
+            tiles.M_rows[:, 1] += bias_row
         np.matmul(A.T, tiles.M_rows, out=tiles.rows_of(y[images]))
         tiles.finish(y[images])
         if partner is not None:
@@ -75,7 +81,10 @@ def convolve_3x3(x, kernel, windows, bias=None, partner=None):
 
 
 class _Tiles:
-    """The arrays for a chunk of n images, views of scratch memory; made once, so that the loop over chunks has little Python in it."""
+    """The arrays for a chunk of n images, views of scratch memory.
+
+    They are made once, so that the loop over chunks has little Python in it.
+    """
 
     def __init__(self, n, x, windows, size_out, c_out):
         _, h, w, c = x.shape
@@ -107,7 +116,7 @@ class _Tiles:
         )
 
     def rows_of(self, y):
-        """Where to write the outputs: y itself if it is made of whole tiles, else scratch with rows to spare."""
+        """Where to write the outputs: y itself if it is made of whole tiles, else scratch."""
         return (y if self.whole else self.rows).reshape(-1, TILE, y.shape[2] * y.shape[3])
 
     def finish(self, y):

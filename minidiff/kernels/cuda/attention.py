@@ -1,4 +1,4 @@
-"""The operation attention by the kernels of csrc/attention/: online softmax, memory linear in the number of tokens.
+"""attention by the kernels of csrc/attention/: online softmax, memory linear in the tokens.
 
 docs/attention_kernel.md derives the equations.
 """
@@ -98,7 +98,8 @@ def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Nativ
         )
     if version == "fast" and not lib.module.attention_fast_fits(max(q[-1], v[-1])):
         raise Unsupported(
-            f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; version tiled takes them"
+            f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; "
+            "version tiled takes them"
         )
     return lib
 
@@ -110,7 +111,10 @@ def as_images(xp: Any, array: Any) -> Any:
 
 
 def as_added_mask(xp: Any, mask: Any, query_shape: tuple[int, ...]) -> Any:
-    """The mask as numbers to be added, -inf for False: (images or 1, heads or 1, T or 1, S or 1), contiguous."""
+    """The mask as numbers to be added, -inf for False.
+
+    -> (images or 1, heads or 1, T or 1, S or 1), contiguous.
+    """
     if mask.dtype.kind == "b":
         mask = xp.where(mask, xp.float32(0), xp.float32(-math.inf))
     dimensions = max(len(query_shape), 4)

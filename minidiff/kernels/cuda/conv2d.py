@@ -43,7 +43,7 @@ def conv2d(version: str) -> Callable:
 
 
 def conv_transpose2d(version: str) -> Callable:
-    """conv_transpose2d by the kernels of conv2d, whose input gradient it is: what is x there is y here."""
+    """conv_transpose2d as the input gradient of conv2d: what is x there is y here."""
 
     def conv_transpose2d_by_kernels(
         x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
@@ -73,7 +73,7 @@ def conv_transpose2d(version: str) -> Callable:
 
 
 def contiguous(dy: Any) -> Any:
-    """Once for all the kernels that read dy, which may be a part of the gradient of a concatenation."""
+    """Once for all kernels that read dy, which may be a part of a concatenation's gradient."""
     return array_module(dy).ascontiguousarray(dy)
 
 

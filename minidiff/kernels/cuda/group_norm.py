@@ -1,4 +1,7 @@
-"""group_norm and group_norm_swish by the kernels of csrc/group_norm/: one pass over memory forward, one backward."""
+"""group_norm and group_norm_swish by the kernels of csrc/group_norm/.
+
+Forward and backward are one pass over memory each.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,8 @@ def prepared(x: Any, num_groups: Any, weight: Any, bias: Any) -> Native:
         raise Unsupported(f"x must be (N, C, ...) with no size 0, got {x.shape}")
     if x.shape[1] // num_groups > MAX_CHANNELS_PER_GROUP:
         raise Unsupported(
-            f"groups of {x.shape[1] // num_groups} channels; the kernels take {MAX_CHANNELS_PER_GROUP} at most"
+            f"groups of {x.shape[1] // num_groups} channels; "
+            f"the kernels take {MAX_CHANNELS_PER_GROUP} at most"
         )
     return lib
 

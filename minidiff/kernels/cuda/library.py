@@ -1,7 +1,7 @@
-"""The two compiled modules: which are there, which one an array belongs to, and what to say when one is missing.
+"""The compiled modules of the CUDA sources: which are there, and what to say when one is missing.
 
-`_kernels_cpu` runs the CUDA sources emulated, on NumPy arrays: for tests and debuggers, not for speed. `_kernels_cuda` runs them on a GPU,
-on CuPy arrays. Either is imported when first used.
+`_kernels_cpu` runs the CUDA sources emulated, on NumPy arrays: for tests and debuggers, not for
+speed. `_kernels_cuda` runs them on a GPU, on CuPy arrays. Either is imported when first used.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ class Native(NamedTuple):
 
 
 def native(*arrays: Any) -> Native:
-    """The compiled module for these arrays.    Raises Unsupported, with the reason, when there is none; TypeError for mixed libraries."""
+    """The compiled module for these arrays.
+
+    Raises: Unsupported, with the reason, when there is none; TypeError for mixed libraries.
+    """
     xp = array_module(*arrays)
     if xp.__name__ == "numpy":
         device, stream = "cpu", 0
@@ -56,7 +59,8 @@ def native(*arrays: Any) -> Native:
         for array in arrays:
             if array is not None and array.device.id != current:
                 raise Unsupported(
-                    f"an array is on cuda:{array.device.id}, but the current device is cuda:{current}"
+                    f"an array is on cuda:{array.device.id}, "
+                    f"but the current device is cuda:{current}"
                 )
     else:
         raise Unsupported(f"kernels take arrays of NumPy or CuPy, not of {xp.__name__}")
@@ -67,7 +71,7 @@ def native(*arrays: Any) -> Native:
 
 
 def float32(**arrays: Any) -> None:
-    """Raises Unsupported if one of the arrays is not float32, or has too many elements to count in 32 bits."""
+    """Raises: Unsupported if an array is not float32, or too large to be counted in 32 bits."""
     for name, array in arrays.items():
         if array is None:
             continue
@@ -91,21 +95,30 @@ def register_versions(
 
 
 @contextmanager
-def checks(on: bool = True) -> Iterator[None]:
+def checks(on: bool = True, capability: str | None = None) -> Iterator[None]:
     """Inside the block, every memory access of an emulated kernel is checked, like under compute-sanitizer.
 
-    A kernel that reads or writes outside of its arrays, reads shared memory that nobody has written, races, or lets some threads miss a
-    barrier raises RuntimeError with the line of the source, the thread and the block. About 5 times slower.
-    Raises RuntimeError without _kernels_cpu.
+    A kernel that reads or writes outside of its arrays or at an address its GPU refuses, reads shared memory that nobody has written,
+    races, or lets some threads miss a barrier raises RuntimeError with the line of the source, the thread and the block.
+    About 5 times slower. The limits of a launch are those of an H100, or of `capability`, "7.5" say.
+    Raises: RuntimeError without _kernels_cpu; ValueError for a capability that is not known.
     """
     module, reason = load("cpu")
     if module is None:
         raise RuntimeError(f"kernels.checks: {reason}")
+    gpu_before = module.gpu()
+    if capability is not None:
+        digits = capability.replace(".", "")
+        if not digits.isdecimal() or not module.set_gpu(int(digits)):
+            raise ValueError(
+                f"kernels.checks: capability must be one whose limits are known here, such as '7.5', '8.0' or '9.0', got {capability!r}"
+            )
     before = module.set_checking(on)
     try:
         yield
     finally:
         module.set_checking(before)
+        module.set_gpu(gpu_before)
 
 
 def status() -> list[str]:

@@ -1,8 +1,9 @@
-"""The operation linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel.
+"""linear by the kernels of conv2d: y = x W^T + b is a convolution with a 1 x 1 kernel.
 
-Tokens (B, T, C) are the pixels of B images: a view of images (B, C, T), as in the U-Net's attention, is taken without a copy. Vectors
-(B, C) are B images of one pixel, without a copy too. And these kernels can be recorded in a CUDA graph, while CuPy refuses to record the
-cuBLAS calls of the reference.
+Tokens (B, T, C) are the pixels of B images: a view of images (B, C, T), as in the U-Net's
+attention, is taken without a copy. Vectors (B, C) are B images of one pixel, without a copy too.
+And these kernels can be recorded in a CUDA graph, while CuPy refuses to record the cuBLAS calls of
+the definition.
 """
 
 from __future__ import annotations

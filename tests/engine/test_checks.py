@@ -3,7 +3,7 @@ import pytest
 
 from minidiff import functional as F
 from minidiff.engine.backend import to_cpu, to_device
-from minidiff.functional.checks import (
+from minidiff.engine.checks import (
     check_axes,
     check_axis,
     check_index_range,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ _waits = ContextVar("index_checks_wait", default=True)
 
 
 @contextmanager
-def nan_for_wrong_indices():
+def nan_for_wrong_indices() -> Iterator[None]:
     """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError.
 
     To raise one, Python would have to wait for the GPU, which a CUDA graph cannot do.
@@ -26,7 +28,7 @@ def nan_for_wrong_indices():
         _waits.reset(token)
 
 
-def check_broadcast(name, *values):
+def check_broadcast(name: str, *values: Any) -> None:
     """Numbers go with everything.
 
     Raises: TypeError for arrays of two libraries; ValueError if shapes do not broadcast.
@@ -44,7 +46,7 @@ def check_broadcast(name, *values):
             ) from None
 
 
-def check_not_empty(name, shape, axes):
+def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> None:
     """Raises: ValueError if one of the axes has no elements."""
     for axis in axes:
         if shape[axis] == 0:
@@ -53,7 +55,7 @@ def check_not_empty(name, shape, axes):
             )
 
 
-def check_axis(name, axis, ndim):
+def check_axis(name: str, axis: Any, ndim: int) -> int:
     """`axis` counted from the front.
 
     Raises: TypeError if it is not an int; ValueError if it is not one of the ndim axes.
@@ -66,7 +68,7 @@ def check_axis(name, axis, ndim):
     return axis % ndim
 
 
-def check_axes(name, axis, ndim):
+def check_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """An int, a tuple of ints or None (all axes), as axes counted from the front."""
     if axis is None:
         return tuple(range(ndim))
@@ -77,7 +79,9 @@ def check_axes(name, axis, ndim):
     return axes
 
 
-def check_index_range(name, indices, size, lowest=None, waits=False):
+def check_index_range(
+    name: str, indices: Any, size: int, lowest: int | None = None, waits: bool = False
+) -> Any:
     """None if all indices are in lowest..size-1; lowest is -size if it is not given.
 
     Inside `nan_for_wrong_indices`, for indices on a GPU: a number, 0 or NaN, to be added
@@ -98,6 +102,51 @@ def check_index_range(name, indices, size, lowest=None, waits=False):
     return None
 
 
-def poisoned(y, nan_or_0):
+def poisoned(y: Any, nan_or_0: Any) -> Any:
     """y + nan_or_0, which `check_index_range` returned, in y's dtype."""
     return y if nan_or_0 is None else y + nan_or_0.astype(y.dtype)
+
+
+def items_of(index: Any) -> tuple[Any, ...]:
+    """What stands between the brackets of x[index]."""
+    return index if isinstance(index, tuple) else (index,)
+
+
+def is_basic(index: Any) -> bool:
+    """Whether x[index] has slices and whole numbers only, which touch each element at most once."""
+    basic = int, slice, type(None), type(Ellipsis)
+    return all(isinstance(item, basic) for item in items_of(index))
+
+
+def check_indices(name: str, x: Any, index: Any) -> Any:
+    """The indices of x[index], each as in `check_index_range`.
+
+    NumPy checks its own; CuPy doesn't.
+    """
+    if array_module(x) is np:
+        return None
+    items = items_of(index)
+    missing = x.ndim - sum(_axes_taken(item) for item in items)
+    axis, total = 0, None
+    for item in items:
+        numbers = np.asarray(item) if isinstance(item, list) else item
+        if _kind(numbers) in ("i", "u"):
+            waits = x.dtype.kind != "f"
+            nan_or_0 = check_index_range(name, numbers, x.shape[axis], waits=waits)
+            if nan_or_0 is not None:
+                total = nan_or_0 if total is None else total + nan_or_0
+        axis += missing if item is Ellipsis else _axes_taken(item)
+    return total
+
+
+def _axes_taken(item: Any) -> int:
+    """How many axes of the array one item of an index uses up."""
+    if item is None or item is Ellipsis:
+        return 0
+    return item.ndim if _kind(item) == "b" else 1
+
+
+def _kind(item: Any) -> str:
+    """The kind of an array's dtype, "" for what is not an array."""
+    dtype = getattr(item, "dtype", None)
+    return dtype.kind if isinstance(dtype, np.dtype) else ""
