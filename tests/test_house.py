@@ -24,7 +24,6 @@ IMPORT_LINES = 8  # of an example
 PENDING_WIDTH = {
     "minidiff/classroom",
     "minidiff/diffusion",
-    "minidiff/engine/registry.py",
     "minidiff/kernels",
 }
 PENDING_LINES = {
