@@ -4,8 +4,8 @@
     def q_sample(x_0, t, eps, schedule): ...
 
 The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
-a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
-docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
+a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
+the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Equation:
 
     @property
     def summary(self) -> str:
-        """First paragraph of the docstring on one line: the formula in names of the code."""
+        """First paragraph of the docstring on one line: the formula in code names."""
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     @property

@@ -38,8 +38,8 @@ def ddim_invert(
 ) -> Any:  # fmt: skip
     """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
 
-    x_0: (B, ...)  ->  x_T: (B, ...);  steps: as for `ddim_steps`. The first step, from t = 0, asks the network at
-    t = 1: it is trained for 1..T."""
+    x_0: (B, ...)  ->  x_T: (B, ...);  steps: as for `ddim_steps`. The first step, from
+    t = 0, asks the network at t = 1: it is trained for 1..T."""
     times = choose_times(schedule, steps)
     x_t = x_0
     for t, t_next in zip([0, *times[:-1]], times, strict=True):

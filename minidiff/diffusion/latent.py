@@ -91,7 +91,7 @@ def perplexity(k, K):
     """effective = exp(-sum over codes of p log p), how many codes are in use
 
 
-    1 (collapsed) .. K (all equally).   k: (N,) ints in 0..K-1  ->  scalar of k's library"""
+    1 (collapsed) .. K (all equally).   k: (N,) ints in 0..K-1  ->  scalar array"""
     xp = array_module(k)
     ends = xp.searchsorted(xp.sort(k), xp.arange(K + 1))  # bincount would wait for a GPU
     p = (ends[1:] - ends[:-1]) / len(k)

@@ -28,7 +28,8 @@ def starting_noise(start: Any, rng: RNG | None) -> Any:
     Raises: ValueError for a shape without an rng; TypeError if start is neither."""
     if is_array(start):
         return start
-    if not isinstance(start, tuple) or not all(isinstance(n, (int, np.integer)) for n in start):
+    sizes = start if isinstance(start, tuple) else (None,)
+    if not all(isinstance(n, (int, np.integer)) for n in sizes):
         got = type(start).__name__
         raise TypeError(f"sampling: start must be a shape or an array x_T, got {got}")
     if rng is None:

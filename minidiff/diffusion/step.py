@@ -12,8 +12,8 @@ from minidiff.engine.printing import describe
 class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
-    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints where
-    each image has its own.
+    algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints
+    where each image has its own.
     """
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
@@ -31,12 +31,14 @@ class Step:
         if name in terms:
             return terms[name]
         algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
-        raise AttributeError(f"this {algorithm} step has no term {name!r}; it has {known}")
+        owner = f"this {algorithm} step"
+        raise AttributeError(f"{owner} has no term {name!r}; it has {known}")
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
             known = ", ".join(self.terms)
-            raise KeyError(f"this {self.algorithm} step has no term {name!r}; it has {known}")
+            owner = f"this {self.algorithm} step"
+            raise KeyError(f"{owner} has no term {name!r}; it has {known}")
         return self.terms[name]
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

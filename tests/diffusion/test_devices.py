@@ -110,7 +110,7 @@ def test_samplers_and_the_loss_run_on_another_device(strict, pair):
         "loss": lambda x_T, rng: training_terms(half, x_T, *draw_training_noise(x_T, SCHEDULE, rng), SCHEDULE).loss,
         "vlb": lambda x_T, rng: vlb.vlb(half, x_T, SCHEDULE, rng),
         "vlb learned": lambda x_T, rng: vlb.vlb(both, x_T, SCHEDULE, rng, "learned"),
-        "ddpm learned": lambda x_T, rng: ddpm_sample(both, None, SCHEDULE, rng, x_T=x_T, variance="learned", tau=[1, 4, 12]),
+        "ddpm learned": lambda x_T, rng: ddpm_sample(both, x_T, SCHEDULE, rng, variance="learned", tau=[1, 4, 12]),
         "hybrid loss": lambda x_T, rng: bits_of_random_times(x_T, x_T, np.array([1, 2, 12]), half(x_T, 1), half(x_T, 1), SCHEDULE),
     }
     for name, run in runs.items():

@@ -44,5 +44,9 @@ def test_a_wrong_shape_or_dtype_is_named():
 
 
 def test_a_start_that_is_no_array_is_named():
-    with pytest.raises(TypeError, match=r"x_T must be an array \(B, \.\.\.\), got tuple"):
-        starting_noise(None, (0.5, 0.5), None, np.float32)
+    for start in ((0.5, 0.5), None, "x"):
+        got = type(start).__name__
+        with pytest.raises(TypeError, match=f"start must be a shape or an array x_T, got {got}"):
+            starting_noise(start, None)
+    with pytest.raises(ValueError, match=r"to draw x_T of shape \(2, .*3.*\), give an rng"):
+        starting_noise((2, np.int64(3)), None)
