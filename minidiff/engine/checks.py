@@ -119,7 +119,10 @@ def is_basic(index: Any) -> bool:
 
 
 def check_indices(name: str, x: Any, index: Any) -> Any:
-    """The indices of x[index], each as in `check_index_range`; CuPy does not check its own."""
+    """The indices of x[index], each as in `check_index_range`.
+
+    NumPy checks its own; CuPy doesn't.
+    """
     if array_module(x) is np:
         return None
     items = items_of(index)
