@@ -40,7 +40,7 @@ BUGS = {
         r"a copy that is on its way|data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "four numbers copied to an address for one": Bug(
         FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
-        rf"an address that is no multiple of 16 bytes: {THREAD} copies at conv2d/correlate.h:\d+"),
+        rf"misaligned: {THREAD} reads 16 bytes at once at conv2d/correlate.h:\d+, at an address that is a multiple of (4|8) only"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
