@@ -186,6 +186,10 @@ MISTAKES = {
             __syncthreads();
             y[threadIdx.x] = tile[threadIdx.x];
         }""", rf"a copy that is on its way: {THREAD} started it at own/own.cu:3 and {THREAD} reads at own/own.cu:6 before it has waited"),
+    "a division by 0": (
+        """__global__ void kernel(const float* x, float* y) {
+            y[threadIdx.x] = x[threadIdx.x % (threadIdx.x / 32)];
+        }""", rf"division by 0 at own/own.cu:2 in {THREAD}"),
     "launch bounds that are a number": (
         """__global__ void __launch_bounds__(32) kernel(const float* x, float* y) { y[threadIdx.x] = x[0]; }""",
         "own: a launch that a GPU refuses, at own/own.cu:2: a block of 64 threads, but the kernel's __launch_bounds__ is 32"),
