@@ -72,8 +72,8 @@ static Bindings bind([](py::module_& module) {
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
         if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
         if (version == "fast") return conv2d_fast(conv, x.data, weight.data, b, y.data, plan, stream);
-        if (version == "tf32") return conv2d_tf32(conv, x.data, weight.data, b, y.data, plan, 1, stream);
-        if (version == "tf32x3") return conv2d_tf32(conv, x.data, weight.data, b, y.data, plan, 3, stream);
+        if (version == "tf32") return conv2d_tf32(conv, x.data, weight.data, b, y.data, plan, stream);
+        if (version == "tf32x3") return conv2d_tf32x3(conv, x.data, weight.data, b, y.data, plan, stream);
         unknown(version);
     });
 
@@ -86,8 +86,8 @@ static Bindings bind([](py::module_& module) {
         if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "fast") return conv2d_input_gradient_fast(conv, dy.data, weight.data, b, dx.data, plan, stream);
-        if (version == "tf32") return conv2d_input_gradient_tf32(conv, dy.data, weight.data, b, dx.data, plan, 1, stream);
-        if (version == "tf32x3") return conv2d_input_gradient_tf32(conv, dy.data, weight.data, b, dx.data, plan, 3, stream);
+        if (version == "tf32") return conv2d_input_gradient_tf32(conv, dy.data, weight.data, b, dx.data, plan, stream);
+        if (version == "tf32x3") return conv2d_input_gradient_tf32x3(conv, dy.data, weight.data, b, dx.data, plan, stream);
         unknown(version);
     });
 
@@ -99,8 +99,8 @@ static Bindings bind([](py::module_& module) {
         if (version == "naive") return conv2d_weight_gradient_naive(conv, dy.data, x.data, dweight.data, stream);
         if (version == "tiled") return conv2d_weight_gradient_tiled(conv, dy.data, x.data, dweight.data, stream);
         if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, dweight.data, plan, stream);
-        if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, dweight.data, plan, 1, stream);
-        if (version == "tf32x3") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, dweight.data, plan, 3, stream);
+        if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, dweight.data, plan, stream);
+        if (version == "tf32x3") return conv2d_weight_gradient_tf32x3(conv, dy.data, x.data, dweight.data, plan, stream);
         unknown(version);
     });
 

@@ -44,8 +44,8 @@ __device__ T* dynamic_shared() {
     return reinterpret_cast<T*>(dynamic_shared_memory);
 }
 
-// The same pointer, of which the compiler no longer knows how it was computed: an index is then added to it by one instruction, where it would
-// otherwise sum all the indices first and make an address of 64 bits of each sum, by four.
+// The same pointer, of which the compiler no longer knows how it was computed: an index is then added to it by one instruction, where it
+// would otherwise sum all the indices first and make an address of 64 bits of each sum, by four.
 __device__ inline const float* as_one_address(const float* pointer) {
     asm("" : "+l"(pointer));
     return pointer;

@@ -3,7 +3,7 @@
 //
 // They multiply TF32 numbers, float32 with 10 instead of 23 bits of mantissa, and add in float32. So there are two kinds of tile:
 //     PRODUCTS = 1    a and b are shortened to TF32: results right to about 3e-4
-//     PRODUCTS = 3    a = high + low, 10 bits of mantissa and the rest, b likewise; a b = high high + high low + low high + (2^-22, dropped).
+//     PRODUCTS = 3    a = high + low, 10 bits of mantissa and a rest, b too; a b = high high + high low + low high (+ 2^-22, dropped).
 //                     As good as float32, at a third of the speed. The units cut off, instead of rounding, what they add; in a long sum
 //                     that would be seen, so the sum of each slab is added by an ordinary float32 addition. Infinity becomes NaN, which is
 //                     what low = inf - inf is.
@@ -12,8 +12,8 @@
 //     lane      4 g + t: holds, of a piece, results (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 //               of a: rows g and g + 8, at k = t and t + 4; of b: column g, at k = t and t + 4
 //
-// Any two k may be called t and t + 4, if they are the same ones for a and b. With 4t + 2s and 4t + 2s + 1 for instruction s = 0, 1 of a slab
-// of 16 k, a lane's numbers of a row are side by side, and one 16-byte read fetches them; 8 lanes then read 2 rows of 16, all 32 banks.
+// Any two k may be called t and t + 4, if they are the same ones for a and b. With 4t + 2s and 4t + 2s + 1 for instruction s = 0, 1 of a
+// slab of 16 k, a lane's numbers of a row are side by side, and one 16-byte read fetches them: 8 lanes read 2 rows of 16, all 32 banks.
 #pragma once
 
 #include "common/tile.h"
@@ -133,8 +133,8 @@ struct TensorCoreTile {
         }
     }
 
-    // Calls use(m, n, quad) like RegisterTile. Lanes t and t ^ 1 exchange a pair each: then the even one has 4 results of row g, the odd one
-    // 4 of row g + 8.
+    // Calls use(m, n, quad) like RegisterTile. Lanes t and t ^ 1 exchange a pair each: then the even one has 4 results of row g, the odd
+    // one 4 of row g + 8.
     template <class Use>
     __device__ void for_each_quad(Use use) const {
         const bool odd = t % 2;

@@ -54,7 +54,7 @@ void conv2d_weight_gradient_tiled(const Conv&, const float* dy, const float* x, 
 void conv2d_bias_gradient_tiled(const Conv&, const float* dy, float* dbias, cudaStream_t);
 
 // fast: tiles in registers as well, several tile sizes, the sum cut into `splits` that more blocks can share (fast.cu);
-// tf32: the same on tensor cores, by 1 product of rounded numbers, or by 3 of their halves (tf32.cu).
+// tf32: the same on tensor cores, by 1 product of rounded numbers, or by 3 of their halves (tf32.h).
 // `parts` holds splits * size of the result, unused if splits = 1.
 struct Plan {
     int tile;
@@ -65,7 +65,10 @@ const char* conv2d_fast_refuses(const Conv&);  // why the fast and tf32 versions
 void conv2d_fast(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_fast(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);
 void conv2d_weight_gradient_fast(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);
-void conv2d_tf32(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, int products, cudaStream_t);
-void conv2d_input_gradient_tf32(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, int products,
-                                cudaStream_t);
-void conv2d_weight_gradient_tf32(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, int products, cudaStream_t);
+void conv2d_tf32(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
+void conv2d_input_gradient_tf32(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);
+void conv2d_weight_gradient_tf32(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);
+void conv2d_tf32x3(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
+void conv2d_input_gradient_tf32x3(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&,
+                                  cudaStream_t);
+void conv2d_weight_gradient_tf32x3(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);

@@ -1,73 +1,19 @@
-// 2-D convolution on tensor cores: the kernels of the fast version with other tiles (tile_tf32.h). Needs compute capability 8.0.
-//
-// tf32: one product of numbers rounded to TF32, which is why it runs only after minidiff.allow_tf32(True).
-// tf32x3: three products of the upper and the lower halves of the numbers: as exact as float32, so it needs no permission.
-#include "conv2d/correlate.h"
-#include "conv2d/weight_gradient.h"
-#include "common/tile_tf32.h"
+// 2-D convolution on tensor cores, version tf32: one product of numbers shortened to TF32, which is why it runs only after
+// minidiff.allow_tf32(True). Needs compute capability 8.0.
+#include "conv2d/tf32.h"
 
-namespace {
-
-// The tiles, by their number in a plan.                                        M    N pieces resident blocks
-template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Wide = TensorCoreTile<32, 128, 2, 8, 6, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Medium = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using Tall = TensorCoreTile<128, 64, 4, 4, PRODUCTS == 1 ? 3 : 2, PRODUCTS, RowsOf16>;
-
-template <int PRODUCTS>
-void correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
-                 const Plan& plan, cudaStream_t stream) {
-    switch (plan.tile) {
-        case 0: return launch_correlation<Large<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        case 1: return launch_correlation<Wide<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        case 2: return launch_correlation<Medium<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        case 3: return launch_correlation<Small<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        case 4: return launch_correlation<Tall<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
-    }
-}
-
-// Of weight gradients: N counts the (c,u,v), often 9 times a multiple of 32.                   M   N pieces resident blocks
-template <int PRODUCTS> using LargeGradient = TensorCoreTile<64, 96, 2, 6, 3, PRODUCTS, ColumnsOf16>;
-template <int PRODUCTS> using WideGradient = TensorCoreTile<32, 96, 2, 6, 4, PRODUCTS, ColumnsOf16>;
-template <int PRODUCTS> using MediumGradient = TensorCoreTile<64, 64, 2, 4, 3, PRODUCTS, ColumnsOf16>;
-template <int PRODUCTS> using SmallGradient = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, ColumnsOf16>;
-template <int PRODUCTS> using TallGradient = TensorCoreTile<128, 96, 2, 6, PRODUCTS == 1 ? 2 : 1, PRODUCTS, ColumnsOf16>;
-
-template <int PRODUCTS>
-void weight_gradient_by(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
-                        cudaStream_t stream) {
-    switch (plan.tile) {
-        case 0: return launch_weight_gradient<LargeGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 1: return launch_weight_gradient<WideGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
-    }
-}
-
-}  // namespace
-
-void conv2d_tf32(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan, int products,
+void conv2d_tf32(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan,
                  cudaStream_t stream) {
-    const float* target = plan.splits == 1 ? y : plan.parts;
-    const Correlation c = forward_correlation(conv, plan.splits, weight, target);
-    if (products == 1) correlation<1>("conv2d_tf32", c, x, weight, bias, y, plan, stream);
-    else correlation<3>("conv2d_tf32x3", c, x, weight, bias, y, plan, stream);
+    const Correlation c = forward_correlation(conv, plan.splits, weight, plan.splits == 1 ? y : plan.parts);
+    correlation_by<1>("conv2d_tf32", c, x, weight, bias, y, plan, stream);
 }
 
 void conv2d_input_gradient_tf32(const Conv& conv, const float* dy, const float* weight, const float* bias, float* dx, const Plan& plan,
-                                int products, cudaStream_t stream) {
-    const float* target = plan.splits == 1 ? dx : plan.parts;
-    const Correlation c = input_gradient_correlation(conv, plan.splits, target);
-    if (products == 1) correlation<1>("conv2d_input_gradient_tf32", c, dy, weight, bias, dx, plan, stream);
-    else correlation<3>("conv2d_input_gradient_tf32x3", c, dy, weight, bias, dx, plan, stream);
+                               cudaStream_t stream) {
+    const Correlation c = input_gradient_correlation(conv, plan.splits, plan.splits == 1 ? dx : plan.parts);
+    correlation_by<1>("conv2d_input_gradient_tf32", c, dy, weight, bias, dx, plan, stream);
 }
 
-void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan, int products,
-                                 cudaStream_t stream) {
-    if (products == 1) weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, dweight, plan, stream);
-    else weight_gradient_by<3>("conv2d_weight_gradient_tf32x3", conv, dy, x, dweight, plan, stream);
+void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan, cudaStream_t stream) {
+    weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, dweight, plan, stream);
 }

@@ -80,7 +80,7 @@ def _trained(folder: str) -> Source:
 
 
 def _latent(folder: str, prompt: str, guidance: float) -> Source:
-    from minidiff.sampling.autoencoder import encode_images
+    from minidiff.sampling.latents import encode_images
     from minidiff.sampling.text_to_image import load_text_to_image
     from minidiff.training.workers import Workers
 

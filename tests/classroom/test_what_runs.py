@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from minidiff.sampling.autoencoder import TrainedAutoencoder, scale_of
 from minidiff.training.autoencoder import AutoencoderTrainer
 
 from minidiff import use_kernels
@@ -41,6 +40,7 @@ from minidiff.models import (
     VQConfig,
 )
 from minidiff.optim import AdamW
+from minidiff.sampling.latents import TrainedAutoencoder, scale_of
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers

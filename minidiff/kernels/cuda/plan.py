@@ -34,7 +34,7 @@ class Plan(NamedTuple):
     splits: int
 
 
-# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.cu, in their order. `cycles` is the largest of three estimates: instructions of a
+# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.h, in their order. `cycles` is the largest of three estimates: instructions of a
 # slab / 4, from the machine code; multiplications; reads and writes of shared memory. The first figures measured will replace them.
 FAST = (
     Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 790, 1400, 3), Tile(32, 128, 8, 470, 1400, 6),
