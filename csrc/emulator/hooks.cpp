@@ -1,4 +1,4 @@
-// What g++ -fsanitize=thread,bounds-strict -fsanitize-coverage=trace-pc calls: before each access, for a wrong index, at each branch.
+// What g++ -fsanitize=... calls: before each access, for a wrong index, for a division by 0, at each branch.
 #include <cstring>
 
 #include "emulator/check.h"
@@ -33,16 +33,21 @@ HIDDEN void __sanitizer_cov_trace_pc() {
     if (counting) count_branch(CODE, STACK);
 }
 
-struct OutOfBounds {  // as g++ lays it out
+struct Place {  // as g++ lays it out
     const char* file;
     unsigned line, column;
 };
-HIDDEN void __ubsan_handle_out_of_bounds(OutOfBounds* where, uintptr_t index) {
+static void fail_at(const Place& place, const std::string& what) {
     if (!watching || position.thread < 0 || !enter_check()) return;
-    const std::string file(where->file);
+    const std::string file(place.file);
     const size_t slash = file.rfind('/'), folder = slash == std::string::npos || slash == 0 ? slash : file.rfind('/', slash - 1);
-    fail("index " + std::to_string(long(index)) + " is out of range at " + file.substr(folder + 1) + ":" +
-         std::to_string(where->line) + " in " + who(position));
+    fail(what + " at " + file.substr(folder + 1) + ":" + std::to_string(place.line) + " in " + who(position));
+}
+HIDDEN void __ubsan_handle_out_of_bounds(Place* place, uintptr_t index) {
+    fail_at(*place, "index " + std::to_string(long(index)) + " is out of range");
+}
+HIDDEN void __ubsan_handle_divrem_overflow(Place* place, uintptr_t, uintptr_t) {  // a GPU goes on with a wrong number
+    fail_at(*place, "division by 0");
 }
 }
 

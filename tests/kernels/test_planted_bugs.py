@@ -40,7 +40,7 @@ BUGS = {
         r"a copy that is on its way|data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "four numbers copied to an address for one": Bug(
         FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
-        rf"an address that is no multiple of 16 bytes: {THREAD} copies at conv2d/correlate.h:\d+"),
+        rf"misaligned: {THREAD} reads 16 bytes at once at conv2d/correlate.h:\d+, at an address that is a multiple of (4|8) only"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
@@ -186,6 +186,10 @@ MISTAKES = {
             __syncthreads();
             y[threadIdx.x] = tile[threadIdx.x];
         }""", rf"a copy that is on its way: {THREAD} started it at own/own.cu:3 and {THREAD} reads at own/own.cu:6 before it has waited"),
+    "a division by 0": (
+        """__global__ void kernel(const float* x, float* y) {
+            y[threadIdx.x] = x[threadIdx.x % (threadIdx.x / 32)];
+        }""", rf"division by 0 at own/own.cu:2 in {THREAD}"),
     "launch bounds that are a number": (
         """__global__ void __launch_bounds__(32) kernel(const float* x, float* y) { y[threadIdx.x] = x[0]; }""",
         "own: a launch that a GPU refuses, at own/own.cu:2: a block of 64 threads, but the kernel's __launch_bounds__ is 32"),

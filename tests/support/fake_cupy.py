@@ -4,6 +4,7 @@ Arrays are those of support/strict_arrays.py: they refuse to mix with NumPy, and
 
 ElementwiseKernel   the body is compiled by g++ and run in a loop: its C++ is the one that CuPy compiles
 kernels of csrc     run emulated
+add.at              is refused for floats: CuPy's adds by atomics, so that no two runs are alike
 CUDA graphs         calls made while a stream captures are recorded and take no effect, as on a GPU; `launch` runs them again on the
                     same memory. What CuPy refuses during a capture is refused: transfers, cuBLAS, joining more than 8 arrays
 """

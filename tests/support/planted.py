@@ -1,10 +1,13 @@
 """Kernels with mistakes, or small ones of a test's own, compiled into one library for ctypes to call: without Python bindings that takes
 seconds. Each is a program of its own, in a namespace of its own."""
 
+import atexit
 import ctypes
+import functools
 import re
 import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 CSRC = Path(__file__).parents[2] / "csrc"
-CHECKED = ["-fsanitize=thread,bounds-strict", "-fsanitize-coverage=trace-pc"]  # as setup.py
+CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc"]  # as setup.py
 EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost")
 LEFT_OUT = ("common/device.h", "emulator/")  # they stand before all programs
 
@@ -108,28 +111,45 @@ extern "C" __attribute__((visibility("default"), no_sanitize("thread"))) void ru
 """
 
 
+COMMON = ["g++", "-std=c++17", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}", "-Wno-unknown-pragmas", "-c"]
+
+
+@functools.cache
+def emulator():
+    """Its objects, compiled once for all libraries of this process."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    (folder / "take_costs.cpp").write_text(TAKE_COSTS)
+    sources = [*(CSRC / "emulator" / f"{name}.cpp" for name in EMULATOR), folder / "take_costs.cpp"]
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    execute_all([[*COMMON, "-O1", str(source), "-o", str(target)] for source, target in zip(sources, objects, strict=True)])
+    return objects
+
+
+def execute(command):
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[:3000]
+
+
+def execute_all(commands):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(execute, commands))
+
+
 class Library:
     """The programs, compiled as setup.py does (but for the optimization)."""
 
     def __init__(self, folder, programs, optimization="-O0", pieces=4):
-        common = ["g++", "-std=c++17", "-fPIC", "-fvisibility=hidden", f"-I{CSRC}", "-Wno-unknown-pragmas", "-c"]
-        jobs = [[*common, "-O1", str(CSRC / "emulator" / f"{name}.cpp"), "-o", str(folder / f"{name}.o")] for name in EMULATOR]
+        jobs = []
         functions = [function(number, program) for number, program in enumerate(programs)]
         for piece in range(pieces):  # a compilation reads the headers once for all its programs
             source = folder / f"programs_{piece}.cpp"
             source.write_text("\n".join([START, *functions[piece::pieces]]))
-            jobs.insert(0, [*common, optimization, "-g", *CHECKED, str(source), "-o", str(source.with_suffix(".o"))])
-        (folder / "take_costs.cpp").write_text(TAKE_COSTS)
-        jobs.append([*common, str(folder / "take_costs.cpp"), "-o", str(folder / "take_costs.o")])
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(self.execute, jobs))
-        self.execute(["g++", "-shared", *map(str, folder.glob("*.o")), "-o", str(folder / "programs.so"), "-ldl"])
+            jobs.append([*COMMON, optimization, "-g", *CHECKED, str(source), "-o", str(source.with_suffix(".o"))])
+        execute_all(jobs)
+        objects = [*folder.glob("*.o"), *emulator()]
+        execute(["g++", "-shared", *map(str, objects), "-o", str(folder / "programs.so"), "-ldl"])
         self.library = ctypes.CDLL(str(folder / "programs.so"))
-
-    @staticmethod
-    def execute(command):
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr[:3000]
 
     def run(self, number, counting=False):
         """-> what the checks say of this program, empty if nothing; its arrays."""

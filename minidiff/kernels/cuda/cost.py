@@ -81,7 +81,7 @@ def count() -> Iterator[Costs]:
     """Inside the block, the costs of each launch of an emulated kernel are counted. The list is full when the block ends.
 
     Accesses are checked as in `kernels.checks()`. There are no caches: what is read twice counts twice.
-    Multiply-adds are those of the code that g++ made; they are 0 where objdump is not installed.
+    Multiply-adds are those of the code that g++ made for x86-64; elsewhere, and without objdump, only tensor cores count.
     Raises: RuntimeError without _kernels_cpu; RuntimeError inside of another count().
     """
     module, reason = load("cpu")
