@@ -40,7 +40,9 @@ HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
 NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.cpp"))
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
-EMULATOR = [str(CSRC / "emulator" / "cuda_cpu.cpp"), str(CSRC / "emulator" / "check.cpp")]
+EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost")]
+# g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
+CHECKED = ["-fsanitize=thread,bounds-strict", "-fsanitize-coverage=trace-pc"]
 
 SOURCES = {"native": NATIVE, "cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
 LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler
@@ -233,10 +235,10 @@ class Compilers:
             variants = [[*fast, f"-DVARIANT={name}", *options] for name, options in native_variants().items()]
             return [(n, command) for n in NATIVE for command in (variants if n.endswith("variant.cpp") else [[*cxx, "-O1"]])]
         if module == "cpu":
-            # -fsanitize makes the compiler call a function before each memory access; check.cpp is that function.
-            checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", "-fsanitize=thread,bounds", "-x", "c++"]
-            emulator = [(source, [*cxx, "-O0", "-g"] if DEBUG else [*cxx, "-O2"]) for source in EMULATOR]
-            emulator[1] = EMULATOR[1], [*cxx, "-O2"]  # without -g, or gdb's `step` would enter the checks
+            checked = [*cxx, "-O0" if DEBUG else "-Og", "-g", *CHECKED, "-x", "c++"]
+            emulator = [(source, [*cxx, "-O2"]) for source in EMULATOR]  # without -g, or gdb's `step` would enter the checks
+            if DEBUG:
+                emulator[0] = EMULATOR[0], [*cxx, "-O0", "-g"]
             binding = [*cxx, "-O1", "-DMODULE=_kernels_cpu"]
             return [(k, checked) for k in KERNELS] + emulator + [(b, binding) for b in BINDINGS]
         archs = architectures(self.nvcc)

@@ -20,7 +20,7 @@ from minidiff.engine.random import RNG
 from minidiff.models import UNet, UNetConfig
 from minidiff.models.autoencoder import VQAutoencoder
 from minidiff.models.text_unet import TextUNet, TextUNetConfig
-from minidiff.sampling.autoencoder import TrainedAutoencoder
+from minidiff.sampling.latents import TrainedAutoencoder
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.workers import Workers, available_cores
 

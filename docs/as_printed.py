@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minidiff.classroom import as_printed
-from minidiff.diffusion.ddim import ddim_sample
+from minidiff.diffusion.ddim import ddim_sample, make_tau
 from minidiff.diffusion.losses import loss_weight
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import removed_fraction
@@ -61,7 +61,7 @@ def samples(axis):
     alphas = x_T
     for t in range(1000, 1, -1):
         alphas = as_printed.ddim_step(alphas, t, eps_theta(alphas, np.full(len(alphas), t)), SCHEDULE)
-    right = ddim_sample(eps_theta, None, SCHEDULE, x_T=x_T)
+    right = ddim_sample(eps_theta, x_T, SCHEDULE)
     bins = np.linspace(-2.5, 2.5, 101)
     curves = (
         (upwards, PRINTED, "-", "22: for i in range(T)"),
@@ -80,7 +80,7 @@ def ddim_width(axis):
     for spacing, style in (("uniform", "o-"), ("quadratic", "s-")):
         widths = []
         for S in counts:
-            x = np.abs(ddim_sample(MIXTURE.eps_theta(SCHEDULE), (3000, 1), SCHEDULE, RNG(2), steps=S, spacing=spacing, dtype=np.float64))
+            x = np.abs(ddim_sample(MIXTURE.eps_theta(SCHEDULE), RNG(100).normal((3000, 1), np.float64), SCHEDULE, RNG(2), steps=make_tau(1000, S, spacing)))
             widths.append(x[np.abs(x - 0.8) < 0.15].std())
         axis.semilogx(counts, widths, style, color="tab:blue", alpha=1 if spacing == "uniform" else 0.4, label=f"DDIM, {spacing} times")
     axis.axhline(0.05, color=RIGHT, label="true width")

@@ -1,7 +1,7 @@
-"""Algorithm 1, training, line by line, on points in the plane. Made to be stepped in the debugger.
+"""Algorithm 1, training, line by line, on points in the plane: to be stepped through.
 
     python examples/algorithm_1.py                 # trains for some seconds
-    python examples/algorithm_1.py --debug         # stops at the first line of the loop; `s` steps
+    python examples/algorithm_1.py --debug         # stops at the loop; `s` steps
 
 It needs no trainer and no file: a swiss roll, a small network, and AdamW.
 """
@@ -29,7 +29,7 @@ for _ in range(1000):  # 1: repeat
     eps = rng.normal((64, 2))  # 4: eps ~ N(0, I)
     x_t = q_sample(x_0, t, eps, schedule)
     loss = L_simple(eps, eps_theta(x_t, t))
-    loss.backward()  # 5: take a gradient step on the gradient of ||eps - eps_theta(x_t, t)||^2
+    loss.backward()  # 5: gradient descent step on ||eps - eps_theta(x_t, t)||^2
     optimizer.step()
     optimizer.zero_grad()
     losses.append(loss.item())

@@ -1,4 +1,4 @@
-"""Algorithm 2, sampling, line by line, with the exact noise predictor of two clusters of points.
+"""Algorithm 2, sampling, line by line, with the exact noise predictor of two clusters.
 
     python examples/algorithm_2.py                 # samples in a second
     python examples/algorithm_2.py --debug         # stops at the first line; `s` steps
@@ -16,7 +16,8 @@ from minidiff.diffusion.schedule import make_schedule
 
 rng = md.RNG(0)
 schedule = make_schedule("linear", T=100)
-clusters = GaussianMixture(weights=[0.7, 0.3], means=[[-0.8, 0.2], [0.8, -0.2]], stds=0.05)
+means = [[-0.8, 0.2], [0.8, -0.2]]
+clusters = GaussianMixture(weights=[0.7, 0.3], means=means, stds=0.05)
 eps_theta = clusters.eps_theta(schedule)
 
 if "--debug" in sys.argv:

@@ -90,16 +90,22 @@ def read_samples(path: str) -> tuple[np.ndarray, np.ndarray | None]:
     arrays = read_npz(path, ("samples",), optional=("labels",))
     samples, labels = arrays["samples"], arrays.get("labels")
     if samples.size == 0:
-        raise ValueError(f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}")
+        raise ValueError(
+            f"{path}: samples must be (N, C, H, W) with N >= 1, got {samples.shape}"
+        )
     wanted, came = "(N, C, H, W) float32 in [0, 1]", f"{samples.dtype} {samples.shape}"
     if samples.ndim != 4 or samples.dtype != np.float32:
         raise ValueError(f"{path}: samples must be {wanted}, got {came}")
     low, high = samples.min(), samples.max()
     if not (low >= 0 and high <= 1):
-        raise ValueError(f"{path}: samples must be {wanted}, got {came} in [{low:g}, {high:g}]")
-    if labels is not None and (labels.shape != (len(samples),) or labels.dtype.kind not in "iu"):
         raise ValueError(
-            f"{path}: labels must be ({len(samples)},) integers, one for each sample, got {labels.dtype} {labels.shape}"
+            f"{path}: samples must be {wanted}, got {came} in [{low:g}, {high:g}]"
+        )
+    n = len(samples)
+    if labels is not None and (labels.shape != (n,) or labels.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{path}: labels must be ({n},) integers, one for each sample, "
+            f"got {labels.dtype} {labels.shape}"
         )
     return samples, labels
 

@@ -37,15 +37,15 @@ def main() -> None:
     tau = make_tau(
         max(1, round(share * schedule.T)), max(1, round(share * options.steps))
     )
-    z_start = None
+    start = shape
     if options.image:
         x = read_image(options.image, model.autoencoder.facts["image_shape"])
         z_0 = latent_of(x, model, options.device).repeat(len(prompts), axis=0)
-        z_start = q_sample(z_0, int(tau[-1]), rng.normal(shape), schedule)
+        start = q_sample(z_0, int(tau[-1]), rng.normal(shape), schedule)
     with Workers(model.denoiser.model, options.workers) as workers:
         eps_theta = model.eps_theta(workers, prompts, options.guidance, options.device)
         sampler = ddim_steps(
-            eps_theta, shape, schedule, rng, tau=tau, eta=options.eta, x_T=z_start
+            eps_theta, start, schedule, rng, steps=tau, eta=options.eta
         )
         in_rows = np.linspace(0, len(tau) - 1, min(8, len(tau))).round().astype(int)
         shown = options.samples * min(4, len(options.prompt))
@@ -78,7 +78,10 @@ def main() -> None:
 
 
 def read_image(path: str, shape: list[int]) -> np.ndarray:
-    """A picture file as (1, C, H, W) floats in [-1, 1], resized; white on black, as MNIST is."""
+    """A picture file as (1, C, H, W) floats in [-1, 1], resized.
+
+    It should be white on black, as MNIST is.
+    """
     try:
         return read_picture(path, shape)
     except PictureError as error:

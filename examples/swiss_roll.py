@@ -60,8 +60,8 @@ def main() -> None:
             eps_theta = eps_predictor(workers, options.predict, schedule, chunk=2000)
             x_T = rng.normal((options.samples, 2))
             S = options.sampling_steps
-            ddpm = list(diffusion.ddpm_steps(eps_theta, None, schedule, rng, x_T=x_T))
-            ddim = list(diffusion.ddim_steps(eps_theta, None, schedule, x_T=x_T, steps=S))
+            ddpm = list(diffusion.ddpm_steps(eps_theta, x_T, schedule, rng))
+            ddim = list(diffusion.ddim_steps(eps_theta, x_T, schedule, steps=S))
             draw_fields(f"{options.out}/field.png", eps_theta, x_0, schedule, rng)
     draw_reverse(options.out, ddpm, ddim, roll)
 

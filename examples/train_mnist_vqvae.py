@@ -15,7 +15,7 @@ from minidiff import RNG, cli, models, pictures, sampling
 from minidiff.data import Loader, load_dataset
 from minidiff.optim import AdamW
 from minidiff.training import AutoencoderTrainer, Workers, make_folder, run
-from minidiff.training.autoencoder import KIND
+from minidiff.training.autoencoder_trainer import KIND
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ sys.modules["minidiff.debug"] = debug  # its file is engine/debug.py
 __version__ = "0.2.0"
 
 __all__ = [
-    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug", "detect_anomaly",
-    "enable_grad", "functional", "gradients", "is_recording", "kernel_versions", "no_grad",
-    "operation", "register_kernel", "to_cpu", "to_device", "use_kernels",
+    "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug",
+    "detect_anomaly", "enable_grad", "functional", "gradients", "is_recording",
+    "kernel_versions", "no_grad", "operation", "register_kernel", "to_cpu", "to_device",
+    "use_kernels",
 ]  # fmt: skip

@@ -53,8 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
     step_command.add_argument(
+        "--prompt", default="three", help="what a latent model draws (default: three)"
+    )
+    step_command.add_argument(
+        "--guidance", type=float, default=1.0, help="of a latent model; 1 (default): without"
+    )
+    step_command.add_argument(
         "--kernels", default="reference", choices=["reference", "auto"],
-        help="reference: operations run by their definitions (default); auto: by the fastest kernels",
+        help="reference (default): operations run by their definitions; auto: by fast kernels",
     )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -111,7 +117,9 @@ def _step(options: argparse.Namespace) -> None:
     from minidiff.classroom.walk import Walker
     from minidiff.engine.random import RNG
 
-    source = make_source(options.on, options.T, options.schedule)
+    source = make_source(
+        options.on, options.T, options.schedule, options.prompt, options.guidance
+    )
     steps = steps_of(
         options.algorithm,
         source,
@@ -121,7 +129,7 @@ def _step(options: argparse.Namespace) -> None:
         eta=options.eta,
         t=options.t,
     )
-    walker = Walker(steps, source.schedule)
+    walker = Walker(steps, source.schedule, source.decode)
     if options.t is not None and not walker.run_to(options.t):
         raise ValueError(f"step: no step at t <= {options.t}; times are 1..{source.schedule.T}")
     walker.do_list("")

@@ -97,3 +97,17 @@ def test_which_imports_are_seen(tmp_path, text, expected):
     path = tmp_path / "data" / "file.py"
     path.write_text(text)
     assert list(imported(path, tmp_path)) == expected
+
+
+@pytest.mark.parametrize("package", ["diffusion", "functional"])
+def test_nothing_there_has_more_than_eight_arguments_or_ninety_columns(package):
+    """A function with more wants a dataclass of settings; wider lines do not fit on a projector beside the slide."""
+    wrong = []
+    for path in sorted((PACKAGE / package).glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        wrong += [f"{path.name}:{n}: {len(line)} columns" for n, line in enumerate(text.splitlines(), 1) if len(line) > 90]
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs) if a.arg != "self"]
+                wrong += [f"{path.name}:{node.lineno}: {node.name} has {len(names)} arguments"] if len(names) > 8 else []
+    assert not wrong, "\n".join(wrong)

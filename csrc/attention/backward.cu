@@ -33,7 +33,7 @@ __global__ void attention_delta_kernel(Attention a, AttentionGradient g) {
 __global__ void attention_naive_d_query(Attention a, AttentionGradient g) {
     const size_t row = size_t(blockIdx.x) * blockDim.x + threadIdx.x;  // among the queries of all heads
     if (row >= size_t(a.batch_heads) * a.queries) return;             // no barrier follows
-    const int head = row / a.queries, i = row % a.queries;
+    const int head = int(row / a.queries), i = int(row % a.queries);
     const float *q = a.query + row * a.size, *d_o = g.d_output + row * a.value_size;
     const float *k = a.key + size_t(head) * a.keys * a.size, *v = a.value + size_t(head) * a.keys * a.value_size;
 
@@ -51,7 +51,7 @@ __global__ void attention_naive_d_query(Attention a, AttentionGradient g) {
 __global__ void attention_naive_d_key_value(Attention a, AttentionGradient g) {
     const size_t row = size_t(blockIdx.x) * blockDim.x + threadIdx.x;  // among the keys of all heads
     if (row >= size_t(a.batch_heads) * a.keys) return;                // no barrier follows
-    const int head = row / a.keys, j = row % a.keys;
+    const int head = int(row / a.keys), j = int(row % a.keys);
     const float *k = a.key + row * a.size, *v = a.value + row * a.value_size;
     const float *q = a.query + size_t(head) * a.queries * a.size, *d_o = g.d_output + size_t(head) * a.queries * a.value_size;
     const float *lse = a.lse + size_t(head) * a.queries, *delta = g.delta + size_t(head) * a.queries;

@@ -10,7 +10,7 @@
 // Work, for h heads, Tq queries, Tk keys and size D = value size, all float32:
 //     operations   4 h Tq Tk D              (two multiply-adds per pair and d)   + h Tq Tk exponentials
 //     bytes        4 h D (2 Tq + 2 Tk)      at least: q, k, v read once, o written once
-//     naive        4 h D (2 Tq Tk + ...)    each thread reads all keys and values: Tq times the minimum, less what the caches catch
+//     naive        4 h D 3 Tq Tk            each thread reads all keys and values, and its query for each key, less what the caches catch
 //     tiled        the same divided by the ROWS queries of a block; but each multiply-add still reads a number from shared memory
 // The floor is max(operations / peak flop/s, bytes / bandwidth); operations per byte are about T / 2, so operations decide above T ~ 40.
 
@@ -23,7 +23,7 @@ namespace {
 __global__ void attention_naive(Attention a) {
     const size_t row = size_t(blockIdx.x) * blockDim.x + threadIdx.x;  // among the queries of all heads
     if (row >= size_t(a.batch_heads) * a.queries) return;             // no barrier follows
-    const int head = row / a.queries, i = row % a.queries;
+    const int head = int(row / a.queries), i = int(row % a.queries);
     const float* q = a.query + row * a.size;
     const float* k = a.key + size_t(head) * a.keys * a.size;
     const float* v = a.value + size_t(head) * a.keys * a.value_size;

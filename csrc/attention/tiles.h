@@ -158,7 +158,7 @@ inline Device this_device() {
     cudaDeviceGetAttribute(&d.shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     return d;
 #else
-    return {132, 227 * 1024};  // the CPU build takes the tiles that an H100 would take
+    return {cuda_cpu::gpu.processors, int(cuda_cpu::gpu.shared_bytes)};  // the tiles that this GPU would take, an H100 if nobody names one
 #endif
 }
 

@@ -35,10 +35,24 @@ static const float* want_bias(const Bias& bias, int channels) {
     return bias->data;
 }
 
-static Plan plan_of(const Array<float>& result, int tile, int splits, const Bias& parts) {
+// copies: how many products the sum is made of, groups and stride classes. They and the splits are grid.z of one launch.
+static Plan plan_of(const Array<float>& result, int tile, int splits, const Bias& parts, long long copies) {
+    constexpr long long LARGEST_GRID_Z = 65535;
     if (splits < 1) throw std::invalid_argument("conv2d: splits must be at least 1");
-    if (splits > 1) want_size("parts", parts.value(), splits * result.size());
+    if (copies * splits > LARGEST_GRID_Z)
+        throw std::invalid_argument("conv2d: groups x stride classes x splits must be at most " + std::to_string(LARGEST_GRID_Z) + ", got " +
+                                    std::to_string(copies * splits));
+    if (splits > 1) {
+        if (!parts) throw std::invalid_argument("conv2d: more than one split needs an array parts");
+        want_size("parts", *parts, splits * result.size());
+    }
     return {tile, splits, parts ? parts->data : nullptr};
+}
+
+// naive counts all elements in grid.x, and tiled has no stride classes.
+static long long copies_of(const std::string& version, const Conv& conv, bool classes) {
+    if (version == "naive") return 1;
+    return version == "tiled" || !classes ? conv.groups : 1LL * conv.groups * conv.stride_h * conv.stride_w;
 }
 
 [[noreturn]] static void unknown(const std::string& version) { throw std::invalid_argument("conv2d: there is no version " + version); }
@@ -54,7 +68,7 @@ static Bindings bind([](py::module_& module) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
         const float* b = want_bias(bias, conv.O);
-        const Plan plan = plan_of(y, tile, splits, parts);
+        const Plan plan = plan_of(y, tile, splits, parts, copies_of(version, conv, false));
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
         if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
         if (version == "fast") return conv2d_fast(conv, x.data, weight.data, b, y.data, plan, stream);
@@ -68,7 +82,7 @@ static Bindings bind([](py::module_& module) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &dx, &weight, &dy);
         const float* b = want_bias(bias, conv.C);
-        const Plan plan = plan_of(dx, tile, splits, parts);
+        const Plan plan = plan_of(dx, tile, splits, parts, copies_of(version, conv, true));
         if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "fast") return conv2d_input_gradient_fast(conv, dy.data, weight.data, b, dx.data, plan, stream);
@@ -81,7 +95,7 @@ static Bindings bind([](py::module_& module) {
                                                 Array<float> dweight, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &dweight, &dy);
-        const Plan plan = plan_of(dweight, tile, splits, parts);
+        const Plan plan = plan_of(dweight, tile, splits, parts, copies_of(version, conv, false));
         if (version == "naive") return conv2d_weight_gradient_naive(conv, dy.data, x.data, dweight.data, stream);
         if (version == "tiled") return conv2d_weight_gradient_tiled(conv, dy.data, x.data, dweight.data, stream);
         if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, dweight.data, plan, stream);

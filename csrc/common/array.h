@@ -14,6 +14,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 #include "common/device.h"
 #ifndef MINIDIFF_CUDA
 #include "emulator/check.h"
+#include "emulator/cost.h"
 #endif
 
 namespace py = pybind11;
@@ -29,6 +31,7 @@ template <class T>
 struct Array {
     T* data = nullptr;
     std::vector<long long> shape;
+    std::shared_ptr<void> allowed;  // the CPU build: while it lives, kernels may use the array
 
     long long size() const {
         long long product = 1;
@@ -53,16 +56,9 @@ struct Bindings {
     }
 };
 
-// The arrays of a call are known to the checks until the call ends.
-struct ArraysOfThisCall {
-#ifndef MINIDIFF_CUDA
-    ~ArraysOfThisCall() { cuda_cpu::forget_arrays(); }
-#endif
-};
-
 template <class Function>
 void define(py::module_& module, const char* name, Function function) {
-    module.def(name, function, py::call_guard<ArraysOfThisCall>());
+    module.def(name, function);
 }
 
 template <class T> constexpr const char* type_code = nullptr;
@@ -97,10 +93,23 @@ struct type_caster<Array<T>> {
             check_contiguous(py::cast<std::vector<long long>>(description["strides"]));
         value.data = reinterpret_cast<T*>(py::cast<uintptr_t>(description["data"].cast<py::tuple>()[0]));
 #ifndef MINIDIFF_CUDA
-        cuda_cpu::allow(value.data, size_t(value.size()), sizeof(T));
+        allow(source);
 #endif
         return true;
     }
+
+#ifndef MINIDIFF_CUDA
+    // Until the call ends, also if it ends before it has begun: a later argument may be wrong.
+    void allow(handle source) {
+        py::object owner = py::reinterpret_borrow<py::object>(source);
+        while (hasattr(owner, "base") && hasattr(owner.attr("base"), "__array_interface__")) owner = owner.attr("base");
+        const py::dict description = owner.attr("__array_interface__");
+        const uintptr_t allocation = py::cast<uintptr_t>(description["data"].cast<py::tuple>()[0]);
+        const auto size = size_t(value.size());
+        cuda_cpu::allow(value.data, size, sizeof(T), reinterpret_cast<const void*>(allocation));
+        value.allowed = std::shared_ptr<void>(value.data, [size](void* data) { cuda_cpu::forget(data, size, sizeof(T)); });
+    }
+#endif
 
     void check_contiguous(const std::vector<long long>& strides) const {
         long long expected = sizeof(T);

@@ -1,8 +1,10 @@
 // The one header of every kernel. nvcc compiles a kernel for the GPU; a plain C++ compiler compiles the same lines for the
-// CPU, with emulator/cuda_cpu.h standing in for CUDA. Three rules keep a source fit for both:
+// CPU, with emulator/cuda_cpu.h standing in for CUDA. Four rules keep a source fit for both:
 //   1. launch("name", kernel, grid, block, shared_bytes, stream, arguments...)   in place of   kernel<<<...>>>(arguments...)
 //   2. float* a = dynamic_shared<float>();                                       in place of   extern __shared__ float a[];
 //   3. warp functions are called by whole warps (mask 0xffffffff), and all threads of a block reach the same __syncthreads().
+//   4. a struct of your own in memory gets a name before it is passed on, and a result before it is stored: g++ calls no check for
+//      f(x[i]) and x[i] = f(). For float4 and its kin it does.                  const Pack pack = x[i]; f(pack);
 #pragma once
 
 #include <algorithm>

@@ -2,12 +2,14 @@
 // looked at before it happens, and a wrong one ends the launch with an error that names the line, the thread and the block.
 #include "emulator/check.h"
 
-#include <dlfcn.h>
-#include <unistd.h>
-
-#include <cstdio>
+#include <algorithm>
 #include <deque>
+#include <memory>
+#include <utility>
 #include <vector>
+
+#include "emulator/cost.h"
+#include "emulator/symbols.h"
 
 // This module's own image in memory. Hidden: otherwise these names would mean the Python program's.
 extern "C" {
@@ -18,53 +20,91 @@ extern char _end __attribute__((visibility("hidden")));
 
 namespace cuda_cpu {
 
-enum Kind { READ, WRITE, ATOMIC };
-
 struct Access {
     Position position;  // launch 0: never
     void* code = nullptr;
 };
 struct Word {  // the recent history of 4 bytes
     Access write, read[2];
-    bool write_was_atomic = false;
+    bool write_was_atomic = false, on_its_way = false;
 };
 struct Region {
+    static constexpr size_t PAGE = 256;  // words whose history is kept in one piece, from the first access on
     uintptr_t begin = 0, end = 0;
     size_t element_size = 4;
+    uintptr_t allocation = 0;  // a multiple of 256 on a GPU
     bool shared = false;
-    std::vector<Word> words;
+    int users = 1;
+    std::vector<std::unique_ptr<Word[]>> pages;
     bool contains(uintptr_t address) const { return address - begin < end - begin; }
     Word& word(uintptr_t address) {
-        if (words.empty()) words.resize((end - begin) / 4 + 2);
-        return words[(address - (begin & ~uintptr_t(3))) / 4];
+        if (pages.empty()) pages.resize((end - begin) / 4 / PAGE + 2);
+        const size_t number = (address - (begin & ~uintptr_t(3))) / 4;
+        auto& page = pages[number / PAGE];
+        if (!page) page = std::make_unique<Word[]>(PAGE);
+        return page[number % PAGE];
     }
 };
 
-static bool checking = false;
+bool watching = false;
+static bool checking = false, inside_a_check = false;
 static std::deque<Region> arrays;
 static Region statics, dynamics;
 
 bool set_checking(bool on) {
     const bool before = checking;
     checking = on;
+    watching = checking || counting;
     return before;
 }
 
-void allow(const void* data, size_t elements, size_t element_size) {
-    if (!checking || !elements) return;
+bool set_counting(bool on) {
+    const bool before = counting;
+    counting = on;
+    watching = checking || counting;
+    return before;
+}
+
+// The linker may give the checks a copy of a function of the C++ library that is itself checked: it must not come back here.
+bool enter_check() { return !std::exchange(inside_a_check, true); }
+void leave_check() { inside_a_check = false; }
+
+static Region* known(const void* data, size_t bytes) {
+    for (Region& region : arrays)
+        if (region.begin == uintptr_t(data) && region.end == region.begin + bytes) return &region;
+    return nullptr;
+}
+
+void allow(const void* data, size_t elements, size_t element_size, const void* allocation) {
+    if (!elements) return;
+    if (Region* region = known(data, elements * element_size)) {
+        region->users++;
+        return;
+    }
     Region region;
     region.begin = uintptr_t(data);
     region.end = region.begin + elements * element_size;
     region.element_size = element_size;
-    for (const Region& known : arrays)
-        if (known.begin == region.begin && known.end == region.end) return;
-    arrays.push_back(region);
+    region.allocation = uintptr_t(allocation ? allocation : data);
+    arrays.push_back(std::move(region));
+}
+
+void forget(const void* data, size_t elements, size_t element_size) {
+    if (!elements) return;
+    const auto found = std::find_if(arrays.begin(), arrays.end(), [&](const Region& region) {
+        return region.begin == uintptr_t(data) && region.end == region.begin + elements * element_size;
+    });
+    if (found != arrays.end() && --found->users == 0) arrays.erase(found);
 }
 
 void forget_arrays() { arrays.clear(); }
+size_t allowed_arrays() { return arrays.size(); }
 
 void set_dynamic_shared(const void* data, size_t bytes) {
-    dynamics = Region{uintptr_t(data), uintptr_t(data) + bytes, 4, true, {}};
+    dynamics = Region();
+    dynamics.begin = uintptr_t(data);
+    dynamics.end = dynamics.begin + bytes;
+    dynamics.shared = true;
     statics.begin = uintptr_t(&__bss_start);
     statics.end = uintptr_t(&_end);
     statics.shared = true;
@@ -72,37 +112,24 @@ void set_dynamic_shared(const void* data, size_t bytes) {
 
 // ---- messages ---------------------------------------------------------------------------------------------------------
 
-// "conv2d/naive.cu:40" of an instruction, by addr2line; "?" where that is not installed.
-static std::string line_of(void* code) {
-    Dl_info module;
-    if (!dladdr(code, &module)) return "?";
-    char command[4096], line[1024] = "";
-    const size_t offset = size_t(code) - size_t(module.dli_fbase) - 1;
-    snprintf(command, sizeof command, "addr2line -e '%s' %zx 2>/dev/null", module.dli_fname, offset);
-    if (FILE* pipe = popen(command, "r")) {
-        if (!fgets(line, sizeof line, pipe)) line[0] = 0;
-        pclose(pipe);
-    }
-    std::string text(line);
-    text = text.substr(0, text.find_first_of(" \n"));
-    if (text.empty()) return "?";
-    const size_t file = text.rfind('/'), folder = file == 0 || file == std::string::npos ? file : text.rfind('/', file - 1);
-    return text.substr(folder + 1);  // npos + 1 is 0
-}
+std::string who(const Position& p) { return name_of(p.thread) + " of " + name_of_block(p.block_index); }
 
-static std::string who(const Position& p) { return name_of(p.thread) + " of " + name_of_block(p.block_index); }
+static std::string verb(Kind kind) { return kind == READ ? "reads" : kind == WRITE ? "writes" : kind == ATOMIC ? "adds atomically" : "copies"; }
 
-static std::string verb(Kind kind) { return kind == READ ? "reads" : kind == WRITE ? "writes" : "adds atomically"; }
-
-static std::string distance_to_an_array(uintptr_t address) {
+static std::string distance_to_an_array(uintptr_t address) {  // the nearest one
+    std::string text;
+    long nearest = 65536;
     for (const Region& region : arrays) {
-        const std::string array = " an array of " + std::to_string((region.end - region.begin) / region.element_size) + " elements";
-        const long before = long(region.begin - address) / long(region.element_size);
-        const long after = long(address - region.end) / long(region.element_size) + 1;
-        if (address < region.begin && before < 65536) return ", " + std::to_string(before) + " elements before" + array;
-        if (address >= region.end && after < 65536) return ", element " + std::to_string(after) + " past the end of" + array;
+        const auto size = long(region.element_size);
+        const long before = (long(region.begin - address) + size - 1) / size, after = long(address - region.end) / size + 1;
+        const long distance = address < region.begin ? before : after;
+        if (distance >= nearest) continue;
+        nearest = distance;
+        text = (address < region.begin ? ", " + std::to_string(before) + " elements before"
+                                       : ", element " + std::to_string(after) + " past the end of") +
+               " an array of " + std::to_string((region.end - region.begin) / region.element_size) + " elements";
     }
-    return "";
+    return text;
 }
 
 static void race(const Region& region, const Access& a, Kind kind_a, Kind kind_b, void* code) {
@@ -123,7 +150,11 @@ static bool unordered(const Position& a, bool shared) {
 
 static void check_word(Region& region, uintptr_t address, Kind kind, void* code) {
     Word& word = region.word(address);
-    if (region.shared && kind != WRITE && word.write.position.block != position.block)
+    const bool reads = kind == READ || kind == ATOMIC;
+    if (word.on_its_way && kind != LAND && word.write.position.block == position.block)
+        fail("a copy that is on its way: " + who(word.write.position) + " started it at " + line_of(word.write.code) + " and " +
+             who(position) + " " + verb(kind) + " at " + line_of(code) + " before it has waited");
+    if (region.shared && reads && word.write.position.block != position.block)
         fail("shared memory that nobody has written: " + who(position) + " reads at " + line_of(code));
     const bool both_atomic = kind == ATOMIC && word.write_was_atomic;
     if (!both_atomic && unordered(word.write.position, region.shared)) race(region, word.write, WRITE, kind, code);
@@ -137,6 +168,7 @@ static void check_word(Region& region, uintptr_t address, Kind kind, void* code)
         if (unordered(read.position, region.shared)) race(region, read, READ, kind, code);
     word.write = Access{position, code};
     word.write_was_atomic = kind == ATOMIC;
+    word.on_its_way = kind == COPY;
 }
 
 static Region* find(uintptr_t address) {
@@ -149,62 +181,57 @@ static Region* find(uintptr_t address) {
     return nullptr;
 }
 
-static void access(uintptr_t address, size_t bytes, Kind kind, void* code) {
-    if (position.thread < 0 || on_a_stack(address)) return;
+// The __shared__ arrays that a launch has used so far must fit into a block, with the dynamic ones.
+static void check_shared_size(uintptr_t address, void* code) {
+    constexpr size_t LARGEST_STATIC = 48 * 1024, UNASKED = 48 * 1024, ASKED_FROM = 8 * 1024;  // device.h asks for more from here on
+    static std::vector<StaticArray> all = static_arrays();
+    static std::vector<const StaticArray*> used;  // by this launch
+    static long launch = 0;
+    if (launch != position.launch) used.clear();
+    launch = position.launch;
+    for (const StaticArray* array : used)
+        if (address - array->begin < array->end - array->begin) return;
+    const auto after = std::upper_bound(all.begin(), all.end(), address, [](uintptr_t a, const StaticArray& b) { return a < b.begin; });
+    if (after == all.begin() || address >= (after - 1)->end) return;
+    used.push_back(&*(after - 1));
+    size_t sum = 0;
+    for (const StaticArray* array : used) sum += array->end - array->begin;
+    const size_t dynamic = dynamics.end - dynamics.begin;
+    const std::string sizes = who(position) + " uses " + std::to_string(sum) + " bytes of static and " + std::to_string(dynamic) +
+                              " of dynamic shared memory at " + line_of(code) + ", ";
+    if (sum > LARGEST_STATIC) fail(sizes + "of static may be " + std::to_string(LARGEST_STATIC));
+    if (sum + dynamic > gpu.shared_bytes) fail(sizes + "a block of this GPU has " + std::to_string(gpu.shared_bytes));
+    if (dynamic && dynamic <= ASKED_FROM && sum + dynamic > UNASKED)
+        fail(sizes + "more than " + std::to_string(UNASKED) + " that launch() in common/device.h did not ask for");
+}
+
+static void check_alignment(uintptr_t address, size_t bytes, Kind kind, void* code) {
+    if ((address & (bytes - 1)) == 0) return;  // bytes is a power of two
+    fail("misaligned: " + who(position) + " " + verb(kind) + " " + std::to_string(bytes) + " bytes at once at " + line_of(code) +
+         ", at an address that is a multiple of " + std::to_string(address & -address) + " only");
+}
+
+static void access_inside(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack) {
     Region* region = find(address);
     const bool own_image = address >= uintptr_t(&__ehdr_start) && address < uintptr_t(&__bss_start);  // constants and emulator state
     if (!region && own_image) return;
     if (!region || address + bytes > region->end)
         fail("out of bounds: " + who(position) + " " + verb(kind) + " at " + line_of(code) +
              distance_to_an_array(region ? region->end : address));
-    for (uintptr_t word = address & ~uintptr_t(3); word < address + bytes; word += 4) check_word(*region, word, kind, code);
+    if (at_once) check_alignment(address, bytes, kind, code);
+    if (region == &statics) check_shared_size(address, code);
+    if (checking)
+        for (uintptr_t word = address & ~uintptr_t(3); word < address + bytes; word += 4) check_word(*region, word, kind, code);
+    if (!counting || !stack) return;
+    // CuPy's arrays begin at multiples of 256
+    const uintptr_t on_gpu = region->shared ? address : address - region->allocation + 256 * (1 + (region->allocation >> 8));
+    count_access(on_gpu, bytes, kind, region->shared, at_once, code, stack);
 }
 
-void atomic_access(void* address, size_t bytes) {
-    if (checking) access(uintptr_t(address), bytes, ATOMIC, __builtin_return_address(0));
-}
-
-void copy_access(const void* address, size_t bytes, bool write, void* code) {
-    if (!checking) return;
-    if (uintptr_t(address) % bytes)
-        fail("an address that is no multiple of " + std::to_string(bytes) + " bytes: " + who(position) + " copies at " + line_of(code));
-    access(uintptr_t(address), bytes, write ? WRITE : READ, code);
+void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack) {
+    if (position.thread < 0 || on_a_stack(address) || !enter_check()) return;
+    access_inside(address, bytes, kind, at_once, code, stack);
+    leave_check();
 }
 
 }  // namespace cuda_cpu
-
-// ---- what the compiler calls ------------------------------------------------------------------------------------------
-
-#define HOOK(name, bytes, kind)                                                                            \
-    __attribute__((visibility("hidden"))) void __tsan_##name(void* a) {                                    \
-        if (cuda_cpu::checking) cuda_cpu::access(uintptr_t(a), bytes, kind, __builtin_return_address(0));  \
-    }
-#define HOOKS(prefix, bytes) HOOK(prefix##read##bytes, bytes, cuda_cpu::READ) HOOK(prefix##write##bytes, bytes, cuda_cpu::WRITE)
-
-extern "C" {
-HOOKS(, 1) HOOKS(, 2) HOOKS(, 4) HOOKS(, 8) HOOKS(, 16)
-HOOKS(unaligned_, 2) HOOKS(unaligned_, 4) HOOKS(unaligned_, 8) HOOKS(unaligned_, 16)
-HOOKS(volatile_, 1) HOOKS(volatile_, 2) HOOKS(volatile_, 4) HOOKS(volatile_, 8)
-
-#define HIDDEN __attribute__((visibility("hidden")))
-HIDDEN void __tsan_read_range(void* a, size_t bytes) {
-    if (cuda_cpu::checking) cuda_cpu::access(uintptr_t(a), bytes, cuda_cpu::READ, __builtin_return_address(0));
-}
-HIDDEN void __tsan_write_range(void* a, size_t bytes) {
-    if (cuda_cpu::checking) cuda_cpu::access(uintptr_t(a), bytes, cuda_cpu::WRITE, __builtin_return_address(0));
-}
-HIDDEN void __tsan_func_entry(void*) {}
-HIDDEN void __tsan_func_exit() {}
-HIDDEN void __tsan_init() {}
-
-struct OutOfBounds {  // as g++ lays it out
-    const char* file;
-    unsigned line, column;
-};
-HIDDEN void __ubsan_handle_out_of_bounds(OutOfBounds* where, uintptr_t index) {
-    if (!cuda_cpu::checking || cuda_cpu::position.thread < 0) return;
-    const std::string file(where->file);
-    cuda_cpu::fail("index " + std::to_string(long(index)) + " is out of range at " + file.substr(file.rfind('/') + 1) + ":" +
-                   std::to_string(where->line) + " in " + cuda_cpu::who(cuda_cpu::position));
-}
-}

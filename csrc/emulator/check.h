@@ -1,5 +1,5 @@
-// The checks of the CPU build. g++ -fsanitize=thread,bounds calls a function before each memory access of a kernel; check.cpp
-// defines those functions itself (no sanitizer library is linked) and knows which thread runs and how many barriers it passed.
+// The checks of the CPU build. g++ -fsanitize=... calls a function before each memory access of a kernel; hooks.cpp defines those
+// functions itself (no sanitizer library is linked). check.cpp decides whether an access is right, cost.cpp counts what it costs.
 #pragma once
 
 #include <cstddef>
@@ -20,17 +20,32 @@ struct Position {
 };
 extern Position position;
 
-bool set_checking(bool on);                     // returns what it was
-void allow(const void* data, size_t elements, size_t element_size);  // an array that kernels may use ...
-void forget_arrays();                           // ... until here
+bool set_gpu(int capability);  // false if it is not known here
+
+bool set_checking(bool on);  // returns what it was
+bool set_counting(bool on);
+extern bool watching;  // checking or counting
+
+// An array that kernels may use until it is forgotten. allocation: where the memory begins that it is a part of.
+void allow(const void* data, size_t elements, size_t element_size, const void* allocation = nullptr);
+void forget(const void* data, size_t elements, size_t element_size);
+void forget_arrays();
+size_t allowed_arrays();
 void set_dynamic_shared(const void* data, size_t bytes);
 
-void copy_access(const void* address, size_t bytes, bool write, void* code);  // of a copy_async at `code`
+// What the compiler's calls come down to. stack: where the function's memory is, to be counted (cost.cpp); 0: not to be counted.
+enum Kind { READ, WRITE, ATOMIC, COPY, LAND };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived
+void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack);
+bool enter_check();  // false inside of the checks themselves
+void leave_check();
 
-// From the scheduler, for the messages.
+// From the scheduler.
 std::string name_of(int thread);
 std::string name_of_block(uint3 block);
-bool on_a_stack(uintptr_t address);
+std::string who(const Position& position);
+extern char* stacks;
+extern size_t stack_bytes;  // of all threads together
+inline bool on_a_stack(uintptr_t address) { return address - uintptr_t(stacks) < stack_bytes; }
 [[noreturn]] void fail(const std::string& message);
 
 }  // namespace cuda_cpu

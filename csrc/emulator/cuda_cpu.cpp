@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "emulator/check.h"
+#include "emulator/cost.h"
+#include "emulator/symbols.h"
 
 // Kernels read these: non-zero initial values keep them out of .bss, where the checks look for __shared__ arrays.
 uint3 threadIdx = {~0u, ~0u, ~0u}, blockIdx = {~0u, ~0u, ~0u};
@@ -47,10 +49,11 @@ std::vector<Thread> threads;  // of the running block
 Thread* running;
 Position position;
 char* stacks;
-size_t stack_count;
+size_t stack_bytes;
 std::string failure;
 jmp_buf scheduler;
-std::vector<float> dynamic_memory;
+std::vector<char> dynamic_memory;
+char* dynamic_start;  // a multiple of 16 and, to find out who relies on more, of no more
 void (*call_kernel)(void*);
 void* kernel_call;
 
@@ -81,6 +84,7 @@ static void stop(State state, int line) {
 }
 
 void fail(const std::string& message) {
+    leave_check();
     failure = message;
     running->state = FAILED;
     _longjmp(scheduler, 1);  // this fiber never runs again
@@ -105,7 +109,7 @@ static void fiber() {  // a fiber's whole life: it serves the thread of the same
 
 int lane() { return position.thread % warpSize; }
 
-void* shared_memory() { return dynamic_memory.data(); }
+void* shared_memory() { return dynamic_start; }
 
 static void require_whole_warps(int line) {
     if (blockDim.x * blockDim.y * blockDim.z % warpSize) refuse("a warp function in a block that is no multiple of 32", line);
@@ -127,13 +131,13 @@ const void* exchange(unsigned mask, const void* value, size_t bytes, int line) {
     return offer;
 }
 
-static void start_copy(float* to, const float* from, int count, bool inside, void* code) {
+static void start_copy(float* to, const float* from, int count, bool inside, void* code, uintptr_t stack) {
     Copy copy{to, {}, count * sizeof(float), running->group, code};
     if (inside) {
-        copy_access(from, copy.bytes, false, code);
+        if (watching) access(uintptr_t(from), copy.bytes, READ, true, code, stack);
         std::memcpy(copy.numbers, from, copy.bytes);
     }
-    copy_access(to, copy.bytes, true, code);
+    if (watching) access(uintptr_t(to), copy.bytes, COPY, true, code, stack);
     std::fill(to, to + count, NAN);
     running->copies.push_back(copy);
 }
@@ -143,7 +147,7 @@ void land_copies(int groups) {
     size_t landed = 0;  // they are in the order of their groups
     for (; landed < copies.size() && copies[landed].group < running->group - groups; landed++) {
         const Copy& copy = copies[landed];
-        copy_access(copy.to, copy.bytes, true, copy.code);
+        if (watching) access(uintptr_t(copy.to), copy.bytes, LAND, true, copy.code, 0);
         std::memcpy(copy.to, copy.numbers, copy.bytes);
     }
     copies.erase(copies.begin(), copies.begin() + long(landed));
@@ -176,6 +180,7 @@ static void run_warp(int first, int last) {
     do {
         for (int i = first; i < last; i++) resume(threads[i]);
         state = meet(first, last);
+        if (counting) replay_warp(first, last);
         if (state == AT_WARP_BARRIER) position.warp_phase++;  // a shuffle makes lanes wait, but orders no memory
     } while (state == AT_EXCHANGE || state == AT_WARP_BARRIER);
 }
@@ -184,24 +189,27 @@ static void run_block() {
     const int count = int(threads.size());
     position.block++;
     position.block_index = blockIdx;
-    do {
+    if (counting) start_block(count);
+    for (;;) {
         for (int first = 0; first < count; first += warpSize) run_warp(first, std::min(first + warpSize, count));
         position.block_phase++;
-    } while (meet(0, count) == AT_BLOCK_BARRIER);
+        if (meet(0, count) != AT_BLOCK_BARRIER) return;
+        if (counting) count_barrier();
+    }
 }
 
 static void make_fibers(unsigned count) {
     threads.assign(count, Thread{});
-    if (count > stack_count) {
-        if (stacks) munmap(stacks, stack_count * STACK);
+    if (count * STACK > stack_bytes) {
+        if (stacks) munmap(stacks, stack_bytes);
         const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
         stacks = static_cast<char*>(mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, kind, -1, 0));
         if (stacks == MAP_FAILED) {
             stacks = nullptr;
-            stack_count = 0;
+            stack_bytes = 0;
             throw std::runtime_error("no memory for the stacks of " + std::to_string(count) + " threads");
         }
-        stack_count = count;
+        stack_bytes = count * STACK;
         for (size_t i = 0; i < count; i++) mprotect(stacks + i * STACK, GUARD, PROT_NONE);
     }
     for (unsigned i = 0; i < count; i++) {
@@ -216,18 +224,54 @@ static void make_fibers(unsigned count) {
     }
 }
 
-bool on_a_stack(uintptr_t address) { return address - uintptr_t(stacks) < stack_count * STACK; }
+// ---- launches ---------------------------------------------------------------------------------------------------------
 
-void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, void (*call)(void*), void* argument) {
+Gpu gpu = {90, 227 * 1024, 132};
+
+bool set_gpu(int capability) {
+    constexpr Gpu KNOWN[] = {{75, 64 * 1024, 40},   {80, 163 * 1024, 108}, {86, 99 * 1024, 84},   {89, 99 * 1024, 142},
+                             {90, 227 * 1024, 132}, {100, 227 * 1024, 148}, {120, 99 * 1024, 188}};
+    for (const Gpu& known : KNOWN)
+        if (known.capability == capability) {
+            gpu = known;
+            return true;
+        }
+    return false;
+}
+
+// What a GPU would refuse. Empty if nothing.
+static std::string beyond_a_limit(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes) {
+    const auto too_many = [](const char* what, size_t count, size_t most) {
+        return std::string(what) + " " + std::to_string(count) + ", a GPU takes " + std::to_string(most) + " at most";
+    };
+    const size_t count = size_t(block.x) * block.y * block.z;
+    if (count == 0) return "a block of 0 threads";
+    if (count > 1024) return too_many("a block of threads:", count, 1024);
+    if (block.z > 64) return too_many("block.z is", block.z, 64);
+    if (grid.x > 0x7fffffff) return too_many("grid.x is", grid.x, 0x7fffffff);
+    if (grid.y > 65535) return too_many("grid.y is", grid.y, 65535);
+    if (grid.z > 65535) return too_many("grid.z is", grid.z, 65535);
+    if (shared_bytes > gpu.shared_bytes) return too_many("bytes of dynamic shared memory:", shared_bytes, gpu.shared_bytes);
+    const size_t bound = size_t(launch_bound(kernel));
+    if (bound && count > bound)
+        return "a block of " + std::to_string(count) + " threads, but the kernel's __launch_bounds__ is " + std::to_string(bound);
+    return "";
+}
+
+void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void (*call)(void*), void* argument) {
+    if (const std::string limit = beyond_a_limit(kernel, grid, block, shared_bytes); !limit.empty())
+        throw std::runtime_error(std::string(name) + ": a launch that a GPU refuses, at " + line_of(__builtin_return_address(0)) + ": " +
+                                 limit);
     const unsigned count = block.x * block.y * block.z;
-    if (count == 0 || count > 1024) throw std::runtime_error(std::string(name) + ": a block of " + std::to_string(count) + " threads");
     call_kernel = call;
     kernel_call = argument;
     blockDim = block;
     gridDim = grid;
     position.launch++;
-    dynamic_memory.assign(shared_bytes / sizeof(float) + 4, NAN);
-    set_dynamic_shared(dynamic_memory.data(), shared_bytes);
+    dynamic_memory.assign(shared_bytes + 64, '\xff');  // NaN
+    dynamic_start = reinterpret_cast<char*>((uintptr_t(dynamic_memory.data()) + 31) / 32 * 32 + 16);
+    set_dynamic_shared(dynamic_start, shared_bytes);
+    if (counting) start_count(name, grid, block);
     if (threads.size() != count) make_fibers(count);
     for (unsigned i = 0; i < count; i++) threads[i].index = {i % block.x, i / block.x % block.y, i / (block.x * block.y)};
     try {
@@ -242,6 +286,7 @@ void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, void (*ca
 
 }  // namespace cuda_cpu
 
-void copy_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 1, inside, __builtin_return_address(0)); }
-void copy_quad_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, __builtin_return_address(0)); }
+#define HERE __builtin_return_address(0), uintptr_t(__builtin_frame_address(0))
+void copy_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 1, inside, HERE); }
+void copy_quad_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
 void end_of_copies() { cuda_cpu::running->group++; }

@@ -13,13 +13,15 @@
 #include <type_traits>
 
 // Code of the emulator that is compiled into kernels must not be taken for the kernel's own accesses.
-#if defined(__SANITIZE_THREAD__)
-#define UNCHECKED __attribute__((no_sanitize("thread"), no_sanitize("undefined")))
-#else
+#if !defined(__SANITIZE_THREAD__)
 #define UNCHECKED
+#elif defined(__has_attribute) && __has_attribute(no_sanitize_coverage)
+#define UNCHECKED __attribute__((no_sanitize("thread"), no_sanitize("undefined"), no_sanitize_coverage))
+#else
+#define UNCHECKED __attribute__((no_sanitize("thread"), no_sanitize("undefined")))
 #endif
 
-// g++ does not call the checks for a struct that a function returns straight into memory; once inlined, it is an ordinary store.
+// An error names the line of the kernel, and not the line of the emulator, if what lies between them is inlined.
 #define ALWAYS_INLINE __attribute__((always_inline)) inline
 
 #define __global__
@@ -28,10 +30,15 @@
 #define __shared__ static
 #define __constant__ static
 #define __forceinline__ inline
-#define __launch_bounds__(...)
+#define __launch_bounds__(...) LAUNCH_BOUNDS(__VA_ARGS__, 1)
 #define __grid_constant__
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __restrict__ __restrict
+
+// The bound is kept where the launch finds it (symbols.cpp): the compiler puts so many no-operations before the kernel's first
+// instruction, and the address of the first of them into a table.
+#define LAUNCH_BOUNDS(threads, ...) __attribute__((patchable_function_entry(NUMBER(threads), NUMBER(threads))))
+#define NUMBER(constant) sizeof(char[constant])  // g++ 12 fails at the name of a constant here
 
 struct dim3 {
     unsigned x, y, z;
@@ -40,17 +47,39 @@ struct dim3 {
 struct uint3 {
     unsigned x, y, z;
 };
+namespace cuda_cpu {
+void copy(void* to, const void* from, size_t bytes);  // under the checks
+}
+
+// g++ calls no check where a struct is a function's argument or its result. So the vector types call it themselves when they are
+// copied; a kernel's own structs need the rule in common/device.h. (= 0: or g++ sets up a __shared__ array of them at run time.)
+#define VECTOR(T)                                                                    \
+    constexpr T() = default;                                                         \
+    ALWAYS_INLINE T(const T& other) { cuda_cpu::copy(this, &other, sizeof(T)); }     \
+    ALWAYS_INLINE T& operator=(const T& other) {                                     \
+        cuda_cpu::copy(this, &other, sizeof(T));                                     \
+        return *this;                                                                \
+    }
+
 struct alignas(8) float2 {
-    float x, y;
+    float x = 0, y = 0;
+    VECTOR(float2)
+    UNCHECKED float2(float x, float y) : x(x), y(y) {}
 };
 struct alignas(16) float4 {
-    float x, y, z, w;
+    float x = 0, y = 0, z = 0, w = 0;
+    VECTOR(float4)
+    UNCHECKED float4(float x, float y, float z, float w) : x(x), y(y), z(z), w(w) {}
 };
 struct alignas(8) int2 {
-    int x, y;
+    int x = 0, y = 0;
+    VECTOR(int2)
+    UNCHECKED int2(int x, int y) : x(x), y(y) {}
 };
 struct alignas(16) int4 {
-    int x, y, z, w;
+    int x = 0, y = 0, z = 0, w = 0;
+    VECTOR(int4)
+    UNCHECKED int4(int x, int y, int z, int w) : x(x), y(y), z(z), w(w) {}
 };
 ALWAYS_INLINE float2 make_float2(float x, float y) { return {x, y}; }
 ALWAYS_INLINE float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
@@ -65,18 +94,28 @@ extern dim3 blockDim, gridDim;
 
 namespace cuda_cpu {
 
+// The GPU whose limits a launch must keep.
+struct Gpu {
+    int capability;       // 90 is 9.0
+    size_t shared_bytes;  // that one block may have, static and dynamic
+    int processors;
+};
+extern Gpu gpu;
+
 enum Scope { WARP, BLOCK };
 
 void wait(Scope scope, int line);
 void* shared_memory();                                                           // the dynamic shared memory of this block
 const void* exchange(unsigned mask, const void* value, size_t bytes, int line);  // one value per lane of the warp, all come back
 void atomic_access(void* address, size_t bytes);                                 // for the checks
+void count_multiply_adds(long count);                                            // of this thread, that no instruction shows (cost.h)
 int lane();
-void run(const char* name, dim3 grid, dim3 block, size_t shared_bytes, void (*call)(void*), void* kernel_call);
+void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void (*call)(void*), void* kernel_call);
 [[noreturn]] void refuse(const char* what, int line);
 
 template <class T>
 UNCHECKED T from_lane(unsigned mask, T value, int source, int width, int line) {
+    static_assert(std::is_arithmetic_v<T>, "CUDA shuffles numbers, not structs");
     if (width != warpSize) refuse("a shuffle with a width other than 32", line);
     const T* values = static_cast<const T*>(exchange(mask, &value, sizeof(T), line));
     return values[source];
@@ -85,8 +124,7 @@ UNCHECKED T from_lane(unsigned mask, T value, int source, int width, int line) {
 void land_copies(int groups);  // all but those of the thread's last `groups` groups
 
 template <class T, class Change>
-UNCHECKED T atomic(T* address, Change change) {
-    atomic_access(address, sizeof(T));
+UNCHECKED T change(T* address, Change change) {
     const T old = *address;
     *address = change(old);
     return old;
@@ -95,10 +133,11 @@ UNCHECKED T atomic(T* address, Change change) {
 }  // namespace cuda_cpu
 
 template <class... Parameters, class... Arguments>
-UNCHECKED void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t,
-                      Arguments... arguments) {
+ALWAYS_INLINE void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t,
+                          Arguments... arguments) {
     auto call = [&]() UNCHECKED { kernel(arguments...); };
-    cuda_cpu::run(name, grid, block, shared_bytes, [](void* c) UNCHECKED { (*static_cast<decltype(call)*>(c))(); }, &call);
+    const void* address = reinterpret_cast<const void*>(kernel);
+    cuda_cpu::run(name, address, grid, block, shared_bytes, [](void* c) UNCHECKED { (*static_cast<decltype(call)*>(c))(); }, &call);
 }
 
 template <class T>
@@ -142,12 +181,14 @@ UNCHECKED inline int __all_sync(unsigned mask, int predicate, int line = __built
 }
 
 template <class T>
-UNCHECKED T atomicAdd(T* address, T value) {
-    return cuda_cpu::atomic(address, [value](T old) UNCHECKED { return old + value; });
+ALWAYS_INLINE T atomicAdd(T* address, T value) {
+    cuda_cpu::atomic_access(address, sizeof(T));
+    return cuda_cpu::change(address, [value](T old) UNCHECKED { return old + value; });
 }
 template <class T>
-UNCHECKED T atomicMax(T* address, T value) {
-    return cuda_cpu::atomic(address, [value](T old) UNCHECKED { return std::max(old, value); });
+ALWAYS_INLINE T atomicMax(T* address, T value) {
+    cuda_cpu::atomic_access(address, sizeof(T));
+    return cuda_cpu::change(address, [value](T old) UNCHECKED { return std::max(old, value); });
 }
 inline void __threadfence() {}
 
@@ -164,7 +205,7 @@ UNCHECKED void wait_for_copies() {
 }
 
 template <class T>
-inline T __ldg(const T* address) { return *address; }
+ALWAYS_INLINE T __ldg(const T* address) { return *address; }
 
 using std::max;
 using std::min;

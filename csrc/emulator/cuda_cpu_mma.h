@@ -20,6 +20,7 @@ UNCHECKED inline void mma_tf32(float (&d)[4], const float (&a)[4], const float (
     for (int e = 0; e < 4; e++) mine.a[e] = cut_to_tf32(a[e]);
     for (int e = 0; e < 2; e++) mine.b[e] = cut_to_tf32(b[e]);
     const Both* all = static_cast<const Both*>(cuda_cpu::exchange(0xffffffff, &mine, sizeof mine, line));
+    cuda_cpu::count_multiply_adds(16 * 8 * 8 / warpSize);
     const int g = cuda_cpu::lane() / 4, t = cuda_cpu::lane() % 4;
     for (int e = 0; e < 4; e++)
         for (int k = 0; k < 8; k++) {

@@ -1,7 +1,7 @@
-"""`python -m minidiff explain ID` - a formula, where it stands, its code, and a run with small numbers.
+"""`python -m minidiff explain ID` shows a formula, its place, its code and a run with numbers.
 
-Instead of an id it takes a slide's title or number and lists what is on it: from the slide to the code in one hop.
-Lines are wrapped to the width of the terminal. `--short` shows the code with its values beside it, on one screen.
+Instead of an id it takes a slide's title or number, and lists what is on the slide. Lines are
+wrapped to the terminal. `--short` shows the code with its values beside it, on one screen.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from minidiff.engine.printing import show
 
 
 def explain(what: str, short: bool = False) -> str:
-    """The text for an equation's id, a slide's title, or a slide's number, in lines that fit the terminal.
+    """The text for an equation's id, a slide's title or its number, in lines that fit the terminal.
 
-    short: one screen for an equation.    Raises: KeyError that names what comes near.
+    short: one screen for an equation.
+    Raises: KeyError that names what comes near.
     """
     slides = find_slides(what)
     if slides:
@@ -36,7 +37,7 @@ def explain(what: str, short: bool = False) -> str:
 
 
 def find_slides(what: str) -> list[Slide]:
-    """The slides with this title or number, or whose title contains it; none if it is an equation's id."""
+    """The slides with this title or number, or whose title contains it; none for an equation."""
     wanted = what.strip().lower()
     if wanted.isdigit():
         return [slide for slide in SLIDES if slide.number == int(wanted)]
@@ -80,16 +81,11 @@ def explain_equation(equation: Equation) -> str:
     ]
     lines += [
         "",
-        textwrap.indent(source_of(equation), "    "),
+        textwrap.indent(equation.source, "    "),
         "",
         run_with_small_numbers(equation),
     ]
     return "\n".join(lines)
-
-
-def source_of(equation: Equation) -> str:
-    """The function's lines without its decorator."""
-    return equation.source
 
 
 def run_with_small_numbers(equation: Equation) -> str:
@@ -100,11 +96,12 @@ def run_with_small_numbers(equation: Equation) -> str:
     if "schedule" in inputs:
         title += f", linear schedule with T = {T}"
         title += f", t = {TIME}" if inputs.get("t") is TIME else ""
-    return f"  {title}:\n{textwrap.indent(show_assignments(assignments), '  ')}\n  -> {show(result)}"
+    terms = textwrap.indent(show_assignments(assignments), "  ")
+    return f"  {title}:\n{terms}\n  -> {show(result)}"
 
 
 def run(equation: Equation, inputs: dict[str, Any]) -> tuple[Any, list[Assignment]]:
-    """The result of one call with these arguments, and its assignments but for functions and modules."""
+    """The result of one call, and its assignments but for those of functions and modules."""
     result, assignments = record(equation.function, **inputs)
     if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
         result = result[0]  # an operation of the engine: its value and its derivative
@@ -134,8 +131,11 @@ def _indented(value: Any) -> str:
 
 
 def wrap(text: str, width: int | None = None) -> str:
-    """Break lines that are too wide at a space, and indent what follows.    width: default the terminal's"""
-    width = width or min(100, shutil.get_terminal_size((100, 24)).columns)
+    """Break lines that are too wide at a space, and indent what follows.
+
+    width: default the terminal's, at most 100
+    """
+    width = width or _columns()
     lines = []
     for line in text.splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -149,9 +149,8 @@ def wrap(text: str, width: int | None = None) -> str:
 
 
 def explain_short(id: str, width: int | None = None, height: int = 24) -> str:
-    """Formula, place, and each line of the code with the value that it computed, within one screen."""
-    equation = get_equation(id)
-    width = width or min(100, shutil.get_terminal_size((100, 24)).columns)
+    """Formula, place, and each line of the code with the value that it computed, on one screen."""
+    equation, width = get_equation(id), width or _columns()
     _, assignments = run(equation, small_inputs(equation))
     values: dict[int, list[str]] = {}
     for a in {(a.line, a.name): a for a in assignments}.values():
@@ -163,13 +162,18 @@ def explain_short(id: str, width: int | None = None, height: int = 24) -> str:
     column = min(max(map(len, body)), width * 3 // 5) + 2
     arguments = ", ".join(f"{a.name} = {show(a.value)}" for a in assignments if a.line < first)
     lines = [equation.id, f"  {plain_text(LATEX[equation.id])}", f"  {head}    {equation.paper}"]
-    lines = [_cut(line, width) for line in lines] + wrap(f"  {arguments}", width).splitlines()[:4] + [""]
+    lines += [*wrap(f"  {arguments}", width).splitlines()[:4], ""]
     for number, line in enumerate(body, first):
         value = "  ".join(values.get(number, ()))
-        lines.append(_cut(f"{_cut(line, column - 2):{column}}{value and '= ' + value}".rstrip(), width))
+        lines.append(f"{_cut(line, column - 2):{column}}{value and '= ' + value}".rstrip())
+    lines = [_cut(line, width) for line in lines]
     if len(lines) > height - 1:
         lines[height - 2 :] = [f"... and more: python -m minidiff explain {id}"]
     return "\n".join(lines)
+
+
+def _columns() -> int:
+    return min(100, shutil.get_terminal_size((100, 24)).columns)
 
 
 def _cut(line: str, width: int) -> str:

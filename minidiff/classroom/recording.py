@@ -1,16 +1,15 @@
-"""The terms of a formula while it runs: every assignment, in order, with the value that it had then."""
+"""The terms of a formula while it runs: each assignment, with the value of its moment."""
 
 from __future__ import annotations
 
 import inspect
 import linecache
+import operator
 import re
 import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from minidiff.engine.backend import is_array
 from minidiff.engine.printing import plain_array
@@ -19,8 +18,8 @@ from minidiff.engine.printing import plain_array
 class Assignment(NamedTuple):
     """A name got a value, or its array was changed in place.
 
-    value: a copy of an array, so that later changes don't show; line: number in the file, of the
-    line that did it, or of the function's head for its arguments.
+    value: a copy of an array, so that later changes don't show; line: number of the line
+    that did it, or of the function's head for its arguments.
     """
 
     name: str
@@ -28,11 +27,13 @@ class Assignment(NamedTuple):
     line: int
 
 
-def record(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, list[Assignment]]:
-    """Run `function` and note its arguments and each of its assignments.    -> (result, assignments)
+def record(
+    function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> tuple[Any, list[Assignment]]:
+    """Run `function` and note its arguments and each of its assignments.
 
     A generator runs up to its first `yield`; what it yields is the result. Functions that
-    `function` calls are not recorded.
+    `function` calls are not recorded.   -> (result, assignments)
     """
     function = inspect.unwrap(function)
     found: list[Assignment] = []
@@ -71,22 +72,24 @@ def record(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any
     return result, found
 
 
-def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+def trace(
+    function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> tuple[Any, dict[str, Any]]:
     """As `record`, with the last value of each name.    -> (result, {name: value})"""
     result, assignments = record(function, *args, **kwargs)
     return result, {name: value for name, value, _ in assignments}
 
 
 def _changed(seen: tuple[Any, Any] | None, value: Any) -> bool:
-    """Whether a name is new, means another object, or an object whose numbers or items are others."""
+    """Whether a name is new or means another object, or its numbers or items changed."""
     if seen is None or seen[0] is not value:
         return True
     before, now = seen[1], plain_array(value)
     if isinstance(now, list):
-        return len(now) != len(before) or any(a is not b for a, b in zip(now, before, strict=True))
+        return len(now) != len(before) or any(map(operator.is_not, now, before))
     if not is_array(now) or now.shape != before.shape:
         return is_array(now)
-    same = (now == before) | ((now != now) & (before != before))  # NaN is not equal to itself
+    same = (now == before) | ((now != now) & (before != before))  # NaN is not NaN
     return not bool(same.all())
 
 
@@ -94,7 +97,7 @@ def _copy(value: Any) -> Any:
     value = plain_array(value)
     if isinstance(value, list):
         return list(value)
-    return value.copy() if is_array(value) and not isinstance(value, np.generic) else value
+    return value.copy() if is_array(value) else value
 
 
 def _position(name: str, text: str) -> float:

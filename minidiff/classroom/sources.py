@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,22 +24,34 @@ N_DIGITS = 200
 
 
 class Source(NamedTuple):
-    """A predictor, its schedule, the shape of a sample, and where images to train on come from."""
+    """A predictor, its schedule, the shape of a sample, and where images to train on come from.
+
+    decode: of a latent model, from scaled latents to images.
+    """
 
     eps_theta: Callable[[Any, Any], Any]
     schedule: Schedule
     shape: tuple[int, ...]
     draw: Callable[[int, RNG], Any]
+    decode: Callable[[Any], Any] | None = None
 
 
-def make_source(name: str, T: int = 1000, schedule: str = "linear") -> Source:
-    """The source called `name`: "oracle" (two clusters of points), "digits" (drawn digits, exact predictor), or a checkpoint's folder."""
+def make_source(
+    name: str, T: int = 1000, schedule: str = "linear", prompt: str = "three", guidance: float = 1.0
+) -> Source:
+    """The source called `name`: "oracle", "digits", or the folder of a run.
+
+    "oracle" is two clusters of points, "digits" drawn digits, both with their exact predictor.
+    prompt, guidance: what a latent model draws, and how strongly it is guided there (1: not).
+    """
     if name == "oracle":
         mixture = GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.05)
         return _exact(mixture, make_schedule(schedule, T))
     if name == "digits":
         images = to_float(make_digits(N_DIGITS, seed=0).images)
         return _exact(GaussianMixture(np.ones(N_DIGITS), images, 0.1), make_schedule(schedule, T))
+    if (Path(name) / "autoencoder").is_dir():
+        return _latent(name, prompt, guidance)
     return _trained(name)
 
 
@@ -65,6 +79,26 @@ def _trained(folder: str) -> Source:
     )
 
 
+def _latent(folder: str, prompt: str, guidance: float) -> Source:
+    from minidiff.sampling.autoencoder import encode_images
+    from minidiff.sampling.text_to_image import load_text_to_image
+    from minidiff.training.workers import Workers
+
+    model = load_text_to_image(folder)
+    workers = Workers(model.denoiser.model.eval(), 1)
+    predictors = cache(lambda n: model.eps_theta(workers, [prompt] * n, guidance))
+    predictors(1)  # an unknown word is told before the walk begins
+
+    def draw(n: int, rng: RNG) -> Any:
+        images = make_digits(N_DIGITS, seed=0).images[rng.integers(0, N_DIGITS, (n,))]
+        return encode_images(Workers(model.autoencoder.model, 1), images) * model.autoencoder.scale
+
+    return Source(
+        lambda z_t, t: predictors(len(z_t))(z_t, t),
+        model.denoiser.schedule, model.denoiser.sample_shape, draw, model.autoencoder.decode,
+    )  # fmt: skip
+
+
 def steps_of(
     algorithm: str,
     source: Source,
@@ -75,12 +109,15 @@ def steps_of(
     eta: float = 0.0,
     t: int | None = None,
 ) -> Iterator[Step]:
-    """The Steps of "ddpm", "ddim" or "train" on the source.   n: images; steps, eta: DDIM's; t: for "train", every image's time."""
+    """The Steps of "ddpm", "ddim" or "train" on the source.
+
+    n: images; steps, eta: of DDIM; t: for "train", the time of every image.
+    """
     if algorithm not in ALGORITHMS:
         raise ValueError(
             f"step: the algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}"
         )
-    clip = 1.0 if len(source.shape) == 3 else None
+    clip = 1.0 if len(source.shape) == 3 and source.decode is None else None
     if algorithm == "ddpm":
         yield from ddpm_steps(source.eps_theta, (n, *source.shape), source.schedule, rng, clip=clip)
     elif algorithm == "ddim":

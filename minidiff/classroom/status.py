@@ -17,13 +17,20 @@ OPTIONAL = {
         "the tests and `python -m minidiff mutants`: pip install 'minidiff[test]'",
     ),
 }
+COMMANDS = {
+    "python -m minidiff explain 'Forward Diffusion'": "from a slide to its code",
+    "python -m minidiff explain forward.q_sample": "a formula, its code, a run with numbers",
+    "python -m minidiff deck": "what covers each formula of the deck",
+    "python -m minidiff step ddpm --t 500": "walk through a sampler, term by term",
+    "python examples/algorithm_1.py --debug": "step from a program into its formulas",
+    "python -m minidiff mutants": "break each formula, see a test catch it",
+}
 
 
 def status() -> str:
     """Versions and kernels, one line each."""
-    lines = [
-        f"minidiff {_version('minidiff') or '(not installed, run from its folder)'}, Python {platform.python_version()}"
-    ]
+    own = _version("minidiff") or "(not installed, run from its folder)"
+    lines = [f"minidiff {own}, Python {platform.python_version()}"]
     for name in NEEDED:
         lines.append(f"  {name} {_version(name) or 'MISSING: pip install minidiff'}")
     for name, (distributions, what_for) in OPTIONAL.items():
@@ -34,7 +41,6 @@ def status() -> str:
     lines += [f"  {line}" for line in kernel_lines()]
     lines += [
         "",
-        "python -m minidiff explain 'Forward Diffusion Process'   from a slide to its code",
         _commands(),
     ]
     return "\n".join(lines)
@@ -69,12 +75,4 @@ def _version(distribution: str) -> str | None:
 
 
 def _commands() -> str:
-    return "\n".join(
-        (
-            "python -m minidiff explain forward.q_sample              a formula, its code, and a run with numbers",
-            "python -m minidiff deck                                  what covers each formula of the deck",
-            "python -m minidiff step ddpm --t 500                     walk through a sampler, term by term",
-            "python examples/algorithm_1.py --debug                   step from a program into its formulas (docs/debugging.md)",
-            "python -m minidiff mutants                               break each formula and see a test catch it",
-        )
-    )
+    return "\n".join(f"{command:47} {what}" for command, what in COMMANDS.items())

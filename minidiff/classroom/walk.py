@@ -1,9 +1,9 @@
-"""`python -m minidiff step ddpm|ddim|train --t 500` walks through an algorithm in the terminal, term by term."""
+"""`python -m minidiff step ddpm|ddim|train --t 500` walks through an algorithm, term by term."""
 
 from __future__ import annotations
 
 import cmd
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import numpy as np
@@ -11,23 +11,25 @@ import numpy as np
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.debug import Debugger
-from minidiff.engine.printing import show
+from minidiff.engine.printing import plain_array, show
 
 
 class Walker(cmd.Cmd):
     """Commands over a stream of Steps, which it keeps to go back.
 
-    steps: from a sampler or the training loss; schedule: to show the coefficients of a step, too.
+    steps: from a sampler or the training loss; schedule: to show the coefficients of a step, too;
+    decode: of a latent model, from latents to images.
     """
 
     def __init__(
         self, steps: Iterator[Step], schedule: Schedule | None = None,
+        decode: Callable[[Any], Any] | None = None,
         stdin: IO[str] | None = None, stdout: IO[str] | None = None,
     ):  # fmt: skip
         super().__init__(stdin=stdin, stdout=stdout)
         self.use_rawinput = stdin is None
         self.source = steps
-        self.schedule = schedule
+        self.schedule, self.decode = schedule, decode
         self.seen: list[Step] = []
         self.at = -1
         self.advance(1)
@@ -58,7 +60,10 @@ class Walker(cmd.Cmd):
         return True
 
     def run_to(self, t: int) -> bool:
-        """Go on to the first step at time t or below; back if it has been seen.   -> False if there is none."""
+        """Go on to the first step at time t or below; back if it has been seen.
+
+        -> False if there is none
+        """
         for index, step in enumerate(self.seen):
             if np.max(step.t) <= t:
                 self.at = index
@@ -82,9 +87,8 @@ class Walker(cmd.Cmd):
     def do_t(self, line: str) -> None:
         """t TIME: go to the step at this time, or the first below it."""
         if not line.strip().lstrip("-").isdigit() or not self.run_to(int(line)):
-            self.say(
-                f"no step at t = {line}; the steps so far are t = {self.seen[0].t} .. {self.seen[-1].t}"
-            )
+            seen = f"{self.seen[0].t} .. {self.seen[-1].t}"
+            self.say(f"no step at t = {line}; the steps so far are t = {seen}")
         self.do_list("")
 
     def do_list(self, line: str) -> None:
@@ -110,14 +114,18 @@ class Walker(cmd.Cmd):
         return {name: float(a) if a.ndim == 0 else a for name, a in found.items()}
 
     def do_print(self, line: str) -> None:
-        """print TERM: its values, or a picture of it if it is an image. A coefficient will do, too."""
+        """print TERM: its values, or a picture if it is an image. A coefficient will do, too."""
         name, coefficients = line.strip(), self.coefficients()
         try:
             value = coefficients[name] if name in coefficients else self.step[name]
         except KeyError as error:
             self.say(str(error.args[0]))
             return
-        self.say(picture(value) if getattr(value, "ndim", 0) == 4 else f"{name} = {show(value)}")
+        if getattr(value, "ndim", 0) == 4:
+            value = plain_array(value)
+            self.say(picture(self.decode(value) if self.decode else value))
+        else:
+            self.say(f"{name} = {show(value)}")
 
     def do_break(self, line: str) -> None:
         """break: minidiff.debug in the code of the algorithm, for its next step; `c` comes back.

@@ -19,7 +19,8 @@ from minidiff.data.vocabulary import Vocabulary
 
 __all__ = [
     "NAMES", "Captions", "DataNotFound", "Dataset", "DownloadError", "IdxError", "Loader",
-    "NpzError", "PictureError", "Vocabulary", "atomic_write", "check_labels", "check_range", "draw_digits", "fetch",
-    "identity_difference", "load_dataset", "load_mnist", "make_digits", "measure", "read_idx", "read_npz", "read_picture", "save_npz",
+    "NpzError", "PictureError", "Vocabulary", "atomic_write", "check_labels", "check_range",
+    "draw_digits", "fetch", "identity_difference", "load_dataset", "load_mnist",
+    "make_digits", "measure", "read_idx", "read_npz", "read_picture", "save_npz",
     "swiss_roll", "swiss_roll_curve", "to_bytes", "to_float", "to_unit", "write_idx",
 ]  # fmt: skip

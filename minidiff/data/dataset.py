@@ -1,4 +1,4 @@
-"""A data set in memory: pictures, and what they show."""
+"""What every data set of this package is, once it is in memory."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class Dataset:
 
     images: (N, C, H, W) uint8.    labels: (N,) int64, indices into `classes`.
     note: one sentence that says what this is and where it is from, for a program to print.
-    source: what kind of files it is from, or what made it.    folder: of the files, absolute; None without files.
-    recipe: for pictures that a program makes: all that decides what they are. Another machine may round
-    a grey differently, so the checksum of such a data set is of its recipe.
+    source: what kind of files it is from, or what made it.
+    folder: of the files, absolute; None without files.
+    recipe: for pictures that a program makes: all that decides what they are. Another machine may
+    round a grey differently, so the checksum of such a data set is of its recipe.
     """
 
     images: np.ndarray
@@ -38,13 +39,13 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != np.uint8:
             raise ValueError(
-                f"Dataset: images must be (N, C, H, W) uint8, got {self.images.shape} "
-                f"{self.images.dtype}"
+                "Dataset: images must be (N, C, H, W) uint8, "
+                f"got {self.images.shape} {self.images.dtype}"
             )
         if self.labels.shape != self.images.shape[:1]:
             raise ValueError(
-                f"Dataset: labels has shape {self.labels.shape} but images has N = "
-                f"{len(self.images)}"
+                f"Dataset: labels has shape {self.labels.shape} "
+                f"but images has N = {len(self.images)}"
             )
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """A digest of the images and the labels, or of the recipe: 32 hexadecimal digits. 55 MB take 0.1 s."""
+        """A digest of the images and the labels, or of the recipe: 32 hexadecimal digits."""
         return checksum_of(self.recipe) if self.recipe else checksum_of(self.images, self.labels)
 
     def identity(self) -> Identity:
@@ -74,7 +75,7 @@ class Dataset:
         }
 
     def split(self, n_held_out: int, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Two data sets without a common image: (the rest, n_held_out images drawn at random with this seed)."""
+        """Two data sets without a common image: (the rest, n_held_out images drawn at random)."""
         n_held_out, seed = as_int("split: n_held_out", n_held_out), as_int("split: seed", seed)
         if not 0 < n_held_out < len(self):
             raise ValueError(
@@ -83,8 +84,11 @@ class Dataset:
         order = RNG(seed).permutation(len(self))
         held_out, rest = order[:n_held_out], order[n_held_out:]
         how = f"split({n_held_out}, seed={seed})"
-        return self._select(rest, f"the rest of {how}"), self._select(held_out, f"held out by {how}")
+        parts = (rest, f"the rest of {how}"), (held_out, f"held out by {how}")
+        first, second = (self._select(indices, what) for indices, what in parts)
+        return first, second
 
     def _select(self, indices: np.ndarray, how: str) -> Dataset:
         recipe = f"{self.recipe}, {how}" if self.recipe else ""
-        return replace(self, images=self.images[indices], labels=self.labels[indices], recipe=recipe)
+        images, labels = self.images[indices], self.labels[indices]
+        return replace(self, images=images, labels=labels, recipe=recipe)

@@ -17,7 +17,7 @@ from .strokes import WAYS_OF_WRITING
 
 SIZE, BOX = 28, 20
 MOST = 10_000_000  # images: 8 GB
-VERSION = 1  # of what is drawn from a seed; a change of this file that draws other digits counts it up
+VERSION = 1  # counts the changes of this file that draw other digits from a seed
 N_SAMPLES = 112  # points along a digit, about half a pixel apart
 CHUNK = 64  # images drawn at once: their distances stay in the CPU's cache
 
@@ -32,7 +32,8 @@ EDGE = 0.6  # pixels over which ink fades to paper, as in MNIST's scans
 def make_digits(n: int, seed: int = 0) -> Dataset:
     """A data set of n drawn digits, the classes equally likely.    n >= 1; 10,000 take seconds.
 
-    Raises: TypeError if n or seed is no integer; ValueError if n is outside of 1..10 million, seed below 0.
+    Raises: TypeError if n or seed is no integer; ValueError if n is outside of 1..10 million, seed
+    below 0.
     """
     n, seed = as_int("make_digits: n", n), as_int("make_digits: seed", seed)
     if n < 1:

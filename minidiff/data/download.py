@@ -35,10 +35,11 @@ def fetch(
     """Fetch `url` into the file `path`, whose content must have the checksum `md5` (hexadecimal).
 
     timeout: seconds the server may be silent; in twice that time it must send 1 kB for each second.
-    limit: the most bytes. The file appears under its name only when complete and verified; a failure or Ctrl-C
-    leaves nothing behind.
+    limit: the most bytes. The file appears under its name only when complete and verified; a
+    failure or Ctrl-C leaves nothing behind.
 
-    Raises: DownloadError that says what went wrong with the server; OSError if `path` can't be written.
+    Raises: DownloadError that says what went wrong with the server; OSError if `path` can't be
+    written.
     """
     path = Path(path)
     with atomic_write(path) as part, part.open("wb") as file:
@@ -48,13 +49,13 @@ def fetch(
             digest.update(chunk)
         if digest.hexdigest() != md5:
             raise DownloadError(
-                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: not the "
-                f"published file"
+                f"{url}: wants the MD5 checksum {md5}, came {digest.hexdigest()}: "
+                "not the published file"
             )
 
 
 def _receive(url: str, label: str, timeout: float, limit: int) -> Iterator[bytes]:
-    """The body of `url` in chunks, under a progress bar. Whatever goes wrong on the way is a DownloadError."""
+    """The body of `url` in chunks. Whatever goes wrong on the way is a DownloadError."""
     request = urllib.request.Request(url, headers={"User-Agent": "minidiff"})
     watch = _Watch(2 * timeout)
     try:
@@ -64,7 +65,9 @@ def _receive(url: str, label: str, timeout: float, limit: int) -> Iterator[bytes
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        raise DownloadError(f"{url}: the server answered {error.code} {_line(error.reason)}") from error
+        raise DownloadError(
+            f"{url}: the server answered {error.code} {_line(error.reason)}"
+        ) from error
     except TimeoutError as error:
         raise DownloadError(f"{url}: the server was silent for {timeout:g} s") from error
     except urllib.error.URLError as error:
@@ -78,10 +81,12 @@ def _receive(url: str, label: str, timeout: float, limit: int) -> Iterator[bytes
             raise _slow(url, watch) from error
         raise DownloadError(f"{url}: the connection broke ({_line(repr(error))})") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        # the library's errors about addresses and headers that make no sense, of redirections above all
+        # the library's errors about addresses and headers, of redirections above all
         if watch.gave_up:
             raise _slow(url, watch) from error
-        raise DownloadError(f"{url}: the server's answer makes no sense ({_line(repr(error))})") from error
+        raise DownloadError(
+            f"{url}: the server's answer makes no sense ({_line(repr(error))})"
+        ) from error
 
 
 def _body(
@@ -109,14 +114,14 @@ def _body(
 
 
 def _content_length(text: str | None) -> int | None:
-    """The announced length; None where there is none or it is no number, so that the checksum has to decide."""
+    """The announced length; None if it is no number: then the checksum decides alone."""
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
         return None
     return int(text)
 
 
 class _Watch:
-    """Breaks the connection to a server that sends next to nothing, which no timeout of single reads notices.
+    """Breaks the connection to a server that sends next to nothing. No timeout of a read does.
 
     A byte now and then, in the headers or in the body, would keep a download waiting for ever.
     """

@@ -28,7 +28,7 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of this name. A folder that this user may not search is an error, not a no.
+    """Whether there is a file of this name. It is no answer that one may not search its folder.
 
     Raises: PermissionError.
     """

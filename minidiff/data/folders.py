@@ -1,4 +1,4 @@
-"""The folders in which data are looked for: the one that was named, $MINIDIFF_DATA, and the user's cache."""
+"""Where data are looked for: in the folder that was named, $MINIDIFF_DATA, the user's cache."""
 
 import os
 import stat
@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 HOW_TO_SAY_WHERE = (
-    "name a folder (--data-dir, or data_dir in a program), or set MINIDIFF_DATA, HOME or XDG_CACHE_HOME"
+    "name a folder (--data-dir, or data_dir in a program), "
+    "or set MINIDIFF_DATA, HOME or XDG_CACHE_HOME"
 )
 
 
@@ -15,7 +16,8 @@ def data_folders(data_dir: str | os.PathLike[str] | None) -> tuple[list[Path], P
 
     There is no cache for a user without a home: the list may be empty.
 
-    Raises: NotADirectoryError if what was named is a file; FileNotFoundError for the home of an unknown user.
+    Raises: NotADirectoryError if what was named is a file; FileNotFoundError for the home of an
+    unknown user.
     """
     named = [Path(folder) for folder in (data_dir, os.environ.get("MINIDIFF_DATA")) if folder]
     folders = [_named_folder(folder) for folder in named]
@@ -52,7 +54,10 @@ def _named_folder(folder: Path) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises: NotADirectoryError if it is there and no folder; PermissionError if it may not be searched."""
+    """Take what is a folder, or is not there at all.
+
+    Raises: NotADirectoryError if it is a file; PermissionError if this user may not read it.
+    """
     try:
         mode = os.stat(folder).st_mode
         if stat.S_ISDIR(mode):

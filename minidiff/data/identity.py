@@ -35,8 +35,8 @@ def checksum_of(*parts: str | np.ndarray) -> str:
 def identity_difference(saved: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What tells two data sets apart, in one sentence; "" if they are the same one.
 
-    saved, here: what `Dataset.identity()` returned. A checkpoint of an older version may lack some or all
-    of the facts: those are not compared.
+    saved, here: what `Dataset.identity()` returned. A checkpoint of an older version may lack some
+    or all of the facts: those are not compared.
     """
     different = [
         f"{what} is {here[fact]} but was {saved[fact]}"

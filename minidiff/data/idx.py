@@ -1,6 +1,4 @@
-"""IDX, the file format of MNIST.
-
-Four bytes of magic come first, then the size of each dimension, then the numbers (big-endian).
+"""IDX, the file format of MNIST: a magic number, the sizes, then the numbers (big-endian).
 
     00 00 08 03 | 00 00 ea 60 | 00 00 00 1c | 00 00 00 1c | 60000 * 28 * 28 bytes
           |  |    60,000        28            28
@@ -40,10 +38,7 @@ LIMIT = 1 << 30  # bytes of numbers: a gzip file of 1 MB can unpack to a thousan
 
 
 class IdxError(ValueError):
-    """An IDX file that is corrupt, cut off, or not what was asked for.
-
-    The message begins with the file's name.
-    """
+    """An IDX file that is corrupt, cut off, or not what was asked for. Its message names it."""
 
 
 class Header(NamedTuple):
@@ -61,9 +56,10 @@ def read_idx(
 ) -> np.ndarray:
     """Read one IDX file, gzipped or not, as an array in this machine's byte order.
 
-    dtype ("uint8") and ndim are what the caller wants; another type or number of dimensions is refused.
-    limit: the most bytes of numbers. The header is read first, and a file that asks for more is refused
-    before anything is unpacked.
+    dtype ("uint8") and ndim are what the caller wants; another type or number of dimensions is
+    refused.
+    limit: the most bytes of numbers. The header is read first, and a file that asks for more is
+    refused before anything is unpacked.
 
     Raises: IdxError that names the file, what was wanted and what came;
     FileNotFoundError, IsADirectoryError or PermissionError for a file that can't be opened.
@@ -87,10 +83,9 @@ def read_idx_header(
 
 
 def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Write `array` as an IDX file, gzipped if the name ends in .gz.
+    """Write `array` as an IDX file, gzipped when the name ends in .gz.
 
-    Raises: TypeError for a type that IDX has no code for, ValueError for an array with nothing in
-    it.
+    TypeError for a type IDX has no code for, ValueError for an array with nothing in it.
     """
     array = np.asarray(array)
     codes = {name: code for code, name in IDX_TYPES.items()}
@@ -133,8 +128,8 @@ def _read_header(
     zero, code, n_dimensions = struct.unpack(">HBB", magic)
     if zero != 0 or code not in IDX_TYPES or n_dimensions > MOST_DIMENSIONS:
         raise IdxError(
-            f"{path}: wants an IDX file, 00 00 TT NN (TT one of {_hex(bytes(IDX_TYPES))}); came "
-            f"{_hex(magic)}"
+            f"{path}: wants an IDX file, 00 00 TT NN (TT one of {_hex(bytes(IDX_TYPES))}); "
+            f"came {_hex(magic)}"
         )
     came = IDX_TYPES[code]
     if dtype is not None and came != dtype:

@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST: found on this machine, or downloaded once.
 
-Files in MNIST's format that are not MNIST's own are taken too, and called so: whoever gives KMNIST's or EMNIST's
-files the names of MNIST's is not told that these are MNIST.
+Files in MNIST's format that are not MNIST's own are taken too, and called so: whoever gives
+KMNIST's or EMNIST's files the names of MNIST's is not told that these are MNIST.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class DataNotFound(FileNotFoundError):
 
 
 class LoadedSet(NamedTuple):
-    """One of the two sets.    owned: whether both files are the published ones, by their checksums."""
+    """One of the two sets.    owned: whether both files have the published checksums."""
 
     images: np.ndarray  # (N, 28, 28) uint8
     labels: np.ndarray  # (N,) uint8
@@ -41,7 +41,7 @@ class LoadedSet(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """A set that belongs to the data set called `name`, under the file names of the one that is looked for."""
+    """Says that a set belongs to another data set, called `name`."""
 
     name: str
 
@@ -53,15 +53,17 @@ def load_mnist(
     download: bool = True,
     timeout: float = 15.0,
 ) -> Dataset:
-    """MNIST, or Fashion-MNIST.    -> images (N, 1, 28, 28), labels (N,) in 0..9; N = 70,000 for both sets.
+    """MNIST, or Fashion-MNIST.    -> images (N, 1, 28, 28), labels (N,) in 0..9
 
-    Looked for in `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual sub-folders; the first
-    that has one or both sets is used as it is. Else downloaded (`timeout`: seconds of silence) to the first of
-    the three that is given. A download that was killed is finished or removed.
-    Files that are not the published ones are taken, and the name and the note of the data set say so.
+    N is 70,000 for both sets, 60,000 for "train" and 10,000 for "t10k". They are looked for in
+    `data_dir`, $MINIDIFF_DATA and the user's cache, directly or in the usual sub-folders; the first
+    that has one or both is used as it is. Else they are downloaded to the first of the three that
+    is given (`timeout`: seconds of silence). A download that was killed is finished or removed.
+    Files that are not the published ones are taken too, and the name and the note say so.
 
-    Raises: IdxError for a file that is corrupt or does not fit; DataNotFound with what to do if there is nothing;
-    PermissionError or NotADirectoryError for a folder that was named and can't be used.
+    Raises: IdxError for a file that is corrupt or does not fit; DataNotFound with what to do if
+    there is nothing; PermissionError or NotADirectoryError for a folder that was named and can't be
+    used.
     """
     source = FASHION if fashion else MNIST
     folders, cache = data_folders(data_dir)
@@ -91,10 +93,11 @@ def load_mnist(
     return dataset
 
 
-def _search(
-    source: Source, root: Path, remarks: list[str], may_be_closed: bool
-) -> Dataset | None:
-    """The data set below one of the folders.    may_be_closed: nobody named this folder, so it may be unreadable."""
+def _search(source: Source, root: Path, remarks: list[str], may_be_closed: bool) -> Dataset | None:
+    """The data set below one of the folders.
+
+    may_be_closed: nobody named this folder, so that it is no error if it can't be read.
+    """
     try:
         check_folder(root)
         for folder in dict.fromkeys((root / name).resolve() for name in source.folders):
@@ -109,11 +112,13 @@ def _search(
 
 
 def _load_folder(source: Source, folder: Path, remarks: list[str]) -> Dataset | None:
-    """The sets that lie in this folder, checked; None where there is none, and a remark if there is a reason."""
+    """The sets that lie in this folder, checked. None if there is none, with a remark why."""
     unfinished = settle_abandoned(folder, source.md5)
     found: dict[str, LoadedSet] = {}
     for name in SETS:
-        loaded = None if unfinished and not _is_complete(folder) else _load_set(source, folder, name)
+        if unfinished and not _is_complete(folder):
+            break
+        loaded = _load_set(source, folder, name)
         if isinstance(loaded, Foreign):
             remarks.append(f"{folder} holds files of {loaded.name} under these names")
         elif loaded is not None:
@@ -129,7 +134,10 @@ def _load_folder(source: Source, folder: Path, remarks: list[str]) -> Dataset | 
     title = source.name if owned else f"{name}, not {source.name}'s own"
     note = f"{title}: {len(images):,} images from {folder}."
     if len(found) < len(SETS):
-        note = f"{title}: {folder} holds only the {', '.join(found)} set; its {len(images):,} images are used as they are."
+        note = (
+            f"{title}: {folder} holds only the {', '.join(found)} set; "
+            f"its {len(images):,} images are used as they are."
+        )
     return Dataset(images, labels, name, note, source.classes, title, str(folder))
 
 
@@ -167,7 +175,8 @@ def _check_headers(images_path: Path, labels_path: Path) -> None:
         raise IdxError(f"{images_path}: wants images of 28 x 28, came {height} x {width}")
     if n_images != n_labels:
         raise IdxError(
-            f"{labels_path}: wants one label for each of the {n_images:,} images of {images_path.name}, came {n_labels:,}"
+            f"{labels_path}: wants one label for each of the {n_images:,} images of "
+            f"{images_path.name}, came {n_labels:,}"
         )
     if n_images > MOST_IMAGES:
         raise IdxError(f"{images_path}: wants at most {MOST_IMAGES:,} images, came {n_images:,}")
@@ -194,7 +203,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _target(source: Source, root: Path) -> Path | None:
-    """The folder to download to: one that holds no file of these names, which would be overwritten."""
+    """The folder to download to. It holds no file of these names, which would be overwritten."""
     names = [f"{part}-{kind}" for part in SETS for kind in (IMAGES, LABELS)]
     with contextlib.suppress(PermissionError):
         for folder in (root / name for name in source.folders[:-1]):
@@ -204,7 +213,7 @@ def _target(source: Source, root: Path) -> Path | None:
 
 
 def _download_all(source: Source, target: Path, timeout: float) -> None:
-    """Put all files into `target`, or none: an interrupted download must not pass for one of the two sets."""
+    """Put all files into `target`, or none: half a download must not pass for one of the sets."""
     target.mkdir(parents=True, exist_ok=True)
     with download_folder(target, source.md5) as unfinished:
         for name, md5 in source.md5.items():
@@ -227,6 +236,7 @@ def _by_hand(source: Source, target: Path | None, what_happened: str) -> str:
     where = "into an empty folder" if target is None else f"into {target}"
     return (
         f"{source.name} is {what_happened}\n"
-        f"Put {', '.join(source.md5)} {where} by hand (or into any folder named as data_dir or in $MINIDIFF_DATA),"
-        " or use the built-in digits, which need no files."
+        f"Put {', '.join(source.md5)} {where} by hand "
+        "(or into any folder named as data_dir or in $MINIDIFF_DATA), "
+        "or use the built-in digits, which need no files."
     )

@@ -1,7 +1,8 @@
 """Reading an npz file of anybody's: every header first, and never more than it may hold.
 
-An npz file is a zip archive with one npy file for each array. `np.load` believes what such a file says about
-itself: a header that declares a petabyte is an attempt to allocate it, and 1 MB of zip can unpack to 1 GB.
+An npz file is a zip archive with one npy file for each array. `np.load` believes what such a file
+says about itself: a header that declares a petabyte is an attempt to allocate it. And 1 MB of zip
+can unpack to 1 GB.
 """
 
 import io
@@ -21,10 +22,12 @@ from .files import open_file
 LIMIT = 1 << 29  # bytes of one array: 170,000 pictures of 28 x 28 in float32
 CHUNK = 1 << 20
 MOST_HEADER_BYTES = 10_000  # NumPy's own limit
-MOST_DIRECTORY_BYTES = 1 << 20  # the list of what the archive holds; Python keeps ten times that in memory
+MOST_DIRECTORY_BYTES = 1 << 20  # of names in the archive; Python keeps ten times that in memory
 END_OF_ARCHIVE, END_BYTES = b"PK\x05\x06", 22
 END_OF_ARCHIVE_64, LOCATOR_BYTES = b"PK\x06\x07", 20
-HEADER_ERRORS = (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
+HEADER_ERRORS = (
+    ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError,
+)  # fmt: skip
 HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -32,7 +35,7 @@ HEADER_READERS = {
 
 
 class NpzError(ValueError):
-    """An npz file that is damaged, too large, or lacks an array. The message begins with the file's name."""
+    """An npz file that is damaged, too large, or lacks an array. Its message names it."""
 
 
 class Header(NamedTuple):
@@ -50,12 +53,14 @@ def read_npz(
     optional: tuple[str, ...] = (),
     limit: int = LIMIT,
 ) -> dict[str, np.ndarray]:
-    """The arrays `names` of an npz file, and those of `optional` that it holds. Others are not looked at.
+    """The arrays `names` of an npz file, and those of `optional` that it holds.
 
-    limit: the most bytes of one array. Arrays of Python objects are refused: to read one runs its code.
+    Other arrays are not looked at.
+    limit: the most bytes of one array. Arrays of Python objects are refused: to read one runs its
+    code.
 
-    Raises: NpzError in one line; FileNotFoundError, IsADirectoryError or PermissionError if the file can't
-    be opened.
+    Raises: NpzError in one line; FileNotFoundError, IsADirectoryError or PermissionError if the
+    file can't be opened.
     """
     path = Path(path)
     with open_file(path) as file:
@@ -74,7 +79,9 @@ def read_npz(
             raise NpzError(f"{path}: wanted {_wanted(names)}: it is damaged ({error})") from error
         except (ValueError, NotImplementedError, RuntimeError, IndexError, KeyError) as error:
             # zipfile's own words for fields that contradict each other, and for encrypted members
-            raise NpzError(f"{path}: wanted {_wanted(names)}: it can't be read ({error})") from error
+            raise NpzError(
+                f"{path}: wanted {_wanted(names)}: it can't be read ({error})"
+            ) from error
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -92,18 +99,20 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _read_member(archive: zipfile.ZipFile, member: str, limit: int) -> np.ndarray:
-    """One array, whose declared size is compared with the limit and with the archive's word for it."""
+    """One array. Its declared size must fit the limit and what the archive says of it."""
     info = archive.getinfo(member)
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise NpzError(f"{member} is packed in a way that npz files aren't")
     if info.file_size > limit + MOST_HEADER_BYTES + 12:
         raise NpzError(f"{member} has {info.file_size:,} bytes, more than {limit:,}")
     with archive.open(info) as stream:
-        start = stream.read(MOST_HEADER_BYTES + 12)  # 12: the magic, the version, the header's length
+        # 12: the magic, the version and the length of the header
+        start = stream.read(MOST_HEADER_BYTES + 12)
         header, offset = _parse_header(member, start)
         if header.n_bytes > limit:
             raise NpzError(
-                f"{member} declares {header.shape} {header.dtype}, {header.n_bytes:,} bytes, more than {limit:,}"
+                f"{member} declares {header.shape} {header.dtype}, {header.n_bytes:,} bytes, "
+                f"more than {limit:,}"
             )
         if offset + header.n_bytes != info.file_size:
             raise NpzError(
@@ -124,7 +133,7 @@ def _read_member(archive: zipfile.ZipFile, member: str, limit: int) -> np.ndarra
 
 
 def _parse_header(member: str, start: bytes) -> tuple[Header, int]:
-    """The header, and where the numbers begin. NumPy parses it, and sees no more than these bytes."""
+    """The header, and where the numbers begin. NumPy parses it, and sees only these bytes."""
     file = io.BytesIO(start)
     try:
         version = np.lib.format.read_magic(file)
@@ -150,4 +159,4 @@ def _wanted(names: tuple[str, ...]) -> str:
 
 def _listed(members: list[str]) -> str:
     names = [member.removesuffix(".npy") for member in members[:5]]
-    return ", ".join(map(repr, names)) + (", ..." if len(members) > 5 else "") if names else "nothing"
+    return ", ".join([*map(repr, names), *(["..."] if len(members) > 5 else [])]) or "nothing"

@@ -28,7 +28,9 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+EIGHT_BITS = (
+    "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV",
+)  # fmt: skip
 
 
 class PictureError(ValueError):
@@ -38,12 +40,13 @@ class PictureError(ValueError):
 def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarray:
     """Read a picture file, resized to `shape` = (C, H, W).    C: 1 (grey) or 3 (red, green, blue)
 
-    -> (1, C, H, W) float32 in [-1, 1]: black is -1, white is 1. Where the picture is transparent, it is black.
+    -> (1, C, H, W) float32 in [-1, 1]: black is -1, white is 1, and what is transparent is black.
     The picture is turned as its EXIF data say. 16-bit greys keep their steps; 65535 is white.
-    Refused are animations, more than 50 million pixels, and pixels without an agreed white (32 bits, floats).
+    Refused are animations, more than 50 million pixels, and pixels without an agreed white: those
+    of 32 bits and floats.
 
-    Raises: PictureError in one line; FileNotFoundError, IsADirectoryError or PermissionError if the file
-    can't be opened; ValueError for a shape that is not (1 or 3, H, W).
+    Raises: PictureError in one line; FileNotFoundError, IsADirectoryError or PermissionError if the
+    file can't be opened; ValueError for a shape that is not (1 or 3, H, W).
     """
     channels, height, width = _check_shape(shape)
     with open_file(path) as file, warnings.catch_warnings():
@@ -60,7 +63,7 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
             raise PictureError(f"wanted a picture file, got {path}: {error}") from error
         except MemoryError as error:
             raise PictureError(f"wanted a picture file, got {path}: too little memory") from error
-        except Exception as error:  # a damaged file can raise anything in Pillow: struct.error, KeyError, ...
+        except Exception as error:  # damage can raise anything in Pillow: struct.error, KeyError
             reason = " ".join(str(error).split())[:200]
             raise PictureError(
                 f"wanted a picture file, got {path}: {reason or type(error).__name__}"
@@ -70,7 +73,7 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
 
 
 def _bytes_of(file: BinaryIO) -> io.BytesIO:
-    """The whole file. Of this Pillow can't read more than is there, whatever lengths a damaged file declares."""
+    """The whole file: of this Pillow can't read more than is there, whatever its lengths say."""
     size = os.fstat(file.fileno()).st_size
     if size > MOST_BYTES:
         raise PictureError(f"it has {size:,} bytes, more than {MOST_BYTES:,}")
@@ -82,7 +85,9 @@ def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     if len(sizes) != 3 or sizes[0] not in (1, 3) or min(sizes) < 1:
         raise ValueError(f"read_picture: shape must be (C, H, W) with C = 1 or 3, got {sizes}")
     if sizes[1] * sizes[2] > MOST_PIXELS:
-        raise ValueError(f"read_picture: shape must have at most {MOST_PIXELS:,} pixels, got {sizes}")
+        raise ValueError(
+            f"read_picture: shape must have at most {MOST_PIXELS:,} pixels, got {sizes}"
+        )
     return sizes
 
 
@@ -90,7 +95,8 @@ def _open(file: io.BytesIO) -> Image.Image:
     """The picture, after what its header says has been checked: no pixel is unpacked before."""
     Image.init()
     try:
-        picture: Image.Image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+        formats = [name for name in FORMATS if name in Image.OPEN]
+        picture: Image.Image = Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
         raise PictureError(f"it has more than {MOST_PIXELS:,} pixels") from error
     except Image.UnidentifiedImageError as error:
@@ -112,7 +118,7 @@ def _open(file: io.BytesIO) -> Image.Image:
 
 
 def _is_16_bit(picture: Image.Image) -> bool:
-    """Whether these are greys in 0..65535. Older Pillows read those of PNG and PGM files in mode I."""
+    """Whether these are greys in 0..65535. Older Pillows read those of PNG and PGM in mode I."""
     return picture.mode in WORDS or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
 
 
@@ -123,7 +129,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def _grey_of_16_bits(picture: Image.Image, height: int, width: int) -> np.ndarray:
-    """Resized as floats: `convert("L")` would clip 0..65535 to 0..255, and all but the darkest became white."""
+    """Resized as floats. `convert("L")` would clip to 0..255: all but the darkest became white."""
     white = _unit(picture).resize((width, height), Image.Resampling.BICUBIC)
     x_0 = np.asarray(white, np.float32).clip(0, 1) * 2 - 1  # bicubic curves overshoot at edges
     return x_0.reshape(1, 1, height, width)

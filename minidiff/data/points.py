@@ -32,7 +32,10 @@ def swiss_roll(n: int, seed: int = 0, noise: float = 0.04) -> np.ndarray:
 
 
 def swiss_roll_curve(n: int = 2000) -> np.ndarray:
-    """n >= 2 points along the roll without noise, from its inner to its outer end, equally far apart.    -> (n, 2) float32."""
+    """n points along the roll without noise, equally far apart, from its inner to its outer end.
+
+    n: at least 2 -> (n, 2) float32
+    """
     n = as_int("swiss_roll_curve: n", n)
     if n < 2:
         raise ValueError(f"swiss_roll_curve: n must be >= 2, got {n}")

@@ -1,8 +1,11 @@
-"""Published data sets in the format of MNIST: where they are, and the checksums that tell their files apart.
+"""Published data sets in MNIST's format: where they are, and what tells their files apart.
 
-All have the same file names: two sets ("train": 60,000 images, "t10k": 10,000), each with images and labels.
-MNIST: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/.    Fashion-MNIST: arXiv:1708.07747.
-KMNIST: Clanuwat and others, arXiv:1812.01718.
+All have the same file names: two sets ("train": 60,000 images, "t10k": 10,000), each with images
+and labels.
+
+MNIST: LeCun, Cortes, Burges, http://yann.lecun.com/exdb/mnist/
+Fashion-MNIST: Xiao, Rasul, Vollgraf, arXiv:1708.07747
+KMNIST: Clanuwat and others, arXiv:1812.01718
 """
 
 import hashlib
@@ -24,7 +27,8 @@ IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 class Source:
     """Where a data set lives, and how its files are known.
 
-    md5: of each gzipped file.    unpacked_md5: of what is in it, which does not depend on the packer.
+    md5: of each gzipped file.
+    unpacked_md5: of what is in it, which does not depend on the packer.
     first_labels: by set; they tell files apart that were changed and are in none of the tables.
     """
 
@@ -37,7 +41,7 @@ class Source:
     unpacked_md5: dict[str, str] = field(default_factory=dict)
 
     def owns(self, name: str, path: Path, array: np.ndarray) -> bool:
-        """Whether the file at `path`, in which `array` was read, is this source's published `name`."""
+        """Whether the file at `path`, in which `array` was read, is the published `name`."""
         published = self.unpacked_md5.get(name)
         return md5_of_file(path) == self.md5.get(f"{name}.gz") or (
             published is not None and md5_of_idx(array) == published

@@ -1,7 +1,8 @@
-"""Folders `.download-*`: where files wait until all are there, and what a killed download leaves behind.
+"""Folders `.download-*`: where files wait until all are there, and what killed downloads leave.
 
-A download is settled in two steps: all files are fetched into such a folder and verified, then each is moved.
-A process that is killed between two moves leaves the rest in its folder, and the next one moves it.
+A download is settled in two steps: all files are fetched into such a folder and verified, then each
+is moved. A process that is killed between two moves leaves the rest in its folder, and the next one
+moves it.
 """
 
 import os
@@ -21,12 +22,12 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".download-"
-OLD = 3600.0  # seconds; where a folder can't be locked, its age says whether a process still fills it
+OLD = 3600.0  # seconds; where folders can't be locked, age says whether one is still filled
 
 
 @contextmanager
 def download_folder(target: Path, md5: dict[str, str]) -> Iterator[Path]:
-    """A folder to fetch the files of `md5` into. When the block ends, all are moved to `target`, or none."""
+    """A folder to fetch the files of `md5` into. At the end all are moved to `target`, or none."""
     folder, lock = _make(target)
     try:
         try:
@@ -38,8 +39,10 @@ def download_folder(target: Path, md5: dict[str, str]) -> Iterator[Path]:
 
 
 def settle_abandoned(target: Path, md5: dict[str, str]) -> bool:
-    """Finish or remove what killed downloads left in `target`.    -> whether some is left: it can't be written,
-    or another process is at work."""
+    """Finish or remove what killed downloads left in `target`.
+
+    -> whether some is left: the folder can't be written, or another process is at work.
+    """
     left = False
     for folder in _download_folders(target):
         if not _is_ours(folder, md5):
@@ -86,7 +89,7 @@ def _make(target: Path) -> tuple[Path, int | None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Lock a folder that no running process uses.    -> what `_unlock` takes; None if one uses it."""
+    """Lock a folder that no process uses.    -> what `_unlock` takes; None if one uses it."""
     try:
         if fcntl is None:
             return -1 if time.time() - folder.stat().st_mtime > OLD else None

@@ -1,7 +1,8 @@
 """The equations of diffusion models on plain arrays.
 
-Networks come in as callables `eps_theta(x_t, t)`. One index rule everywhere: t = 1..T are
-the noisy steps, t = 0 is the data, and a batch carries one t per image."""
+Networks come in as callables `eps_theta(x_t, t)`. One index rule holds everywhere:
+t = 1..T are the noisy steps, t = 0 is the data, and a batch carries one t per image.
+"""
 
 from minidiff.diffusion.ddim import ddim_sample, ddim_steps, make_tau
 from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps
@@ -10,19 +11,17 @@ from minidiff.diffusion.guidance import (
     guide_with_classifier,
     guide_without_classifier,
     shift_mean,
-)
+)  # fmt: skip
 from minidiff.diffusion.inversion import ddim_invert, slerp
 from minidiff.diffusion.losses import L_simple, draw_training_noise, training_terms
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.schedule import Schedule, at_times, make_schedule, respace
+from minidiff.diffusion.schedule import Schedule, make_schedule, respace
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import Prediction
 from minidiff.diffusion.vlb import vlb_steps
 
 __all__ = [
-    "GaussianMixture", "L_simple", "Prediction", "Schedule", "Step", "at_times",
-    "ddim_invert", "ddim_sample",
+    "GaussianMixture", "L_simple", "Schedule", "Step", "ddim_invert", "ddim_sample",
     "ddim_steps", "ddpm_sample", "ddpm_steps", "draw_training_noise", "forward_steps",
     "guide_with_classifier", "guide_without_classifier", "make_schedule", "make_tau",
     "predict_noise", "q_mean_variance", "q_sample", "respace", "shift_mean", "slerp",

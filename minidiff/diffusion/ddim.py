@@ -103,22 +103,21 @@ def ddim_step(x_0_hat, direction, t_prev, sigma_t, z, schedule):
 
 
 def ddim_steps(
-    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule,
-    rng: RNG | None = None, *, steps: int | None = None,
-    tau: Sequence[int] | None = None, spacing: str = "uniform", eta: float | str = 0.0,
-    clip: float | None = None, x_T: Any = None, dtype: Any = np.float32,
+    eps_theta: EpsTheta, start: Any, schedule: Schedule, rng: RNG | None = None, *,
+    steps: int | Sequence[int] | None = None, eta: float | str = 0.0,
+    clip: float | None = None,
 ) -> Iterator[Step]:  # fmt: skip
-    """DDIM as len(tau) steps from T down to the data.
+    """DDIM as S steps from T down to the data.
 
-    eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
-    steps: S in 1..T (default T) with `spacing` "uniform" or "quadratic", or tau: the
-    increasing times themselves; eta: 0 deterministic .. 1 DDPM with beta_tilde, or
-    "sigma_hat", DDPM with beta (`ddim_sigma_hat`); clip: bound for |x_0_hat|;
-    x_T: start here. rng may be None if x_T is given and eta is 0.
+    eps_theta: called as eps_theta(x_t, t) with t: (B,);
+    start: the shape (B, ...) of the samples, or x_T itself, which gives their dtype;
+    steps: S in 1..T (default T), or the increasing times themselves, see `make_tau`;
+    eta: 0 deterministic .. 1 DDPM with beta_tilde, or "sigma_hat", DDPM with beta
+    (`ddim_sigma_hat`); clip: bound for |x_0_hat|; rng: None with an x_T and eta = 0.
     Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
     `schedule.check()`): on the cosine schedule, in 50 steps, one of 1 % leads a quarter
     of the samples astray, or half. Predict v, clip, or take eta = 1."""
-    times = choose_times(schedule, steps, tau, spacing)
+    times = choose_times(schedule, steps)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:
         wanted = "eta must be in [0, 1] or 'sigma_hat'"
@@ -127,7 +126,7 @@ def ddim_steps(
     if rng is None and share > 0:
         wanted = "rng may be left out only if eta = 0"
         raise ValueError(f"ddim_steps: {wanted}, got eta = {eta}")
-    x_t = starting_noise(shape, x_T, rng, dtype)
+    x_t = starting_noise(start, rng)
     for t, t_prev in zip(times[::-1], [*times[-2::-1], 0], strict=True):
         eps_hat = predict_noise(eps_theta, x_t, t)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
@@ -144,26 +143,21 @@ def ddim_steps(
 
 
 def ddim_sample(
-    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule,
-    rng: RNG | None = None, **options: Any,
+    eps_theta: EpsTheta, start: Any, schedule: Schedule, rng: RNG | None = None,
+    **options: Any,
 ) -> Any:  # fmt: skip
     """x_0 from DDIM: the last value of `ddim_steps`, whose arguments it takes."""
-    for step in ddim_steps(eps_theta, shape, schedule, rng, **options):
+    for step in ddim_steps(eps_theta, start, schedule, rng, **options):
         x_0 = step.x_prev
     return x_0
 
 
-def choose_times(
-    schedule: Schedule, steps: int | None, tau: Sequence[int] | None, spacing: str
-) -> list[int]:
-    """tau as a list: the given one, checked, or S = `steps` (default T) times."""
-    if tau is None:
-        S = schedule.T if steps is None else steps
-        return make_tau(schedule.T, S, spacing).tolist()
-    if steps is not None:
-        got = f"steps = {steps} and {len(tau)} times"
-        raise ValueError(f"ddim: give steps or tau, not both; got {got}")
-    times = schedule.index(np.asarray(tau)).tolist()
+def choose_times(schedule: Schedule, steps: int | Sequence[int] | None) -> list[int]:
+    """tau as a list: S = `steps` (default T) times, or the given ones, checked."""
+    steps = schedule.T if steps is None else steps
+    if np.ndim(steps) == 0:
+        return make_tau(schedule.T, steps).tolist()
+    times = schedule.index(np.asarray(steps)).tolist()
     if not times or any(a >= b for a, b in zip(times, times[1:], strict=False)):
-        raise ValueError(f"ddim: tau must be increasing times, got {list(tau)}")
+        raise ValueError(f"ddim: the times must increase, got {times}")
     return times

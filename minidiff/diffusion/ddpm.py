@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
@@ -26,23 +24,23 @@ EpsTheta = Callable[..., Any]
 
 @equation("ddpm.algorithm_2", "DDPM Algorithm 2", errata=(9, 22, 23, 24))
 def ddpm_steps(
-    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG, *,
+    eps_theta: EpsTheta, start: Any, schedule: Schedule, rng: RNG, *,
     variance: str = "beta_tilde", clip: float | None = None,
     guide: Callable[..., Any] | None = None, tau: Sequence[int] | None = None,
-    x_T: Any = None, dtype: Any = np.float32,
 ) -> Iterator[Step]:  # fmt: skip
     """x_{t-1} = mu_theta(x_t, t) + sigma_t z  for t = T, ..., 1
 
-    eps_theta: called as eps_theta(x_t, t) with t: (B,); shape: (B, ...) of the samples;
+    eps_theta: called as eps_theta(x_t, t) with t: (B,);
+    start: the shape (B, ...) of the samples, or x_T itself, which gives their dtype;
     variance: sigma_t^2 is "beta_tilde", "beta", or "learned": eps_theta then returns a
     Prediction(eps, v), see `learned_variance`; clip: bound for |x_0_hat|, 1.0 for images;
     guide: called as guide(mu, variance, x_t, t) -> another mean (`guidance.shift_mean`);
     tau: increasing times, for fewer steps on the chain of `respace`: the t of a `Step`
-    then counts len(tau)..1; x_T: start here, in its shape and dtype."""
+    then counts len(tau)..1."""
     if tau is not None:
         schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
         guide = at_times(tau, guide) if guide is not None else None
-    x_t = starting_noise(shape, x_T, rng, dtype)
+    x_t = starting_noise(start, rng)
     for t in range(schedule.T, 0, -1):
         eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)
@@ -62,10 +60,9 @@ def ddpm_steps(
 
 
 def ddpm_sample(
-    eps_theta: EpsTheta, shape: tuple[int, ...] | None, schedule: Schedule, rng: RNG,
-    **options: Any,
-) -> Any:  # fmt: skip
+    eps_theta: EpsTheta, start: Any, schedule: Schedule, rng: RNG, **options: Any
+) -> Any:
     """x_0 from Algorithm 2: the last value of `ddpm_steps`, whose arguments it takes."""
-    for step in ddpm_steps(eps_theta, shape, schedule, rng, **options):
+    for step in ddpm_steps(eps_theta, start, schedule, rng, **options):
         x_0 = step.x_prev
     return x_0

@@ -3,8 +3,8 @@
     @equation("forward.q_sample", "DDPM eq. 4", errata=5)
     def q_sample(x_0, t, eps, schedule): ...
 
-The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and a
-traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
+The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
+a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and the
 docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
 """
 
@@ -37,12 +37,12 @@ class Equation:
 
     @property
     def summary(self) -> str:
-        """First paragraph of the docstring, on one line: the formula in names of the code."""
+        """First paragraph of the docstring on one line: the formula in names of the code."""
         return " ".join((inspect.getdoc(self.function) or "").split("\n\n")[0].split())
 
     @property
     def location(self) -> str:
-        """`minidiff/...py:line` of the first line that runs: set a breakpoint there as it is printed."""
+        """`minidiff/...py:line` of the first line that runs, as a debugger takes it."""
         return location_of(self.function)
 
     def __repr__(self) -> str:
@@ -66,21 +66,23 @@ class Equation:
 
     def _repr_html_(self) -> str:
         formula = self._repr_latex_() or f"<code>{escape(self.summary)}</code>"
-        return formula_html(formula, self.source, f"{self.id}, {self.paper}, {self.location}")
+        caption = f"{self.id}, {self.paper}, {self.location}"
+        return formula_html(formula, self.source, caption)
 
 
 def location_of(function: Callable[..., Any]) -> str:
-    """`file:line` of the first line that runs when `function` is called; of the class if it is one."""
+    """`file:line` of the first line that runs in a call of `function`, or of a class."""
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
     if code is None:
-        return f"{place(inspect.getsourcefile(function) or '?')}:{inspect.getsourcelines(function)[1]}"
+        file = inspect.getsourcefile(function) or "?"
+        return f"{place(file)}:{inspect.getsourcelines(function)[1]}"
     head = code.co_firstlineno
     lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
     return f"{place(code.co_filename)}:{min(lines, default=head)}"
 
 
-latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, which is on a floor above
+latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, a floor above
 _registry: dict[str, Equation] = {}
 
 

@@ -34,13 +34,13 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
 
 def ddim_invert(
     eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *,
-    steps: int | None = None, tau: Sequence[int] | None = None, spacing: str = "uniform",
+    steps: int | Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
     """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
 
-    x_0: (B, ...)  ->  x_T: (B, ...). The first step, from t = 0, asks the network at
+    x_0: (B, ...)  ->  x_T: (B, ...);  steps: as for `ddim_steps`. The first step, from t = 0, asks the network at
     t = 1: it is trained for 1..T."""
-    times = choose_times(schedule, steps, tau, spacing)
+    times = choose_times(schedule, steps)
     x_t = x_0
     for t, t_next in zip([0, *times[:-1]], times, strict=True):
         eps_hat = predict_noise(eps_theta, x_t, max(t, 1))

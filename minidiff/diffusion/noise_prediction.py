@@ -22,21 +22,18 @@ def times(t: int, x_t: Any) -> np.ndarray:
     return np.full((x_t.shape[0],), t, dtype=np.int64)
 
 
-def starting_noise(
-    shape: tuple[int, ...] | None, x_T: Any, rng: RNG | None, dtype: Any
-) -> Any:
-    """x_T as given, or drawn from N(0, I).   -> (B, ...)
+def starting_noise(start: Any, rng: RNG | None) -> Any:
+    """x_T, or float32 x_T ~ N(0, I) if `start` is a shape.   -> (B, ...)
 
-    Raises: ValueError if there is nothing to start from; TypeError if x_T is no array."""
-    if x_T is not None:
-        if not is_array(x_T):
-            got = type(x_T).__name__
-            raise TypeError(f"sampling: x_T must be an array (B, ...), got {got}")
-        return x_T
-    if shape is None or rng is None:
-        wanted = "give the shape of the samples and an rng, or x_T"
-        raise ValueError(f"sampling: {wanted}; got shape = {shape}, rng = {rng}")
-    return rng.normal(shape, dtype=dtype)
+    Raises: ValueError for a shape without an rng; TypeError if start is neither."""
+    if is_array(start):
+        return start
+    if not isinstance(start, tuple) or not all(isinstance(n, (int, np.integer)) for n in start):
+        got = type(start).__name__
+        raise TypeError(f"sampling: start must be a shape or an array x_T, got {got}")
+    if rng is None:
+        raise ValueError(f"sampling: to draw x_T of shape {start}, give an rng")
+    return rng.normal(start)
 
 
 def fresh_noise(x_t: Any, rng: RNG | None) -> Any:

@@ -47,7 +47,8 @@ class GaussianMixture:
     def __repr__(self) -> str:
         if self.means[0].size > 4:
             K, low, high = len(self.means), self.stds.min(), self.stds.max()
-            return f"GaussianMixture({K} components of shape {self.shape}, std {low:g}..{high:g})"
+            what = f"{K} components of shape {self.shape}"
+            return f"GaussianMixture({what}, std {low:g}..{high:g})"
         parts = zip(self.weights, self.means, self.stds, strict=True)
         shown = [f"{w:.3g} N({np.round(m, 3).tolist()}, {s:.3g}^2)" for w, m, s in parts]
         more = f" + ... ({len(shown)} components)" if len(shown) > 4 else ""

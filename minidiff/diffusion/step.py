@@ -1,4 +1,4 @@
-"""`Step`: every named term of one step of an algorithm, to watch, to draw or to stop at."""
+"""`Step`: every named term of one step of an algorithm, to watch, draw or stop at."""
 
 from __future__ import annotations
 

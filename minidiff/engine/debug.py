@@ -24,7 +24,7 @@ from minidiff.engine.printing import PACKAGE, place, show
 
 
 class Debugger(pdb.Pdb):
-    """pdb that stops in your program and in formulas only.    stdin, stdout: default the terminal."""
+    """pdb that stops in your program and in formulas only.   stdin, stdout: default the terminal"""
     watching: Debugger | None = None  # the one that set_trace() started, until `c` or `q`
 
     def __init__(self, stdin: IO[str] | None = None, stdout: IO[str] | None = None):
@@ -41,7 +41,7 @@ class Debugger(pdb.Pdb):
         """No stop: the first line of the formula is the next one."""
 
     def user_line(self, frame: FrameType) -> None:
-        """Stop, but in a comprehension once: since Python 3.12 each of its turns is a line of its own."""
+        """Stop, but once in a comprehension: since Python 3.12 each of its turns is a line."""
         here = frame, frame.f_lineno
         if here != self._last or not self.stop_here(frame):
             self._last, self._raising = here, None
@@ -111,7 +111,7 @@ class Debugger(pdb.Pdb):
         super().set_trace(frame or sys._getframe(1))
 
     def set_stepinstr(self) -> None:
-        """By lines: Python 3.13 starts by instructions, and stops in the line of set_trace() itself."""
+        """By lines: Python 3.13 starts by instructions, so in the line of set_trace() itself."""
         self.set_step()
 
     def set_continue(self) -> None:
@@ -140,9 +140,9 @@ class Debugger(pdb.Pdb):
 
 def attached() -> bool:
     """True under a debugger, of any kind: then a program should stay in one process."""
-    watched = sys.gettrace() is not None or "minidiff.debug" in os.environ.get("PYTHONBREAKPOINT", "")
-    monitoring = getattr(sys, "monitoring", None)  # from Python 3.12 on
-    return watched or bool(monitoring and monitoring.get_tool(monitoring.DEBUGGER_ID))
+    tools = getattr(sys, "monitoring", None)  # from Python 3.12 on
+    watched = sys.gettrace() or tools and tools.get_tool(tools.DEBUGGER_ID)
+    return bool(watched) or "minidiff.debug" in os.environ.get("PYTHONBREAKPOINT", "")
 
 
 def set_trace() -> None:

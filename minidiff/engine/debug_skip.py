@@ -11,9 +11,14 @@ from minidiff.engine.printing import PACKAGE
 
 SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no formula itself
     "minidiff.engine.*", "minidiff.kernels.*",
-    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*", "minidiff.diffusion.step.*",
-    "minidiff.diffusion.equation.*", "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
-    "minidiff.nn.module.*", "minidiff.classroom.*", "minidiff.cli.*",
+    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*",
+    "minidiff.diffusion.step.*", "minidiff.diffusion.equation.*",
+    "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
+    "minidiff.nn.module.*", "minidiff.data.*", "minidiff.training.workers.*",
+    "minidiff.optim.flat.*", "minidiff.optim.fused.*", "minidiff.optim.*.step",
+    "minidiff.optim.*.begin_step", "minidiff.optim.*.apply", "minidiff.optim.*.zero_grad",
+    "minidiff.optim.*.update_named", "minidiff.optim.*.slots_of", "minidiff.optim.*._*",
+    "minidiff.sampling.predictor.*", "minidiff.classroom.*", "minidiff.cli.*",
     "minidiff.*<listcomp>", "minidiff.*<genexpr>", "minidiff.*<dictcomp>",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""HTML for notebooks: a Step with its images, an Equation with the formula beside the code."""
+"""HTML for notebooks: a Step with its images, an Equation as formula and code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def terms_html(title: str, terms: Mapping[str, Any]) -> str:
 
 
 def value_html(value: Any) -> str:
-    """The images of a (B, 1 or 3, H, W) array, -1 black and 1 white; other values as one line."""
+    """The images of a (B, 1 or 3, H, W) array, -1 black and 1 white; else text."""
     array = plain_array(value)
     text = escape(describe(value))
     if not is_array(array) or not is_batch_of_images(array.shape):
@@ -41,14 +41,15 @@ def is_batch_of_images(shape: tuple[int, ...]) -> bool:
 
 
 def image_html(image: np.ndarray) -> str:
-    """An <img> that holds its pixels.    image: (H, W, 1 or 3), floats; beyond [-1, 1] is clipped"""
+    """An <img> of the pixels, clipped to [-1, 1].   image: (H, W, 1 or 3), floats"""
     from PIL import Image
 
     pixels = np.rint((np.clip(np.nan_to_num(image), -1, 1) + 1) * 127.5).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     data = base64.b64encode(file.getvalue()).decode()
-    style = f"image-rendering: pixelated; height: {max(56, image.shape[0])}px; display: inline"
+    height = max(56, image.shape[0])
+    style = f"image-rendering: pixelated; height: {height}px; display: inline"
     return f'<img style="{style}" src="data:image/png;base64,{data}">'
 
 

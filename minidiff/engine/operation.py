@@ -37,7 +37,10 @@ operations: dict[str, Operation] = {}
 
 
 class Operation:
-    """A function on arrays, lifted to Tensors. `reference` is the function itself, `check` refuses wrong arguments."""
+    """A function on arrays, lifted to Tensors.
+
+    `reference` is the function itself, `check` refuses wrong arguments.
+    """
 
     def __init__(self, function: Definition, check: Callable[..., None] | None = None):
         functools.update_wrapper(self, function)

@@ -49,8 +49,8 @@ __all__ = [
     "divide", "dropout", "embedding", "equal", "erfc", "exp", "expand_dims", "gelu",
     "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
     "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
-    "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply", "negative",
-    "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu", "sin", "softmax",
-    "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh",
-    "transpose", "var", "where",
+    "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
+    "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu",
+    "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
+    "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

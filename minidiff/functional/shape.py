@@ -6,6 +6,7 @@ not x, whose memory can thus be freed before it runs.
 
 from __future__ import annotations
 
+from minidiff.engine.add_at import add_at
 from minidiff.engine.backend import array_module
 from minidiff.engine.checks import (
     check_axes,
@@ -141,7 +142,7 @@ def getitem(x, index):
         if is_basic(index):
             dx[index] = dy
         else:
-            xp.add.at(dx, index, dy)
+            add_at(dx, index, dy)
         return dx
 
     return xp.asarray(y), getitem_backward

@@ -7,7 +7,7 @@ from minidiff.pictures.curves import (
     save_perplexity,
 )  # fmt: skip
 from minidiff.pictures.images import save_gif, save_grid
-from minidiff.pictures.points import LIMIT, save_clouds, save_fields, save_ways
+from minidiff.pictures.plane import LIMIT, save_clouds, save_fields, save_ways
 
 __all__ = [
     "LIMIT",

@@ -1,6 +1,9 @@
 """From a trained model to samples: checkpoints, predictors, text and other conditions."""
 
-from minidiff.sampling.autoencoder import (
+from minidiff.sampling.classifier_guidance import class_gradient, load_noisy_classifier
+from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
+from minidiff.sampling.denoiser import Denoiser, load_denoiser
+from minidiff.sampling.latents import (
     HELD_OUT,
     Reconstruction,
     TrainedAutoencoder,
@@ -10,9 +13,6 @@ from minidiff.sampling.autoencoder import (
     reconstruct,
     scale_of,
 )  # fmt: skip
-from minidiff.sampling.classifier_guidance import class_gradient, load_noisy_classifier
-from minidiff.sampling.concat_conditions import class_planes, masked_image, random_masks, stroke_map
-from minidiff.sampling.denoiser import Denoiser, load_denoiser
 from minidiff.sampling.predictor import eps_predictor, evaluating, predictor
 from minidiff.sampling.text_to_image import TextToImage, guided_by_text, load_text_to_image
 

@@ -14,7 +14,7 @@ from minidiff.engine.backend import array_module, to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
-from minidiff.sampling.autoencoder import TrainedAutoencoder
+from minidiff.sampling.latents import TrainedAutoencoder
 
 
 def random_masks(n: int, size: tuple[int, int], rng: RNG) -> np.ndarray:

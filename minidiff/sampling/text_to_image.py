@@ -13,8 +13,8 @@ from minidiff.diffusion.guidance import guide_without_classifier
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import to_device
 from minidiff.models.text_unet import TextUNet
-from minidiff.sampling.autoencoder import TrainedAutoencoder, load_autoencoder
 from minidiff.sampling.denoiser import Denoiser, load_denoiser
+from minidiff.sampling.latents import TrainedAutoencoder, load_autoencoder
 from minidiff.sampling.predictor import eps_predictor
 from minidiff.training.checkpoint import CheckpointError
 from minidiff.training.workers import Workers

@@ -1,6 +1,6 @@
 """Training: the loop and its trainers, the moving average, checkpoints, parallel processes."""
 
-from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.checkpoint import (
     CheckpointError,
     load_checkpoint,

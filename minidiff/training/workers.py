@@ -48,9 +48,9 @@ class Workers:
 
     Each process keeps the memory that it frees for its next step (allocator.py), also afterwards.
     count: None takes one per core, at most 8, and 1 under a debugger. 1 runs everything in the
-    caller's process, where a debugger can follow. A model on a GPU has one. A function that is given
-    to `map` must be importable, so not a lambda. Before each call the others get the model's present
-    parameters.
+    caller's process, where a debugger can follow. A model on a GPU has one. A function that is
+    given to `map` must be importable, so not a lambda. Before each call the others get the model's
+    present parameters.
     """
 
     def __init__(self, model: Module, count: int | None = None):

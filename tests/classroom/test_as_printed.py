@@ -87,7 +87,7 @@ def test_22_sampling_upwards_does_not_reach_the_data(linear):
     """Exact predictor, 500 samples: all near a mode counting down; counting up 24 %, which is what pure noise has."""
     x_T = RNG(0).normal((500, 1), dtype=np.float64)
     upwards = as_printed.sample(MIXTURE.eps_theta(linear), x_T, linear, RNG(1))
-    downwards = ddim_sample(MIXTURE.eps_theta(linear), None, linear, x_T=x_T, steps=200)
+    downwards = ddim_sample(MIXTURE.eps_theta(linear), x_T, linear, steps=200)
     assert near_a_mode(upwards) == pytest.approx(near_a_mode(x_T), abs=0.06)
     assert near_a_mode(upwards) < 0.3
     assert near_a_mode(downwards) > 0.99
@@ -112,7 +112,7 @@ def test_28_alpha_for_alpha_bar_hardly_moves_the_noise(linear):
     for t in range(1000, 1, -1):
         printed = as_printed.ddim_step(printed, t, eps_theta(printed, np.full(500, t)), linear)
     assert near_a_mode(printed) == pytest.approx(0.33, abs=0.04)
-    assert near_a_mode(ddim_sample(eps_theta, None, linear, x_T=x)) > 0.99
+    assert near_a_mode(ddim_sample(eps_theta, x, linear)) > 0.99
 
 
 def test_29_the_radicand_is_negative_at_t_1_and_2_only(linear):

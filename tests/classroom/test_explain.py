@@ -11,7 +11,7 @@ from minidiff.classroom.index import all_equations
 from minidiff.classroom.recording import trace
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
-from minidiff.diffusion.equation import Equation
+from minidiff.diffusion.equation import Equation, location_of
 
 
 @pytest.mark.parametrize("id", list(all_equations()))
@@ -139,3 +139,23 @@ def test_trace_returns_the_result_and_the_locals_in_order():
         return c * 2
 
     assert trace(f, 1, 2) == (6, {"a": 1, "b": 2, "c": 3})
+
+
+def test_the_location_is_the_same_wherever_the_package_is_installed(monkeypatch, tmp_path):
+    q_sample = all_equations()["forward.q_sample"].function
+    place = location_of(q_sample)
+    path, _, line = place.rpartition(":")
+    assert path == "minidiff/diffusion/forward.py" and int(line) > 1
+    monkeypatch.chdir(tmp_path)
+    assert location_of(q_sample) == place
+    assert location_of(test_the_location_is_the_same_wherever_the_package_is_installed).startswith("/")
+
+
+def test_the_summary_is_the_first_paragraph_on_one_line():
+    def twice(x):
+        """Twice
+        x.
+
+        More about it."""
+
+    assert Equation("test.twice", twice, "none").summary == "Twice x."

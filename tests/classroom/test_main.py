@@ -40,3 +40,30 @@ def test_an_unknown_command_is_an_error(capsys):
     with pytest.raises(SystemExit):
         main(["draw"])
     assert "invalid choice: 'draw'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mode"),
+    [
+        (["explain", "forward.q_sample"], "reference"),
+        (["step", "ddpm", "--T", "5"], "reference"),
+        (["step", "ddpm", "--T", "5", "--kernels", "auto"], "auto"),
+    ],
+)
+def test_what_is_shown_runs_by_the_definitions(arguments, mode, monkeypatch, capsys):
+    from minidiff.classroom import explain, walk
+    from minidiff.engine import registry
+
+    modes = []
+    note = lambda *_, **__: modes.append(registry._choice.get().mode)  # noqa: E731
+    monkeypatch.setattr(explain, "explain", note)
+    monkeypatch.setattr(walk.Walker, "cmdloop", note)
+    assert main(arguments) == 0 and modes == [mode]
+    assert registry._choice.get().mode == "auto"
+
+
+def test_short_is_one_screen(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["explain", "--short", "posterior.mu_tilde"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 23 and max(map(len, lines)) <= 80 and any("return mu_tilde" in line for line in lines)

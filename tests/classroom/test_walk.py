@@ -7,15 +7,18 @@ import pytest
 
 from minidiff.classroom.sources import make_source, steps_of
 from minidiff.classroom.walk import Walker, picture
-from minidiff.data import Loader, draw_digits
+from minidiff.data import Captions, Loader, draw_digits, make_digits
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_v
 from minidiff.engine.printing import show
 from minidiff.engine.random import RNG
-from minidiff.models import UNet, UNetConfig
+from minidiff.models import TextUNet, TextUNetConfig, UNet, UNetConfig, VQAutoencoder, VQConfig
 from minidiff.optim import AdamW
+from minidiff.sampling.text_to_image import KIND
+from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 
 
@@ -142,3 +145,37 @@ def test_a_checkpoint_is_walked_whatever_its_network_predicts(tmp_path, predicti
     output = model(x_t, t).data
     expected = output if prediction == "eps" else eps_from_v(x_t, t, output, schedule)
     np.testing.assert_allclose(plain(source.eps_theta(x_t, t)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def latent_run(tmp_path_factory):
+    """A folder as train_mnist_ldm.py writes it, untrained."""
+    folder, digits = tmp_path_factory.mktemp("ldm"), make_digits(60, seed=0)
+    captions, autoencoder = Captions.of(digits), VQAutoencoder(VQConfig(n_channels=8), RNG(0))
+    images = Loader(digits.images, digits.labels, 8, RNG(0))
+    AutoencoderTrainer(autoencoder, images, AdamW(autoencoder.named_parameters()), RNG(0)).save(folder / "autoencoder", {"latent_scale": 2.0})
+    unet = {"image_channels": autoencoder.config.z_channels, "n_channels": 8, "ch_mults": (1,), "is_attn": (True,), "n_heads": 1}
+    words = {"n_words": len(captions.vocabulary), "max_length": captions.max_words, "d": 8, "n_heads": 1, "n_layers": 1}
+    model = TextUNet(TextUNetConfig(unet, words), RNG(0))
+    latents = Loader(np.zeros((60, autoencoder.config.z_channels, 7, 7), np.float32), captions.facts(digits.images, digits.labels), 8, RNG(0), n_classes=None, value_range=None)
+    settings = TrainerSettings(kind=KIND)
+    trainer = Trainer(model, make_schedule("cosine", 5), latents, AdamW(model.named_parameters()), RNG(0), settings, with_captions(captions, 0.3))
+    trainer.save(folder / "checkpoint", {"captions": captions.config, "latent_scale": 2.0})
+    return folder
+
+
+@pytest.mark.parametrize("algorithm", ["ddpm", "ddim", "train"])
+def test_a_latent_checkpoint_is_walked_and_its_latents_are_drawn_decoded(latent_run, algorithm):
+    source, out = make_source(str(latent_run), prompt="a thin eight", guidance=2.0), io.StringIO()
+    steps = steps_of(algorithm, source, RNG(0), n=2, t=3 if algorithm == "train" else None)
+    term = "x_t" if algorithm == "train" else "x_prev"
+    walker = Walker(steps, source.schedule, source.decode, stdin=io.StringIO(f"p {term}\nq\n"), stdout=out)
+    walker.cmdloop()
+    assert walker.step[term].shape == (2, *source.shape)
+    assert picture(source.decode(walker.step[term])) in out.getvalue()
+    assert len(picture(source.decode(walker.step[term])).splitlines()) == 14, "28 x 28 pixels, not the latent"
+
+
+def test_a_word_that_the_latent_model_does_not_know_is_told_at_once(latent_run):
+    with pytest.raises(ValueError, match="elephant"):
+        make_source(str(latent_run), prompt="an elephant")

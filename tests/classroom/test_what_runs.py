@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minidiff.sampling.autoencoder import TrainedAutoencoder, scale_of
+from minidiff.training.autoencoder import AutoencoderTrainer
 
 from minidiff import use_kernels
 from minidiff.classroom.index import all_equations
@@ -39,8 +41,6 @@ from minidiff.models import (
     VQConfig,
 )
 from minidiff.optim import AdamW
-from minidiff.sampling.autoencoder import TrainedAutoencoder, scale_of
-from minidiff.training.autoencoder import AutoencoderTrainer
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
@@ -80,7 +80,7 @@ def predicting(prediction):
 
 def between_two_noises():
     x_T = slerp(RNG(0).normal((2, 2)), RNG(1).normal((2, 2)), 0.5)
-    ddim_sample(ORACLE, None, SCHEDULE, x_T=x_T)
+    ddim_sample(ORACLE, x_T, SCHEDULE)
 
 
 def latent_sample():

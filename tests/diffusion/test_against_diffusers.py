@@ -38,7 +38,7 @@ def test_ddpm_steps(monkeypatch, name, variance, theirs, clip):
     schedule = make_schedule(name, 60)
     scheduler = in_float64(diffusers.DDPMScheduler(num_train_timesteps=60, variance_type=theirs, clip_sample=clip is not None), schedule)
     scheduler.set_timesteps(60)
-    steps = list(ddpm_steps(eps_theta, (3, 2), schedule, RNG(0), variance=variance, clip=clip, dtype=np.float64))
+    steps = list(ddpm_steps(eps_theta, RNG(100).normal((3, 2), np.float64), schedule, RNG(0), variance=variance, clip=clip))
     assert [s.t - 1 for s in steps] == scheduler.timesteps.tolist()
     for step in steps:
         monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *args, z=step.z, **kwargs: torch.tensor(z))
@@ -54,7 +54,7 @@ def test_ddim_steps(eta, spacing, S):
     scheduler = in_float64(diffusers.DDIMScheduler(clip_sample=False, timestep_spacing=spacing), schedule)
     scheduler.set_timesteps(S)
     tau = sorted(t + 1 for t in scheduler.timesteps.tolist())
-    steps = list(ddim.ddim_steps(eps_theta, (3, 2), schedule, RNG(0), tau=tau, eta=eta, dtype=np.float64))
+    steps = list(ddim.ddim_steps(eps_theta, RNG(100).normal((3, 2), np.float64), schedule, RNG(0), steps=tau, eta=eta))
     for step in steps[:: max(1, S // 25)]:
         args = torch.tensor(step.eps_hat), step.t - 1, torch.tensor(step.x_t)
         output = scheduler.step(*args, eta=eta, variance_noise=torch.tensor(step.z) if eta else None)

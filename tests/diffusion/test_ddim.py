@@ -101,14 +101,14 @@ def test_eta_1_on_the_full_chain_is_ddpm_with_beta_tilde(linear):
     """One trajectory of 1000 steps, the same noise in both: to 1e-12 of the largest x (erratum 29)."""
     mixture = GaussianMixture([0.5, 0.5], [[-0.8, 0.2], [0.8, 0.1]], 0.05)
     eps_theta = mixture.eps_theta(linear)
-    ddpm = ddpm_steps(eps_theta, (4, 2), linear, RNG(0), variance="beta_tilde", dtype=np.float64)
+    ddpm = ddpm_steps(eps_theta, RNG(100).normal((4, 2), np.float64), linear, RNG(0), variance="beta_tilde")
     for ours in ddpm:
         t = ours.t
         sigma = ddim.ddim_sigma(t, t - 1, linear, eta=1.0)
         theirs = step_from_parts(ours.x_0_hat, ours.eps_hat, t - 1, sigma, ours.z, linear)
         np.testing.assert_allclose(theirs, ours.x_prev, rtol=1e-12, atol=1e-12)
-    from_ddpm = list(ddpm_steps(eps_theta, (4, 2), linear, RNG(5), variance="beta_tilde", dtype=np.float64))[-1].x_prev
-    from_ddim = ddim_sample(eps_theta, (4, 2), linear, RNG(5), eta=1.0, dtype=np.float64)
+    from_ddpm = list(ddpm_steps(eps_theta, RNG(100).normal((4, 2), np.float64), linear, RNG(5), variance="beta_tilde"))[-1].x_prev
+    from_ddim = ddim_sample(eps_theta, RNG(100).normal((4, 2), np.float64), linear, RNG(5), eta=1.0)
     np.testing.assert_allclose(from_ddim, from_ddpm, rtol=0, atol=1e-12)
 
 
@@ -122,13 +122,13 @@ def test_sigma_squared_beta_is_outside_the_family_at_t_1_and_2(linear):
 
 def test_eta_0_is_deterministic_and_needs_no_rng(linear):
     x_T = RNG(0).normal((2, 3))
-    first = ddim_sample(half, None, linear, x_T=x_T, steps=10)
-    np.testing.assert_array_equal(first, ddim_sample(half, None, linear, RNG(9), x_T=x_T, steps=10))
+    first = ddim_sample(half, x_T, linear, steps=10)
+    np.testing.assert_array_equal(first, ddim_sample(half, x_T, linear, RNG(9), steps=10))
     assert first.dtype == np.float32
-    with pytest.raises(ValueError, match=r"give the shape of the samples and an rng, or x_T; got shape = \(2, 3\), rng = None"):
+    with pytest.raises(ValueError, match=r"to draw x_T of shape \(2, 3\), give an rng"):
         list(ddim_steps(half, (2, 3), linear))
     with pytest.raises(ValueError, match="rng may be left out only if eta = 0, got eta = 0.5"):
-        list(ddim_steps(half, None, linear, x_T=x_T, eta=0.5))
+        list(ddim_steps(half, x_T, linear, eta=0.5))
 
 
 def test_one_gaussian_is_carried_along_the_exact_flow(linear):
@@ -138,7 +138,7 @@ def test_one_gaussian_is_carried_along_the_exact_flow(linear):
     start = math.sqrt(linear.alpha_bar(1000)) * 0.3 + math.sqrt(linear.alpha_bar(1000) * 0.0025 + linear.one_minus_alpha_bar(1000)) * z
     widths = []
     for tau in ([20 * i for i in range(1, 51)], [10 * i for i in range(1, 101)], list(range(1, 1001))):
-        x_0 = ddim_sample(eps_theta, None, linear, x_T=start, tau=tau)
+        x_0 = ddim_sample(eps_theta, start, linear, steps=tau)
         assert x_0.mean() == pytest.approx(0.3, abs=1e-12)
         widths.append((x_0[1, 0] - x_0[0, 0]) / 2)
     assert widths == pytest.approx([0.02644, 0.03560, 0.04796], abs=1e-5)
@@ -150,7 +150,7 @@ def test_few_steps_lose_variance_even_with_a_perfect_network(linear):
     found = {}
     for S in (10, 20, 50, 100):
         tau = [(i + 1) * 1000 // S for i in range(S)]
-        x_0 = np.abs(ddim_sample(eps_theta, (8000, 1), linear, RNG(0), tau=tau, dtype=np.float64))
+        x_0 = np.abs(ddim_sample(eps_theta, RNG(100).normal((8000, 1), np.float64), linear, RNG(0), steps=tau))
         near = np.abs(x_0 - 0.8) < 0.15
         found[S] = near.mean(), x_0[near].std()
     assert found[10][0] == pytest.approx(0.88, abs=0.015)
@@ -167,10 +167,8 @@ def test_wrong_times_are_named(linear):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=0))
     with pytest.raises(ValueError, match="spacing must be 'uniform' or 'quadratic', got 'cubic'"):
         make_tau(10, 3, "cubic")
-    with pytest.raises(ValueError, match=r"tau must be increasing times, got \[5, 3\]"):
-        list(ddim_steps(half, (1, 1), linear, RNG(0), tau=[5, 3]))
-    with pytest.raises(ValueError, match="give steps or tau, not both; got steps = 3 and 2 times"):
-        list(ddim_steps(half, (1, 1), linear, RNG(0), steps=3, tau=[1, 9]))
+    with pytest.raises(ValueError, match=r"the times must increase, got \[5, 3\]"):
+        list(ddim_steps(half, (1, 1), linear, RNG(0), steps=[5, 3]))
 
 
 @pytest.mark.checks("ddim.step")
@@ -213,7 +211,7 @@ def test_a_small_error_of_eps_spoils_deterministic_samples_that_nothing_clips():
     x_T = RNG(0).normal((1000, 1), dtype=np.float64)
 
     def near(eps_theta, **options):
-        x_0 = ddim_sample(eps_theta, None, schedule, RNG(1), x_T=x_T, steps=50, **options)
+        x_0 = ddim_sample(eps_theta, x_T, schedule, RNG(1), steps=50, **options)
         return (np.abs(np.abs(x_0) - 0.8) < 0.2).mean()
 
     assert near(exact) == 1

@@ -20,7 +20,7 @@ def half(x_t, t):
 def test_algorithm_2_line_by_line(linear, variance):
     """The algorithm's box written out with scalars, on the noise that the sampler drew."""
     short = make_schedule("linear", 12)
-    steps = list(ddpm_steps(half, (2, 3), short, RNG(0), variance=variance, dtype=np.float64))
+    steps = list(ddpm_steps(half, RNG(100).normal((2, 3), np.float64), short, RNG(0), variance=variance))
     assert [s.t for s in steps] == list(range(12, 0, -1))
     x = steps[0].x_t
     for step in steps:
@@ -40,13 +40,13 @@ def test_a_learned_variance_lies_between_the_fixed_ones():
     """v = 1 is beta, v = 0 beta_tilde: the same noise gives the samples of the fixed variances (t = 1 adds none)."""
     schedule = make_schedule("linear", 10)
     for v, fixed in ((1.0, "beta"), (0.0, "beta_tilde")):
-        learned = ddpm_sample(lambda x, t, v=v: Prediction(0.5 * x, v + 0 * x), (2, 3), schedule, RNG(0), variance="learned", dtype=np.float64)
-        expected = ddpm_sample(half, (2, 3), schedule, RNG(0), variance=fixed, dtype=np.float64)
+        learned = ddpm_sample(lambda x, t, v=v: Prediction(0.5 * x, v + 0 * x), RNG(100).normal((2, 3), np.float64), schedule, RNG(0), variance="learned")
+        expected = ddpm_sample(half, RNG(100).normal((2, 3), np.float64), schedule, RNG(0), variance=fixed)
         np.testing.assert_allclose(learned, expected, rtol=1e-9)
 
 
 def test_nothing_to_start_from_is_an_error():
-    with pytest.raises(ValueError, match="give the shape of the samples and an rng, or x_T; got shape = None"):
+    with pytest.raises(TypeError, match="start must be a shape or an array x_T, got NoneType"):
         next(ddpm_steps(half, None, make_schedule("linear", 10), RNG(0)))
 
 
@@ -78,7 +78,7 @@ def test_ddpm_sample_is_the_last_value_of_the_generator():
 def test_float32_in_float32_out_and_the_start_can_be_given(clip):
     schedule = make_schedule("linear", 10)
     x_T = np.ones((2, 1, 3, 3), np.float32)
-    steps = list(ddpm_steps(half, None, schedule, RNG(0), x_T=x_T, clip=clip))
+    steps = list(ddpm_steps(half, x_T, schedule, RNG(0), clip=clip))
     assert steps[0].x_t is x_T
     assert {a.dtype for s in steps for a in (s.eps_hat, s.x_0_hat, s.mu, s.z, s.x_prev)} == {np.dtype(np.float32)}
     if clip:
@@ -88,7 +88,7 @@ def test_float32_in_float32_out_and_the_start_can_be_given(clip):
 def test_a_thousand_steps_of_the_exact_predictor_draw_the_mixture(linear):
     """Bar: >= 99.5 % near a mode, each width within 2 % of 0.05, weights 0.9 / 0.1 within 0.01. sigma^2 = beta (see test_vlb)."""
     mixture = GaussianMixture([0.9, 0.1], [[-0.8], [0.8]], 0.05)
-    x_0 = ddpm_sample(mixture.eps_theta(linear), (12_000, 1), linear, RNG(1), variance="beta", dtype=np.float64)
+    x_0 = ddpm_sample(mixture.eps_theta(linear), RNG(100).normal((12_000, 1), np.float64), linear, RNG(1), variance="beta")
     left = x_0[x_0 < 0]
     assert (np.abs(np.abs(x_0) - 0.8) < 0.2).mean() >= 0.995
     assert abs(left[np.abs(left + 0.8) < 0.2].std() / 0.05 - 1) < 0.02

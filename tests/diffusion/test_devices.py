@@ -9,14 +9,16 @@ import pytest
 from minidiff.diffusion import guidance, latent, oracle, vlb
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
-from minidiff.diffusion.forward import q_sample, q_step
+from minidiff.diffusion.forward import q_sample, q_step, q_two_steps
 from minidiff.diffusion.inversion import ddim_invert, slerp
+from minidiff.diffusion.learned_variance import bits_of_random_times
 from minidiff.diffusion.losses import draw_training_noise, loss_weight, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.posterior import exponent_by_bayes, exponent_collected, mu_tilde
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import (
+    Prediction,
     eps_from_mu_tilde,
     eps_from_v,
     eps_from_x_0,
@@ -49,6 +51,10 @@ ON_ARRAYS = {
     "L_t_minus_1": lambda x, y, t: vlb.L_t_minus_1(x, y, t, y, SCHEDULE),
     "L_0": lambda x, y, t: vlb.L_0(x, y, y, SCHEDULE),
     "exact_eps": lambda x, y, t: oracle.exact_eps(x, t, MIXTURE, SCHEDULE),
+    "reverse_variance": lambda x, y, t: oracle.reverse_variance(x, t, MIXTURE, SCHEDULE),
+    "optimal_v": lambda x, y, t: oracle.optimal_v(x, t, MIXTURE, SCHEDULE),
+    "L_0 of a learned variance": lambda x, y, t: vlb.L_0(x, y, y, SCHEDULE, learned_variance(0.1 * x, 1, SCHEDULE)),
+    "q_two_steps": lambda x, y, t: q_two_steps(x, t, y, SCHEDULE),
     "log_marginal": lambda x, y, t: oracle.log_marginal(x, t, MIXTURE, SCHEDULE),
     "classifier_gradient": lambda x, y, t: oracle.classifier_gradient(x, t, 1, MIXTURE, SCHEDULE),
     "log_classifier": lambda x, y, t: oracle.log_classifier(x, t, 1, MIXTURE, SCHEDULE),
@@ -93,13 +99,19 @@ def test_samplers_and_the_loss_run_on_another_device(strict, pair):
     def half(x_t, t):
         return x_t * np.float32(0.5)
 
+    def both(x_t, t):
+        return Prediction(half(x_t, t), half(x_t, t).clip(0.0, 1.0))
+
     x_T = to_device(x, "strict")
     runs = {
-        "ddpm": lambda x_T, rng: ddpm_sample(half, None, SCHEDULE, rng, x_T=x_T, clip=1.0),
-        "ddim": lambda x_T, rng: ddim_sample(half, None, SCHEDULE, rng, x_T=x_T, steps=5, eta=0.5, clip=1.0),
+        "ddpm": lambda x_T, rng: ddpm_sample(half, x_T, SCHEDULE, rng, clip=1.0),
+        "ddim": lambda x_T, rng: ddim_sample(half, x_T, SCHEDULE, rng, steps=5, eta=0.5, clip=1.0),
         "invert": lambda x_T, rng: ddim_invert(half, x_T, SCHEDULE, steps=5),
         "loss": lambda x_T, rng: training_terms(half, x_T, *draw_training_noise(x_T, SCHEDULE, rng), SCHEDULE).loss,
         "vlb": lambda x_T, rng: vlb.vlb(half, x_T, SCHEDULE, rng),
+        "vlb learned": lambda x_T, rng: vlb.vlb(both, x_T, SCHEDULE, rng, "learned"),
+        "ddpm learned": lambda x_T, rng: ddpm_sample(both, None, SCHEDULE, rng, x_T=x_T, variance="learned", tau=[1, 4, 12]),
+        "hybrid loss": lambda x_T, rng: bits_of_random_times(x_T, x_T, np.array([1, 2, 12]), half(x_T, 1), half(x_T, 1), SCHEDULE),
     }
     for name, run in runs.items():
         there = run(x_T, Sent(1))

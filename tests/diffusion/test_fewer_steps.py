@@ -35,8 +35,8 @@ def test_a_strided_ddpm_is_ddim_on_the_same_times(linear, tau, variance, eta):
     """The mean of q(x_{t-1} | x_t, x_0_hat) on the respaced chain against DDIM's eq. 12: the same samples from the same noise."""
     x_T = RNG(1).normal((4, 2), dtype=np.float64)
     eps_theta = MIXTURE.eps_theta(linear)
-    ours = ddpm_steps(eps_theta, None, linear, RNG(0), variance=variance, tau=tau, x_T=x_T)
-    theirs = ddim_steps(eps_theta, None, linear, RNG(0), tau=tau, eta=eta, x_T=x_T)
+    ours = ddpm_steps(eps_theta, x_T, linear, RNG(0), variance=variance, tau=tau)
+    theirs = ddim_steps(eps_theta, x_T, linear, RNG(0), steps=tau, eta=eta)
     for a, b in zip(ours, theirs, strict=True):
         assert tau[a.t - 1] == b.t
         np.testing.assert_allclose(a.x_prev, b.x_prev, rtol=1e-10, atol=1e-12)
@@ -47,10 +47,10 @@ def test_sigma_hat_on_the_full_chain_is_ddpm_with_beta():
     schedule = make_schedule("linear", 50)
     x_T, options = RNG(1).normal((4, 2), dtype=np.float64), {"eta": "sigma_hat"}
     eps_theta = MIXTURE.eps_theta(schedule)
-    ddpm = ddpm_sample(eps_theta, None, schedule, RNG(0), variance="beta", x_T=x_T)
-    np.testing.assert_allclose(ddim_sample(eps_theta, None, schedule, RNG(0), x_T=x_T, **options), ddpm, rtol=0, atol=1e-12)
+    ddpm = ddpm_sample(eps_theta, x_T, schedule, RNG(0), variance="beta")
+    np.testing.assert_allclose(ddim_sample(eps_theta, x_T, schedule, RNG(0), **options), ddpm, rtol=0, atol=1e-12)
     with pytest.raises(ValueError, match="rng may be left out only if eta = 0, got eta = sigma_hat"):
-        ddim_sample(eps_theta, None, schedule, x_T=x_T, **options)
+        ddim_sample(eps_theta, x_T, schedule, **options)
 
 
 def test_a_name_that_is_no_eta_is_refused(linear):

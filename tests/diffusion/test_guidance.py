@@ -74,14 +74,14 @@ def test_where_it_does_not_guided_samples_miss_the_tilted_density(linear):
 
     def guided(s):
         eps_theta = guidance.guide_with_classifier(mixture.eps_theta(linear), gradient_for(1, mixture, linear), linear, s)
-        return ddim_sample(eps_theta, None, linear, x_T=x_T, steps=100).mean()
+        return ddim_sample(eps_theta, x_T, linear, steps=100).mean()
 
     p = tilted(4)
     assert (p * grid[:, 0]).sum() == pytest.approx(1.062, abs=0.001)
     assert guided(4) == pytest.approx(1.671, abs=0.01)
     kept = p > 1e-9
     exact = GaussianMixture(p[kept], grid[kept], 0.01).eps_theta(linear)
-    assert ddim_sample(exact, None, linear, x_T=x_T[::4], steps=100).mean() == pytest.approx(1.062, abs=0.02)
+    assert ddim_sample(exact, x_T[::4], linear, steps=100).mean() == pytest.approx(1.062, abs=0.02)
     assert guided(1) == pytest.approx((tilted(1) * grid[:, 0]).sum(), abs=0.01)
 
 
@@ -89,7 +89,7 @@ def test_algorithm_1_moves_the_samples_to_the_class():
     """T = 250, 0.9 / 0.1 mixture, wanted: the rare class, s = 1. At least 97 % of DDPM's samples are there, with its mean and width."""
     schedule = make_schedule("linear", 250)
     guide = guidance.shift_mean(gradient_for(1, MIXTURE, schedule), s=1.0)
-    x_0 = ddpm_sample(MIXTURE.eps_theta(schedule), (1500, 2), schedule, RNG(0), variance="beta", guide=guide, dtype=np.float64)
+    x_0 = ddpm_sample(MIXTURE.eps_theta(schedule), RNG(100).normal((1500, 2), np.float64), schedule, RNG(0), variance="beta", guide=guide)
     there = x_0[:, 0] > 0
     assert there.mean() > 0.97
     np.testing.assert_allclose(x_0[there].mean(axis=0), [0.8, 0.4], atol=0.02)
@@ -182,7 +182,7 @@ def test_a_classifier_guides_ddim_which_records_nothing_itself(linear):
     ends = []
     for gradient in (guidance.gradient_of_classifier(log_p, y), lambda x_t, t: 2 / (1 + np.exp(2 * x_t))):
         guided = guidance.guide_with_classifier(data.eps_theta(linear), gradient, linear, s=1.0)
-        ends.append(ddim_sample(guided, None, linear, x_T=x_T, steps=10))
+        ends.append(ddim_sample(guided, x_T, linear, steps=10))
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-10)
     assert ends[0].mean() > 1  # unguided, each ends where it began: at 0 on average
     assert w.grad is None

@@ -30,7 +30,7 @@ def test_an_image_goes_to_its_noise_and_returns(linear):
     errors = {}
     for steps in (100, 1000):
         x_T = ddim_invert(eps_theta, x_0, linear, steps=steps)
-        errors[steps] = np.abs(ddim_sample(eps_theta, None, linear, x_T=x_T, steps=steps) - x_0).max()
+        errors[steps] = np.abs(ddim_sample(eps_theta, x_T, linear, steps=steps) - x_0).max()
     assert abs(x_T.std() - 1) < 0.1
     assert errors[1000] < 0.006
     assert 5 < errors[100] / errors[1000] < 20

@@ -86,6 +86,14 @@ def test_perplexity_counts_the_codes_in_use():
     assert latent.perplexity(np.array([0, 0, 0, 1]), 8) == pytest.approx(4 / 27**0.25, rel=1e-12)
 
 
+def test_perplexity_does_not_wait_for_the_gpu(cuda):
+    k = cuda[0].asarray(np.array([0, 0, 3, 1]))
+    before = dict(cuda[1].transfers)
+    effective = latent.perplexity(k, 8)
+    assert cuda[1].transfers == before
+    assert float(effective) == pytest.approx(latent.perplexity(np.array([0, 0, 3, 1]), 8), rel=1e-12)
+
+
 @pytest.mark.checks("vae.kl")
 def test_kl_of_the_autoencoder_is_the_kl_of_gaussians(rng):
     mu, log_variance = rng.normal((3, 2, 2), dtype=np.float64), rng.normal((3, 2, 2), dtype=np.float64)

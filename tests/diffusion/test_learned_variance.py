@@ -158,7 +158,7 @@ def test_a_fixed_variance_and_ddim_leave_v_out():
     x_T = RNG(3).normal((2, 3), dtype=np.float64)
     for sample, options in ((ddpm_sample, {"variance": "beta"}), (ddim_sample, {"eta": 1.0})):
         pair, alone = (
-            sample(network, None, SCHEDULE, RNG(0), x_T=x_T, **options)
+            sample(network, x_T, SCHEDULE, RNG(0), **options)
             for network in (any_pair, lambda x, t: any_pair(x, t).eps)
         )
         np.testing.assert_array_equal(pair, alone)
@@ -193,9 +193,9 @@ def test_every_target_can_have_a_learned_variance(images, prediction):
         said = {"eps": eps, "x_0": x_0, "mu_tilde": mu, "v": v_target(x_0, int(t[0]), eps, SCHEDULE)}
         return Prediction(said[prediction], v)
 
-    expected = next(ddpm_steps(any_pair, None, SCHEDULE, RNG(0), x_T=x_T, variance="learned"))
+    expected = next(ddpm_steps(any_pair, x_T, SCHEDULE, RNG(0), variance="learned"))
     eps_theta = as_eps_theta(dressed, prediction, SCHEDULE)
-    step = next(ddpm_steps(eps_theta, None, SCHEDULE, RNG(0), x_T=x_T, variance="learned"))
+    step = next(ddpm_steps(eps_theta, x_T, SCHEDULE, RNG(0), variance="learned"))
     np.testing.assert_allclose(step.sigma_t, expected.sigma_t, rtol=1e-12)
     np.testing.assert_allclose(step.x_prev, expected.x_prev, rtol=1e-10, atol=1e-12)
 

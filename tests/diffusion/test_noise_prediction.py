@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minidiff.diffusion.forward import q_sample
-from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise
+from minidiff.diffusion.noise_prediction import clip_x_0, predict_noise, starting_noise
 from minidiff.engine.tensor import Tensor
 
 
@@ -41,3 +41,8 @@ def test_a_wrong_shape_or_dtype_is_named():
         predict_noise(lambda x, t: x[:, :1], x_t, 1)
     with pytest.raises(TypeError, match="eps_theta must return the dtype of x_t, float32, got float64"):
         predict_noise(lambda x, t: x.astype(np.float64), x_t, 1)
+
+
+def test_a_start_that_is_no_array_is_named():
+    with pytest.raises(TypeError, match=r"x_T must be an array \(B, \.\.\.\), got tuple"):
+        starting_noise(None, (0.5, 0.5), None, np.float32)

@@ -18,6 +18,7 @@ from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine import debug, registry
 from minidiff.nn import Linear
+from minidiff.optim import AdamW
 
 HERE = Path(__file__).name
 PROMPT = "(minidiff) "
@@ -106,6 +107,15 @@ def test_s_enters_each_derivative_in_turn():
     functions = [function for _, function, _ in places]
     assert list(dict.fromkeys(functions)) == ["sum_backward", "multiply_backward", "swish_backward"]
     assert x.grad is not None
+
+
+def test_a_step_of_the_optimiser_is_its_rule_for_each_parameter():
+    layer = Linear(3, 2, rng=md.RNG(0))
+    optimizer = AdamW(layer.named_parameters())
+    (layer(md.Tensor(normal(4, 3))) ** 2).mean().backward()
+    _, places = presses(optimizer.step)
+    assert {place[:2] for place in places} == {("minidiff/optim/adam.py", "update")}
+    assert sum(line.startswith("return p - ") for _, _, line in places) == 2
 
 
 def test_r_comes_back_to_the_callers_next_line_and_says_what_was_returned():

@@ -12,7 +12,7 @@ from support.examples import command, write_digits
 
 from minidiff.data import load_dataset
 from minidiff.data.mnist import FASHION, MNIST
-from minidiff.sampling.autoencoder import encode_images, load_autoencoder, reconstruct
+from minidiff.sampling.latents import encode_images, load_autoencoder, reconstruct
 from minidiff.training.checkpoint import load_checkpoint, save_checkpoint
 from minidiff.training.workers import Workers
 

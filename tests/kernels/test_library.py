@@ -13,7 +13,7 @@ from minidiff.kernels.cuda.library import float32, load, native
 
 
 def test_the_cpu_module_contains_no_sanitizer(emulated):
-    """The hooks are our own (csrc/emulator/check.cpp); an undefined one would need libtsan."""
+    """The hooks are our own (csrc/emulator/hooks.cpp); an undefined one would need libtsan."""
     listed = subprocess.run(["nm", "-D", "--undefined-only", load("cpu")[0].__file__], capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("nm is not installed")
@@ -110,3 +110,47 @@ def test_checks_switch_on_and_off(emulated):
         with kernels.checks():
             assert module.set_checking(True) is True
     assert module.set_checking(True) is True
+
+
+def test_the_arrays_of_a_call_are_forgotten_when_it_ends_however_it_ends(emulated):
+    module = load("cpu")[0]
+    x, mean = np.ones((1, 2, 4), np.float32), np.ones((1, 1), np.float32)
+    arguments = ["fast", x, 1, None, None, 1e-5, False, np.ones_like(x), mean, np.ones_like(mean), 0]
+    module.group_norm_forward(*arguments)
+    assert module.allowed_arrays() == 0
+    for wrong, value in ((8, mean.astype(float)), (9, np.ones((3, 3), np.float32)), (3, "a word")):  # while converting, in the call, both
+        with pytest.raises((TypeError, ValueError)):
+            module.group_norm_forward(*[value if n == wrong else a for n, a in enumerate(arguments)])
+        assert module.allowed_arrays() == 0
+
+
+def test_one_array_given_twice_stays_until_the_call_ends(emulated):
+    module = load("cpu")[0]
+    q = np.ones((1, 1, 4, 8), np.float32)
+    module.attention_forward("naive", q, q, q, None, False, 1.0, np.empty_like(q), np.empty((1, 1, 4), np.float32), "auto", 0)
+    assert module.allowed_arrays() == 0
+
+
+def test_checks_keep_the_limits_of_the_gpu_that_is_named(emulated):
+    module = load("cpu")[0]
+    with kernels.checks(capability="7.5"):
+        assert module.gpu() == 75
+    assert module.gpu() == 90
+    for wrong in ("7", "9.9", "Hopper", ""):
+        with pytest.raises(ValueError, match="capability must be one whose limits are known here, such as .*, got"):
+            with kernels.checks(capability=wrong):
+                pass
+
+
+def test_the_binding_checks_a_plan_against_the_limits_of_a_grid(emulated):
+    module = load("cpu")[0]
+    sizes = (1, 4, 4, 4, 4, 1, 1, 4, 4, 1, 1, 0, 0, 1, 1, 4)
+    x, weight = np.ones((1, 4, 4, 4), np.float32), np.ones((4, 1, 1, 1), np.float32)
+    with pytest.raises(ValueError, match="groups x stride classes x splits must be at most 65535, got 65536"):
+        module.conv2d("fast", sizes, x, weight, None, np.empty_like(x), 4, 16384, np.empty(16384 * x.size, np.float32), 0)
+    with pytest.raises(ValueError, match="more than one split needs an array parts"):
+        module.conv2d_weight_gradient("fast", sizes, x, x, weight, 4, 2, None, 0)
+    strided = (1, 1, 4, 4, 1, 1, 1, 2, 2, 2, 2, 0, 0, 1, 1, 1)
+    dy, dx = np.ones((1, 1, 2, 2), np.float32), np.empty((1, 1, 4, 4), np.float32)
+    with pytest.raises(ValueError, match="at most 65535, got 65536"):
+        module.conv2d_input_gradient("fast", strided, dy, weight[:1], None, dx, 4, 16384, np.empty(16384 * 16, np.float32), 0)

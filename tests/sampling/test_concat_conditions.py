@@ -7,7 +7,6 @@ from minidiff.data import draw_digits, to_float
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import VQAutoencoder, VQConfig
-from minidiff.sampling.autoencoder import TrainedAutoencoder
 from minidiff.sampling.concat_conditions import (
     average_to,
     class_planes,
@@ -15,6 +14,7 @@ from minidiff.sampling.concat_conditions import (
     random_masks,
     stroke_map,
 )
+from minidiff.sampling.latents import TrainedAutoencoder
 
 
 def test_masks_have_one_rectangular_hole_each_and_every_kind_comes():

@@ -18,9 +18,9 @@ from minidiff.models import (
     VQConfig,
 )
 from minidiff.optim import AdamW
-from minidiff.sampling.autoencoder import encode_images
+from minidiff.sampling.latents import encode_images
 from minidiff.sampling.text_to_image import KIND, guided_by_text, load_text_to_image
-from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.checkpoint import CheckpointError
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings

@@ -298,6 +298,14 @@ def make_module() -> Any:
         StrictArray.watcher.transfer("asnumpy", "D2H")
         return _given(x).copy()
 
+    add_at = module.add.at
+
+    def at(array: Any, index: Any, values: Any) -> None:
+        if array.dtype.kind == "f":
+            raise RuntimeError("add.at adds floats by atomics, in any order: the sum differs from run to run (engine/add_at.py)")
+        add_at(array, index, values)
+
+    module.add.at = at
     module.asarray, module.array = transferred(np.asarray), transferred(np.array)
     module.asnumpy = asnumpy
     runtime = SimpleNamespace(

@@ -521,7 +521,7 @@ def clip_x_0():
 
 
 def algorithm_2():
-    steps = list(ddpm.ddpm_steps(network_of_a_batch, None, SCHEDULE, RNG(0), x_T=X_T[None]))
+    steps = list(ddpm.ddpm_steps(network_of_a_batch, X_T[None], SCHEDULE, RNG(0)))
     for step in steps:
         x = {step.t: step.x_t[0], step.t - 1: step.x_prev[0], step.t + 1: Z}
         yield case(step.x_prev[0], t=step.t, x=x, z=step.z[0], sigma={step.t: step.sigma_t})

@@ -3,8 +3,8 @@
 `StrictArray` is no NumPy array: NumPy's functions refuse it, it refuses to be mixed with NumPy arrays, and it has no buffer to
 be read from.
 `strict_module` stands for `cupy`: NumPy's functions on StrictArrays, which return StrictArrays, 0-d ones where NumPy returns numbers. What
-makes the host wait for a value (`float(x)`, `if x:`, `x.item()`) is counted in `StrictArray.host_reads`. `asnumpy` and `asarray` are the
-two ways between the libraries.
+makes the host wait for a value (`float(x)`, `if x:`, `x.item()`) or a size (`x[x > 0]`) is counted in `StrictArray.host_reads`. `asnumpy`
+and `asarray` are the two ways between the libraries.
 """
 
 from __future__ import annotations
@@ -82,9 +82,29 @@ def _taken(result: Any, arguments: Any = ()) -> Any:
     return StrictArray(result)
 
 
+# Their result has a size that the host must read before it can make room for it (bincount: and the largest number).
+WAITING = {"nonzero", "flatnonzero", "argwhere", "unique", "bincount", "compress", "extract"}
+
+
+def _waits(function, args):
+    """Whether CuPy waits for the device in this call: for the size of the result, also of x[mask]."""
+    if function is operator.__getitem__ or function is operator.getitem:
+        index = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return any(isinstance(i, StrictArray) and i.dtype == bool for i in index)
+    return getattr(function, "__name__", "") in WAITING
+
+
+def _host_waits(what):
+    StrictArray.host_reads += 1
+    if StrictArray.watcher is not None:
+        StrictArray.watcher.transfer(what, "D2H")
+
+
 def _wrapped(function):
     @functools.wraps(function)
     def call(*args, **kwargs):
+        if _waits(function, args):
+            _host_waits(f"the size of a result of {function.__name__}")
         given, options = _given(args), {key: _given(value) for key, value in kwargs.items()}
         if StrictArray.watcher is not None:
             StrictArray.watcher.before(function, given, options)
@@ -98,9 +118,7 @@ def _wrapped(function):
 
 def _reading(name):
     def read(self, *args):
-        StrictArray.host_reads += 1
-        if StrictArray.watcher is not None:
-            StrictArray.watcher.transfer(f"{name} of an array", "D2H")
+        _host_waits(f"{name} of an array")
         return getattr(self._values, name)(*args)
 
     return read

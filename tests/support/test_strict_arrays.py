@@ -32,6 +32,16 @@ def test_what_the_host_reads_is_counted(strict):
     assert StrictArray.host_reads == 5
 
 
+def test_sizes_that_the_host_reads_are_counted(strict):
+    x = strict.asarray([1.0, -4.0, 2.0])
+    StrictArray.host_reads = 0
+    assert x[x > 0].shape == (2,) and strict.nonzero(x)[0].shape == (3,) and strict.bincount(strict.asarray([0, 2])).shape == (3,)
+    assert StrictArray.host_reads == 3
+    assert x[strict.asarray([0, 2])].shape == (2,) and strict.where(x > 0, x, 0).shape == (3,)
+    x[x > 0] = 0
+    assert StrictArray.host_reads == 3
+
+
 def test_results_are_arrays_of_the_library(strict):
     x = strict.asarray(np.array([[1.0, 4.0], [9.0, 16.0]]))
     for y in (x.sum(), x[0, 1], strict.sqrt(x).max(), 2 * x, np.float64(2) * x, x.T, -x, x @ x, x > 2):

@@ -1,5 +1,7 @@
 """Recorded steps, on a GPU and on the stand-in for CuPy, which records what is called, undoes it, and repeats it on the same memory."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from minidiff.engine.random import RNG
 from minidiff.models import UNet, UNetConfig
 from minidiff.optim import SGD, AdamW
 from minidiff.sampling.predictor import evaluating
-from minidiff.training.cuda_graph import Recorded, RecordedPredictor
+from minidiff.training.cuda_graph import Recorded, RecordedPredictor, RecordedTraining
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
@@ -203,3 +205,10 @@ def test_sampling_by_a_graph_is_sampling(cuda):
     samples = [to_cpu(ddim_sample(p, (2, 1, 4, 4), SCHEDULE, RNG(3, "cuda"), steps=5, eta=0.5, clip=1.0)) for p in (plain, recorded)]
     np.testing.assert_allclose(*samples, rtol=1e-5, atol=1e-6)
     assert recorded.recorded.launches == 3 and recorded.recorded.reason == ""
+
+
+def test_a_learned_variance_is_not_recorded():
+    """The graph knows L_simple alone; the second output would stay untrained without a word."""
+    model = UNet(UNetConfig(1, 8, (1,), (False,), learned_variance=True))
+    with pytest.raises(ValueError, match="graph: it records L_simple only, not the loss of a learned variance"):
+        RecordedTraining(SimpleNamespace(model=model))

@@ -24,10 +24,10 @@ from minidiff.models import (
     VQConfig,
 )
 from minidiff.optim import AdamW, Muon
-from minidiff.sampling.autoencoder import load_autoencoder
 from minidiff.sampling.classifier_guidance import load_noisy_classifier
 from minidiff.sampling.denoiser import load_denoiser
-from minidiff.training.autoencoder import AutoencoderTrainer
+from minidiff.sampling.latents import load_autoencoder
+from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.checkpoint import load_checkpoint
 from minidiff.training.loop import LoopSettings
 from minidiff.training.trainer import Trainer, TrainerSettings

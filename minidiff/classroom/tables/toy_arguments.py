@@ -35,7 +35,8 @@ def by_name() -> dict[str, Any]:
     beta = schedule.tables["beta"]
     chain = [_array([0.5 - 0.05 * t, -1 + 0.1 * t]) for t in range(T + 1)]
     return {
-        "schedule": schedule, "T": T, "S": 4, "t": TIME, "t_prev": TIME - 1, "t_next": TIME + 1, "rng": RNG(0), "shape": (1, 2),
+        "schedule": schedule, "T": T, "S": 4, "t": TIME, "t_prev": TIME - 1, "t_next": TIME + 1, "rng": RNG(0),
+        "start": _array([0.7, -1.2]),
         "beta": beta, "one_minus_alpha_bar": schedule.tables["one_minus_alpha_bar"], "alpha_bar_T": schedule.alpha_bar(T),
         "alpha_t": schedule.alpha(TIME), "alpha_prev": schedule.alpha(TIME - 1), "sigma_t": 0.1,
         "x_0": _array([0.5, -1.0]), "x_1": _array([0.48, -0.9]), "x_prev": _array([0.3, -0.8]), "x_t": _array([0.2, -0.7]),
@@ -82,7 +83,6 @@ BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
     "unet.time_embedding": _time_embedding,
     "vq.loss": lambda: {"reconstruction": 0.02, "codebook": 0.3, "commitment": 0.075},
     "ldm.projections": _projections,
-    "ddpm.algorithm_2": lambda: {"dtype": np.float64},
     "forward.q_chain": lambda: {"chain": by_name()["chain"].x},
     "learned.bits": lambda: {"t": np.array([TIME])},
 }

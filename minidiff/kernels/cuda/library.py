@@ -95,21 +95,30 @@ def register_versions(
 
 
 @contextmanager
-def checks(on: bool = True) -> Iterator[None]:
+def checks(on: bool = True, capability: str | None = None) -> Iterator[None]:
     """Inside the block, every memory access of an emulated kernel is checked, like under compute-sanitizer.
 
-    A kernel that reads or writes outside of its arrays, reads shared memory that nobody has written, races, or lets some threads miss a
-    barrier raises RuntimeError with the line of the source, the thread and the block. About 5 times slower.
-    Raises RuntimeError without _kernels_cpu.
+    A kernel that reads or writes outside of its arrays or at an address its GPU refuses, reads shared memory that nobody has written,
+    races, or lets some threads miss a barrier raises RuntimeError with the line of the source, the thread and the block.
+    About 5 times slower. The limits of a launch are those of an H100, or of `capability`, "7.5" say.
+    Raises: RuntimeError without _kernels_cpu; ValueError for a capability that is not known.
     """
     module, reason = load("cpu")
     if module is None:
         raise RuntimeError(f"kernels.checks: {reason}")
+    gpu_before = module.gpu()
+    if capability is not None:
+        digits = capability.replace(".", "")
+        if not digits.isdecimal() or not module.set_gpu(int(digits)):
+            raise ValueError(
+                f"kernels.checks: capability must be one whose limits are known here, such as '7.5', '8.0' or '9.0', got {capability!r}"
+            )
     before = module.set_checking(on)
     try:
         yield
     finally:
         module.set_checking(before)
+        module.set_gpu(gpu_before)
 
 
 def status() -> list[str]:

@@ -18,7 +18,7 @@ from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.sampling.predictor import predict
-from minidiff.training.autoencoder import KIND
+from minidiff.training.autoencoder_trainer import KIND
 from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint
 from minidiff.training.workers import Workers
 
@@ -34,7 +34,7 @@ class Reconstruction(NamedTuple):
 
     def perplexity(self, n_codes: int) -> float:
         """The number of codes in use, effectively. NaN without a codebook."""
-        return float("nan") if self.k is None else perplexity(self.k, n_codes)
+        return float("nan") if self.k is None else float(perplexity(self.k, n_codes))
 
 
 def reconstruct(workers: Workers, images: Any, chunk: int = 100) -> Reconstruction:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from minidiff.engine.random import RNG
-from minidiff.pictures.points import save_clouds, save_fields, save_ways
+from minidiff.pictures.plane import save_clouds, save_fields, save_ways
 
 
 def pixels(path):

@@ -2,56 +2,16 @@
 
 import numpy as np
 import pytest
+from support.autoencoders import N_CODES, VARIANTS, arrays_of, make_trainer, pictures, train
 
-import minidiff as md
-from minidiff.data import Loader, to_float
 from minidiff.diffusion.latent import perplexity
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
-from minidiff.models.autoencoder import KLAutoencoder, KLConfig, VQAutoencoder, VQConfig
-from minidiff.optim import SGD, AdamW
-from minidiff.sampling.autoencoder import encode_images, load_autoencoder, reconstruct, scale_of
-from minidiff.training.autoencoder import RESTARTS_UNTIL, AutoencoderTrainer
+from minidiff.optim import SGD
+from minidiff.sampling.latents import encode_images, load_autoencoder, reconstruct
+from minidiff.training.autoencoder_trainer import RESTARTS_UNTIL
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from minidiff.training.codebook import CodebookKeeper
-from minidiff.training.loop import LoopSettings
 from minidiff.training.workers import Workers
-
-VARIANTS = pytest.mark.parametrize("variant", ["vq", "ema", "kl"])
-N_CODES = 8
-
-
-def pictures(n=40, seed=1):
-    """8x8 images whose quarters are one of four patterns, brighter or darker: a small codebook has much to gain."""
-    rng = RNG(seed)
-    i, j = np.mgrid[:4, :4]
-    patterns = np.stack([i < 2, j < 2, i == j, (i + j) % 2 == 0]).astype(np.float32)
-    quarters = patterns[rng.integers(0, 4, (n, 2, 2))] * (150 + 100 * rng.uniform((n, 2, 2, 1, 1)))
-    return quarters.transpose(0, 1, 3, 2, 4).reshape(n, 1, 8, 8).astype(np.uint8)
-
-
-def make_trainer(variant="vq", seed=0, optimizer=AdamW, batch_size=8, window=4, dead=0.2, device="cpu", lr=3e-3, **settings):
-    rng = RNG(seed)
-    size = {"n_channels": 8, "z_channels": 2, **settings}
-    model = KLAutoencoder(KLConfig(**size), rng) if variant == "kl" else VQAutoencoder(VQConfig(n_codes=N_CODES, ema=variant == "ema", **size), rng)
-    model.to(device)
-    loader = Loader(pictures(), None, batch_size, rng)
-    learned = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    keeper = None if variant == "kl" else CodebookKeeper(model.quantizer, window=window, dead=dead, gamma=0.9)
-    return AutoencoderTrainer(model, loader, optimizer(learned, lr=lr), rng, LoopSettings(lr_warmup=5), keeper)
-
-
-def train(trainer, steps, count=1):
-    with Workers(trainer.model, count) as workers:
-        iterator = trainer.steps(workers)
-        return [next(iterator) for _ in range(steps)][-1]
-
-
-def arrays_of(trainer):
-    arrays = {f"model.{name}": array for name, array in trainer.model.state_dict().items()}
-    arrays |= {f"{slot}.{name}": array for name, slots in trainer.optimizer.state.items() for slot, array in slots.items()}
-    return arrays | (trainer.keeper.state() if trainer.keeper else {})
-
 
 # -- the loop ----------------------------------------------------------------------------------------------------------------------------
 
@@ -187,62 +147,7 @@ def test_on_a_gpu_it_computes_what_the_cpu_computes(cuda, tmp_path, variant):
 # -- measuring ---------------------------------------------------------------------------------------------------------------------------
 
 
-@VARIANTS
-@pytest.mark.parametrize("count", [1, 2])
-def test_reconstructions_and_latents_are_the_models_whatever_the_slices(variant, count):
-    model, images = make_trainer(variant).model, pictures(11)
-    with Workers(model, count) as workers:
-        result, z = reconstruct(workers, images, chunk=3), encode_images(workers, images, chunk=3)
-    with md.no_grad():
-        expected_z = model.encode(md.Tensor(to_float(images)))
-        x_hat = (model.decode(expected_z).data.clip(-1, 1) + 1) / 2
-    np.testing.assert_allclose(z, expected_z.data, atol=1e-5)
-    np.testing.assert_allclose(result.x_hat, x_hat, atol=1e-5)
-    assert result.mse == pytest.approx(((x_hat - images / 255) ** 2).mean(), rel=1e-4)
-    if variant == "kl":
-        assert result.k is None and np.isnan(result.perplexity(8))
-    else:
-        np.testing.assert_array_equal(result.k, model.quantizer(expected_z).k)
-        assert result.perplexity(8) == perplexity(result.k, 8)
-
-
-def test_many_codes_have_an_exact_perplexity():
-    """A whole data set's: 3 million indices."""
-    k = np.arange(3_000_000) % 128
-    assert perplexity(k, 128) == pytest.approx(128, rel=0.001)
-    assert perplexity(np.repeat(np.arange(128), 23_000), 128) == pytest.approx(128, rel=1e-12)
-
-
 # -- checkpoints -------------------------------------------------------------------------------------------------------------------------
-
-
-@VARIANTS
-def test_phase_2_gets_latents_of_unit_variance_and_images_back(tmp_path, variant):
-    trainer = make_trainer(variant)
-    train(trainer, 5)
-    images = pictures(30, seed=4)
-    with Workers(trainer.model, 1) as workers:
-        z, result = encode_images(workers, images), reconstruct(workers, images)
-    trainer.save(tmp_path, {"latent_scale": scale_of(z), "note": "kept"})
-
-    trained = load_autoencoder(tmp_path)
-    assert type(trained.model) is type(trainer.model) and not trained.model.training
-    assert trained.facts["latent_shape"] == [2, 2, 2] and trained.facts["image_shape"] == [1, 8, 8]
-    assert trained.facts["options"]["note"] == "kept"
-    with Workers(trained.model, 1) as workers:
-        scaled = encode_images(workers, images) * np.float32(trained.scale)
-    assert scaled.var() == pytest.approx(1, rel=1e-5) and scaled.dtype == np.float32
-    x = trained.decode(scaled)
-    assert x.dtype == np.float32 and x.min() >= -1 and x.max() <= 1
-    np.testing.assert_allclose((x + 1) / 2, result.x_hat, atol=1e-5)
-
-
-def test_an_autoencoder_whose_training_did_not_end_is_refused(tmp_path):
-    trainer = make_trainer()
-    train(trainer, 1)
-    trainer.save(tmp_path)
-    with pytest.raises(CheckpointError, match="this autoencoder has no latent_scale: its training did not end; go on with --resume"):
-        load_autoencoder(tmp_path)
 
 
 def test_another_kind_is_refused_in_both_directions(tmp_path):

@@ -10,7 +10,7 @@ from minidiff.data.loader import Loader
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.latent import perplexity
 from minidiff.diffusion.step import Step
-from minidiff.engine.backend import to_device
+from minidiff.engine.backend import array_module, to_cpu, to_device
 from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
@@ -52,7 +52,7 @@ class AutoencoderTrainer(TrainingLoop):
         if keeper is None and isinstance(model, VQAutoencoder):
             keeper = CodebookKeeper(model.quantizer)
         self.keeper = keeper
-        self.perplexities: list[float] = []
+        self._perplexities: list[Any] = []
 
     def draw_batch(self) -> dict[str, Any]:
         x = to_device(self.loader.next_batch()[0], self.device)
@@ -71,7 +71,15 @@ class AutoencoderTrainer(TrainingLoop):
         if self.keeper:
             restart = self.progress < RESTARTS_UNTIL
             self.keeper.update(step.z_e, step.k, self.rng, restart=restart)
-            self.perplexities.append(perplexity(step.k, self.keeper.quantizer.n_codes))
+            self._perplexities.append(perplexity(step.k, self.keeper.quantizer.n_codes))
+
+    @property
+    def perplexities(self) -> list[float]:
+        """Reading them waits for a GPU, which a step does not."""
+        new = [value for value in self._perplexities if not isinstance(value, float)]
+        if new:
+            self._perplexities[-len(new) :] = to_cpu(array_module(*new).stack(new)).tolist()
+        return list(self._perplexities)
 
     def facts(self) -> dict[str, Any]:
         return {"regularizer": self.model.regularizer}
@@ -89,4 +97,4 @@ class AutoencoderTrainer(TrainingLoop):
     def restore(self, checkpoint: Checkpoint) -> None:
         if self.keeper:
             self.keeper.set_state(checkpoint.part("keeper"))
-        self.perplexities = [float(value) for value in checkpoint.arrays["perplexities"]]
+        self._perplexities = [float(value) for value in checkpoint.arrays["perplexities"]]

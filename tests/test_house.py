@@ -1,0 +1,125 @@
+"""Sizes that keep the code readable: widths of lines, lengths of files, numbers of arguments, and imports of examples.
+
+Code that is shown in class must fit on a projector, so its lines are shorter.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import minidiff
+
+PACKAGE = Path(minidiff.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
+
+WIDTH, WIDTH_IN_CLASS = 100, 90
+IN_CLASS = ("minidiff/functional", "minidiff/diffusion", "examples")
+LINES = 300  # of a file
+ARGUMENTS = 8  # of a function in these folders
+FEW_ARGUMENTS = ("minidiff/models", "minidiff/diffusion", "minidiff/training")
+IMPORT_LINES = 8  # of an example
+
+# folders and files whose lines or lengths are still to be mended; an entry that is mended fails
+PENDING_WIDTH = {
+    "minidiff/classroom",
+    "minidiff/diffusion",
+    "minidiff/engine/registry.py",
+    "minidiff/kernels",
+}
+PENDING_LINES = {
+    "minidiff/classroom/tables/latex.py",
+    "minidiff/classroom/tables/slides.py",
+}
+PENDING_ARGUMENTS = {
+    "minidiff/diffusion/ddim.py",
+    "minidiff/diffusion/ddpm.py",
+}
+
+
+def name_of(path):
+    """minidiff/... or examples/..., wherever the package is installed."""
+    if path.is_relative_to(PACKAGE):
+        return "minidiff/" + path.relative_to(PACKAGE).as_posix()
+    return path.relative_to(ROOT).as_posix()
+
+
+def files():
+    return [*sorted(PACKAGE.rglob("*.py")), *sorted((ROOT / "examples").glob("*.py"))]
+
+
+def pending(name, entries):
+    return next((entry for entry in entries if name == entry or name.startswith(entry + "/")), None)
+
+
+def wide_lines(text, width):
+    """(number, length) of each line that is longer than width."""
+    return [(number, len(line)) for number, line in enumerate(text.splitlines(), start=1) if len(line) > width]
+
+
+def many_arguments(text, most):
+    """(line, name, number) of each function with more than `most` arguments, self and cls not counted."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            of = node.args
+            names = [argument.arg for argument in (*of.posonlyargs, *of.args, *of.kwonlyargs)]
+            names += [argument.arg for argument in (of.vararg, of.kwarg) if argument is not None]
+            count = len(names) - (names[:1] in (["self"], ["cls"]))
+            if count > most:
+                yield node.lineno, node.name, count
+
+
+def import_lines(text):
+    """How many lines of a program are of import statements."""
+    statements = [node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return sum(node.end_lineno - node.lineno + 1 for node in statements)
+
+
+def compare(found, entries, what):
+    """Fail with the places that are found and not pending, and with the entries that are not needed any more."""
+    wrong = [place for name, places in found.items() if not pending(name, entries) for place in places]
+    assert not wrong, f"{what}:\n" + "\n".join(wrong)
+    needed = {pending(name, entries) for name, places in found.items() if places}
+    assert set(entries) <= needed, f"not pending any more: {sorted(set(entries) - needed)}"
+
+
+def test_lines_fit():
+    found = {}
+    for path in files():
+        name = name_of(path)
+        width = WIDTH_IN_CLASS if name.startswith(IN_CLASS) else WIDTH
+        lines = wide_lines(path.read_text(encoding="utf-8"), width)
+        found[name] = [f"{name}:{number}: {length} columns, at most {width}" for number, length in lines]
+    compare(found, PENDING_WIDTH, "lines that are too long")
+
+
+def test_files_fit_in_a_head():
+    found = {}
+    for path in files():
+        if path.is_relative_to(PACKAGE):
+            count = len(path.read_text(encoding="utf-8").splitlines())
+            found[name_of(path)] = [f"{name_of(path)}: {count} lines, at most {LINES}"] if count > LINES else []
+    compare(found, PENDING_LINES, "files that are too long")
+
+
+def test_functions_take_few_arguments():
+    found = {}
+    for path in files():
+        name = name_of(path)
+        if name.startswith(FEW_ARGUMENTS):
+            functions = many_arguments(path.read_text(encoding="utf-8"), ARGUMENTS)
+            found[name] = [f"{name}:{line}: {function} has {count}" for line, function, count in functions]
+    compare(found, PENDING_ARGUMENTS, f"functions with more than {ARGUMENTS} arguments: a dataclass of settings?")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_has_few_import_lines(path):
+    assert import_lines(path.read_text(encoding="utf-8")) <= IMPORT_LINES
+
+
+def test_what_is_counted():
+    assert wide_lines("ab\nabc\nabcd", 2) == [(2, 3), (3, 4)]
+    text = "class A:\n    def f(self, a, b, *c, d=1, **e): ...\ndef g(a): ..."
+    assert list(many_arguments(text, 4)) == [(2, "f", 5)] and not list(many_arguments(text, 5))
+    assert import_lines("import a\nfrom b import (\n    c,\n)\ndef f():\n    import d") == 5
+    assert pending("minidiff/a/b.py", {"minidiff/a"}) == "minidiff/a" and pending("minidiff/ab.py", {"minidiff/a"}) is None
