@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.client
+import io
 import os
 import socket
 import threading
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -120,6 +121,18 @@ def _content_length(text: str | None) -> int | None:
     return int(text)
 
 
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    """Follows redirections without their bodies. urllib would read those, of whatever length."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any
+    ) -> Any:
+        fp.close()
+        return super().http_error_302(req, io.BytesIO(), code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
 class _Watch:
     """Breaks the connection to a server that sends next to nothing. No timeout of a read does.
 
@@ -150,7 +163,7 @@ class _Watch:
             def http_open(self, request: urllib.request.Request) -> Any:
                 return self.do_open(watch.watched(http.client.HTTPConnection), request)
 
-        handlers: list[Any] = [Plain]
+        handlers: list[Any] = [Plain, _Redirect]
         if hasattr(http.client, "HTTPSConnection"):
 
             class Encrypted(urllib.request.HTTPSHandler):

@@ -191,6 +191,26 @@ def test_redirections_in_a_circle_are_refused(odd, tmp_path):
         fetch(server.url + "a", tmp_path / "a", MD5, 2)
 
 
+def endless_redirection(send, over):
+    send(b"HTTP/1.1 302 Found\r\nLocation: /a\r\n\r\n")
+    while not over.is_set():
+        send(bytes(1 << 16))
+
+
+def long_redirection(send, over):
+    send(b"HTTP/1.1 307 x\r\nLocation: /a\r\nContent-Length: %d\r\n\r\n" % 2**62)
+
+
+@pytest.mark.parametrize("answer", [endless_redirection, long_redirection])
+def test_what_comes_with_a_redirection_is_not_read(odd, tmp_path, answer):
+    from support.fuzzing import bounded_memory
+
+    server = odd(answer)
+    with bounded_memory(30), pytest.raises(DownloadError, match="a: (the server answered 30|the connection broke|no connection)"):
+        fetch(server.url + "a", tmp_path / "a", MD5, 2)
+    assert server.sent < 300_000_000
+
+
 def endless(send, over):
     send(b"HTTP/1.1 200 OK\r\n\r\n")
     while not over.is_set():
