@@ -78,10 +78,11 @@ class Costs(list[Cost]):
 
 @contextmanager
 def count() -> Iterator[Costs]:
-    """Inside the block, the costs of each launch of an emulated kernel are counted. The list is full when the block ends.
+    """Inside the block, the costs of each launch of an emulated kernel are counted.
 
-    Accesses are checked as in `kernels.checks()`. There are no caches: what is read twice counts twice.
-    Multiply-adds are those of the code that g++ made for x86-64; elsewhere, and without objdump, only tensor cores count.
+    The list is full when the block ends. Accesses are checked as in `kernels.checks()`. There are
+    no caches: what is read twice counts twice. Multiply-adds are those of the code that g++ made
+    for x86-64; elsewhere, and without objdump, only those of tensor cores count.
     Raises: RuntimeError without _kernels_cpu; RuntimeError inside of another count().
     """
     module, reason = load("cpu")
