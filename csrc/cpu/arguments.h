@@ -19,6 +19,12 @@ struct Images {
     int64_t point;                           // from the matrix of one point to the next, in numbers
 };
 
+struct Kernels {
+    int64_t out, in;  // channels; the kernels are (out, in, 3, 3)
+    int64_t point;    // from the matrix of one point to the next, in numbers
+    bool turned;      // by half a turn, with `in` and `out` exchanged: the kernels of the input gradient
+};
+
 struct Heads {
     int64_t images, heads, queries, keys, size, value_size;  // size of a query and of a key, size of a value
     float scale;
@@ -39,6 +45,8 @@ struct Functions {
     void (*winograd_pixels)(const Images&, const float* x, float* v);
     void (*winograd_results)(const Images&, const float* y, float* m);
     void (*winograd_interpolate)(const Images&, const float* m, const float* bias, float* y);
+    void (*winograd_kernels)(const Kernels&, const float* weight, float* u);
+    void (*winograd_kernel_gradient)(const Kernels&, const float* du, float* dweight);
     void (*attention_forward)(const Heads&, Matrix q, Matrix k, Matrix v, Matrix y, float* p);
     void (*attention_backward)(const Heads&, Matrix q, Matrix k, Matrix v, const float* p, Matrix dy, Matrix dq, Matrix dk, Matrix dv);
 };

@@ -154,6 +154,30 @@ void winograd_interpolate(const Array& m, const std::optional<Array>& bias, cons
     chosen->winograd_interpolate(i, from, b, to);
 }
 
+// weight (out, in, 3, 3), and U (36, in, out), or (36, out, in) of the kernels turned round
+native::Kernels kernels(const Array& weight, bool turned, const Array& u, bool written) {
+    const int64_t out = weight.ndim() == 4 ? weight.shape(0) : 0, in = weight.ndim() == 4 ? weight.shape(1) : 0;
+    native::Images as_tiles{turned ? out : in, 1, 1, turned ? in : out, 0, 0, 1, 1, 0};
+    points("u", u, as_tiles, written);
+    return {out, in, as_tiles.point, turned};
+}
+
+void winograd_kernels(const Array& weight, bool turned, const Array& u) {
+    const float* from = numbers("weight", weight, {-1, -1, 3, 3});
+    const native::Kernels k = kernels(weight, turned, u, true);
+    float* to = const_cast<float*>(u.data());
+    py::gil_scoped_release unlocked;
+    chosen->winograd_kernels(k, from, to);
+}
+
+void winograd_kernel_gradient(const Array& du, bool turned, const Array& dweight) {
+    float* to = writable("dweight", dweight, {-1, -1, 3, 3});
+    const native::Kernels k = kernels(dweight, turned, du, false);
+    const float* from = du.data();
+    py::gil_scoped_release unlocked;
+    chosen->winograd_kernel_gradient(k, from, to);
+}
+
 // (N, heads, tokens, size), whose numbers of a token lie side by side
 native::Matrix matrix(const char* name, const Array& array, const std::vector<int64_t>& shape, bool written = false) {
     bool fits = array.ndim() == 4 && (array.shape(3) <= 1 || array.strides(3) == sizeof(float)) && (!written || array.writeable());
@@ -216,6 +240,8 @@ PYBIND11_MODULE(_kernels_native, module) {
                py::arg("width"), exact("v"));
     module.def("winograd_results", &winograd_results, exact("y"), exact("m"));
     module.def("winograd_interpolate", &winograd_interpolate, exact("m"), exact("bias").none(true), exact("y"));
+    module.def("winograd_kernels", &winograd_kernels, exact("weight"), py::arg("turned"), exact("u"));
+    module.def("winograd_kernel_gradient", &winograd_kernel_gradient, exact("du"), py::arg("turned"), exact("dweight"));
     module.def("attention_forward", &attention_forward, exact("q"), exact("k"), exact("v"), py::arg("scale"), exact("y"), exact("p"));
     module.def("attention_backward", &attention_backward, exact("q"), exact("k"), exact("v"), py::arg("scale"), exact("p"), exact("dy"),
                exact("dq"), exact("dk"), exact("dv"));

@@ -14,8 +14,12 @@ namespace VARIANT {
 
 extern const native::Functions functions;
 const native::Functions functions = {
-    TEXT(VARIANT),       LANES,           group_norm_forward,   group_norm_backward, winograd_pixels,
-    winograd_results, winograd_interpolate, attention_forward, attention_backward,
+    TEXT(VARIANT),        LANES,
+    group_norm_forward,   group_norm_backward,
+    winograd_pixels,      winograd_results,
+    winograd_interpolate, winograd_kernels,
+    winograd_kernel_gradient, attention_forward,
+    attention_backward,
 };
 
 }  // namespace VARIANT

@@ -3,7 +3,7 @@
 // A tile is 4 x 4 results, which read 6 x 6 pixels. Seen as polynomials, kernel and pixels are evaluated at 6 points along each axis,
 // multiplied there, and interpolated: 36 products instead of 144.
 //
-//     V = B^T d B   of each tile's pixels d           U = G w G^T   of each kernel w (NumPy does that: kernels are small)
+//     V = B^T d B   of each tile's pixels d           U = G w G^T   of each kernel w
 //     M = V U       at each of the 36 points, a product of matrices (tiles, C) x (C, O): BLAS does that
 //     y = A^T M A   + bias
 //
@@ -26,6 +26,7 @@ constexpr int TILE = 4, READ = 6;
 constexpr float A = 0.625f, B = 1.5f, A2 = A * A, B2 = B * B;  // the points, and their squares
 
 using native::Images;
+using native::Kernels;
 
 // B^T d: six numbers along an axis, evaluated. Even and odd places are added apart, for the points +p and -p share them.
 inline void evaluate_pixels(const Lanes (&d)[READ], Lanes (&v)[READ]) {
@@ -58,6 +59,28 @@ inline void evaluate_results(const Lanes (&y)[TILE], Lanes (&m)[READ]) {
     m[3] = even_b + odd_b;
     m[4] = even_b - odd_b;
     m[5] = y[3];
+}
+
+constexpr float SCALE_0 = 1 / (A2 * B2), SCALE_A = 1 / (2 * A2 * (A2 - B2)), SCALE_B = 1 / (2 * B2 * (B2 - A2));
+
+// G w: a kernel's three numbers along an axis, evaluated. The scales are those that interpolation needs.
+inline void evaluate_kernel(const Lanes (&w)[3], Lanes (&u)[READ]) {
+    const Lanes even_a = SCALE_A * (w[0] + A2 * w[2]), odd_a = SCALE_A * A * w[1];
+    const Lanes even_b = SCALE_B * (w[0] + B2 * w[2]), odd_b = SCALE_B * B * w[1];
+    u[0] = SCALE_0 * w[0];
+    u[1] = even_a + odd_a;
+    u[2] = even_a - odd_a;
+    u[3] = even_b + odd_b;
+    u[4] = even_b - odd_b;
+    u[5] = w[2];
+}
+
+// G^T u: the transpose of `evaluate_kernel`.
+inline void gather_kernel(const Lanes (&u)[READ], Lanes (&w)[3]) {
+    const Lanes even_a = SCALE_A * (u[1] + u[2]), even_b = SCALE_B * (u[3] + u[4]);
+    w[0] = SCALE_0 * u[0] + even_a + even_b;
+    w[1] = SCALE_A * A * (u[1] - u[2]) + SCALE_B * B * (u[3] - u[4]);
+    w[2] = A2 * even_a + B2 * even_b + u[5];
 }
 
 // Reads SIZE x SIZE numbers of each tile (6 x 6 pixels or 4 x 4 results) and writes 36, those of each point into a matrix of its own.
@@ -135,6 +158,61 @@ inline void winograd_interpolate(const Images& images, const float* m, const flo
                             count == LANES ? store(to + j * C, out[j] + b) : store(to + j * C, out[j] + b, count);
                     }
                 }
+}
+
+// The place of tap t of the kernel (row, column) of U: vectors lie along the columns.
+inline int64_t tap_at(const Kernels& k, int64_t row, int64_t column, int t) {
+    return k.turned ? (row * k.in + column) * 9 + 8 - t : (column * k.in + row) * 9 + t;
+}
+
+// U (36, in, out) of weight (out, in, 3, 3); turned: (36, out, in), of the kernels turned round
+inline void winograd_kernels(const Kernels& k, const float* weight, float* u) {
+    const int64_t rows = k.turned ? k.out : k.in, columns = k.turned ? k.in : k.out;
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < columns; column += LANES) {
+            const int64_t count = columns - column < LANES ? columns - column : int64_t(LANES);
+            Lanes half[READ][3], taps[3][3] = {};
+            for (int t = 0; t < 9; t++)
+                for (int64_t lane = 0; lane < count; lane++) taps[t % 3][t / 3][lane] = weight[tap_at(k, row, column + lane, t)];
+            for (int j = 0; j < 3; j++) {
+                Lanes out[READ];
+                evaluate_kernel(taps[j], out);
+                for (int i = 0; i < READ; i++) half[i][j] = out[i];
+            }
+            for (int i = 0; i < READ; i++) {
+                Lanes out[READ];
+                evaluate_kernel(half[i], out);
+                for (int j = 0; j < READ; j++) {
+                    float* to = u + (i * READ + j) * k.point + row * columns + column;
+                    count == LANES ? store(to, out[j]) : store(to, out[j], count);
+                }
+            }
+        }
+}
+
+// dweight (out, in, 3, 3) = G^T dU G, of du as U is in `winograd_kernels`
+inline void winograd_kernel_gradient(const Kernels& k, const float* du, float* dweight) {
+    const int64_t rows = k.turned ? k.out : k.in, columns = k.turned ? k.in : k.out;
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < columns; column += LANES) {
+            const int64_t count = columns - column < LANES ? columns - column : int64_t(LANES);
+            Lanes half[3][READ];
+            for (int j = 0; j < READ; j++) {
+                Lanes in[READ], out[3];
+                for (int i = 0; i < READ; i++) {
+                    const float* from = du + (i * READ + j) * k.point + row * columns + column;
+                    in[i] = count == LANES ? load(from) : load(from, count);
+                }
+                gather_kernel(in, out);
+                for (int i = 0; i < 3; i++) half[i][j] = out[i];
+            }
+            for (int i = 0; i < 3; i++) {
+                Lanes out[3];
+                gather_kernel(half[i], out);
+                for (int j = 0; j < 3; j++)
+                    for (int64_t lane = 0; lane < count; lane++) dweight[tap_at(k, row, column + lane, 3 * i + j)] = out[j][lane];
+            }
+        }
 }
 
 }  // namespace VARIANT

@@ -16,6 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from minidiff.engine.registry import Unsupported, register_kernel
+from minidiff.kernels.cpu.im2col import sum_of_pixels
 from minidiff.kernels.cpu.scratch import channels_first, channels_last, chunks, scratch
 
 CHUNK = 2**18  # numbers in the tiles of a chunk of images: about what a core's cache holds
@@ -103,70 +104,75 @@ def contiguous(array):
 
 # -- 3x3 convolution, by Winograd's F(4 x 4, 3 x 3): csrc/cpu/winograd.h --------------------------
 
-POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)  # and infinity, as in winograd.h
 LEAST_CHANNELS = 8
 
 
 def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """conv2d with 3x3 kernels and stride 1."""
     module = float32(x=x, weight=weight, bias=bias)
-    if weight.shape[2:] != (3, 3) or groups != 1 or pair(stride) != (1, 1) or pair(dilation) != (1, 1):
+    plain = groups == 1 and pair(stride) == pair(dilation) == (1, 1)
+    if weight.shape[2:] != (3, 3) or not plain:
         raise Unsupported("a 3x3 kernel with stride 1, without dilation and groups, is wanted")
     if min(weight.shape[:2]) < LEAST_CHANNELS:
         raise Unsupported(f"fewer than {LEAST_CHANNELS} channels")
     before = pair(padding)
-    images, bias = channels_last(x), contiguous(bias)
-    taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0))  # u, v, in, out
+    images, weight, bias = channels_last(x), contiguous(weight), contiguous(bias)
     size_out = tuple(size + 2 * p - 2 for size, p in zip(x.shape[2:], before, strict=True))
-    y, _ = convolve(module, images, taps, before, size_out, bias)
+    y = np.empty((len(x), *size_out, len(weight)), np.float32)
+    U = kernels_at_points(module, weight)
+    for part in chunks_of(len(x), size_out, U):
+        V = pixels_at_points(module, images[part], before, size_out)
+        M = np.matmul(V, U, out=matrices("columns", V.shape[1], U.shape[2]))
+        module.winograd_interpolate(M, bias, y[part])
 
     def conv2d_native_backward(dy, wanted):
         """dx is dy convolved with the kernels turned round; one transform of dy serves dweight too."""
         want_x, want_weight, want_bias = (*wanted, False, False)[:3]
         dy = channels_last(dy)
-        dx = dturned = None
-        if want_x or want_weight:
-            turned = np.ascontiguousarray(taps[::-1, ::-1].swapaxes(2, 3))
-            around = tuple(2 - p for p in before)
-            partner = images if want_weight else None
-            dx, dturned = convolve(module, dy, turned, around, x.shape[2:], None, partner, want_x)
-        return (
-            channels_first(dx) if want_x else None,
-            dturned[::-1, ::-1].transpose(2, 3, 0, 1) if want_weight else None,
-            np.ones(dy.size // dy.shape[3], np.float32) @ dy.reshape(-1, dy.shape[3])
-            if want_bias
-            else None,
-        )
+        dx = np.empty(images.shape, np.float32) if want_x else None
+        around, size = tuple(2 - p for p in before), x.shape[2:]
+        U = kernels_at_points(module, weight, turned=True)
+        dU = None
+        for part in chunks_of(len(x), size, U) if want_x or want_weight else ():
+            V = pixels_at_points(module, dy[part], around, size)
+            M = matrices("columns", V.shape[1], U.shape[2])
+            if want_x:
+                module.winograd_interpolate(np.matmul(V, U, out=M), None, dx[part])
+            if want_weight:
+                module.winograd_results(images[part], M)
+                product = V.swapaxes(1, 2) @ M
+                dU = product if dU is None else np.add(dU, product, out=dU)
+        dweight = np.empty(weight.shape, np.float32) if want_weight else None
+        if want_weight:
+            module.winograd_kernel_gradient(dU, True, dweight)
+        dbias = sum_of_pixels(dy) if want_bias else None
+        return channels_first(dx) if want_x else None, dweight, dbias
 
     return channels_first(y), conv2d_native_backward
 
 
-def convolve(module, images, taps, before, size_out, bias=None, partner=None, want_y=True):
-    """images: (N, H, W, in), taps: (3, 3, in, out) -> y (N, *size_out, out), dtaps.
+def kernels_at_points(module, weight, turned=False):
+    """U (36, in, out) of weight (out, in, 3, 3); turned: (36, out, in), for the input gradient."""
+    O, C = weight.shape[:2]  # noqa: E741
+    U = np.empty((36, O, C) if turned else (36, C, O), np.float32)
+    module.winograd_kernels(weight, turned, U)
+    return U
 
-    partner: (N, *size_out, out), the gradient of y; with it dtaps, the gradient of taps, is taken.
-    """
-    N, C, O = len(images), *taps.shape[2:]  # noqa: E741
-    G = kernel_matrix()
-    U = np.matmul(G, (G @ taps.reshape(3, -1)).reshape(6, 3, -1)).reshape(36, C, O)
-    y = np.empty((N, *size_out, O), np.float32) if want_y else None
-    dU = None
-    tiles = math.prod(-(-size // 4) for size in size_out)
-    for part in chunks(N, CHUNK // (36 * tiles * max(C, O))):
-        count = (part.stop - part.start) * tiles
-        V, M = matrices("tiles", count, C), matrices("columns", count, O)
-        module.winograd_pixels(images[part], *before, *size_out, V)
-        if want_y:
-            np.matmul(V, U, out=M)
-            module.winograd_interpolate(M, bias, y[part])
-        if partner is not None:
-            module.winograd_results(partner[part], M)
-            product = V.swapaxes(1, 2) @ M
-            dU = product if dU is None else np.add(dU, product, out=dU)
-    if partner is None:
-        return y, None
-    halfway = np.matmul(G.T, dU.reshape(6, 6, -1)).reshape(6, -1)
-    return y, (G.T @ halfway).reshape(taps.shape)
+
+def pixels_at_points(module, images, before, size_out):
+    """V (36, tiles, C) of images (n, H, W, C), whose tiles make `size_out` results."""
+    V = matrices("tiles", len(images) * tiles_of(size_out), images.shape[3])
+    module.winograd_pixels(images, *before, *size_out, V)
+    return V
+
+
+def chunks_of(count, size_out, U):
+    """Slices of so many images that their tiles fit a core's cache."""
+    return chunks(count, CHUNK // (36 * tiles_of(size_out) * max(U.shape[1:])))
+
+
+def tiles_of(size_out):
+    return math.prod(-(-size // 4) for size in size_out)
 
 
 def matrices(name, count, channels):
@@ -177,20 +183,6 @@ def matrices(name, count, channels):
     """
     rows = count + 1 if count * channels % 1024 < 64 else count
     return scratch(np, name, (36, rows, channels), np.float32)[:, :count]
-
-
-@cache
-def kernel_matrix():
-    """G (6, 3): it evaluates a kernel's three numbers at the points.
-
-    Together with the matrices of winograd.h it makes a convolution, whatever the scale of each
-    point: their product fixes it.
-    """
-    a2, b2 = POINTS[1] ** 2, POINTS[3] ** 2
-    at_points = np.vander(POINTS, 3, increasing=True)
-    scales = [a2 * b2, 2 * a2 * (a2 - b2), 2 * a2 * (a2 - b2), 2 * b2 * (b2 - a2), 2 * b2 * (b2 - a2)]
-    rows = [row / scale for row, scale in zip(at_points, scales, strict=True)]
-    return np.array([*rows, [0, 0, 1]], np.float32)
 
 
 def pair(value):
