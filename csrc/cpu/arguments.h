@@ -25,6 +25,11 @@ struct Kernels {
     bool turned;      // by half a turn, with `in` and `out` exchanged: the kernels of the input gradient
 };
 
+struct Narrow {
+    int64_t images, height, width;        // of the results
+    int64_t in, out, rows, columns;       // channels, and the size of the kernels
+};
+
 struct Heads {
     int64_t images, heads, queries, keys, size, value_size;  // size of a query and of a key, size of a value
     float scale;
@@ -47,6 +52,9 @@ struct Functions {
     void (*winograd_interpolate)(const Images&, const float* m, const float* bias, float* y);
     void (*winograd_kernels)(const Kernels&, const float* weight, float* u);
     void (*winograd_kernel_gradient)(const Kernels&, const float* du, float* dweight);
+    void (*few_channels_in)(const Narrow&, const float* x, const float* weight, const float* bias, float* y);
+    void (*few_channels_out)(const Narrow&, const float* x, const float* weight, const float* bias, float* y);
+    void (*few_channels_in_gradient)(const Narrow&, const float* x, const float* dy, float* dweight);
     void (*attention_forward)(const Heads&, Matrix q, Matrix k, Matrix v, Matrix y, float* p);
     void (*attention_backward)(const Heads&, Matrix q, Matrix k, Matrix v, const float* p, Matrix dy, Matrix dq, Matrix dk, Matrix dv);
 };

@@ -178,6 +178,42 @@ void winograd_kernel_gradient(const Array& du, bool turned, const Array& dweight
     chosen->winograd_kernel_gradient(k, from, to);
 }
 
+// The convolution from padded images to results (N, height, width, out).
+native::Narrow narrow(const Array& x, int64_t rows, int64_t columns, const Array& y) {
+    numbers("x", x, {-1, -1, -1, -1});
+    numbers("y", y, {x.shape(0), x.shape(1) - rows + 1, x.shape(2) - columns + 1, -1});
+    return {x.shape(0), y.shape(1), y.shape(2), x.shape(3), y.shape(3), rows, columns};
+}
+
+void few_channels_in(const Array& x, const Array& weight, const std::optional<Array>& bias, const Array& y) {
+    const float* w = numbers("weight", weight, {-1, -1, -1, -1});
+    const native::Narrow c = narrow(x, weight.shape(0), weight.shape(1), y);
+    numbers("weight", weight, {c.rows, c.columns, c.in, c.out});
+    const float *from = x.data(), *b = optional("bias", bias, c.out);
+    float* to = writable("y", y, {c.images, c.height, c.width, c.out});
+    py::gil_scoped_release unlocked;
+    chosen->few_channels_in(c, from, w, b, to);
+}
+
+void few_channels_out(const Array& x, const Array& weight, const std::optional<Array>& bias, const Array& y) {
+    const float* w = numbers("weight", weight, {-1, -1, -1, -1});
+    const native::Narrow c = narrow(x, weight.shape(1), weight.shape(2), y);
+    numbers("weight", weight, {c.out, c.rows, c.columns, c.in});
+    const float *from = x.data(), *b = optional("bias", bias, c.out);
+    float* to = writable("y", y, {c.images, c.height, c.width, c.out});
+    py::gil_scoped_release unlocked;
+    chosen->few_channels_out(c, from, w, b, to);
+}
+
+void few_channels_in_gradient(const Array& x, const Array& dy, const Array& dweight) {
+    float* to = writable("dweight", dweight, {-1, -1, -1, -1});
+    const native::Narrow c = narrow(x, dweight.shape(0), dweight.shape(1), dy);
+    numbers("dweight", dweight, {c.rows, c.columns, c.in, c.out});
+    const float *from = x.data(), *of_y = dy.data();
+    py::gil_scoped_release unlocked;
+    chosen->few_channels_in_gradient(c, from, of_y, to);
+}
+
 // (N, heads, tokens, size), whose numbers of a token lie side by side
 native::Matrix matrix(const char* name, const Array& array, const std::vector<int64_t>& shape, bool written = false) {
     bool fits = array.ndim() == 4 && (array.shape(3) <= 1 || array.strides(3) == sizeof(float)) && (!written || array.writeable());
@@ -242,6 +278,9 @@ PYBIND11_MODULE(_kernels_native, module) {
     module.def("winograd_interpolate", &winograd_interpolate, exact("m"), exact("bias").none(true), exact("y"));
     module.def("winograd_kernels", &winograd_kernels, exact("weight"), py::arg("turned"), exact("u"));
     module.def("winograd_kernel_gradient", &winograd_kernel_gradient, exact("du"), py::arg("turned"), exact("dweight"));
+    module.def("few_channels_in", &few_channels_in, exact("x"), exact("weight"), exact("bias").none(true), exact("y"));
+    module.def("few_channels_out", &few_channels_out, exact("x"), exact("weight"), exact("bias").none(true), exact("y"));
+    module.def("few_channels_in_gradient", &few_channels_in_gradient, exact("x"), exact("dy"), exact("dweight"));
     module.def("attention_forward", &attention_forward, exact("q"), exact("k"), exact("v"), py::arg("scale"), exact("y"), exact("p"));
     module.def("attention_backward", &attention_backward, exact("q"), exact("k"), exact("v"), py::arg("scale"), exact("p"), exact("dy"),
                exact("dq"), exact("dk"), exact("dv"));

@@ -5,6 +5,7 @@
 // variants, and a copy with AVX-512 would end the program on a processor that has none.
 #include "cpu/attention.h"
 #include "cpu/group_norm.h"
+#include "cpu/narrow.h"
 #include "cpu/winograd.h"
 
 #define TEXT_(name) #name
@@ -18,8 +19,10 @@ const native::Functions functions = {
     group_norm_forward,   group_norm_backward,
     winograd_pixels,      winograd_results,
     winograd_interpolate, winograd_kernels,
-    winograd_kernel_gradient, attention_forward,
-    attention_backward,
+    winograd_kernel_gradient,
+    few_channels_in,      few_channels_out,
+    few_channels_in_gradient,
+    attention_forward,    attention_backward,
 };
 
 }  // namespace VARIANT

@@ -77,7 +77,8 @@ def test_group_norm(variant, C, groups, size, swish):
 
 @pytest.mark.parametrize("N, C, O, H, W, padding", [
     (2, 8, 8, 5, 7, 1), (3, 16, 32, 28, 28, 1), (1, 17, 9, 4, 4, 0), (2, 64, 48, 7, 7, 2), (2, 12, 20, 9, 6, (0, 3)), (1, 8, 8, 3, 3, 0),
-    (1, 8, 8, 1, 1, 1), (5, 9, 8, 2, 13, (1, 4)),
+    (1, 8, 8, 1, 1, 1), (5, 9, 8, 2, 13, (1, 4)), (2, 1, 16, 9, 7, 1), (3, 16, 1, 9, 7, 1), (2, 3, 33, 4, 5, 2), (1, 20, 2, 5, 5, (0, 2)),
+    (1, 1, 1, 3, 3, 1), (2, 7, 7, 6, 6, 1),
 ])  # fmt: skip
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_conv2d(variant, N, C, O, H, W, padding, with_bias):  # noqa: E741
@@ -139,7 +140,7 @@ def test_what_the_kernels_refuse(variant):
     for call, reason in (
         (lambda: native.conv2d_native(x.astype(np.float64), k), "x is float64, native kernels compute in float32"),
         (lambda: native.conv2d_native(x, k, stride=2), "a 3x3 kernel with stride 1"),
-        (lambda: native.conv2d_native(x[:, :4], k[:, :4]), "fewer than 8 channels"),
+        (lambda: native.conv2d_native(x[:, :4], k[:, :4], padding=3), "few channels, and a padding as large as the kernel"),
         (lambda: native.conv2d_native(x[:0], k), "x is empty"),
         (lambda: native.attention_native(x, x, x, mask=np.ones((4, 4), bool)), "a mask"),
         (lambda: native.attention_native(*[np.zeros((1, 600, 2), np.float32)] * 3), "600 keys"),

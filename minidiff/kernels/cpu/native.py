@@ -108,14 +108,14 @@ LEAST_CHANNELS = 8
 
 
 def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """conv2d with 3x3 kernels and stride 1."""
+    """conv2d with 3x3 kernels and stride 1: Winograd's form, or with few channels a direct one."""
     module = float32(x=x, weight=weight, bias=bias)
     plain = groups == 1 and pair(stride) == pair(dilation) == (1, 1)
     if weight.shape[2:] != (3, 3) or not plain:
         raise Unsupported("a 3x3 kernel with stride 1, without dilation and groups, is wanted")
-    if min(weight.shape[:2]) < LEAST_CHANNELS:
-        raise Unsupported(f"fewer than {LEAST_CHANNELS} channels")
     before = pair(padding)
+    if min(weight.shape[:2]) < LEAST_CHANNELS:
+        return conv2d_narrow(module, x, weight, bias, before)
     images, weight, bias = channels_last(x), contiguous(weight), contiguous(bias)
     size_out = tuple(size + 2 * p - 2 for size, p in zip(x.shape[2:], before, strict=True))
     y = np.empty((len(x), *size_out, len(weight)), np.float32)
@@ -149,6 +149,61 @@ def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=
         return channels_first(dx) if want_x else None, dweight, dbias
 
     return channels_first(y), conv2d_native_backward
+
+
+def conv2d_narrow(module, x, weight, bias, before):
+    """A convolution with few channels on one side: csrc/cpu/narrow.h."""
+    O, C, *size = weight.shape  # noqa: E741
+    if any(p >= n for n, p in zip(size, before, strict=True)):
+        raise Unsupported("few channels, and a padding as large as the kernel")
+    few_in = C <= O
+    images, bias = channels_last(x), contiguous(bias)
+    padded = pad(images, before)
+    size_out = (a - b + 1 for a, b in zip(padded.shape[1:3], size, strict=True))
+    y = np.empty((len(x), *size_out, O), np.float32)
+    if few_in:
+        module.few_channels_in(padded, contiguous(weight.transpose(2, 3, 1, 0)), bias, y)
+    else:
+        module.few_channels_out(padded, contiguous(weight.transpose(0, 2, 3, 1)), bias, y)
+
+    def conv2d_narrow_backward(dy, wanted):
+        """dx is dy convolved with the kernels turned round, few channels on the other side."""
+        want_x, want_weight, want_bias = (*wanted, False, False)[:3]
+        dy = channels_last(dy)
+        around = tuple(n - 1 - p for n, p in zip(size, before, strict=True))
+        turned = weight[:, :, ::-1, ::-1]
+        dx = dweight = None
+        if want_x:
+            dx = np.empty(images.shape, np.float32)
+            if few_in:
+                kernel = contiguous(turned.transpose(1, 2, 3, 0))
+                module.few_channels_out(pad(dy, around), kernel, None, dx)
+            else:
+                kernel = contiguous(turned.transpose(2, 3, 0, 1))
+                module.few_channels_in(pad(dy, around), kernel, None, dx)
+        if want_weight and few_in:
+            dtaps = np.empty((*size, C, O), np.float32)
+            module.few_channels_in_gradient(padded, dy, dtaps)
+            dweight = dtaps.transpose(3, 2, 0, 1)
+        elif want_weight:
+            dtaps = np.empty((*size, O, C), np.float32)
+            module.few_channels_in_gradient(pad(dy, around), images, dtaps)
+            dweight = dtaps[::-1, ::-1].transpose(2, 3, 0, 1)
+        return (
+            channels_first(dx) if want_x else None,
+            dweight,
+            sum_of_pixels(dy) if want_bias else None,
+        )
+
+    return channels_first(y), conv2d_narrow_backward
+
+
+def pad(images, before):
+    """Zeros around (N, H, W, C), as many rows and columns on either side."""
+    (h, w), (N, H, W, C) = before, images.shape
+    padded = np.zeros((N, H + 2 * h, W + 2 * w, C), np.float32)
+    padded[:, h : h + H, w : w + W] = images
+    return padded
 
 
 def kernels_at_points(module, weight, turned=False):
