@@ -25,6 +25,7 @@ NETWORKS = {
     "w1": {"size": 32, "settings": {"image_channels": 1, "n_channels": 32, "ch_mults": [1, 2, 2], "cumulative": True}},
     "mnist": {"size": 28, "settings": {"image_channels": 1, "n_channels": 16, "ch_mults": [1, 2, 4]}},
 }
+VARIANTS = {"torch-bf16": "bf16 autocast", "torch-channels-last": "channels last"}  # of PyTorch
 TASKS = {"train": "training step (forward, backward, AdamW)", "sample": "sampling step (forward only)"}
 
 
@@ -34,7 +35,10 @@ class Contestant:
     def __init__(self, name: str, options: argparse.Namespace):
         job = {"network": NETWORKS[options.network], "batch": options.batch, "threads": options.threads}
         path = os.pathsep.join([str(HERE.parent), str(HERE.parent / "tests"), *sys.path])
-        environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": path}
+        # a core type that is forced on OpenBLAS can halve the speed of NumPy's products; PyTorch does not read it
+        forced = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+        environment = {key: value for key, value in os.environ.items() if key not in forced}
+        environment |= {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": path}
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "unet_cpu_worker.py"), name, json.dumps(job)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
@@ -60,7 +64,7 @@ class Contestant:
 
 def measure(options: argparse.Namespace) -> dict:
     """Everything that the report says."""
-    contestants = {name: Contestant(name, options) for name in ("minidiff", "torch")}
+    contestants = {name: Contestant(name, options) for name in ("minidiff", "torch", *VARIANTS)}
     # Fresh processes: the first training step of each is the one whose memory is looked at, before allocators have settled
     memory = {name: c.ask("memory") for name, c in contestants.items()}
     seconds: dict[str, dict[str, list[float]]] = {task: {name: [] for name in contestants} for task in TASKS}
@@ -77,7 +81,7 @@ def measure(options: argparse.Namespace) -> dict:
         print(f"{'round ' + str(rounds) if quiet else 'disturbed'}: {times} s; {others:.2f} cores of others", file=sys.stderr, flush=True)
     if not rounds:
         raise SystemExit(f"other programs used more than {options.others} of a core in each of {disturbed} rounds: try again later")
-    families = {name: c.ask("profile")["families"] for name, c in contestants.items()}
+    families = {name: contestants[name].ask("profile")["families"] for name in ("minidiff", "torch")}
     facts = {name: c.facts for name, c in contestants.items()}
     for contestant in contestants.values():
         contestant.close()
@@ -89,7 +93,10 @@ def measure(options: argparse.Namespace) -> dict:
 
 def machine() -> dict:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    cpu = found.get("model name", "unknown CPU")
+    if "cpu family" in found:
+        cpu += f" (family {found['cpu family']}, model {found.get('model', '?')})"
     return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "system": platform.platform()}
 
 
@@ -99,20 +106,22 @@ def report(result: dict) -> str:
     lines = [
         f"# U-Net on a CPU: minidiff beside PyTorch (network {options['network']}, batch {options['batch']}, {options['threads']} cores)",
         "",
-        f"{result['machine']['cpu']}, {result['machine']['cores']} cores; NumPy {facts['minidiff']['numpy']}, "
-        f"PyTorch {facts['torch']['torch']} eager; {facts['minidiff']['parameters']:,} parameters. "
+        f"{result['machine']['cpu']}, {result['machine']['cores']} cores; NumPy {facts['minidiff']['numpy']} "
+        f"with {facts['minidiff']['blas']}, native kernels: {facts['minidiff']['native']}; "
+        f"PyTorch {facts['torch']['torch']} eager ({facts['torch']['capability']}); {facts['minidiff']['parameters']:,} parameters. "
         f"Medians of {len(result['seconds']['train']['torch'])} rounds, the quartiles in brackets; the ratio is the median of the rounds' "
         f"ratios. {result['disturbed']} rounds in which other programs used more than {options['others']} of a core were left out.",
         "",
-        "| | minidiff | PyTorch | ratio |",
-        "|---|---|---|---|",
+        f"| | minidiff | PyTorch | ratio | {' | '.join(f'ratio to {words}' for words in VARIANTS.values())} |",
+        f"|---|---|---|---|{'---|' * len(VARIANTS)}",
     ]
     for task, words in TASKS.items():
         ours, theirs = result["seconds"][task]["minidiff"], result["seconds"][task]["torch"]
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        lines.append(f"| {words} | {_spread(ours, 's')} | {_spread(theirs, 's')} | **{_spread(ratios, '')}** |")
+        others = [_spread(_ratios(ours, result["seconds"][task][variant]), "") for variant in VARIANTS]
+        ratio = f"**{_spread(_ratios(ours, theirs), '')}**"
+        lines.append(f"| {words} | {_spread(ours, 's')} | {_spread(theirs, 's')} | {' | '.join([ratio, *others])} |")
     ours, theirs = (result["memory"][name]["peak_mib"] for name in ("minidiff", "torch"))
-    lines.append(f"| peak memory of a training step, above the idle process | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} |")
+    lines.append(f"| peak memory of a training step, above the idle process | {ours:.0f} MiB | {theirs:.0f} MiB | {ours / theirs:.2f} |{' |' * len(VARIANTS)}")
     lines += ["", "A training step by kind of operation (minidiff: core time, all in one process; PyTorch: by its profiler):", ""]
     lines += ["| | minidiff, core ms | share | PyTorch, ms | share |", "|---|---|---|---|---|"]
     totals = {name: sum(of.values()) for name, of in families.items()}
@@ -121,6 +130,10 @@ def report(result: dict) -> str:
         lines.append(f"| {family} | {ours:.0f} | {ours / totals['minidiff']:.0%} | {theirs:.0f} | {theirs / totals['torch']:.0%} |")
     lines.append(f"| sum | {totals['minidiff']:.0f} | | {totals['torch']:.0f} | |")
     return "\n".join(lines) + "\n"
+
+
+def _ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
 
 
 def _spread(values: list[float], unit: str) -> str:

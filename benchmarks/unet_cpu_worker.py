@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 
@@ -22,9 +23,11 @@ def squared_error(model, x_t, t, eps):
 
 def minidiff_contestant(job):
     import numpy as np
+    from threadpoolctl import threadpool_info
 
     import minidiff as md
     from minidiff.engine import registry
+    from minidiff.kernels.cpu import native
     from minidiff.models import UNet, UNetConfig
     from minidiff.optim import AdamW
     from minidiff.sampling.predictor import predictor
@@ -80,10 +83,14 @@ def minidiff_contestant(job):
             registry.run, optimizer.step = plain_run, plain_step
         return spent
 
-    return train, sample, profile, {"numpy": np.__version__, "parameters": model.parameter_count()}
+    blas = next((f"{i['internal_api']} {i['version']}, kernels for {i.get('architecture', '?')}" for i in threadpool_info()
+                 if i["user_api"] == "blas"), "an unknown BLAS")  # fmt: skip
+    module, _ = native.load()
+    facts = {"numpy": np.__version__, "blas": blas, "native": module.variant() if module else "none"}
+    return train, sample, profile, {**facts, "parameters": model.parameter_count()}
 
 
-def torch_contestant(job):
+def torch_contestant(job, layout="contiguous_format", bf16=False):
     import torch
 
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "models"))
@@ -91,17 +98,21 @@ def torch_contestant(job):
 
     torch.set_num_threads(job["threads"])
     torch.manual_seed(0)
-    model = UNet(**job["network"]["settings"])
+    layout = getattr(torch, layout)
+    model = UNet(**job["network"]["settings"]).to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    x_t, t, eps = batch(job, torch.randn), torch.randint(1, 1001, (job["batch"],)), batch(job, torch.randn)
+    x_t, eps = (batch(job, torch.randn).to(memory_format=layout) for _ in range(2))
+    t = torch.randint(1, 1001, (job["batch"],))
 
     def train():
         optimizer.zero_grad(set_to_none=True)
-        torch.nn.functional.mse_loss(model(x_t, t), eps).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = torch.nn.functional.mse_loss(model(x_t, t).float(), eps)
+        loss.backward()
         optimizer.step()
 
     def sample():
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             model(x_t, t)
 
     def profile():
@@ -114,7 +125,7 @@ def torch_contestant(job):
             spent[next((family for word, family in _TORCH_FAMILY.items() if word in name), "other")] += event.self_cpu_time_total / 1e6
         return spent
 
-    return train, sample, profile, {"torch": torch.__version__}
+    return train, sample, profile, {"torch": torch.__version__, "capability": torch.backends.cpu.get_cpu_capability()}
 
 
 REPEATS = 3
@@ -168,8 +179,16 @@ def memory_mib(process, entry):
     return int(line.split()[1]) / 1024
 
 
+CONTESTANTS = {
+    "minidiff": minidiff_contestant,
+    "torch": torch_contestant,
+    "torch-bf16": partial(torch_contestant, bf16=True),
+    "torch-channels-last": partial(torch_contestant, layout="channels_last"),
+}
+
+
 def main():
-    train, sample, profile, facts = {"minidiff": minidiff_contestant, "torch": torch_contestant}[sys.argv[1]](json.loads(sys.argv[2]))
+    train, sample, profile, facts = CONTESTANTS[sys.argv[1]](json.loads(sys.argv[2]))
     print(json.dumps(facts), flush=True)
     for line in sys.stdin:
         command = line.strip()
