@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,26 +38,40 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     remove_parts(path.parent, path.name)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:  # not tempfile: its files are private to the user, and os.replace would keep that
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    try:
+        file = _new_part(path)
     except OSError as error:
         raise OSError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
+    part = Path(file.name)
     try:
-        _lock(descriptor)  # held until this process ends, in whatever way
         yield part
         _sync(part)
         os.replace(part, path)
         with contextlib.suppress(OSError):  # not every system can do this to a folder
             _sync(path.parent)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)  # after os.replace there is none, and `path` stays
         if isinstance(error, OSError) and error.errno and error.filename in (None, str(part)):
             message = f"cannot write: {error.strerror}"  # a full disk names no file
             raise OSError(error.errno, message, str(path)) from error
         raise
     finally:
-        os.close(descriptor)
+        file.close()
+
+
+def _new_part(path: Path) -> BinaryIO:
+    """An empty file beside `path`, open and locked until it is closed or this process ends.
+
+    It is a file object, not a number, so that it is closed even if Ctrl-C comes in here.
+    """
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        # not tempfile: its files are private to the user, and os.replace would keep that
+        file = open(part, "xb")  # noqa: SIM115
+        _lock(file.fileno(), wait=True)
+        if fcntl is None or _is_at(part, file.fileno()):
+            return file
+        file.close()  # a remover saw it before it was locked
 
 
 def save_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
@@ -97,17 +111,21 @@ def _remove_if_abandoned(part: Path) -> None:
 
 
 def _is_at(part: Path, descriptor: int) -> bool:
-    """Whether the open file still has this name, and is not so young that its lock may follow."""
-    opened, named = os.fstat(descriptor), os.stat(part)
-    newborn = named.st_size == 0 and time.time() - named.st_mtime < 60
-    return opened.st_ino == named.st_ino and not newborn
+    """Whether the open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(part))
+    except FileNotFoundError:
+        return False
 
 
-def _lock(descriptor: int) -> bool:
-    """Lock an open file, if no other process has.    -> whether it is locked"""
+def _lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file, if no other process has, or when it no longer has.
+
+    -> whether it is locked
+    """
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return fcntl is not None
