@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     clip_x_0,
@@ -55,7 +55,7 @@ def ddim_sigma(t, t_prev, schedule, eta=0.0):
     if not 0 <= eta <= 1:
         meaning = "0 is deterministic, 1 is DDPM with beta_tilde"
         raise ValueError(f"ddim_sigma: eta must be in [0, 1] ({meaning}), got {eta}")
-    now, prev = schedule.at(t), schedule.at(t_prev, first=0)
+    eta, now, prev = number(eta), schedule.at(t), schedule.at(t_prev, first=0)
     variance_left = prev.one_minus_alpha_bar / now.one_minus_alpha_bar
     beta_jump = schedule.jump_beta(t_prev, t)
     sigma_t = eta * sqrt(variance_left) * sqrt(beta_jump)
@@ -117,7 +117,7 @@ def ddim_steps(
     Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
     `schedule.check()`): on the cosine schedule, in 50 steps, one of 1 % leads a quarter
     of the samples astray, or half. Predict v, clip, or take eta = 1."""
-    times = choose_times(schedule, steps)
+    times, clip = choose_times(schedule, steps), number(clip)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:
         wanted = "eta must be in [0, 1] or 'sigma_hat'"

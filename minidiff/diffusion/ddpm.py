@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     clip_x_0,
@@ -40,7 +40,7 @@ def ddpm_steps(
     if tau is not None:
         schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
         guide = at_times(tau, guide) if guide is not None else None
-    x_t = starting_noise(start, rng)
+    x_t, clip = starting_noise(start, rng), number(clip)
     for t in range(schedule.T, 0, -1):
         eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.tensor import Tensor
 
@@ -37,6 +39,11 @@ def log(x: Any) -> Any:
 def erfc(x: Any) -> Any:
     """Complementary error function of an array or Tensor, accurate in the tails."""
     return Tensor(x).erfc().data if is_array(x) else x.erfc()
+
+
+def number(x: Any) -> Any:
+    """A NumPy scalar as a Python number, which leaves float32 arrays float32."""
+    return x.item() if isinstance(x, np.generic) else x
 
 
 def plain(x: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import change_eps
@@ -21,6 +21,7 @@ def classifier_mean(mu, variance, gradient, s=1.0):
     """mu_guided = mu + s sigma_t^2 gradient
 
     mu: (B, ...);  variance: sigma_t^2;  gradient: (B, ...), of log p(y | x_t);  s >= 0"""
+    s = number(s)
     shift = s * variance * gradient
     mu_guided = mu + shift
     return mu_guided
@@ -32,7 +33,7 @@ def classifier_eps(eps_hat, t, gradient, schedule, s=1.0):
 
     eps_hat: (B, ...);  gradient: (B, ...), of log p(y | x_t);  t: int or (B,) in 1..T
     With the exact classifier and s = 1 this is the exact noise of the class: Bayes."""
-    now = schedule.at(t, like=eps_hat)
+    now, s = schedule.at(t, like=eps_hat), number(s)
     shift = s * sqrt(now.one_minus_alpha_bar) * gradient
     eps_guided = eps_hat - shift
     return eps_guided
@@ -43,6 +44,7 @@ def classifier_free_w(eps_y, eps_uncond, w):
     """eps_guided = (1 + w) eps_y - w eps_uncond
 
     The paper's convention: w = 0 is the conditional model.   both: (B, ...)"""
+    w = number(w)
     eps_guided = (1 + w) * eps_y - w * eps_uncond
     return eps_guided
 
@@ -52,6 +54,7 @@ def classifier_free_s(eps_y, eps_uncond, s):
     """eps_guided = eps_uncond + s (eps_y - eps_uncond)
 
     The programs' convention: s = 0 unconditional, s = 1 conditional, s > 1 beyond it."""
+    s = number(s)
     towards_y = eps_y - eps_uncond
     eps_guided = eps_uncond + s * towards_y
     return eps_guided
@@ -73,6 +76,7 @@ def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[
     """The `guide` of `ddpm_steps` for Algorithm 1.
 
     gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
+    s = number(s)
     return lambda mu, variance, x_t, t: classifier_mean(mu, variance, gradient(x_t, t), s)
 
 
@@ -81,6 +85,7 @@ def guide_with_classifier(
     schedule: Schedule, s: float = 1.0,
 ) -> Callable[..., Any]:  # fmt: skip
     """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
+    s = number(s)
 
     def guided(x_t: Any, t: Any) -> Any:
         def shifted(eps_hat: Any) -> Any:
@@ -102,6 +107,7 @@ def guide_without_classifier(
     if (s is None) == (w is None):
         wanted = "give the strength as s or as w = s - 1, one of them"
         raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
+    s, w = number(s), number(w)
 
     def guided(x_t: Any, t: Any) -> Any:
         def mixed(eps_y: Any, eps_uncond: Any) -> Any:

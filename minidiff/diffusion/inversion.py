@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from minidiff.diffusion.ddim import choose_times
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.elementwise import number, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
@@ -59,7 +59,7 @@ def slerp(x_T_0, x_T_1, a):
     if not (is_array(x_T_0) and is_array(x_T_1)):
         got = f"{type(x_T_0).__name__} and {type(x_T_1).__name__}"
         raise TypeError(f"slerp: x_T_0 and x_T_1 must be arrays, got {got}")
-    xp = array_module(x_T_0, x_T_1)
+    xp, a = array_module(x_T_0, x_T_1), number(a)
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))
     cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)
     theta = xp.arccos(cosine).reshape(-1, *[1] * (x_T_0.ndim - 1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.elementwise import number, plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.targets import Prediction, eps_from_x_0, x_0_from_eps
 from minidiff.engine.backend import array_module, is_array
@@ -88,7 +88,7 @@ def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
 
     x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat, eps_hat: (B, ...)
     clip: None leaves both as they are."""
-    x_0_hat = x_0_from_eps(x_t, t, eps_hat, schedule)
+    x_0_hat, clip = x_0_from_eps(x_t, t, eps_hat, schedule), number(clip)
     if clip is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)
         eps_hat = eps_from_x_0(x_t, t, x_0_hat, schedule)

@@ -8,6 +8,7 @@ from minidiff.training.checkpoint import (
     save_checkpoint,
 )  # fmt: skip
 from minidiff.training.classification import classifier_steps, save_classifier
+from minidiff.training.divergence import DivergenceError
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
 from minidiff.training.noisy_classification import noisy_classifier_steps, save_noisy_classifier
@@ -17,8 +18,8 @@ from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 __all__ = [
-    "EMA", "AutoencoderTrainer", "CheckpointError", "LoopSettings", "RunSettings",
-    "Trainer", "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
+    "EMA", "AutoencoderTrainer", "CheckpointError", "DivergenceError", "LoopSettings",
+    "RunSettings", "Trainer", "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
     "load_checkpoint", "make_folder", "noisy_classifier_steps", "run", "save_checkpoint",
     "save_classifier", "save_noisy_classifier", "with_captions",
 ]  # fmt: skip

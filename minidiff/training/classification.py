@@ -16,6 +16,7 @@ from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, cosine_decay
 from minidiff.training.checkpoint import save_checkpoint
+from minidiff.training.divergence import check_loss, check_parameters
 from minidiff.training.workers import Workers
 
 # (x_0, rng) of a batch -> the arguments of the model, "x" and others with one entry per image
@@ -34,6 +35,8 @@ def classifier_steps(
     """Minimise the cross-entropy of the workers' model, and yield the loss of each batch.
 
     The learning rate falls along a cosine.
+
+    Raises: DivergenceError at the first loss that is not finite, before it moves the parameters.
     """
     lr, total = optimizer.lr, epochs * len(loader)
     workers.model.train()
@@ -42,9 +45,11 @@ def classifier_steps(
         arrays = {**inputs(x_0, rng), "labels": labels}
         seed = int(rng.integers(0, 2**62))  # for dropout
         loss, gradients, _ = workers.loss_and_gradients(classification_loss, arrays, seed)
+        value = float(loss)
+        check_loss(value, step + 1)
         optimizer.lr = lr * cosine_decay(step / total)
         optimizer.step(gradients)
-        yield float(loss)
+        yield value
 
 
 def classification_loss(
@@ -60,6 +65,10 @@ def classification_loss(
 def save_classifier(
     folder: str | os.PathLike[str], model: Module, facts: dict[str, Any], kind: str = "classifier"
 ) -> None:
-    """Write a trained classifier, and further facts that JSON can hold."""
+    """Write a trained classifier, and further facts that JSON can hold.
+
+    Raises: DivergenceError if one of its parameters is not finite; nothing is written then.
+    """
+    check_parameters(model)
     arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
     save_checkpoint(folder, kind, {"model": asdict(model.config), **facts}, arrays)

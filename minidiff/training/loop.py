@@ -19,6 +19,12 @@ from minidiff.engine.random import RNG
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
 from minidiff.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from minidiff.training.divergence import (
+    check_gradient,
+    check_loss,
+    check_losses,
+    check_parameters,
+)  # fmt: skip
 from minidiff.training.ema import EMA
 from minidiff.training.state import (
     check_same_config,
@@ -116,9 +122,18 @@ class TrainingLoop:
             yield step
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
-        """Move the parameters along the gradient of the loss. The average follows."""
+        """Move the parameters along the gradient of the loss. The average follows.
+
+        Raises: DivergenceError if the loss or the gradient is not finite. On a GPU, only
+        `check_finite` looks.
+        """
         step, gradients = self.gradients(batch, workers)
+        on_cpu = self.device == "cpu"  # a GPU would be waited for: see check_finite
+        if on_cpu:
+            check_loss(step.loss, self.step + 1)
         clipped, step.terms["gradient_norm"] = clip_gradients(gradients, self.settings.max_norm)
+        if on_cpu:
+            check_gradient(step.gradient_norm, self.step + 1)
         self.optimizer.apply(clipped)
         if self.ema is not None:
             self.ema.apply(self.model)
@@ -149,13 +164,24 @@ class TrainingLoop:
             self._losses[-len(new) :] = to_cpu(array_module(*new).stack(new)).tolist()
         return np.asarray(self._losses, dtype=np.float32)
 
+    def check_finite(self) -> None:
+        """Look at all losses so far and at the parameters, which waits for the device.
+
+        Raises: DivergenceError if one is not finite.
+        """
+        check_losses(self.losses)
+        check_parameters(self.model)
+
     # -- checkpoints -------------------------------------------------------------------------------
 
     def save(self, folder: str | os.PathLike[str], options: dict[str, Any] | None = None) -> None:
         """Write everything that a continued run needs.
 
         options: further facts that JSON can hold, which `load_checkpoint` gives back.
+
+        Raises: DivergenceError if a loss or a parameter is not finite; nothing is written then.
         """
+        self.check_finite()
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= pack_optimizer(self.optimizer)
         arrays["losses"] = self.losses

@@ -11,34 +11,31 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
-import traceback
+import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from minidiff.engine import debug
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
 from minidiff.nn import Module
 from minidiff.training.allocator import keep_freed_memory
+from minidiff.training.context import current_context
+from minidiff.training.cores import available_cores, default_count
+from minidiff.training.processes import (
+    Failure, OtherProcess, SharedArrays, WorkerLost, forks, packed, shared_size,
+)  # fmt: skip
+
+__all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "slices"]
 
 SMALLEST_SLICE = 4  # images; below, handing them over costs more than it saves
+MOST = 256  # processes
+SHARED_MEMORY = "/dev/shm"
 Arrays = Mapping[str, Any]
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def default_count() -> int:
-    """One for each core, at most 8. Under a debugger 1: two processes at one prompt help nobody."""
-    return 1 if debug.attached() else min(available_cores(), 8)
 
 
 class Workers:
@@ -50,30 +47,43 @@ class Workers:
     count: None takes one per core, at most 8, and 1 under a debugger. 1 runs everything in the
     caller's process, where a debugger can follow. A model on a GPU has one. A function that is
     given to `map` must be importable, so not a lambda. Before each call the others get the model's
-    present parameters.
+    present parameters, and what the caller has set: detect_anomaly, use_kernels, no_grad, TF32.
+    lost: says which process was lost, if one was. From then on the caller does all the work.
+
+    Raises: ValueError if count is not in 1..256.
     """
 
     def __init__(self, model: Module, count: int | None = None):
-        if count is not None and count < 1:
-            raise ValueError(f"Workers: count must be at least 1, got {count}")
+        if count is not None and not 1 <= count <= MOST:
+            wanted = "at least 1" if count < 1 else f"at most {MOST}"
+            raise ValueError(f"Workers: count must be {wanted}, got {count}")
         on_cpu = next(model.parameters()).device == "cpu"
         self.model = model
         self.count = (count or default_count()) if on_cpu else 1
-        self._others: list[_Other] = []
+        self.lost = ""
+        self._others: list[OtherProcess] = []
         self._limit: Any = None
 
     def __enter__(self) -> Workers:
         keep_freed_memory()
+        if self.count > 1 and _room_is_short(self.count, self.model):
+            self.count = 1
         if self.count > 1:
             self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
-            self._parameters = SharedArrays(self.model.state_dict())
-            self._others = [_Other(self.model, self._parameters) for _ in range(self.count - 1)]
+            weakref.finalize(self, _stop, self._others)  # at the latest when the program ends
+            try:
+                self._parameters = SharedArrays(self.model.state_dict(), _context)
+                for _ in range(self.count - 1):
+                    self._others.append(OtherProcess(self.model, self._parameters, _context))
+                for other in [] if forks(_context) else self._others:
+                    other.wait_until_ready()
+            except BaseException:
+                self.__exit__()
+                raise
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        for other in self._others:
-            other.stop()
-        self._others = []
+        _stop(self._others)
         if self._limit is not None:
             self._limit.restore_original_limits()
             self._limit = None
@@ -100,7 +110,12 @@ class Workers:
         Layers that drop out draw from RNG(seed + number of slice).
         -> loss (0-d array), {parameter name: gradient}, [rest of each slice]
         """
-        results = self._run(_gradients, function, arrays, {**options, "seed": seed})
+        options = {**options, "seed": seed}
+        try:
+            results = self._run(_gradients, function, arrays, options)
+        except WorkerLost as error:  # the same slices again, all in this process: the same numbers
+            warnings.warn(f"{error}; the work goes on in one process", stacklevel=2)
+            results = self._run(_gradients, function, arrays, options)
         loss, total, rest = results[0]
         # always in the same order, so that a run repeats to the bit
         for other_loss, other_gradients, _ in results[1:]:
@@ -115,20 +130,66 @@ class Workers:
         n = len(next(iter(arrays.values())))
         parts = slices(n, max(1, min(len(self._others) + 1, n // SMALLEST_SLICE)))
         shares = [{name: array[part] for name, array in arrays.items()} for part in parts]
-        if len(parts) > 1:
+        busy = [] if self.lost else self._others[: len(parts) - 1]
+        own = range(len(parts)) if self.lost else range(1)
+        facts = (options, self.model.training, current_context())
+        messages = [
+            packed(task, task is _gradients, i, n, function, share, *facts)
+            for i, share in list(enumerate(shares))[1 : len(busy) + 1]
+        ]
+        if busy:
             self._parameters.write(self.model.state_dict())
-        busy = self._others[: len(parts) - 1]
-        for i, other in enumerate(busy, start=1):
-            other.start(task, i, n, function, shares[i], options, self.model.training)
         try:
-            first = [task(self.model, None, 0, n, function, shares[0], options)]
-        finally:
-            # also after an error here: nobody may be left with an unread answer
-            rest = [other.result() for other in busy]
+            for other, message in zip(busy, messages, strict=True):
+                other.start(message)
+            try:
+                first = [task(self.model, None, i, n, function, shares[i], options) for i in own]
+            finally:
+                # also after an error here: nobody may be left with an unread answer
+                if not isinstance(sys.exc_info()[1], _NO_ANSWERS):
+                    rest = [other.result() for other in busy]
+        except _NO_ANSWERS:
+            self._give_up("the program was interrupted")
+            raise
         for result in rest:
-            if isinstance(result, _Failure):
+            if isinstance(result, WorkerLost):
+                self._give_up(str(result))
+                raise result
+        for result in rest:
+            if isinstance(result, Failure):
                 raise result.error from RuntimeError(f"in a worker process:\n{result.text}")
         return first + rest
+
+    def _give_up(self, why: str) -> None:
+        """End the other processes. Their number still says how a batch is cut."""
+        self.lost = why
+        for other in self._others:
+            other.lost = other.lost or why
+            other.process.kill()
+
+
+_NO_ANSWERS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+def _stop(others: list[OtherProcess]) -> None:
+    for other in others:
+        other.stop()
+    others.clear()
+
+
+def _room_is_short(count: int, model: Module) -> bool:
+    """Whether the shared memory of a system that does not fork is too small; it is then said."""
+    if forks(_context) or not hasattr(os, "statvfs") or not os.path.isdir(SHARED_MEMORY):
+        return False
+    facts = os.statvfs(SHARED_MEMORY)
+    free, wanted = facts.f_bavail * facts.f_frsize, 2 * count * shared_size(model.state_dict())
+    if free < wanted:
+        warnings.warn(
+            f"{SHARED_MEMORY} has {free:,} bytes free, {count} processes want {wanted:,}: "
+            "the work is done by one process",
+            stacklevel=3,
+        )
+    return free < wanted
 
 
 def slices(n: int, parts: int) -> list[slice]:
@@ -181,114 +242,6 @@ def _gradients(
         answer.write(by_name)
         return loss.data * share, list(by_name), rest
     return loss.data * share, by_name, rest
-
-
-class SharedArrays:
-    """Arrays of given names and shapes in memory that several processes see."""
-
-    def __init__(self, like: Mapping[str, np.ndarray]):
-        self.layout = {name: (array.shape, array.dtype.str) for name, array in like.items()}
-        self.block = _context.RawArray(
-            "B", sum(-(-array.nbytes // 64) * 64 for array in like.values())
-        )
-
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        views, start = {}, 0
-        for name, (shape, dtype) in self.layout.items():
-            size = int(np.prod(shape))
-            views[name] = np.frombuffer(self.block, dtype, size, start).reshape(shape)
-            start += -(-views[name].nbytes // 64) * 64
-        return views
-
-    def write(self, values: Mapping[str, np.ndarray]) -> None:
-        views = self.arrays
-        for name, array in values.items():
-            views[name][...] = array
-
-
-class _Failure:
-    """An exception on its way to the caller."""
-
-    def __init__(self, error: BaseException):
-        self.error, self.text = error, traceback.format_exc()
-
-
-class _Other:
-    """Another process, seen from the caller's."""
-
-    def __init__(self, model: Module, parameters: SharedArrays):
-        self.answer = SharedArrays(parameters.arrays)
-        self.pipe, theirs = _context.Pipe()
-        self.process = _context.Process(
-            target=_serve, args=(theirs, self.pipe, model, parameters, self.answer), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-
-    def start(self, *message: Any) -> None:
-        self.pipe.send(message)
-
-    def result(self) -> Any:
-        try:
-            result = self.pipe.recv()
-        except EOFError:
-            self.process.join(5)
-            return _Failure(
-                RuntimeError(f"a worker process ended (exit code {self.process.exitcode})")
-            )
-        if isinstance(result, tuple) and result[0] == "gradients":
-            arrays = self.answer.arrays
-            loss, names, rest = result[1]
-            return loss, {name: arrays[name] for name in names}, rest
-        return result[1] if isinstance(result, tuple) else result
-
-    def stop(self) -> None:
-        try:
-            self.pipe.send(None)
-        except OSError:  # it is gone already
-            pass
-        self.process.join(10)
-        if self.process.is_alive():
-            self.process.terminate()
-
-
-def _serve(
-    pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays, answer: SharedArrays
-) -> None:
-    """The life of another process: wait for a task, do it, answer.
-
-    It ends when it is told to, or when the caller is gone.
-    """
-    callers_end.close()
-    # Ctrl-C reaches every process of a terminal, but the caller decides
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    keep_freed_memory()
-    shared = parameters.arrays
-    for name, parameter in model.named_parameters():
-        parameter.assign(shared[name])
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
-        while True:
-            try:
-                message = pipe.recv()
-            except (EOFError, OSError):  # the caller is gone
-                return
-            if message is None:
-                return
-            task, index, n, function, arrays, options, training = message
-            try:
-                model.train(training)
-                result: Any = (
-                    "gradients" if task is _gradients else "result",
-                    task(model, answer, index, n, function, arrays, options),
-                )
-            except Exception as error:
-                result = _Failure(error)
-            try:
-                pipe.send(result)
-            except OSError:  # the caller is gone
-                return
 
 
 # fork starts at once and needs no pickled model; elsewhere than on Linux it is unsafe

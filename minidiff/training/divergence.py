@@ -1,0 +1,56 @@
+"""Training that diverged: the first loss that is not finite ends it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from minidiff.engine.backend import array_module
+from minidiff.nn import Module
+
+ADVICE = (
+    "Try a smaller learning rate (--lr), a smaller bound for the norm of the gradient (max_norm) "
+    "or another --seed; detect_anomaly() names the operation that the first NaN comes from"
+)
+
+
+class DivergenceError(RuntimeError):
+    """A loss or a gradient that is NaN or infinite."""
+
+
+def check_loss(loss: float, step: int) -> None:
+    """Raises: DivergenceError if the loss of this step, counted from 1, is not finite."""
+    if not math.isfinite(loss):
+        raise DivergenceError(
+            f"the training diverged: the loss of step {step} is {float(loss)}. {ADVICE}."
+        )
+
+
+def check_gradient(norm: float, step: int) -> None:
+    """Raises: DivergenceError if the gradient's norm at this step is not finite."""
+    if not math.isfinite(norm):
+        raise DivergenceError(
+            f"the training diverged: the norm of the gradient at step {step} is {float(norm)}. "
+            f"{ADVICE}."
+        )
+
+
+def check_losses(losses: Sequence[float]) -> None:
+    """Check the losses of all steps from the first on.
+
+    Raises: DivergenceError, which names the first that is not finite.
+    """
+    for step, loss in enumerate(losses, start=1):
+        check_loss(loss, step)
+
+
+def check_parameters(model: Module) -> None:
+    """Check the parameters, of which an update may have made NaN or infinity after a finite loss.
+
+    Raises: DivergenceError, which names the first one.
+    """
+    for name, parameter in model.named_parameters():
+        if not array_module(parameter.data).isfinite(parameter.data).all():
+            raise DivergenceError(
+                f"the training diverged: the parameter {name} is not finite. {ADVICE}."
+            )
