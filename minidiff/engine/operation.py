@@ -99,7 +99,7 @@ class Operation:
 
         A float64 scalar or array in the wrong place would silently make everything twice as slow.
         """
-        if self.name != "astype" and any(x.dtype.char == "f" for x, _, _ in tensors):
+        if self.name not in ("astype", "setitem") and any(x.dtype.char == "f" for x, _, _ in tensors):
             raise TypeError(
                 f"{call_of(self.name)}: float32 would become float64, because one argument is "
                 f"float64 (an array, or a NumPy "

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from minidiff.engine.checks import is_basic
+from minidiff.engine.in_place import edit
+
 if TYPE_CHECKING:
     from minidiff.engine.tensor import Tensor
 
@@ -44,6 +47,21 @@ class Operators:
     def __pow__(self, exponent: float) -> Tensor:
         return F.power(self, exponent)
 
+    def __iadd__(self, other: Any) -> Tensor:
+        return edit(self, F.add, other)  # type: ignore[arg-type]
+
+    def __isub__(self, other: Any) -> Tensor:
+        return edit(self, F.subtract, other)  # type: ignore[arg-type]
+
+    def __imul__(self, other: Any) -> Tensor:
+        return edit(self, F.multiply, other)  # type: ignore[arg-type]
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return edit(self, F.divide, other)  # type: ignore[arg-type]
+
+    def __ipow__(self, exponent: Any) -> Tensor:
+        return edit(self, F.power, exponent)  # type: ignore[arg-type]
+
     def __neg__(self) -> Tensor:
         return F.negative(self)
 
@@ -57,7 +75,11 @@ class Operators:
         return F.matmul(other, self)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return F.getitem(self, plain_index(index))
+        index = plain_index(index)
+        y = F.getitem(self, index)
+        if y.node is not None and is_basic(index):
+            y.view_of = self, index
+        return y
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))  # type: ignore[arg-type]

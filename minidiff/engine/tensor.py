@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidiff.engine import backend, operators
+from minidiff.engine.in_place import edit, is_view_at
 from minidiff.engine.node import Node, source_of
 from minidiff.engine.operators import Operators, plain_index
 from minidiff.engine.saved_arrays import Guard
@@ -33,7 +34,7 @@ class Tensor(Operators):
     Raises: TypeError if data are not numbers, or if they can't have a gradient.
     """
 
-    __slots__ = ("_data", "grad", "node", "_requires_grad", "__weakref__")
+    __slots__ = ("_data", "grad", "node", "view_of", "_requires_grad", "__weakref__")
     __array_ufunc__ = None  # numpy_array * tensor asks the tensor
 
     def __init__(
@@ -57,6 +58,7 @@ class Tensor(Operators):
         self._data = data
         self.grad: Any = None
         self.node: Node | None = None
+        self.view_of: Any = None  # (tensor, index) of tensor[index], see in_place.py
         self._requires_grad = False
         self.requires_grad = requires_grad
 
@@ -65,7 +67,7 @@ class Tensor(Operators):
         """A tensor around an array, with no checks: for results of operations."""
         tensor = Tensor.__new__(Tensor)
         tensor._data = data
-        tensor.grad = tensor.node = None
+        tensor.grad = tensor.node = tensor.view_of = None
         tensor._requires_grad = False
         return tensor
 
@@ -210,12 +212,27 @@ class Tensor(Operators):
     # -- editing in place --------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Edit in place. The tape doesn't record it.
+        """Edit in place. If a gradient flows to either, the assignment is recorded: see in_place.py.
 
-        Raises: RuntimeError while a live graph needs the values for a gradient.
+        Raises: RuntimeError while a live graph needs the values for a gradient, and where the
+        assignment can't be recorded.
         """
-        self.check_editable()
-        self._data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        index = plain_index(index)
+        if not is_view_at(value, self, index):  # y[i] *= 2 has edited y already
+            edit(self, operators.F.setitem, index, value)
+
+    def become(self, new: Tensor) -> None:
+        """Be `new` from now on: its array, and its place in the graph."""
+        old = self.node
+        keeper = None if old is None else old.keeper
+        self._data, self.node = new._data, new.node
+        if self.node is not None and keeper is not None:
+            self.node.keeper, old.keeper = keeper, None  # type: ignore[union-attr]
+
+    @property
+    def is_trained_leaf(self) -> bool:
+        """Whether it is a leaf that asked for a gradient."""
+        return self._requires_grad and self.node is None
 
     def check_editable(self) -> None:
         """Refuse to edit values that a live graph needs for a gradient.

@@ -39,8 +39,8 @@ from minidiff.functional.normalization import group_norm, group_norm_swish, laye
 from minidiff.functional.reduction import argmax, max, mean, min, sum, var
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
-    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, squeeze, stack,
-    swapaxes, transpose,
+    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, setitem, squeeze,
+    stack, swapaxes, transpose,
 )
 
 __all__ = [
@@ -50,7 +50,7 @@ __all__ = [
     "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
     "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
     "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
-    "negative", "not_equal", "pad", "power", "relu", "reshape", "sigmoid", "silu",
-    "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
+    "negative", "not_equal", "pad", "power", "relu", "reshape", "setitem", "sigmoid",
+    "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
     "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -149,6 +149,36 @@ def getitem(x, index):
 
 
 @operation
+def setitem(x, index, value):
+    """A copy of x in which x[index] is value; where fancy indices repeat, the last wins.
+
+    Raises: TypeError if numbers with a fraction would go into integers.
+    """
+    xp = array_module(x, value, *items_of(index))
+    check_indices("setitem", x, index)
+    value = value if hasattr(value, "dtype") else xp.asarray(value, x.dtype)
+    if x.dtype.kind != "f" and value.dtype.kind == "f":
+        raise TypeError(f"setitem: x is {x.dtype} and can't hold {value.dtype}")
+    y = xp.array(x)
+    y[index] = value
+    shape, dtype = value.shape, value.dtype
+
+    def setitem_backward(dy):
+        dx = xp.array(dy)
+        dx[index] = 0
+        dvalue = dy[index]
+        if not is_basic(index):
+            number = xp.arange(dvalue.size).reshape(dvalue.shape)
+            place = xp.zeros(dy.shape, number.dtype)
+            place[index] = number
+            dvalue = dvalue * (place[index] == number)  # what was overwritten has none
+        dvalue = xp.asarray(dvalue, dtype)
+        return dx, None, dvalue.reshape((1,) * (len(shape) - dvalue.ndim) + dvalue.shape)
+
+    return y, setitem_backward
+
+
+@operation
 def concatenate(tensors, axis=0):
     """The tensors one after another along `axis`; all other sizes must agree."""
     xp = array_module(*tensors)

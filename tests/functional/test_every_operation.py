@@ -9,7 +9,7 @@ import minidiff as md
 from minidiff.engine.operation import operations
 
 numbered = [pytest.param(case, id=f"{case.operation}-{i}") for i, case in enumerate(CASES)]
-READS_INDICES = {"cross_entropy", "embedding", "getitem"}  # where indices are checked for their range, which waits for the GPU
+READS_INDICES = {"cross_entropy", "embedding", "getitem", "setitem"}  # where indices are checked for their range, which waits for the GPU
 
 
 def forward_and_gradients(case, convert=lambda x: x, device="cpu"):
