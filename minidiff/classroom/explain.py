@@ -20,8 +20,8 @@ from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
-from minidiff.diffusion.equation import Equation, location_of
-from minidiff.engine.printing import show
+from minidiff.diffusion.equation import Equation
+from minidiff.engine.printing import location_of, show
 
 
 def explain(what: str, short: bool = False) -> str:

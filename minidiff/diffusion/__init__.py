@@ -1,8 +1,7 @@
 """The equations of diffusion models on plain arrays.
 
 Networks come in as callables `eps_theta(x_t, t)`. One index rule holds everywhere:
-t = 1..T are the noisy steps, t = 0 is the data, and a batch carries one t per image.
-"""
+t = 1..T are the noisy steps, t = 0 is the data, and a batch carries one t per image."""
 
 from minidiff.diffusion.ddim import ddim_sample, ddim_steps, make_tau
 from minidiff.diffusion.ddpm import ddpm_sample, ddpm_steps

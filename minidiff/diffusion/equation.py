@@ -5,24 +5,22 @@
 
 The decorator returns the function itself, unwrapped: a breakpoint is in the formula, and
 a traceback has no extra frame. `python -m minidiff explain ID`, the coverage report and
-the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`.
-"""
+the docs read the registry. LaTeX and slides stand in `minidiff/classroom/tables/`."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeVar
 
 from minidiff.engine.notebook import formula_html
-from minidiff.engine.printing import place
+from minidiff.engine.printing import location_of, source_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True, repr=False)
 class Equation:
@@ -52,9 +50,7 @@ class Equation:
     @property
     def source(self) -> str:
         """The lines of the function without its decorator."""
-        text = textwrap.dedent(inspect.getsource(self.function))
-        definition: Any = ast.parse(text).body[0]
-        return "\n".join(text.splitlines()[definition.lineno - 1 :])
+        return source_of(self.function)
 
     @property
     def latex(self) -> str:
@@ -70,18 +66,6 @@ class Equation:
         return formula_html(formula, self.source, caption)
 
 
-def location_of(function: Callable[..., Any]) -> str:
-    """`file:line` of the first line that runs in `function`; of a class its head."""
-    function = inspect.unwrap(function)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        file = place(inspect.getsourcefile(function) or "?")
-        return f"{file}:{inspect.getsourcelines(function)[1]}"
-    head = code.co_firstlineno
-    lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
-    return f"{place(code.co_filename)}:{min(lines, default=head)}"
-
-
 latex_by_id: dict[str, str] = {}  # filled by classroom/index.py, on a floor above
 _registry: dict[str, Equation] = {}
 
@@ -91,8 +75,7 @@ def equation(
 ) -> Callable[[F], F]:
     """Register the function below as the formula `id` and return it unchanged.
 
-    Raises: ValueError if the id is taken.
-    """
+    Raises: ValueError if the id is taken."""
     numbers = (errata,) if isinstance(errata, int) else errata
     module = sys._getframe(1).f_globals.get("__name__", "")
 

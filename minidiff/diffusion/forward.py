@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
@@ -47,44 +46,6 @@ def q_mean_variance(x_0, t, schedule):
     mean = sqrt(now.alpha_bar) * x_0
     variance = now.one_minus_alpha_bar
     return mean, variance
-
-
-@equation("forward.merge_gaussians", "DDPM eq. 4")
-def merge_gaussians(alpha_t, alpha_prev):
-    """merged_std = sqrt(alpha_t (1 - alpha_{t-1}) + (1 - alpha_t))
-
-    Variances of independent noises add. The older noise has passed through step t, which
-    scales it by sqrt(alpha_t).   alpha_t, alpha_prev: in (0, 1)  ->  float or array"""
-    older_variance = alpha_t * (1 - alpha_prev)
-    newer_variance = 1 - alpha_t
-    merged_std = sqrt(older_variance + newer_variance)
-    return merged_std
-
-
-@equation("forward.q_two_steps", "DDPM eq. 4", errata=5)
-def q_two_steps(x_prev_prev, t, eps_merged, schedule):
-    """x_t = sqrt(alpha_t alpha_{t-1}) x_{t-2} + sqrt(1 - alpha_t alpha_{t-1}) eps_merged
-
-    x_prev_prev, eps_merged: (B, ...);  t: int or (B,) in 2..T  ->  x_t: (B, ...)"""
-    now, prev = schedule.at(t, like=x_prev_prev), schedule.at(t - 1, like=x_prev_prev)
-    signal = sqrt(now.alpha * prev.alpha) * x_prev_prev
-    noise = merge_gaussians(now.alpha, prev.alpha) * eps_merged
-    x_t = signal + noise
-    return x_t
-
-
-@equation("forward.q_chain", "DDPM eq. 2")
-def log_q_chain(chain, schedule):
-    """log q(x_{1:T} | x_0) = sum over t of log q(x_t | x_{t-1})
-
-    chain: x_0, x_1, ..., x_T, each (B, ...)  ->  (B,), nats"""
-    total = 0.0
-    for t in range(1, schedule.T + 1):
-        now = schedule.at(t)
-        mean = sqrt(1 - now.beta) * chain[t - 1]
-        log_q = log_density(chain[t], mean, now.beta)
-        total = total + sum_per_image(log_q)
-    return total
 
 
 def forward_steps(x_0: Any, schedule: Schedule, rng: RNG) -> Iterator[Step]:

@@ -1,8 +1,7 @@
 """A network that learns its variance: the answer to slide 9's "What about this?"
 
 It returns `Prediction(eps, v)`, and `reverse.learned_variance` makes the variance of v.
-L_simple says nothing about v. So the loss has a second term, the bound, for v alone.
-"""
+L_simple says nothing about v. So the loss has a second term, the bound, for v alone."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""The simple loss, Algorithm 1, and the weight that the simple loss leaves out."""
+"""The simple loss, and Algorithm 1 with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import plain, sum_per_image
+from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.learned_variance import L_hybrid, bits_of_random_times
-from minidiff.diffusion.reverse import sigma_squared
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import Prediction, regression_target, to_eps
@@ -25,42 +24,6 @@ def L_simple(eps, eps_hat):
     difference = eps - eps_hat
     loss = (difference**2).mean()
     return loss
-
-
-@equation("losses.squared_norm", "DDPM eq. 14", errata=17)
-def squared_norm(eps, eps_hat):
-    """squared_error = sum over pixels of (eps - eps_hat)^2
-
-    eps, eps_hat: (B, ...)  ->  (B,)"""
-    difference = eps - eps_hat
-    squared_error = sum_per_image(difference**2)
-    return squared_error
-
-
-@equation("losses.weight", "DDPM eq. 12", errata=(14, 15, 16))
-def loss_weight(t, schedule, variance="beta"):
-    """weight = beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t))
-
-    What L_{t-1} multiplies the squared error by and L_simple leaves out.
-    t: int or (B,) in 1..T;  variance: "beta" or "beta_tilde"  ->  float or (B,)
-    Raises: ValueError for beta_tilde at t = 1, where it is 0."""
-    if variance == "beta_tilde" and schedule.index(t).min() == 1:
-        reason = "its weight is infinite there: t = 1 belongs to L_0"
-        raise ValueError(f"loss_weight: beta_tilde is 0 at t = 1, so {reason}")
-    now, sigma_t_squared = schedule.at(t), sigma_squared(t, schedule, variance)
-    weight = now.beta**2 / (2 * sigma_t_squared * now.alpha * now.one_minus_alpha_bar)
-    return weight
-
-
-@equation("losses.weighted", "DDPM eq. 12", errata=(14, 15))
-def weighted_squared_norm(eps, eps_hat, t, schedule, variance="beta"):
-    """L = w_t ||eps - eps_theta||^2, the part of L_{t-1} that the network can change
-
-    eps, eps_hat: (B, ...);  t, variance: as for `loss_weight`  ->  (B,), nats"""
-    w_t = loss_weight(t, schedule, variance)
-    norm = squared_norm(eps, eps_hat)
-    L = w_t * norm
-    return L
 
 
 def draw_training_noise(x_0: Any, schedule: Schedule, rng: RNG) -> tuple[Any, Any]:

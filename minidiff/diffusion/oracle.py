@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import log, sqrt, sum_per_image
+from minidiff.diffusion.elementwise import sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
-from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
-from minidiff.diffusion.targets import Prediction
 from minidiff.engine.backend import array_module, device_of, is_array, to_cpu, to_device
 from minidiff.engine.random import RNG
 
@@ -80,7 +78,7 @@ class GaussianMixture:
         """Exact log-density.   x_0: (B, ...) -> (B,), nats.
 
         Raises: ValueError if a std is 0: a point has no density."""
-        return _log_sum_exp(log_joint(x_0, 0, self, None))
+        return log_sum_exp(log_joint(x_0, 0, self, None))
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
         """Exact log-probability of the pixel bins that hold x_0, to compare with L_0's.
@@ -91,25 +89,19 @@ class GaussianMixture:
             mean, variance = xp.asarray(m, dtype=x_0.dtype), float(s) ** 2
             log_p = discretised_log_probability(x_0, mean, variance, levels)
             per_component.append(math.log(w) + sum_per_image(log_p))
-        return _log_sum_exp(xp.stack(per_component, axis=1))
+        return log_sum_exp(xp.stack(per_component, axis=1))
 
     def eps_theta(self, schedule: Schedule, y: int | None = None) -> Callable[..., Any]:
         """The exact eps_theta(x_t, t) of this mixture, or of its class y."""
         mixture = self if y is None else self.of_class(y)
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
 
-    def prediction(self, schedule: Schedule) -> Callable[..., Prediction]:
-        """The best network with a learned variance: exact eps, v of the true variance."""
-        return lambda x_t, t: Prediction(
-            exact_eps(x_t, t, self, schedule), optimal_v(x_t, t, self, schedule)
-        )
-
 
 def log_joint(
     x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
 ) -> Any:
     """log of w_k N(x_t; sqrt(alpha_bar) m_k, variance_k I).   x_t: (B, ...) -> (B, K)."""
-    x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
+    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
     return log_weights + log_density(x, mean, variance).sum(axis=2)
 
 
@@ -120,7 +112,7 @@ def log_marginal(x_t, t, mixture, schedule):
     variance_k = alpha_bar_t s_k^2 + 1 - alpha_bar_t: the integral over all images, in
     closed form.   x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,), nats"""
     log_of_each_component = log_joint(x_t, t, mixture, schedule)
-    log_q = _log_sum_exp(log_of_each_component)
+    log_q = log_sum_exp(log_of_each_component)
     return log_q
 
 
@@ -130,8 +122,8 @@ def exact_score(x_t, t, mixture, schedule):
 
     Gradient of log q(x_t); r_k is the share of component k at x_t.
     x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B, ...)"""
-    x, mean, variance, log_weights = _diffused(x_t, t, mixture, schedule)
-    responsibility = _softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
+    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
+    responsibility = softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
     pull = (mean - x) / variance
     score = (responsibility[:, :, None] * pull).sum(axis=1).reshape(x_t.shape)
     return score
@@ -148,67 +140,6 @@ def exact_eps(x_t, t, mixture, schedule):
     return eps
 
 
-@equation("oracle.x_0", "Bayes' theorem")
-def exact_x_0(x_t, t, mixture, schedule):
-    """mean, variance = those of q(x_0 | x_t), for each coordinate
-
-    Each component answers as one Gaussian; r_k is its share at x_t.
-    x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)"""
-    x, mean_x_t, variance_x_t, log_weights = _diffused(x_t, t, mixture, schedule)
-    log_shares = log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2)
-    r = _softmax(log_shares)[:, :, None]
-    now, (mean_0, variance_0) = schedule.at(t, like=x), _components(mixture, x)
-    covariance = sqrt(now.alpha_bar) * variance_0
-    mean_k = mean_0 + covariance / variance_x_t * (x - mean_x_t)
-    variance_k = variance_0 * now.one_minus_alpha_bar / variance_x_t
-    mean = (r * mean_k).sum(axis=1)
-    variance = (r * (variance_k + (mean_k - mean[:, None]) ** 2)).sum(axis=1)
-    mean, variance = mean.reshape(x_t.shape), variance.reshape(x_t.shape)
-    return mean, variance
-
-
-@equation("oracle.reverse_variance", "DDPM sec. 3.2; Bao et al. 2201.06503", errata=8)
-def reverse_variance(x_t, t, mixture, schedule):
-    """Var[x_{t-1} | x_t] = beta_tilde_t + weight_x_0^2 Var[x_0 | x_t]
-
-    weight_x_0 = sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t) is that of mu_tilde.
-    This is the variance of the true step, and the best one for a p_theta with the right
-    mean: beta_tilde where x_t tells x_0, beta for x_0 ~ N(0, I), more between two modes.
-    x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...), for each coordinate"""
-    now, prev = schedule.at(t, like=x_t), schedule.at(t - 1, like=x_t, first=0)
-    _, variance_x_0 = exact_x_0(x_t, t, mixture, schedule)
-    weight_x_0 = sqrt(prev.alpha_bar) * now.beta / now.one_minus_alpha_bar
-    variance = now.beta_tilde + weight_x_0**2 * variance_x_0
-    return variance
-
-
-@equation("oracle.v", "improved DDPM eq. 15, solved for v", errata=8)
-def optimal_v(x_t, t, mixture, schedule):
-    """v = (log Var[x_{t-1} | x_t] - log beta_tilde_t) / (log beta_t - log beta_tilde_t)
-
-    The v of `learned_variance` that gives the true variance; beta_tilde_2 stands for
-    beta_tilde_1.   x_t: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)"""
-    log_true = log(reverse_variance(x_t, t, mixture, schedule))
-    log_beta = log(schedule.at(t, like=x_t).beta)
-    log_beta_tilde = log(beta_tilde_clipped(t, schedule, like=x_t))
-    v = (log_true - log_beta_tilde) / (log_beta - log_beta_tilde)
-    return v
-
-
-@equation("oracle.bayes", "Bayes' theorem")
-def log_reverse(x_prev, x_t, t, mixture, schedule):
-    """log q(x_{t-1} | x_t) = log q(x_t | x_{t-1}) + log q(x_{t-1}) - log q(x_t)
-
-    The reverse step that is intractable for images.
-    x_prev, x_t: (B, ...);  t: int in 1..T  ->  (B,), nats"""
-    now = schedule.at(t)
-    log_step = sum_per_image(log_density(x_t, sqrt(now.alpha) * x_prev, now.beta))
-    log_prior = log_marginal(x_prev, t - 1, mixture, schedule)
-    log_evidence = log_marginal(x_t, t, mixture, schedule)
-    log_q = log_step + log_prior - log_evidence
-    return log_q
-
-
 @equation("oracle.classifier", "Dhariwal & Nichol sec. 4.1")
 def log_classifier(x_t, t, y, mixture, schedule):
     """log p(y | x_t) = log p(y) q(x_t | y) - log q(x_t)
@@ -217,7 +148,7 @@ def log_classifier(x_t, t, y, mixture, schedule):
     x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B,), log-probabilities"""
     joint = log_joint(x_t, t, mixture, schedule)
     mine = np.flatnonzero(mixture.labels == y).tolist()
-    log_p = _log_sum_exp(joint[:, mine]) - _log_sum_exp(joint)
+    log_p = log_sum_exp(joint[:, mine]) - log_sum_exp(joint)
     return log_p
 
 
@@ -233,7 +164,7 @@ def classifier_gradient(x_t, t, y, mixture, schedule):
     return gradient
 
 
-def _diffused(
+def diffused(
     x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
 ) -> tuple[Any, Any, Any, Any]:
     """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
@@ -249,7 +180,7 @@ def _diffused(
         wanted = f"(B, {', '.join(map(str, mixture.shape))}) like the mixture's means"
         raise ValueError(f"oracle: x_t must be {wanted}, got {tuple(x_t.shape)}")
     x = x_t.reshape(len(x_t), 1, -1)
-    means, variances = _components(mixture, x)
+    means, variances = components(mixture, x)
     log_weights = xp.asarray(np.log(mixture.weights), dtype=x_t.dtype)
     if schedule is not None:
         now = schedule.at(t, like=x, first=0)
@@ -258,7 +189,7 @@ def _diffused(
     return x, means, variances, log_weights
 
 
-def _components(mixture: GaussianMixture, like: Any) -> tuple[Any, Any]:
+def components(mixture: GaussianMixture, like: Any) -> tuple[Any, Any]:
     """The means (1, K, D) and variances (1, K, 1) of the components of x_0."""
     xp = array_module(like)
     means = xp.asarray(mixture.means.reshape(1, len(mixture.means), -1), dtype=like.dtype)
@@ -266,14 +197,14 @@ def _components(mixture: GaussianMixture, like: Any) -> tuple[Any, Any]:
     return means, variances
 
 
-def _log_sum_exp(values: Any) -> Any:
+def log_sum_exp(values: Any) -> Any:
     """log of the sum of exp along axis 1, without overflow.   (B, K) -> (B,)."""
     xp = array_module(values)
     largest = values.max(axis=1)
     return largest + xp.log(xp.exp(values - largest[:, None]).sum(axis=1))
 
 
-def _softmax(values: Any) -> Any:
+def softmax(values: Any) -> Any:
     """Along axis 1.   (B, K) -> (B, K)."""
     xp = array_module(values)
     shares = xp.exp(values - values.max(axis=1, keepdims=True))

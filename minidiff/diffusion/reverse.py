@@ -25,7 +25,7 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
 
     "beta" is the variance of the true step for x_0 ~ N(0, I), "beta_tilde" for a single
     point x_0. For data of unit variance the true one lies between them on average. At one
-    x_t it may lie outside: see `oracle.reverse_variance`.
+    x_t it may lie outside: see `reverse_variance` of classroom/derivations/.
     t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
     Raises: ValueError for another name."""
     if variance not in VARIANCES:

@@ -13,8 +13,7 @@ class Step:
     """The terms of one step, by name: `step.x_0_hat`, `step["x_0_hat"]`, `step.names`.
 
     algorithm: "ddpm", "ddim", "train", ...; t: the step's time, an int, or (B,) ints
-    where each image has its own.
-    """
+    where each image has its own."""
 
     def __init__(self, algorithm: str, t: Any, **terms: Any):
         self.algorithm = algorithm

@@ -1,11 +1,10 @@
 """The variational bound on -log p_theta(x_0), term by term, in nats per image.
 
-`vlb_steps` walks T..1. `bound` has the derivation of the terms, line by line.
-"""
+`vlb_steps` walks T..1. `classroom/derivations/bound.py` derives the terms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from minidiff.diffusion.elementwise import sum_per_image
@@ -23,11 +22,9 @@ from minidiff.diffusion.reverse import (
     learned_variance,
     likelihood_variance,
     mu_theta,
-    sigma_squared,
 )
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG
 
 
@@ -54,18 +51,6 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
     variance_p = likelihood_variance(t, schedule, variance, like=x_t)
     L = sum_per_image(kl_gaussians(mean_q, variance_q, mean_p, variance_p))
-    return L
-
-
-@equation("vlb.L_t_minus_1_of_means", "DDPM eq. 8", errata=14)
-def L_t_minus_1_of_means(x_0, x_t, t, eps_hat, schedule, variance="beta"):
-    """L_{t-1} - C = |mu_tilde - mu_theta|^2 / (2 sigma_t^2)
-
-    The part of L_{t-1} that the network can change.   Arguments as `L_t_minus_1`"""
-    mean_q, _ = q_posterior(x_t, x_0, t, schedule)
-    difference = mean_q - mu_theta(x_t, t, eps_hat, schedule)
-    per_pixel = difference**2 / (2 * sigma_squared(t, schedule, variance, like=x_t))
-    L = sum_per_image(per_pixel)
     return L
 
 
@@ -132,23 +117,3 @@ def vlb(eps_theta, x_0, schedule, rng, variance="beta", **options):
     for step in vlb_steps(eps_theta, x_0, schedule, rng, variance=variance, **options):
         total = total + step.L
     return total
-
-
-@equation("vlb.log_likelihood", "DDPM sec. 2; Burda et al. (weights)", errata=19)
-def negative_log_likelihood(chain_bounds):
-    """L = -log of the mean over chains of exp(-bound)
-
-    -log p_theta(x_0), the integral over chains, estimated by K of them.
-    chain_bounds: K values of `vlb_of_chain`, each (B,), for the same x_0  ->  (B,), nats
-    The mean of the values themselves is the bound. By Jensen it is never less than this.
-    """
-    nll = -log_mean_exp([-bound for bound in chain_bounds])
-    return nll
-
-
-def log_mean_exp(values: Sequence[Any]) -> Any:
-    """log of the mean of exp(value), without overflow.   values: K of (B,) -> (B,)."""
-    xp = array_module(values[0])
-    stacked = xp.stack(list(values))
-    largest = stacked.max(axis=0)
-    return largest + xp.log(xp.exp(stacked - largest).mean(axis=0))

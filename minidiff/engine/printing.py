@@ -1,8 +1,12 @@
-"""Values as one line of text: all numbers of a small array, shape and range of a large one."""
+"""Values and places as text: small arrays in full, large ones by shape and range; where code stands."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +67,22 @@ def place(filename: str) -> str:
     if path.is_relative_to(PACKAGE):
         return path.relative_to(PACKAGE.parent).as_posix()
     return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else filename
+
+
+def location_of(function: Callable[..., Any]) -> str:
+    """`file:line` of the first line that runs in `function`; of a class its head."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        file = place(inspect.getsourcefile(function) or "?")
+        return f"{file}:{inspect.getsourcelines(function)[1]}"
+    head = code.co_firstlineno
+    lines = [line for _, _, line in code.co_lines() if line is not None and line > head]
+    return f"{place(code.co_filename)}:{min(lines, default=head)}"
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """The lines of a function without its decorators."""
+    text = textwrap.dedent(inspect.getsource(function))
+    definition: Any = ast.parse(text).body[0]
+    return "\n".join(text.splitlines()[definition.lineno - 1 :])

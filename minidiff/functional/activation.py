@@ -30,8 +30,7 @@ def sigmoid(x):
 def swish(x):
     """y = x * sigmoid(x)
 
-    Slide "Diffusion Model Architecture"; PyTorch calls it SiLU.
-    """
+    Slide "Diffusion Model Architecture"; PyTorch calls it SiLU."""
     sigma = logistic(x)
     y = x * sigma
 
@@ -73,8 +72,7 @@ def gelu(x):
     """y = x Phi(x), Phi the distribution function of N(0, 1) (Hendrycks & Gimpel 2016)
 
     In its usual approximation by tanh, less than 5e-4 from the exact Phi.
-    PyTorch: gelu(x, approximate="tanh").
-    """
+    PyTorch: gelu(x, approximate="tanh")."""
     c = math.sqrt(2 / math.pi)
     inner = array_module(x).tanh(c * (x + 0.044715 * x**3))
     phi = 0.5 * (1 + inner)
@@ -92,8 +90,7 @@ def gelu(x):
 def softmax(x, axis=-1):
     """y = e^x / sum(e^x) along `axis`
 
-    The largest x is subtracted first: the result is the same and nothing overflows.
-    """
+    The largest x is subtracted first: the result is the same and nothing overflows."""
     xp = array_module(x)
     axis = check_axes("softmax", axis, x.ndim)
     e = xp.exp(x - x.max(axis=axis, keepdims=True))

@@ -1,8 +1,7 @@
 """Arithmetic and elementary functions, element by element with broadcasting.
 
 The derivative of a broadcast argument is summed over the repeated axes by the engine
-(`node.unbroadcast`), not here.
-"""
+(`node.unbroadcast`), not here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Scaled dot-product attention (Vaswani et al. 2017).
 
-Slides "Attention" and "Cross-attention".
-"""
+Slides "Attention" and "Cross-attention"."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
     mask: broadcastable to (..., heads, T, S), booleans, True where a query may attend, or
     numbers to be added to the scores. is_causal: query i attends to the keys 0..i only.
     scale: 1 / sqrt(d) if None.
-    Faster forms: kernels/cpu/attention.py, csrc/attention/.
-    """
+    Faster forms: kernels/cpu/attention.py, csrc/attention/."""
     xp = array_module(query)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     scores = scale * (query @ key.swapaxes(-1, -2))

@@ -1,7 +1,6 @@
 """conv2d: a small kernel slides over images, at each place the sum of products.
 
-Slides "Convolution" and "U-Net".
-"""
+Slides "Convolution" and "U-Net"."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     -> (N, O, H_out, W_out) with
     H_out = (H + 2 * padding - dilation * (rows - 1) - 1) // stride + 1.
     stride, padding, dilation: an int or a pair (rows, columns).
-    Faster forms: kernels/cpu/conv2d.py, csrc/conv2d/.
-    """
+    Faster forms: kernels/cpu/conv2d.py, csrc/conv2d/."""
     xp = array_module(x)
     geometry = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
     N, (O, per_group) = len(x), weight.shape[:2]

@@ -1,8 +1,7 @@
 """conv_transpose2d: each input pixel adds its kernel, scaled, to the output around it.
 
 A stride makes the image larger (slide "U-Net", up-sampling). As a linear map it is the
-transpose of conv2d, hence its name: its forward loop is conv2d's backward loop.
-"""
+transpose of conv2d, hence its name: its forward loop is conv2d's backward loop."""
 
 from __future__ import annotations
 
@@ -25,8 +24,7 @@ def conv_transpose2d(
     stride, padding, output_padding, dilation: an int or a pair (rows, columns).
     Several sizes H_out become H by conv2d with a stride: output_padding, smaller than
     stride or dilation, chooses among them.
-    Faster forms: kernels/cpu/conv_transpose2d.py, csrc/conv2d/.
-    """
+    Faster forms: kernels/cpu/conv_transpose2d.py, csrc/conv2d/."""
     xp = array_module(x)
     sizes = stride, padding, output_padding, dilation
     geometry = conv_transpose2d_geometry(x.shape, weight.shape, *sizes)

@@ -10,8 +10,7 @@ def dropout(x, p, rng):
     """y = x * mask, where mask is 0 with probability p, else 1 / (1 - p)
 
     The expected value stays. x: any shape; p: in [0, 1); rng: the RNG to draw from
-    -> x's shape. To be called in training only.
-    """
+    -> x's shape. To be called in training only."""
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be in [0, 1), got {p}")
     mask = (rng.uniform(x.shape) >= p) * x.dtype.type(1 / (1 - p))

@@ -14,8 +14,7 @@ def embedding(indices, weight):
     """y = weight[indices], the row of the table for each index
 
     indices: ints in 0..K-1, any shape; weight: (K, D) -> indices.shape + (D,).
-    Raises: TypeError if indices are not ints; IndexError if one is outside 0..K-1.
-    """
+    Raises: TypeError if indices are not ints; IndexError if one is outside 0..K-1."""
     xp = array_module(weight)
     nan_or_0 = check_index_range("embedding", indices, len(weight), lowest=0)
     y = poisoned(weight[indices], nan_or_0)

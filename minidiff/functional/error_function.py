@@ -14,8 +14,7 @@ from minidiff.engine.operation import operation
 def erfc(x):
     """erfc(x) = 2 / sqrt(pi) * integral of exp(-u^2) from x to infinity
 
-    NumPy has none: Python's own, applied per element, keeps the digits of small tails.
-    """
+    NumPy has none: Python's own, applied per element, keeps the digits of small tails."""
     xp = array_module(x)
     if xp.__name__ == "cupy":
         from cupyx.scipy import special  # type: ignore[import-not-found]

@@ -10,8 +10,7 @@ from minidiff.kernels import arguments
 def matmul(x, y):
     """z = x y, batched over the leading axes with broadcasting; vectors as in NumPy
 
-    x: (..., M, K); y: (..., K, N) -> (..., M, N).
-    """
+    x: (..., M, K); y: (..., K, N) -> (..., M, N)."""
     rows = x if x.ndim > 1 else x[None, :]
     columns = y if y.ndim > 1 else y[:, None]
 
@@ -37,8 +36,7 @@ def linear(x, weight, bias=None):
     """y = x weight^T + bias
 
     x: (..., in); weight: (out, in); bias: (out,) -> (..., out).
-    Faster forms on a GPU: kernels/cuda/linear.py.
-    """
+    Faster forms on a GPU: kernels/cuda/linear.py."""
     y = x @ weight.T
     if bias is not None:
         y += bias

@@ -2,8 +2,7 @@
 
 reduction: "mean" over all elements, "sum", or "none". Beware when you compare with the
 paper: its L_simple is a sum over the pixels of an image, so `mse_loss` with "mean" is
-smaller by the factor C * H * W.
-"""
+smaller by the factor C * H * W."""
 
 from __future__ import annotations
 
@@ -41,8 +40,7 @@ def cross_entropy(logits, labels, reduction="mean"):
 
     logits: (B, K); labels: (B,) ints in 0..K-1 -> a scalar, or (B,) for "none".
     Raises: ValueError for other shapes; TypeError if labels are not ints; IndexError if
-    one is outside 0..K-1.
-    """
+    one is outside 0..K-1."""
     xp = array_module(logits)
     K = logits.shape[1]
     nan_or_0 = check_index_range("cross_entropy: labels", labels, K, lowest=0)

@@ -2,8 +2,7 @@
 
 group_norm          over each group of channels of an image (Wu & He 2018); slide "U-Net"
 group_norm_swish    the same followed by Swish, as in every residual block
-layer_norm          over the last axes (Ba, Kiros & Hinton 2016)
-"""
+layer_norm          over the last axes (Ba, Kiros & Hinton 2016)"""
 
 from __future__ import annotations
 
@@ -21,8 +20,7 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 
     Mean and variance are those of each of num_groups groups of channels of each image.
     x: (N, C, ...); weight, bias: (C,), one number per channel, or None -> x's shape.
-    Faster forms: kernels/cpu/group_norm.py, csrc/group_norm/.
-    """
+    Faster forms: kernels/cpu/group_norm.py, csrc/group_norm/."""
     xp = array_module(x)
     channel = (-1,) + (1,) * (x.ndim - 2)  # the shape of weight and bias beside x
     x_g = x.reshape(len(x), num_groups, math.prod(x.shape[1:]) // num_groups)
@@ -53,8 +51,7 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):
 def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
     """y = swish(group_norm(x, num_groups, weight, bias, eps))
 
-    Faster forms, which read x once: kernels/cpu/group_norm.py, csrc/group_norm/.
-    """
+    Faster forms, which read x once: kernels/cpu/group_norm.py, csrc/group_norm/."""
     z, group_norm_backward = group_norm.reference(x, num_groups, weight, bias, eps)
     y, swish_backward = swish.reference(z)
 
@@ -70,8 +67,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """y = (x - mean) / sqrt(var + eps) * weight + bias
 
     Mean and variance are taken over the last axes, whose sizes are normalized_shape.
-    x: (..., *normalized_shape); weight, bias: normalized_shape or None -> x's shape.
-    """
+    x: (..., *normalized_shape); weight, bias: normalized_shape or None -> x's shape."""
     xp = array_module(x)
     count = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
     axes = tuple(range(-count, 0))

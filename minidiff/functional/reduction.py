@@ -1,7 +1,6 @@
 """Reductions: sum, mean, variance, maximum, minimum, argmax.
 
-axis: an int, a tuple of ints, or None for all. keepdims as in NumPy.
-"""
+axis: an int, a tuple of ints, or None for all. keepdims as in NumPy."""
 
 from __future__ import annotations
 

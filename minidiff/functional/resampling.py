@@ -12,8 +12,7 @@ def avg_pool2d(x, kernel_size):
     """y = the mean of each kernel_size x kernel_size square
 
     x: (N, C, H, W) -> (N, C, H // kernel_size, W // kernel_size). A remainder at the
-    right and at the bottom is left out (floor, as in PyTorch).
-    """
+    right and at the bottom is left out (floor, as in PyTorch)."""
     xp = array_module(x)
     k, (N, C, H, W) = kernel_size, x.shape
     h, w = H // k, W // k
@@ -32,8 +31,7 @@ def avg_pool2d(x, kernel_size):
 def interpolate(x, scale_factor):
     """y = x with each pixel repeated scale_factor x scale_factor times
 
-    x: (N, C, H, W) -> (N, C, H * s, W * s). Interpolation by the nearest neighbour.
-    """
+    x: (N, C, H, W) -> (N, C, H * s, W * s). Interpolation by the nearest neighbour."""
     xp = array_module(x)
     s, (N, C, H, W) = scale_factor, x.shape
     y = xp.repeat(xp.repeat(x, s, axis=2), s, axis=3)

@@ -1,8 +1,7 @@
 """Shapes and places: reshape, transpose, indexing, joining, padding.
 
 Each derivative puts the gradient back where the values came from. It keeps x's shape and
-not x, whose memory can thus be freed before it runs.
-"""
+not x, whose memory can thus be freed before it runs."""
 
 from __future__ import annotations
 
@@ -230,8 +229,7 @@ def stack(tensors, axis=0):
 def pad(x, pad, value=0.0):
     """x with `value` around it
 
-    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch.
-    """
+    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch."""
     whole = all(isinstance(p, int) and p >= 0 for p in pad)
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
         raise ValueError(

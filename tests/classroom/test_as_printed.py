@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minidiff.classroom import as_printed
+from minidiff.classroom.derivations.loss_weight import loss_weight, squared_norm
 from minidiff.diffusion import forward, losses, reverse
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.oracle import GaussianMixture
@@ -59,17 +60,17 @@ def test_10_and_13_the_reconstruction_counted_T_minus_1_times_or_not_at_all():
 
 def test_14_the_squared_spectral_norm_makes_the_weight_ten_thousand_times_larger(linear):
     assert as_printed.weight_with_squared_norm(1, linear) == pytest.approx(5001, abs=0.6)
-    assert losses.loss_weight(1, linear) == pytest.approx(0.5001, abs=1e-4)
+    assert loss_weight(1, linear) == pytest.approx(0.5001, abs=1e-4)
     assert np.linalg.norm(linear.beta(1) * np.eye(5), 2) == pytest.approx(linear.beta(1), rel=1e-12)
 
 
 def test_15_the_constant_weight_falls_ninety_fold(linear):
-    assert losses.loss_weight(1, linear) / losses.loss_weight(500, linear) == pytest.approx(90.9, abs=0.1)
+    assert loss_weight(1, linear) / loss_weight(500, linear) == pytest.approx(90.9, abs=0.1)
 
 
 def test_17_the_printed_norm_is_D_times_the_mse_of_the_code(images):
     _, _, eps = images
-    assert losses.squared_norm(eps, 0 * eps).mean() / losses.L_simple(eps, 0 * eps) == pytest.approx(16, rel=1e-12)
+    assert squared_norm(eps, 0 * eps).mean() / losses.L_simple(eps, 0 * eps) == pytest.approx(16, rel=1e-12)
 
 
 def test_21_an_unshaped_t_fails_or_scales_columns_instead_of_images(linear):

@@ -11,7 +11,8 @@ from minidiff.classroom.index import all_equations
 from minidiff.classroom.recording import trace
 from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import small_inputs
-from minidiff.diffusion.equation import Equation, location_of
+from minidiff.diffusion.equation import Equation
+from minidiff.engine.printing import location_of
 
 
 @pytest.mark.parametrize("id", list(all_equations()))

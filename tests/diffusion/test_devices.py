@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minidiff.classroom.derivations.loss_weight import loss_weight
+from minidiff.classroom.derivations.merged_steps import q_two_steps
+from minidiff.classroom.derivations.posterior_exponent import exponent_by_bayes, exponent_collected
+from minidiff.classroom.derivations.true_reverse_step import optimal_v, reverse_variance
 from minidiff.diffusion import guidance, latent, oracle, vlb
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.ddpm import ddpm_sample
-from minidiff.diffusion.forward import q_sample, q_step, q_two_steps
+from minidiff.diffusion.forward import q_sample, q_step
 from minidiff.diffusion.inversion import ddim_invert, slerp
 from minidiff.diffusion.learned_variance import bits_of_random_times
-from minidiff.diffusion.losses import draw_training_noise, loss_weight, training_terms
+from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.posterior import exponent_by_bayes, exponent_collected, mu_tilde
+from minidiff.diffusion.posterior import mu_tilde
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import (
@@ -51,8 +55,8 @@ ON_ARRAYS = {
     "L_t_minus_1": lambda x, y, t: vlb.L_t_minus_1(x, y, t, y, SCHEDULE),
     "L_0": lambda x, y, t: vlb.L_0(x, y, y, SCHEDULE),
     "exact_eps": lambda x, y, t: oracle.exact_eps(x, t, MIXTURE, SCHEDULE),
-    "reverse_variance": lambda x, y, t: oracle.reverse_variance(x, t, MIXTURE, SCHEDULE),
-    "optimal_v": lambda x, y, t: oracle.optimal_v(x, t, MIXTURE, SCHEDULE),
+    "reverse_variance": lambda x, y, t: reverse_variance(x, t, MIXTURE, SCHEDULE),
+    "optimal_v": lambda x, y, t: optimal_v(x, t, MIXTURE, SCHEDULE),
     "L_0 of a learned variance": lambda x, y, t: vlb.L_0(x, y, y, SCHEDULE, learned_variance(0.1 * x, 1, SCHEDULE)),
     "q_two_steps": lambda x, y, t: q_two_steps(x, t, y, SCHEDULE),
     "log_marginal": lambda x, y, t: oracle.log_marginal(x, t, MIXTURE, SCHEDULE),

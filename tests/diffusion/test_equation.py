@@ -9,8 +9,9 @@ import pytest
 import minidiff
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.diffusion import equation as equations
-from minidiff.diffusion.equation import Equation, equation, location_of
+from minidiff.diffusion.equation import Equation, equation
 from minidiff.diffusion.schedule import Schedule
+from minidiff.engine.printing import location_of
 
 
 @pytest.fixture

@@ -5,15 +5,10 @@ import pytest
 
 from minidiff.diffusion.forward import (
     forward_steps,
-    log_q_chain,
-    merge_gaussians,
     q_mean_variance,
     q_sample,
     q_step,
-    q_two_steps,
 )
-from minidiff.diffusion.gaussian import log_density
-from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.schedule import make_schedule
 
 
@@ -69,20 +64,6 @@ def test_float32_stays_float32(linear, images, t):
     assert q_step(x_0, t, eps, linear).dtype == np.float32
 
 
-@pytest.mark.checks("forward.merge_gaussians")
-def test_merging_two_gaussians_adds_their_variances(linear):
-    """Against the convolution of two densities on a grid, and against the slide's closed form."""
-    for t in (2, 300, 1000):
-        alpha_t, alpha_prev = linear.alpha(t), linear.alpha(t - 1)
-        merged = merge_gaussians(alpha_t, alpha_prev)
-        assert merged == pytest.approx(math.sqrt(1 - alpha_t * alpha_prev), rel=1e-12)
-    older, newer = math.sqrt(0.6 * 0.5), math.sqrt(0.4)
-    z = np.linspace(-12, 12, 4801)
-    densities = [np.exp(-0.5 * (z / s) ** 2) / s for s in (older, newer)]
-    both = np.convolve(*densities, mode="same")
-    assert math.sqrt((both * z**2).sum() / both.sum()) == pytest.approx(merge_gaussians(0.6, 0.5), rel=1e-12)
-
-
 def test_the_chain_yields_every_step(rng):
     schedule = make_schedule("cosine", 20)
     x_0 = np.ones((2, 3))
@@ -102,30 +83,3 @@ def test_samples_of_the_chain_look_like_the_closed_form(rng):
     mean, variance = q_mean_variance(x_0, 10, schedule)
     assert abs(x_10.mean() - mean[0, 0]) < 5 * math.sqrt(variance / 20_000)
     assert abs(x_10.var() / variance - 1) < 5 * math.sqrt(2 / 20_000)
-
-
-@pytest.mark.checks("forward.q_chain")
-def test_the_chain_s_density_backwards_through_bayes(rng):
-    """q(x_1..x_T | x_0) = q(x_T | x_0) times the posteriors, from T down to 2: the same density factored the other way."""
-    schedule = make_schedule("linear", 15)
-    x_0 = rng.normal((3, 2), dtype=np.float64)
-    chain = [x_0, *(step.x_t for step in forward_steps(x_0, schedule, rng))]
-    backwards = log_density(chain[15], *q_mean_variance(x_0, 15, schedule))
-    for t in range(2, 16):
-        backwards = backwards + log_density(chain[t - 1], *q_posterior(chain[t], x_0, t, schedule))
-    np.testing.assert_allclose(log_q_chain(chain, schedule), backwards.sum(axis=1), rtol=1e-11)
-
-
-@pytest.mark.checks("forward.q_two_steps", "forward.merge_gaussians")
-@pytest.mark.parametrize("t", [2, 500, 1000, np.array([2, 37, 1000])])
-def test_two_steps_with_their_own_noises_are_one_with_the_merged_noise(linear, images, rng, t):
-    """eps_merged is the weighted sum of the two noises, divided by its own standard deviation."""
-    x, _, older = images
-    newer = rng.normal(x.shape, dtype=np.float64)
-    two = q_step(q_step(x, t - 1, older, linear), t, newer, linear)
-    alpha, alpha_prev = (np.asarray(linear.alpha(s, like=x)) for s in (t, t - 1))
-    merged = np.sqrt(alpha * (1 - alpha_prev)) * older + np.sqrt(1 - alpha) * newer
-    eps_merged = merged / np.sqrt(1 - alpha * alpha_prev)
-    np.testing.assert_allclose(q_two_steps(x, t, eps_merged, linear), two, rtol=1e-12, atol=1e-12)
-    with pytest.raises(ValueError, match=r"t must be in 1\.\.T = 1\.\.1000, got 0"):
-        q_two_steps(x, 1, eps_merged, linear)

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 
+from minidiff.classroom.derivations.loss_weight import squared_norm
 from minidiff.diffusion import losses
-from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.posterior import mu_tilde
-from minidiff.diffusion.reverse import mu_theta
 from minidiff.engine.random import RNG
 
 
@@ -22,31 +20,8 @@ def test_L_simple_by_a_loop_over_every_pixel(images):
     squares = [(a - b) ** 2 for a, b in zip(eps.ravel().tolist(), eps_hat.ravel().tolist(), strict=True)]
     D = eps[0].size
     assert losses.L_simple(eps, eps_hat) == pytest.approx(sum(squares) / len(squares), rel=1e-12)
-    np.testing.assert_allclose(losses.squared_norm(eps, eps_hat), [sum(squares[i * D : (i + 1) * D]) for i in range(3)], rtol=1e-12)
-    assert losses.squared_norm(eps, eps_hat).mean() == pytest.approx(D * losses.L_simple(eps, eps_hat), rel=1e-12)
-
-
-@pytest.mark.checks("losses.weight")
-@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
-def test_the_weight_turns_the_noise_error_into_the_error_of_the_means(linear, images, variance):
-    """The slide's three lines: 1/(2 sigma^2) |mu_tilde - mu_theta|^2 = weight |eps - eps_theta|^2."""
-    x_0, _, eps = images
-    eps_hat = np.cos(3 * eps)
-    for t in (2, 10, 500, 1000):
-        x_t = q_sample(x_0, t, eps, linear)
-        means = (mu_tilde(x_t, x_0, t, linear) - mu_theta(x_t, t, eps_hat, linear)) ** 2
-        expected = means.sum() / (2 * linear.tables[variance][t])
-        weighted = losses.loss_weight(t, linear, variance) * losses.squared_norm(eps, eps_hat).sum()
-        assert weighted == pytest.approx(expected, rel=1e-10)
-
-
-def test_constants_of_the_weight(linear):
-    weights = [losses.loss_weight(t, linear) for t in (1, 2, 10, 100, 500, 1000)]
-    np.testing.assert_allclose(weights, [0.5001, 0.2727, 0.0737, 0.0101, 0.0055, 0.0102], atol=6e-5)
-    weights = [losses.loss_weight(t, linear, "beta_tilde") for t in (2, 10, 100, 500, 1000)]
-    np.testing.assert_allclose(weights, [0.600, 0.0864, 0.0103, 0.0055, 0.0102], atol=5e-4)
-    with pytest.raises(ValueError, match="beta_tilde is 0 at t = 1, so its weight is infinite"):
-        losses.loss_weight(np.array([3, 1]), linear, "beta_tilde")
+    np.testing.assert_allclose(squared_norm(eps, eps_hat), [sum(squares[i * D : (i + 1) * D]) for i in range(3)], rtol=1e-12)
+    assert squared_norm(eps, eps_hat).mean() == pytest.approx(D * losses.L_simple(eps, eps_hat), rel=1e-12)
 
 
 @pytest.mark.checks("ddpm.algorithm_1")
@@ -103,20 +78,5 @@ def test_the_gradient_of_a_tensor_flows_through_the_loss(linear):
     expected = (2 * (0.5 * step.x_t - step.eps) * step.x_t).mean()
     assert float(scale.grad) == pytest.approx(float(expected), rel=1e-5)
     scale.grad = None
-    losses.squared_norm(step.eps, scale * Tensor(step.x_t)).mean().backward()
+    squared_norm(step.eps, scale * Tensor(step.x_t)).mean().backward()
     assert float(scale.grad) == pytest.approx(4 * float(expected), rel=1e-5)
-
-
-@pytest.mark.checks("losses.weighted")
-@pytest.mark.parametrize("variance", ["beta", "beta_tilde"])
-def test_slide_14_ends_in_one_weighted_norm(linear, images, variance):
-    """(1 - alpha_t)^2 / (2 alpha_t (1 - alpha_bar_t) sigma_t^2) as printed, pixel by pixel, one t per image."""
-    _, _, eps = images
-    eps_hat, t = np.cos(3 * eps), np.array([2, 37, 1000])
-    expected = []
-    for i, s in enumerate(t):
-        alpha, alpha_bar = 1 - linear.tables["beta"][s], linear.tables["alpha_bar"][s]
-        w = linear.tables["beta"][s] ** 2 / (2 * alpha * (1 - alpha_bar) * linear.tables[variance][s])
-        expected.append(w * sum((a - b) ** 2 for a, b in zip(eps[i].flat, eps_hat[i].flat, strict=True)))
-    ours = losses.weighted_squared_norm(eps, eps_hat, t, linear, variance)
-    np.testing.assert_allclose(ours, expected, rtol=1e-11)

@@ -6,7 +6,6 @@ import pytest
 from minidiff.diffusion import oracle
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.reverse import mu_theta
 from minidiff.engine.random import RNG
 
 MIXTURE = GaussianMixture([3, 1, 2], [[-0.8, 0.1], [0.7, 0.4], [0.0, -0.9]], [0.05, 0.2, 0.1], labels=[0, 1, 1])
@@ -76,18 +75,6 @@ def test_the_score_is_the_gradient_of_the_log_marginal(linear, t):
             assert score[i, d] == pytest.approx((np.log(density).imag / 1e-30), rel=1e-11, abs=1e-12)
 
 
-@pytest.mark.checks("oracle.bayes")
-def test_the_reverse_step_is_a_density_and_its_mean_is_mu_theta(linear):
-    """Summed over a fine grid of x_{t-1}: integral 1, and mean mu_theta(x_t, exact eps), which Bayes never saw."""
-    dx = GRID[1, 0] - GRID[0, 0]
-    for t, x in ((2, 0.75), (300, 0.1), (1000, -1.5)):
-        x_t = np.full_like(GRID, x)
-        density = np.exp(oracle.log_reverse(GRID, x_t, t, LINE, linear))
-        assert density.sum() * dx == pytest.approx(1, abs=1e-10)
-        mu = mu_theta(x_t[:1], t, oracle.exact_eps(x_t[:1], t, LINE, linear), linear)[0, 0]
-        assert (density * GRID[:, 0]).sum() * dx == pytest.approx(mu, abs=1e-10)
-
-
 @pytest.mark.checks("oracle.classifier", "oracle.classifier_gradient")
 def test_the_classifier_is_bayes_rule_and_its_gradient_the_derivative(linear):
     x = np.array([[-0.3, 0.2], [0.4, 0.1]])
@@ -145,33 +132,6 @@ def test_the_repr_shows_small_mixtures_whole_and_images_by_their_number():
     assert small == "GaussianMixture(0.7 N([-0.8, 0.2], 0.05^2) + 0.3 N([0.8, -0.2], 0.05^2))"
     images = repr(GaussianMixture(np.ones(9), np.zeros((9, 1, 8, 8)), 0.1))
     assert images == "GaussianMixture(9 components of shape (1, 8, 8), std 0.1..0.1)"
-
-
-@pytest.mark.checks("oracle.reverse_variance", "oracle.x_0")
-@pytest.mark.parametrize(("t", "x"), [(2, 0.7), (50, 0.0), (300, 0.4), (1000, -1.0)])
-def test_the_variance_of_the_reverse_step_by_quadrature(linear, t, x):
-    """Mean and variance of q(x_{t-1} | x_t) from its density, which comes from Bayes and knows nothing of beta_tilde."""
-    x_prev = x + np.linspace(-12, 12, 20_001)[:, None] * math.sqrt(linear.beta(t))
-    density = np.exp(oracle.log_reverse(x_prev, np.full_like(x_prev, x), t, LINE, linear))
-    density = density / density.sum()
-    mean = (density * x_prev[:, 0]).sum()
-    variance = (density * (x_prev[:, 0] - mean) ** 2).sum()
-    ours = oracle.reverse_variance(np.array([[x]]), t, LINE, linear)
-    assert ours[0, 0] == pytest.approx(variance, rel=1e-10)
-
-
-def test_beta_and_beta_tilde_are_no_limits_of_the_true_variance(linear):
-    """Erratum 8. Between two modes the true variance is larger than beta; for wide data it always is."""
-    two_modes = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.05)
-    ratio = oracle.reverse_variance(np.zeros((1, 1)), 50, two_modes, linear) / linear.beta(50)
-    assert ratio[0, 0] == pytest.approx(1.645, abs=5e-4)
-    wide = GaussianMixture([1.0], [[0.0]], 2.0)
-    x_t = np.linspace(-6, 6, 7)[:, None]
-    for t in (2, 50, 500, 1000):
-        assert (oracle.reverse_variance(x_t, t, wide, linear) > linear.beta(t)).all()
-        unit, point = (GaussianMixture([1.0], [[0.0]], std) for std in (1.0, 0.0))
-        np.testing.assert_allclose(oracle.reverse_variance(x_t, t, unit, linear), linear.beta(t), rtol=1e-10)
-        np.testing.assert_allclose(oracle.reverse_variance(x_t, t, point, linear), linear.beta_tilde(t), rtol=1e-12)
 
 
 def test_a_point_has_no_density_but_every_noisy_time_has(linear):

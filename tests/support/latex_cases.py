@@ -9,8 +9,15 @@ import math
 import numpy as np
 from support.latex_eval import LatexError
 
+from minidiff.classroom.derivations import bound as derivation
+from minidiff.classroom.derivations import (
+    likelihood,
+    merged_steps,
+    posterior_exponent,
+    true_reverse_step,
+)
+from minidiff.classroom.derivations import loss_weight as weight_module
 from minidiff.classroom.index import get_equation
-from minidiff.diffusion import bound as derivation
 from minidiff.diffusion import (
     ddpm,
     forward,
@@ -149,7 +156,7 @@ def merge_gaussians():
     now, prev = SCHEDULE.alpha(t), SCHEDULE.alpha(t - 1)
     older, newer = np.eye(2)
     merged = math.sqrt(now * (1 - prev)) * older + math.sqrt(1 - now) * newer
-    direction = merged / forward.merge_gaussians(now, prev)
+    direction = merged / merged_steps.merge_gaussians(now, prev)
     yield case(merged, epsilon={t - 2: older, t - 1: newer}, names={"bar epsilon": {t - 2: direction}})
 
 
@@ -164,7 +171,7 @@ def place(x):
 def q_of_chain(env, x, *given):
     """The density of x given the one before it, the data, or x_t and the data, by where they stand in the chain."""
     if isinstance(x, str):
-        return float(np.exp(forward.log_q_chain(BATCH, SCHEDULE))[0])
+        return float(np.exp(derivation.log_q_chain(BATCH, SCHEDULE))[0])
     i, places = place(x), [place(other) for other in given]
     if places == [i - 1]:
         beta = SCHEDULE.beta(i)
@@ -188,7 +195,7 @@ def p_of_chain(env, x, *given):
 
 
 def q_chain():
-    result = float(np.exp(forward.log_q_chain(BATCH, SCHEDULE))[0])
+    result = float(np.exp(derivation.log_q_chain(BATCH, SCHEDULE))[0])
     yield case(result, q=q_of_chain, names={"x_1:T": "chain"}, x=dict(enumerate(CHAIN)))
 
 
@@ -250,22 +257,22 @@ def removed_fraction():
 
 def exponent(function):
     def cases():
-        C = -2 * posterior.exponent_expanded(0 * X_PREV, X_T, X_0, t, SCHEDULE)
+        C = -2 * posterior_exponent.exponent_expanded(0 * X_PREV, X_T, X_0, t, SCHEDULE)
         yield case(function(X_PREV, X_T, X_0, t, SCHEDULE), C=lambda env, x_t, x_0: C if x_t is X_T and x_0 is X_0 else 0.0)
 
     return cases
 
 
 def precision():
-    yield case(posterior.precision(t, SCHEDULE))
+    yield case(posterior_exponent.precision(t, SCHEDULE))
 
 
 def pull():
-    yield case(posterior.pull(X_T, X_0, t, SCHEDULE))
+    yield case(posterior_exponent.pull(X_T, X_0, t, SCHEDULE))
 
 
 def mu_tilde_from_pull():
-    result = posterior.mu_tilde_from_pull(X_T, X_0, t, SCHEDULE)
+    result = posterior_exponent.mu_tilde_from_pull(X_T, X_0, t, SCHEDULE)
     yield case(result, names={"tilde mu": {t: result}})
 
 
@@ -278,7 +285,7 @@ def mu_tilde():
 
 
 def mu_tilde_from_eps():
-    result = posterior.mu_tilde_from_eps(X_T, EPS, t, SCHEDULE)
+    result = posterior_exponent.mu_tilde_from_eps(X_T, EPS, t, SCHEDULE)
     yield case(result, names={"tilde mu": {t: result}})
 
 
@@ -328,12 +335,12 @@ def L_simple():
 
 
 def squared_norm():
-    yield case(losses.squared_norm(EPS[None], EPS_HAT[None])[0])
+    yield case(weight_module.squared_norm(EPS[None], EPS_HAT[None])[0])
 
 
 def loss_weight():
     for variance in ("beta", "beta_tilde"):
-        result = losses.loss_weight(t, SCHEDULE, variance)
+        result = weight_module.loss_weight(t, SCHEDULE, variance)
         yield case(result, w={t: result}, sigma={t: math.sqrt(TABLES[variance][t])})
 
 
@@ -381,7 +388,7 @@ def L_t_minus_1():
 def L_t_minus_1_of_means():
     arguments = (X_0[None], X_T[None], t, EPS_HAT[None], SCHEDULE)
     for variance in ("beta", "beta_tilde"):
-        result = vlb.L_t_minus_1_of_means(*arguments, variance)[0]
+        result = weight_module.L_t_minus_1_of_means(*arguments, variance)[0]
         whole, sigma = vlb.L_t_minus_1(*arguments, variance)[0], math.sqrt(TABLES[variance][t])
         exact = targets.eps_from_mu_tilde(X_T, t, posterior.mu_tilde(X_T, X_0, t, SCHEDULE), SCHEDULE)
         C = vlb.L_t_minus_1(X_0[None], X_T[None], t, exact[None], SCHEDULE, variance)[0]
@@ -435,12 +442,12 @@ def of_chain(function, *evidence, as_density=False):
 
 
 def q_two_steps():
-    result = forward.q_two_steps(X_PREV, t, EPS, SCHEDULE)
+    result = merged_steps.q_two_steps(X_PREV, t, EPS, SCHEDULE)
     yield case(result, x={t: result, t - 2: X_PREV}, names={"bar epsilon": {t - 2: EPS}})
 
 
 def precision_as_one_fraction():
-    yield case(posterior.precision_as_one_fraction(t, SCHEDULE))
+    yield case(posterior_exponent.precision_as_one_fraction(t, SCHEDULE))
 
 
 def beta_tilde_clipped():
@@ -450,7 +457,7 @@ def beta_tilde_clipped():
 
 def weighted_squared_norm():
     for variance in ("beta", "beta_tilde"):
-        result = losses.weighted_squared_norm(EPS[None], EPS_HAT[None], t, SCHEDULE, variance)[0]
+        result = weight_module.weighted_squared_norm(EPS[None], EPS_HAT[None], t, SCHEDULE, variance)[0]
         yield case(result, sigma={t: math.sqrt(TABLES[variance][t])})
 
 
@@ -468,7 +475,7 @@ def L_hybrid():
 
 def x_0_of_mixture():
     """Components of their own widths, so that each symbol is felt."""
-    alpha_bar, (_, variance) = TABLES["alpha_bar"][t], oracle.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)
+    alpha_bar, (_, variance) = TABLES["alpha_bar"][t], true_reverse_step.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)
     of_x_t = alpha_bar * MIXTURE.stds**2 + 1 - alpha_bar
     away = X_T - math.sqrt(alpha_bar) * MIXTURE.means
     r = MIXTURE.weights * np.exp(-0.5 * (away**2).sum(axis=1) / of_x_t) / of_x_t
@@ -480,8 +487,8 @@ def x_0_of_mixture():
 
 
 def variances_of_mixture():
-    variance = oracle.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
-    of_x_0 = oracle.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)[1][0]
+    variance = true_reverse_step.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    of_x_0 = true_reverse_step.exact_x_0(X_T[None], t, MIXTURE, SCHEDULE)[1][0]
     known = {id(X_PREV): variance, id(X_0): of_x_0}
 
     def var(env, x, given):
@@ -493,18 +500,18 @@ def variances_of_mixture():
 
 
 def reverse_variance():
-    result = oracle.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    result = true_reverse_step.reverse_variance(X_T[None], t, MIXTURE, SCHEDULE)[0]
     yield case(result, names=variances_of_mixture())
 
 
 def optimal_v():
-    result = oracle.optimal_v(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    result = true_reverse_step.optimal_v(X_T[None], t, MIXTURE, SCHEDULE)[0]
     yield case(result, v=result, names=variances_of_mixture())
 
 
 def log_likelihood():
     bounds = [np.array([3.1]), np.array([2.9]), np.array([3.4])]
-    result = vlb.negative_log_likelihood(bounds)[0]
+    result = likelihood.negative_log_likelihood(bounds)[0]
     weights = np.exp(-np.concatenate(bounds))
 
     def p_theta(env, x):
@@ -690,7 +697,7 @@ def q_of_mixture(env, x, y=None):
         beta = SCHEDULE.beta(t)
         return density(x, math.sqrt(1 - beta) * y, beta)
     if (time, time_of(y)) == (t - 1, t):
-        return math.exp(oracle.log_reverse(x[None], y[None], t, MIXTURE, SCHEDULE)[0])
+        return math.exp(true_reverse_step.log_reverse(x[None], y[None], t, MIXTURE, SCHEDULE)[0])
     raise LatexError("no such density")
 
 
@@ -743,7 +750,7 @@ def eps_of_mixture():
 
 
 def bayes():
-    yield case(math.exp(oracle.log_reverse(X_PREV[None], X_T[None], t, MIXTURE, SCHEDULE)[0]), q=q_of_mixture)
+    yield case(math.exp(true_reverse_step.log_reverse(X_PREV[None], X_T[None], t, MIXTURE, SCHEDULE)[0]), q=q_of_mixture)
 
 
 def classifier():
@@ -789,8 +796,8 @@ CASES = {
     "gaussian.log_density": log_density, "gaussian.kl": kl_gaussians, "gaussian.discretised": discretised,
     "gaussian.bits_per_dim": bits_per_dim, "reverse.mu_theta": mu_theta, "reverse.sigma_squared": sigma_squared,
     "reverse.learned_variance": learned_variance, "reverse.p_step": p_step, "reverse.removed_fraction": removed_fraction,
-    "posterior.bayes": exponent(posterior.exponent_by_bayes), "posterior.expanded": exponent(posterior.exponent_expanded),
-    "posterior.precision": precision, "posterior.pull": pull, "posterior.collected": exponent(posterior.exponent_collected),
+    "posterior.bayes": exponent(posterior_exponent.exponent_by_bayes), "posterior.expanded": exponent(posterior_exponent.exponent_expanded),
+    "posterior.precision": precision, "posterior.pull": pull, "posterior.collected": exponent(posterior_exponent.exponent_collected),
     "posterior.mu_tilde_from_pull": mu_tilde_from_pull, "posterior.mu_tilde": mu_tilde,
     "posterior.mu_tilde_from_eps": mu_tilde_from_eps, "posterior.q_posterior": q_posterior,
     "targets.x_0_from_eps": x_0_from_eps, "targets.eps_from_x_0": eps_from_x_0, "targets.eps_from_mu_tilde": eps_from_mu_tilde,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.bound import Chain
+from minidiff.classroom.derivations.bound import Chain
 from minidiff.diffusion.equation import Equation
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule

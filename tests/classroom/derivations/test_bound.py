@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion import bound
-from minidiff.diffusion.bound import Chain
-from minidiff.diffusion.forward import forward_steps
+from minidiff.classroom.derivations import bound
+from minidiff.classroom.derivations.bound import Chain, log_q_chain
+from minidiff.diffusion.forward import forward_steps, q_mean_variance
+from minidiff.diffusion.gaussian import log_density
+from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
@@ -170,3 +172,15 @@ def test_products_of_densities_overflow_where_sums_of_logarithms_do_not():
     with np.errstate(all="ignore"):
         assert not np.isfinite(bound.two_products(c)).all()
     assert np.isfinite(bound.sum_of_logarithms(c)).all()
+
+
+@pytest.mark.checks("forward.q_chain")
+def test_the_chain_s_density_backwards_through_bayes(rng):
+    """q(x_1..x_T | x_0) = q(x_T | x_0) times the posteriors, from T down to 2: the same density factored the other way."""
+    schedule = make_schedule("linear", 15)
+    x_0 = rng.normal((3, 2), dtype=np.float64)
+    chain = [x_0, *(step.x_t for step in forward_steps(x_0, schedule, rng))]
+    backwards = log_density(chain[15], *q_mean_variance(x_0, 15, schedule))
+    for t in range(2, 16):
+        backwards = backwards + log_density(chain[t - 1], *q_posterior(chain[t], x_0, t, schedule))
+    np.testing.assert_allclose(log_q_chain(chain, schedule), backwards.sum(axis=1), rtol=1e-11)

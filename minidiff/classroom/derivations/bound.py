@@ -11,7 +11,7 @@ from typing import Any
 
 from minidiff.diffusion.elementwise import exp, log, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.forward import log_q_chain, q_mean_variance
+from minidiff.diffusion.forward import q_mean_variance
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import likelihood_variance, mu_theta
@@ -67,6 +67,20 @@ class Chain:
 def log_normal(x: Any, mean: Any, variance: Any) -> Any:
     """log N(x; mean, variance I) of each image.   x: (B, ...)  ->  (B,), nats"""
     return sum_per_image(log_density(x, mean, variance))
+
+
+@equation("forward.q_chain", "DDPM eq. 2")
+def log_q_chain(chain, schedule):
+    """log q(x_{1:T} | x_0) = sum over t of log q(x_t | x_{t-1})
+
+    chain: x_0, x_1, ..., x_T, each (B, ...)  ->  (B,), nats"""
+    total = 0.0
+    for t in range(1, schedule.T + 1):
+        now = schedule.at(t)
+        mean = sqrt(1 - now.beta) * chain[t - 1]
+        log_q = log_density(chain[t], mean, now.beta)
+        total = total + sum_per_image(log_q)
+    return total
 
 
 @equation("reverse.p_chain", "DDPM eq. 1", errata=20)
