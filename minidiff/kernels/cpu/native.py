@@ -110,7 +110,8 @@ LEAST_CHANNELS = 8
 def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """conv2d with 3x3 kernels and stride 1."""
     module = float32(x=x, weight=weight, bias=bias)
-    if weight.shape[2:] != (3, 3) or groups != 1 or pair(stride) != (1, 1) or pair(dilation) != (1, 1):
+    plain = groups == 1 and pair(stride) == pair(dilation) == (1, 1)
+    if weight.shape[2:] != (3, 3) or not plain:
         raise Unsupported("a 3x3 kernel with stride 1, without dilation and groups, is wanted")
     if min(weight.shape[:2]) < LEAST_CHANNELS:
         raise Unsupported(f"fewer than {LEAST_CHANNELS} channels")
@@ -121,7 +122,7 @@ def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=
     y, _ = convolve(module, images, taps, before, size_out, bias)
 
     def conv2d_native_backward(dy, wanted):
-        """dx is dy convolved with the kernels turned round; one transform of dy serves dweight too."""
+        """dx: dy convolved with the kernels turned round. dweight uses the same transform of dy."""
         want_x, want_weight, want_bias = (*wanted, False, False)[:3]
         dy = channels_last(dy)
         dx = dturned = None
@@ -146,7 +147,7 @@ def convolve(module, images, taps, before, size_out, bias=None, partner=None, wa
 
     partner: (N, *size_out, out), the gradient of y; with it dtaps, the gradient of taps, is taken.
     """
-    N, C, O = len(images), *taps.shape[2:]  # noqa: E741
+    N, (C, O) = len(images), taps.shape[2:]  # noqa: E741
     G = kernel_matrix()
     U = np.matmul(G, (G @ taps.reshape(3, -1)).reshape(6, 3, -1)).reshape(36, C, O)
     y = np.empty((N, *size_out, O), np.float32) if want_y else None
