@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 
 from minidiff.classroom import as_printed
 from minidiff.classroom.derivations.loss_weight import loss_weight
+from minidiff.classroom.derivations.removed_fraction import removed_fraction
 from minidiff.diffusion.ddim import ddim_sample, make_tau
 from minidiff.diffusion.oracle import GaussianMixture
-from minidiff.diffusion.reverse import removed_fraction
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
 

@@ -15,6 +15,9 @@ from minidiff.diffusion.targets import change_eps
 from minidiff.engine.backend import array_module
 from minidiff.engine.tape import enable_grad
 
+Network = Callable[..., Any]  # (x_t, t) or (x_t, t, y)
+Gradient = Callable[[Any, Any], Any]  # (x_t, t) -> gradient of log p(y | x_t)
+
 
 @equation("guidance.classifier_mean", "Dhariwal & Nichol Algorithm 1", errata=42)
 def classifier_mean(mu, variance, gradient, s=1.0):
@@ -72,7 +75,7 @@ def drop_condition(y, null, p_uncond, rng):
     return kept
 
 
-def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[..., Any]:
+def shift_mean(gradient: Gradient, s: float = 1.0) -> Callable[..., Any]:
     """The `guide` of `ddpm_steps` for Algorithm 1.
 
     gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
@@ -81,9 +84,8 @@ def shift_mean(gradient: Callable[[Any, Any], Any], s: float = 1.0) -> Callable[
 
 
 def guide_with_classifier(
-    eps_theta: Callable[..., Any], gradient: Callable[[Any, Any], Any],
-    schedule: Schedule, s: float = 1.0,
-) -> Callable[..., Any]:  # fmt: skip
+    eps_theta: Network, gradient: Gradient, schedule: Schedule, s: float = 1.0
+) -> Network:
     """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
     s = number(s)
 
@@ -97,9 +99,9 @@ def guide_with_classifier(
 
 
 def guide_without_classifier(
-    eps_theta: Callable[..., Any], y: Any, null: Any, *, s: float | None = None,
-    w: float | None = None,
-) -> Callable[..., Any]:  # fmt: skip
+    eps_theta: Network, y: Any, null: Any, *,
+    s: float | None = None, w: float | None = None,
+) -> Network:  # fmt: skip
     """An `eps_theta(x_t, t)` from a network `eps_theta(x_t, t, y)`.
 
     The network was also trained on y = null. Give the strength as s or as w = s - 1, not
@@ -120,9 +122,7 @@ def guide_without_classifier(
     return guided
 
 
-def gradient_of_classifier(
-    log_p: Callable[[Any, Any], Any], y: Any
-) -> Callable[[Any, Any], Any]:
+def gradient_of_classifier(log_p: Network, y: Any) -> Gradient:
     """grad log p(y | x_t) of a trained classifier, by autograd.
 
     log_p(x_t, t): Tensor (B, classes) of log-probabilities; y: (B,) ints.

@@ -68,9 +68,8 @@ class GaussianMixture:
         mine = self.labels == y
         if not mine.any():
             known = sorted(set(self.labels.tolist()))
-            raise ValueError(
-                f"GaussianMixture: no component has the label {y}; labels are {known}"
-            )
+            missing = f"no component has the label {y}"
+            raise ValueError(f"GaussianMixture: {missing}; labels are {known}")
         parts = (self.weights, self.means, self.stds, self.labels)
         return GaussianMixture(*(part[mine] for part in parts))
 

@@ -1,4 +1,4 @@
-"""Values and places as text: small arrays in full, large ones by shape and range; where code stands."""
+"""Values as one line of text, small arrays in full; and where a piece of code stands."""
 
 from __future__ import annotations
 

@@ -60,9 +60,8 @@ def divide(x, y):
 def power(x, exponent):
     """x ** exponent for a constant exponent."""
     if getattr(exponent, "ndim", 0):
-        raise TypeError(
-            f"power: exponent must be a number, got an array of shape {exponent.shape}"
-        )
+        got = f"an array of shape {exponent.shape}"
+        raise TypeError(f"power: exponent must be a number, got {got}")
 
     def power_backward(dy):
         return dy * (exponent * x ** (exponent - 1)) if exponent else dy * 0

@@ -25,10 +25,8 @@ def reshape(x, shape):
     try:
         y = x.reshape(shape)
     except ValueError:
-        raise ValueError(
-            f"reshape: an array of shape {x.shape} ({x.size} elements) "
-            f"can't take shape {shape}"
-        ) from None
+        what = f"an array of shape {x.shape} ({x.size} elements)"
+        raise ValueError(f"reshape: {what} can't take shape {shape}") from None
     shape_x = x.shape
 
     def reshape_backward(dy):
@@ -43,10 +41,8 @@ def transpose(x, axes=None):
     every = tuple(range(x.ndim))
     axes = every[::-1] if axes is None else check_axes("transpose", tuple(axes), x.ndim)
     if len(axes) != x.ndim:
-        raise ValueError(
-            f"transpose: axes must name each of the {x.ndim} axes of shape {x.shape}, "
-            f"got {axes}"
-        )
+        wanted = f"axes must name each of the {x.ndim} axes of shape {x.shape}"
+        raise ValueError(f"transpose: {wanted}, got {axes}")
     inverse = tuple(axes.index(i) for i in every)
 
     def transpose_backward(dy):
@@ -72,10 +68,8 @@ def squeeze(x, axis=None):
     ones = tuple(a for a, n in enumerate(x.shape) if n == 1)
     axes = ones if axis is None else check_axes("squeeze", axis, x.ndim)
     if any(x.shape[a] != 1 for a in axes):
-        raise ValueError(
-            f"squeeze: only axes of size 1 can be left out, "
-            f"got axis {axis} of shape {x.shape}"
-        )
+        got = f"axis {axis} of shape {x.shape}"
+        raise ValueError(f"squeeze: only axes of size 1 can be left out, got {got}")
     shape_x = x.shape
 
     def squeeze_backward(dy):
@@ -213,9 +207,8 @@ def stack(tensors, axis=0):
     xp = array_module(*tensors)
     shapes = [x.shape for x in tensors]
     if not tensors or shapes.count(shapes[0]) < len(shapes):
-        raise ValueError(
-            f"stack: wanted at least one tensor, all of one shape, got shapes {shapes}"
-        )
+        wanted = "at least one tensor, all of one shape"
+        raise ValueError(f"stack: wanted {wanted}, got shapes {shapes}")
     axis = check_axis("stack", axis, len(shapes[0]) + 1)
     count = len(tensors)
 
@@ -232,10 +225,8 @@ def pad(x, pad, value=0.0):
     pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch."""
     whole = all(isinstance(p, int) and p >= 0 for p in pad)
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
-        raise ValueError(
-            f"pad: wanted at most {x.ndim} pairs (before, after) of ints >= 0, "
-            f"last axis first, got {tuple(pad)}"
-        )
+        wanted = f"at most {x.ndim} pairs (before, after) of ints >= 0, last axis first"
+        raise ValueError(f"pad: wanted {wanted}, got {tuple(pad)}")
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
     inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))

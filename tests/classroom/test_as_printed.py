@@ -7,7 +7,8 @@ import pytest
 
 from minidiff.classroom import as_printed
 from minidiff.classroom.derivations.loss_weight import loss_weight, squared_norm
-from minidiff.diffusion import forward, losses, reverse
+from minidiff.classroom.derivations.removed_fraction import removed_fraction
+from minidiff.diffusion import forward, losses
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import make_schedule
@@ -101,7 +102,7 @@ def test_24_a_zero_based_i_leaves_t_2_without_noise():
 def test_25_the_removed_fraction_is_another_number(linear):
     printed = [as_printed.removed_fraction(t, linear) for t in (1, 10, 100)]
     np.testing.assert_allclose(printed, [0.01, 0.0064, 0.0065], atol=6e-5)
-    right = [reverse.removed_fraction(t, linear) for t in (1, 2, 10, 500, 1000)]
+    right = [removed_fraction(t, linear) for t in (1, 2, 10, 500, 1000)]
     np.testing.assert_allclose(right, [1, 0.545, 0.147, 0.0109, 0.0200], atol=6e-4)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minidiff.classroom.derivations.image_from_v import x_0_from_v
 from minidiff.classroom.derivations.loss_weight import loss_weight
 from minidiff.classroom.derivations.merged_steps import q_two_steps
 from minidiff.classroom.derivations.posterior_exponent import exponent_by_bayes, exponent_collected
@@ -28,7 +29,6 @@ from minidiff.diffusion.targets import (
     eps_from_x_0,
     v_target,
     x_0_from_eps,
-    x_0_from_v,
 )
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG

@@ -3,13 +3,13 @@ import math
 import numpy as np
 import pytest
 
+from minidiff.classroom.derivations.removed_fraction import removed_fraction
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.posterior import mu_tilde
 from minidiff.diffusion.reverse import (
     learned_variance,
     mu_theta,
     p_step,
-    removed_fraction,
     sigma_squared,
 )
 from minidiff.diffusion.targets import x_0_from_eps

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from minidiff.classroom.derivations.image_from_v import x_0_from_v
 from minidiff.diffusion import targets
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.posterior import mu_tilde
@@ -24,7 +25,7 @@ def test_every_conversion_returns_what_q_sample_was_given(linear, images, t):
     np.testing.assert_allclose(targets.eps_from_x_0(x_t, t, x_0, linear), eps, **close)
     np.testing.assert_allclose(targets.eps_from_mu_tilde(x_t, t, mu_tilde(x_t, x_0, t, linear), linear), eps, rtol=1e-10, atol=1e-11)
     np.testing.assert_allclose(targets.eps_from_v(x_t, t, v, linear), eps, **close)
-    np.testing.assert_allclose(targets.x_0_from_v(x_t, t, v, linear), x_0, **close)
+    np.testing.assert_allclose(x_0_from_v(x_t, t, v, linear), x_0, **close)
 
 
 @pytest.mark.checks("targets.v")

@@ -11,12 +11,14 @@ from support.latex_eval import LatexError
 
 from minidiff.classroom.derivations import bound as derivation
 from minidiff.classroom.derivations import (
+    image_from_v,
     likelihood,
     merged_steps,
     posterior_exponent,
     true_reverse_step,
 )
 from minidiff.classroom.derivations import loss_weight as weight_module
+from minidiff.classroom.derivations import removed_fraction as removed_module
 from minidiff.classroom.index import get_equation
 from minidiff.diffusion import (
     ddpm,
@@ -252,7 +254,7 @@ def p_step():
 
 
 def removed_fraction():
-    yield case(reverse.removed_fraction(t, SCHEDULE))
+    yield case(removed_module.removed_fraction(t, SCHEDULE))
 
 
 def exponent(function):
@@ -323,7 +325,7 @@ def eps_from_v():
 
 
 def x_0_from_v():
-    result = targets.x_0_from_v(X_T, t, X_PREV, SCHEDULE)
+    result = image_from_v.x_0_from_v(X_T, t, X_PREV, SCHEDULE)
     yield case(result, x={0: result}, v={t: X_PREV})
 
 

@@ -126,7 +126,7 @@ def conv2d_native(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=
         module.winograd_interpolate(M, bias, y[part])
 
     def conv2d_native_backward(dy, wanted):
-        """dx is dy convolved with the kernels turned round; one transform of dy serves dweight too."""
+        """dx: dy convolved with the kernels turned round. dweight uses the same transform of dy."""
         want_x, want_weight, want_bias = (*wanted, False, False)[:3]
         dy = channels_last(dy)
         dx = np.empty(images.shape, np.float32) if want_x else None
