@@ -35,12 +35,12 @@ def check_gradient(norm: float, step: int) -> None:
         )
 
 
-def check_losses(losses: Sequence[float]) -> None:
-    """Check the losses of all steps from the first on.
+def check_losses(losses: Sequence[float], first: int = 1) -> None:
+    """Check the losses of consecutive steps.    first: the number of their first step
 
     Raises: DivergenceError, which names the first that is not finite.
     """
-    for step, loss in enumerate(losses, start=1):
+    for step, loss in enumerate(losses, start=first):
         check_loss(loss, step)
 
 

@@ -1,4 +1,4 @@
-"""A clean end on Ctrl-C: the present step is finished first."""
+"""A clean end on Ctrl-C, on the end of a batch job and of a terminal: the present step first."""
 
 from __future__ import annotations
 
@@ -6,34 +6,41 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; a batch system; a terminal that closes
+
 
 class Interruption:
-    """Becomes true at the first Ctrl-C. The second one stops the program at once."""
+    """Becomes true at the first of these signals, whose number it keeps.
+
+    A second Ctrl-C stops the program at once. The others often come twice, so they may.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number = 0
 
     def __bool__(self) -> bool:
-        return self.requested
+        return self.number != 0
 
 
 @contextmanager
 def delayed_interrupt() -> Iterator[Interruption]:
-    """Inside, the first Ctrl-C (or SIGTERM) only sets a flag, so that a step is never cut in half.
+    """Inside, the first signal only sets a flag, so that a step is never cut in half.
 
     It has no effect outside of the main thread.
     """
     interruption = Interruption()
 
     def on_signal(number: int, frame: object) -> None:
-        if interruption.requested:
+        if interruption and number == signal.SIGINT:
             raise KeyboardInterrupt
-        interruption.requested = True
+        interruption.number = interruption.number or number
 
     before = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, on_signal)
+        for name in ENDINGS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                before[number] = signal.signal(number, on_signal)
     except ValueError:  # not the main thread
         pass
     try:

@@ -43,6 +43,7 @@ class LoopSettings:
 
     lr_warmup: int = 100  # steps over which the learning rate rises
     max_norm: float = 1.0  # bound for the norm of the gradient
+    data: dict[str, Any] | None = None  # Dataset.identity(), for the checkpoint
 
 
 class TrainingLoop:
@@ -67,6 +68,7 @@ class TrainingLoop:
         self.step = 0
         self.progress = self.seconds = 0.0
         self._losses: list[Any] = []
+        self._checked = 0  # losses that are known to be finite
 
     # -- a trainer says: ---------------------------------------------------------------------------
 
@@ -169,8 +171,14 @@ class TrainingLoop:
 
         Raises: DivergenceError if one is not finite.
         """
-        check_losses(self.losses)
+        self.check_losses()
         check_parameters(self.model)
+
+    def check_losses(self) -> None:
+        """The same without the parameters. Each loss is looked at once."""
+        losses = self.losses
+        check_losses(losses[self._checked :], self._checked + 1)
+        self._checked = len(losses)
 
     # -- checkpoints -------------------------------------------------------------------------------
 
@@ -216,6 +224,7 @@ class TrainingLoop:
             self.ema.restore(checkpoint.part("ema"), **facts["ema"])
         self.rng.set_state(facts["rng"])
         self.step, self.seconds = facts["step"], facts["seconds"]
+        self._checked = 0
         self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
         self.restore(checkpoint)
 

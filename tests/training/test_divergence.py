@@ -79,7 +79,7 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path):
     trainer._losses = [1.0, np.inf, 1.0]
     with pytest.raises(DivergenceError, match="the loss of step 2 is inf"):
         trainer.save(tmp_path)
-    trainer._losses = []
+    trainer._losses, trainer._checked = [], 0
     spoil(trainer.model)
     with pytest.raises(DivergenceError, match="the parameter .* is not finite"):
         trainer.save(tmp_path)
