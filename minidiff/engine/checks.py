@@ -55,13 +55,19 @@ def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> Non
             )
 
 
+def is_int(value: Any) -> bool:
+    """Whether it is a whole number of Python or NumPy; True and False are none."""
+    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+
+
 def check_axis(name: str, axis: Any, ndim: int) -> int:
     """`axis` counted from the front.
 
     Raises: TypeError if it is not an int; ValueError if it is not one of the ndim axes.
     """
-    if not hasattr(axis, "__index__"):
+    if not is_int(axis) or getattr(axis, "ndim", 0):
         raise TypeError(f"{name}: axis must be an int, got {axis!r}")
+    axis = int(axis)
     if not -ndim <= axis < ndim:
         known = f"{-ndim}..{ndim - 1} for {ndim} axes"
         raise ValueError(f"{name}: axis must be in {known}, got {axis}")
@@ -114,7 +120,7 @@ def items_of(index: Any) -> tuple[Any, ...]:
 
 def is_basic(index: Any) -> bool:
     """Whether x[index] has slices and whole numbers only, which touch each element at most once."""
-    basic = int, slice, type(None), type(Ellipsis)
+    basic = int, np.integer, slice, type(None), type(Ellipsis)
     return all(isinstance(item, basic) for item in items_of(index))
 
 

@@ -99,13 +99,17 @@ class Operation:
 
         A float64 scalar or array in the wrong place would silently make everything twice as slow.
         """
-        if self.name not in ("astype", "setitem") and any(x.dtype.char == "f" for x, _, _ in tensors):
+        meant = self.name in ("astype", "setitem")
+        if not meant and any(x.dtype.char == "f" for x, _, _ in tensors):
             raise TypeError(
                 f"{call_of(self.name)}: float32 would become float64, because one argument is "
                 f"float64 (an array, or a NumPy "
                 "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or "
                 "float(...) for a scalar"
             )
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # pickled by name, as functions are
 
     def __repr__(self) -> str:
         return f"<operation {self.name}({', '.join(self.parameters)})>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidiff.engine.checks import is_basic
+from minidiff.engine.checks import is_basic, is_int
 from minidiff.engine.in_place import edit
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Operators:
         return F.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        as_sequence = len(axes) == 1 and not isinstance(axes[0], int)
+        as_sequence = len(axes) == 1 and not is_int(axes[0])
         return F.transpose(self, axes[0] if as_sequence else axes or None)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:

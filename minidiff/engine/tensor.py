@@ -212,7 +212,7 @@ class Tensor(Operators):
     # -- editing in place --------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        """Edit in place. If a gradient flows to either, the assignment is recorded: see in_place.py.
+        """Edit in place, recorded if a gradient flows to either: see in_place.py.
 
         Raises: RuntimeError while a live graph needs the values for a gradient, and where the
         assignment can't be recorded.

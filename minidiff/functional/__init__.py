@@ -39,8 +39,8 @@ from minidiff.functional.normalization import group_norm, group_norm_swish, laye
 from minidiff.functional.reduction import argmax, max, mean, min, sum, var
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
-    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, setitem, squeeze,
-    stack, swapaxes, transpose,
+    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, setitem,
+    squeeze, stack, swapaxes, transpose,
 )
 
 __all__ = [

@@ -69,7 +69,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     Mean and variance are taken over the last axes, whose sizes are normalized_shape.
     x: (..., *normalized_shape); weight, bias: normalized_shape or None -> x's shape."""
     xp = array_module(x)
-    count = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
+    count = len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
     axes = tuple(range(-count, 0))
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean

@@ -12,6 +12,7 @@ from minidiff.engine.checks import (
     check_axis,
     check_indices,
     is_basic,
+    is_int,
     items_of,
     poisoned,
 )
@@ -21,7 +22,7 @@ from minidiff.engine.operation import operation
 @operation
 def reshape(x, shape):
     """x with another shape of as many elements; one size may be -1."""
-    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    shape = (shape,) if is_int(shape) else tuple(shape)
     try:
         y = x.reshape(shape)
     except ValueError:
@@ -223,7 +224,7 @@ def pad(x, pad, value=0.0):
     """x with `value` around it
 
     pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch."""
-    whole = all(isinstance(p, int) and p >= 0 for p in pad)
+    whole = all(is_int(p) and p >= 0 for p in pad)
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
         wanted = f"at most {x.ndim} pairs (before, after) of ints >= 0, last axis first"
         raise ValueError(f"pad: wanted {wanted}, got {tuple(pad)}")

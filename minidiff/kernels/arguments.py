@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import is_int
 from minidiff.kernels.geometry import conv2d_geometry, conv_transpose2d_geometry
 
 
@@ -54,7 +55,7 @@ def group_norm_swish(x, num_groups, weight=None, bias=None, eps=1e-5):
 def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     """Raises: TypeError for dtypes; ValueError if x does not end in normalized_shape."""
     array_module(x, weight, bias)
-    whole = isinstance(normalized_shape, int)
+    whole = is_int(normalized_shape)
     shape = (normalized_shape,) if whole else tuple(normalized_shape)
     _floating("layer_norm", x)
     if not shape or x.shape[-len(shape) :] != shape:
@@ -140,7 +141,7 @@ def avg_pool2d(x, kernel_size):
     k = kernel_size
     _four_axes("avg_pool2d", x)
     H, W = x.shape[2:]
-    if not isinstance(k, int) or not 1 <= k <= min(H, W):
+    if not is_int(k) or not 1 <= k <= min(H, W):
         raise ValueError(
             f"avg_pool2d: kernel_size must be an int in 1..{min(H, W)} for images of {H}x{W}, "
             f"got {k!r}"
@@ -151,7 +152,7 @@ def interpolate(x, scale_factor):
     """Raises: ValueError unless x is images and scale_factor a positive int."""
     s = scale_factor
     _four_axes("interpolate", x)
-    if not isinstance(s, int) or s < 1:
+    if not is_int(s) or s < 1:
         raise ValueError(f"interpolate: scale_factor must be an int >= 1, got {s!r}")
 
 
@@ -208,7 +209,7 @@ def _four_axes(name, x):
 
 
 def _groups(name, groups):
-    if not isinstance(groups, int) or groups < 1:
+    if not is_int(groups) or groups < 1:
         raise ValueError(f"{name}: groups must be an int >= 1, got {groups!r}")
 
 
@@ -233,7 +234,7 @@ def _group_norm(name, x, num_groups, weight, bias):
     if x.ndim < 2:
         raise ValueError(f"{name}: x must be (N, C, ...), got shape {x.shape}")
     C = x.shape[1]
-    if not isinstance(num_groups, int) or num_groups < 1 or C % num_groups:
+    if not is_int(num_groups) or num_groups < 1 or C % num_groups:
         raise ValueError(f"{name}: x has C = {C}, which num_groups = {num_groups!r} must divide")
     _parameters(name, x, {"weight": weight, "bias": bias}, (C,))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from minidiff.engine.checks import is_int
+
 
 class Window(NamedTuple):
     """A window along one axis: output i covers the inputs  i * stride + tap * dilation - before.
@@ -187,10 +189,10 @@ def pair(operation, name, value, least):
     Raises: ValueError if it is neither, or below `least`.
     """
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in both)
+    whole = all(is_int(v) for v in both)
     if len(both) != 2 or not whole or min(both) < least:
         raise ValueError(
             f"{operation}: {name} must be an int >= {least} or a pair of them (rows, columns), "
             f"got {value!r}"
         )
-    return both
+    return tuple(map(int, both))

@@ -6,7 +6,8 @@ from one that all such layers share, seeded with 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
+from minidiff.kernels.geometry import pair
 from minidiff.nn.initialization import default_rng, uniform_fan_in
 from minidiff.nn.module import Module, Parameter
 
 Pair = int | tuple[int, int]
 
 
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _pair(layer: str, value: Pair) -> tuple[int, int]:
+    rows, columns = pair(layer, "kernel_size", value, 1)
+    return rows, columns
 
 
 class Linear(Module):
@@ -51,7 +54,7 @@ class Conv2d(Module):
     ):  # fmt: skip
         rng = rng or default_rng
         _check_groups("Conv2d", groups, in_channels=in_channels, out_channels=out_channels)
-        height, width = _pair(kernel_size)
+        height, width = _pair("Conv2d", kernel_size)
         fan_in = in_channels // groups * height * width
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.weight = uniform_fan_in(
@@ -80,7 +83,7 @@ class ConvTranspose2d(Module):
     ):  # fmt: skip
         rng = rng or default_rng
         _check_groups("ConvTranspose2d", groups, in_channels=in_channels, out_channels=out_channels)
-        height, width = _pair(kernel_size)
+        height, width = _pair("ConvTranspose2d", kernel_size)
         # PyTorch takes it from weight.shape[1], which is out_channels here
         fan_in = out_channels // groups * height * width
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
@@ -138,9 +141,9 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5):
-        shape = (
-            (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        )
+        whole = hasattr(normalized_shape, "__index__")
+        shape = (normalized_shape,) if whole else tuple(normalized_shape)  # type: ignore
+        shape = tuple(operator.index(size) for size in shape)
         self.normalized_shape, self.eps = shape, eps
         self.weight = Parameter(np.ones(shape, np.float32))
         self.bias = Parameter(np.zeros(shape, np.float32))
@@ -173,12 +176,29 @@ class Identity(Module):
         return x
 
 
-class Sequential(Module):
-    """The layers one after another; they are named "0", "1", ..."""
+class Function(Module):
+    """A function as a layer, such as `functional.relu` in a Sequential."""
 
-    def __init__(self, *layers: Module):
-        for i, layer in enumerate(layers):
-            setattr(self, str(i), layer)
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def forward(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "name", getattr(self.function, "__name__", "a function"))
+
+
+class Sequential(Module):
+    """The layers one after another; they are named "0", "1", ...
+
+    layers: modules or functions, as arguments or in one list.
+    Raises: TypeError for anything else.
+    """
+
+    def __init__(self, *layers: Any):
+        for i, layer in enumerate(_listed(layers)):
+            setattr(self, str(i), _as_module(type(self).__name__, i, layer))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self:
@@ -196,10 +216,30 @@ class Sequential(Module):
 
 
 class ModuleList(Sequential):
-    """Modules in a list, named "0", "1", ...; a forward that uses them is the owner's affair."""
+    """Modules in a list, named "0", "1", ...; a forward that uses them is the owner's affair.
+
+    layers: the list, as in PyTorch, or the modules as arguments.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         raise TypeError("a ModuleList is a list; call its modules")
+
+
+def _listed(layers: tuple[Any, ...]) -> list[Any]:
+    """The layers, given as arguments or in one list or generator."""
+    alone = layers[0] if len(layers) == 1 else None
+    if isinstance(alone, Iterable) and not isinstance(alone, (Module, Tensor, str, Mapping)):
+        return list(alone)
+    return list(layers)
+
+
+def _as_module(owner: str, i: int, layer: Any) -> Module:
+    if isinstance(layer, Module):
+        return layer
+    if not callable(layer) or isinstance(layer, type):
+        hint = ": write its brackets, too" if isinstance(layer, type) else ""
+        raise TypeError(f"{owner}: layer {i} must be a Module or a function, got {layer!r}{hint}")
+    return Function(layer)
 
 
 def _check_groups(layer: str, groups: int, **channels: int) -> None:

@@ -55,22 +55,38 @@ class Module:
                 yield name, value
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module (named "") and all below it, as ("up.3.res", module)."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        """This module (named "") and all below it, as ("up.3.res", module), each once."""
+        seen: set[int] = set()
+        waiting: list[tuple[str, Module]] = [(prefix, self)]
+        while waiting:
+            path, module = waiting.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                yield path, module
+                children = [(_join(path, name), child) for name, child in module.named_children()]
+                waiting += reversed(children)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """("up.3.res.conv1.weight", parameter) for all parameters in this tree.
+        """("up.3.res.conv1.weight", parameter) for all parameters in this tree, each once.
 
-        They come in the order in which they were made.
+        They come in the order in which they were made. One that several layers share has the first
+        of its names.
         """
+        seen: set[int] = set()
+        for name, parameter in self._all_names(prefix, ()):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield name, parameter
+
+    def _all_names(
+        self, prefix: str, above: tuple[Module, ...]
+    ) -> Iterator[tuple[str, Parameter]]:
+        """As `named_parameters`, with all names of a shared one.    above: not entered again"""
         for name, value in vars(self).items():
-            path = f"{prefix}.{name}" if prefix else name
             if isinstance(value, Parameter):
-                yield path, value
-            elif isinstance(value, Module):
-                yield from value.named_parameters(path)
+                yield _join(prefix, name), value
+            elif isinstance(value, Module) and not any(value is m for m in (*above, self)):
+                yield from value._all_names(_join(prefix, name), (*above, self))
 
     def parameters(self) -> Iterator[Parameter]:
         return (parameter for _, parameter in self.named_parameters())
@@ -107,20 +123,24 @@ class Module:
             parameter.grad = None
 
     def to(self, device: str) -> Module:
-        """Move the parameters, in place, to "cpu" or "cuda".
+        """Move the parameters and their gradients, in place, to "cpu" or "cuda".
 
         -> the module itself
         """
         for parameter in self.parameters():
-            moved = parameter.to(device)
-            parameter.data, parameter.grad = moved.data, None
+            parameter.data = to_device(parameter.data, device)
+            if parameter.grad is not None:
+                parameter.grad = to_device(parameter.grad, device)
         return self
 
     # -- the state ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """{name: array} of the parameters: the arrays themselves, no copies."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """{name: array} of the parameters: the arrays themselves, no copies.
+
+        A shared parameter is there under each of its names, as in PyTorch.
+        """
+        return {name: parameter.data for name, parameter in self._all_names("", ())}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Copy the arrays of `state` into the parameters. Nothing changes if anything does not fit.
@@ -130,7 +150,7 @@ class Module:
         Raises: KeyError for missing or unknown names; ValueError for wrong shapes; TypeError for
         arrays without numbers.
         """
-        own = dict(self.named_parameters())
+        own = dict(self._all_names("", ()))
         if strict and own.keys() != state.keys():
             missing = [name for name in own if name not in state]
             unknown = [name for name in state if name not in own]
@@ -151,15 +171,25 @@ class Module:
             own[name].assign(array)
 
     def __repr__(self) -> str:
+        return self._describe(())
+
+    def _describe(self, above: tuple[Module, ...]) -> str:
+        """The tree below this module.    above: the modules that it is in"""
+        above = (*above, self)
         children = [
-            f"  ({name}): " + repr(child).replace("\n", "\n  ")
+            f"  ({name}): " + child._describe(above).replace("\n", "\n  ")
             for name, child in self.named_children()
+            if not any(child is module for module in above)
         ]
         head = f"{type(self).__name__}({self.extra_repr()}"
         return head + ("\n" + "\n".join(children) + "\n)" if children else ")")
 
     def extra_repr(self) -> str:
         return ""
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _some(names: list[str]) -> str:

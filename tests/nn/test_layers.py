@@ -118,3 +118,43 @@ def test_names_and_shapes_are_those_of_torch():
     ]
     for ours, theirs in pairs:
         assert {n: a.shape for n, a in ours.state_dict().items()} == {n: tuple(a.shape) for n, a in theirs.state_dict().items()}
+
+
+@pytest.mark.parametrize("make", [nn.Sequential, lambda *layers: nn.Sequential(layers), lambda *layers: nn.Sequential(list(layers))])
+def test_a_sequential_takes_functions_and_lists(make):
+    x = md.Tensor(np.array([[-1.0, 2.0]], np.float32))
+    model = make(nn.Identity(), F.relu, lambda x: x * 3)
+    np.testing.assert_array_equal(model(x).data, [[0, 6]])
+    assert len(model) == 3 and "(1): Function(relu)" in repr(model)
+
+
+def test_a_module_list_takes_a_list_as_torchs_does():
+    layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    assert list(nn.ModuleList(layers)) == layers == list(nn.ModuleList(*layers))
+    assert len(nn.ModuleList([])) == 0 and len(nn.ModuleList(layer for layer in layers)) == 2
+
+
+@pytest.mark.parametrize("layer, message", [
+    (3, "Sequential: layer 1 must be a Module or a function, got 3"),
+    ("relu", "Sequential: layer 1 must be a Module or a function, got 'relu'"),
+    (nn.Swish, "Sequential: layer 1 must be a Module or a function, .*write its brackets"),
+])  # fmt: skip
+def test_what_is_no_layer_is_refused_by_its_place(layer, message):
+    with pytest.raises(TypeError, match=message):
+        nn.Sequential(nn.Identity(), layer)
+
+
+def test_sizes_may_be_integers_of_numpy():
+    n = np.int64(2)
+    x = md.Tensor(np.ones((n, n, 4, 4), np.float32))
+    assert nn.Conv2d(n, n, np.int32(3), padding=n, stride=n, groups=n)(x).shape == (2, 2, 3, 3)
+    assert nn.GroupNorm(n, n)(x).shape == x.shape and nn.LayerNorm(np.int64(4))(x).shape == x.shape
+    assert F.avg_pool2d(x, n).shape == (2, 2, 2, 2) and F.interpolate(x, n).shape == (2, 2, 8, 8)
+    assert F.pad(x, (n, n)).shape == (2, 2, 4, 8) and x.reshape(np.int64(64)).shape == (64,)
+
+
+@pytest.mark.parametrize("size", [(3, 3, 3), 2.5, True, 0, "3"])
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_kernel_size_is_an_int_or_a_pair(layer, size):
+    with pytest.raises(ValueError, match=rf"{layer.__name__}: kernel_size must be an int >= 1 or a pair"):
+        layer(1, 1, size)

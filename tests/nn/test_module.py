@@ -155,3 +155,29 @@ def test_a_torch_state_dict_is_copied():
     with torch.no_grad():
         theirs.weight.zero_()
     np.testing.assert_allclose(ours(x).data, expected, rtol=1e-6)
+
+
+def test_a_shared_parameter_is_counted_and_optimised_once():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    getattr(model, "1").weight = getattr(model, "0").weight
+    assert [name for name, _ in model.named_parameters()] == ["0.weight"] and model.parameter_count() == 4
+    assert list(model.state_dict()) == ["0.weight", "1.weight"]
+    model.load_state_dict({name: np.ones((2, 2)) for name in model.state_dict()})
+    assert len(list(model.parameters())) == 1
+
+
+def test_a_module_may_refer_to_the_one_that_it_is_in():
+    model = nn.Sequential(nn.Linear(2, 2))
+    getattr(model, "0").parent = model
+    assert [name for name, _ in model.named_modules()] == ["", "0"]
+    assert list(model.state_dict()) == ["0.weight", "0.bias"]
+    assert "parent" not in repr(model) and not model.eval().training
+    with md.detect_anomaly():
+        model(md.Tensor(np.ones((1, 2), np.float32)))
+
+
+def test_to_keeps_the_gradients(strict):
+    model = nn.Linear(2, 2)
+    model.weight.grad = np.ones((2, 2), np.float32)
+    assert model.to("cpu").weight.grad is not None and model.bias.grad is None
+    assert type(model.to("strict").weight.grad).__name__ == "StrictArray"
