@@ -1,4 +1,4 @@
-"""Values as one line of text, small arrays in full; and where a piece of code stands."""
+"""Values and places as text: small arrays in full, large ones by shape and range."""
 
 from __future__ import annotations
 
