@@ -28,7 +28,7 @@ class LimitedRNG(RNG):
         self.limit, self.left = limit, limit
 
     def normal(self, shape: Shape = (), dtype: Any = np.float32) -> Any:
-        self.left -= math.prod(shape) if isinstance(shape, (tuple, list)) else int(shape)  # type: ignore[arg-type]
+        self.left -= shape if isinstance(shape, int) else math.prod(shape)
         if self.left < 0:
             raise ValueError(
                 f"its settings want a network of more than the {self.limit:,} numbers "
