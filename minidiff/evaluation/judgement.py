@@ -10,9 +10,10 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
-from minidiff.models import Classifier, ClassifierConfig
+from minidiff.models import Classifier
 from minidiff.sampling.predictor import evaluating
 from minidiff.training.checkpoint import load_checkpoint
+from minidiff.training.stored import stored_network
 from minidiff.training.workers import Workers
 
 
@@ -58,7 +59,5 @@ def load_classifier(folder: str | os.PathLike[str]) -> Classifier:
     Raises: CheckpointError if the checkpoint is of another kind.
     """
     checkpoint = load_checkpoint(folder, "classifier")
-    model = Classifier(ClassifierConfig(**checkpoint.description["model"]))
-    model.load_state_dict(checkpoint.part("model"))
-    model.eval()
+    model: Classifier = stored_network(folder, checkpoint, Classifier)
     return model

@@ -11,9 +11,15 @@ from minidiff.diffusion.guidance import gradient_of_classifier
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import array_module, device_of, to_device
 from minidiff.engine.tensor import Tensor
-from minidiff.models import NoisyClassifier, NoisyClassifierConfig
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint
+from minidiff.models import NoisyClassifier
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    load_checkpoint,
+    one_line,
+    understood,
+)
 from minidiff.training.noisy_classification import KIND
+from minidiff.training.stored import stored_network
 from minidiff.training.workers import Workers
 
 
@@ -56,12 +62,12 @@ def load_noisy_classifier(
     would then mean another noise.
     """
     checkpoint = load_checkpoint(folder, KIND)
-    own = checkpoint.description["schedule"]
+    with understood(folder):
+        own = checkpoint.description["schedule"]
     if own != schedule.config:
         raise CheckpointError(
-            f"{folder}: its schedule is {own}, the denoiser's is {schedule.config}"
+            f"{folder}: its schedule is {one_line(own)}, the denoiser's is {schedule.config}"
         )
-    model = NoisyClassifier(NoisyClassifierConfig(**checkpoint.description["model"]))
-    model.load_state_dict(checkpoint.part("model"))
-    model.to(device).eval()
+    model: NoisyClassifier = stored_network(folder, checkpoint, NoisyClassifier)
+    model.to(device)
     return model

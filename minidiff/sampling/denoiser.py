@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from minidiff.diffusion.schedule import Schedule, make_schedule
-from minidiff.training.checkpoint import checkpoint_in, load_checkpoint
+from minidiff.diffusion.schedule import Schedule
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    checkpoint_in,
+    load_checkpoint,
+    one_line,
+    understood,
+)
+from minidiff.training.stored import stored_network, stored_schedule, stored_shape
+
+PREDICTIONS = ("eps", "x_0", "mu_tilde", "v")
 
 
 class Denoiser(NamedTuple):
@@ -26,12 +35,18 @@ def load_denoiser(
 
     folder: of the run, or of its checkpoint.
 
-    Raises: CheckpointError if it is of another kind.
+    Raises: CheckpointError if it is of another kind, damaged or incomplete.
     """
     checkpoint = load_checkpoint(checkpoint_in(folder), kind)
     facts = checkpoint.description
-    model: Any = model_class(model_class.Config(**facts["model"]))
-    model.load_state_dict(checkpoint.part("ema"))
-    model.to(device).eval()
-    schedule = make_schedule(**facts["schedule"])
-    return Denoiser(model, facts["prediction"], schedule, tuple(facts["sample_shape"]), facts)
+    model = stored_network(folder, checkpoint, model_class, "ema").to(device)
+    schedule = stored_schedule(folder, checkpoint)
+    with understood(folder):
+        prediction = facts["prediction"]
+        if prediction not in PREDICTIONS:
+            raise CheckpointError(
+                f"{folder}: prediction must be one of {', '.join(PREDICTIONS)}, "
+                f"got {one_line(repr(prediction))}"
+            )
+        shape = stored_shape(folder, "sample_shape", facts["sample_shape"])
+    return Denoiser(model, prediction, schedule, shape, facts)

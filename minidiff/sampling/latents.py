@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,14 @@ from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
 from minidiff.sampling.predictor import predict
 from minidiff.training.autoencoder_trainer import KIND
-from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    checkpoint_in,
+    load_checkpoint,
+    save_checkpoint,
+    understood,
+)
+from minidiff.training.stored import stored_network, stored_shape
 from minidiff.training.workers import Workers
 
 HELD_OUT = 5  # one in so many images is not trained with
@@ -125,15 +132,16 @@ class TrainedAutoencoder(NamedTuple):
 def keep_autoencoder(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
     """Copy the checkpoint of phase 1 into `folder`.
 
-    Latents mean nothing without the decoder that they were made for.
+    Latents mean nothing without the decoder that they were made for. A copy that was there is
+    replaced at the very end.
+
+    Raises: CheckpointError if there is no whole checkpoint of phase 1; OSError if `folder` can't be
+    written.
     """
     source, folder = checkpoint_in(source), Path(folder)
     if source.resolve() != folder.resolve():
-        new = folder.with_name(folder.name + ".part")
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.copytree(source, new)
-        shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
+        checkpoint = load_checkpoint(source, KIND)
+        save_checkpoint(folder, KIND, checkpoint.description, checkpoint.arrays)
 
 
 def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> TrainedAutoencoder:
@@ -143,12 +151,16 @@ def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> Tra
     """
     checkpoint = load_checkpoint(checkpoint_in(folder), KIND)
     facts = checkpoint.description
-    if "latent_scale" not in facts["options"]:
+    if "latent_scale" not in facts.get("options", {}):
         raise CheckpointError(
             f"{folder}: this autoencoder has no latent_scale: its training did not end; "
             f"go on with --resume"
         )
-    network = AUTOENCODERS[facts["regularizer"]]
-    model = network(network.Config(**facts["model"]))  # type: ignore[call-arg]
-    model.load_state_dict(checkpoint.part("model"))
-    return TrainedAutoencoder(model.to(device).eval(), facts["options"]["latent_scale"], facts)
+    with understood(folder):
+        network, scale = AUTOENCODERS[facts["regularizer"]], facts["options"]["latent_scale"]
+        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+            raise ValueError(f"latent_scale must be a number > 0, got {scale!r}")
+        for name in ("image_shape", "latent_shape"):
+            stored_shape(folder, name, facts[name])
+    model = stored_network(folder, checkpoint, network)
+    return TrainedAutoencoder(model.to(device), scale, facts)

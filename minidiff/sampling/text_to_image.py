@@ -16,7 +16,7 @@ from minidiff.models.text_unet import TextUNet
 from minidiff.sampling.denoiser import Denoiser, load_denoiser
 from minidiff.sampling.latents import TrainedAutoencoder, load_autoencoder
 from minidiff.sampling.predictor import eps_predictor
-from minidiff.training.checkpoint import CheckpointError
+from minidiff.training.checkpoint import CheckpointError, one_line, understood
 from minidiff.training.workers import Workers
 
 KIND = "ldm"
@@ -84,10 +84,12 @@ def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> T
             f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants "
             f"{latent_shape}"
         )
-    scale = denoiser.facts["options"]["latent_scale"]
+    with understood(folder):
+        options = denoiser.facts["options"]
+        scale, captions = options["latent_scale"], Captions(**options["captions"])
     if scale != autoencoder.scale:
         raise CheckpointError(
-            f"{folder}: the model's latents have the scale {scale}, its autoencoder's "
+            f"{folder}: the model's latents have the scale {one_line(scale)}, its autoencoder's "
             f"{autoencoder.scale}: another one"
         )
-    return TextToImage(denoiser, autoencoder, Captions(**denoiser.facts["options"]["captions"]))
+    return TextToImage(denoiser, autoencoder, captions)

@@ -94,6 +94,12 @@ class AutoencoderTrainer(TrainingLoop):
             arrays |= {f"keeper.{name}": array for name, array in self.keeper.state().items()}
         return arrays
 
+    def further_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        shapes: dict[str, tuple[int | None, ...]] = {"perplexities": (None,)}
+        if self.keeper:
+            shapes |= {f"keeper.{name}": a.shape for name, a in self.keeper.state().items()}
+        return shapes
+
     def restore(self, checkpoint: Checkpoint) -> None:
         if self.keeper:
             self.keeper.set_state(checkpoint.part("keeper"))

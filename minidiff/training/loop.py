@@ -12,13 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.data.identity import Identity
 from minidiff.data.loader import Loader
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module, to_cpu
 from minidiff.engine.random import RNG
 from minidiff.nn import Module
 from minidiff.optim import Optimizer, clip_gradients, cosine_decay, warmup
-from minidiff.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from minidiff.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    understood,
+)
 from minidiff.training.divergence import (
     check_gradient,
     check_loss,
@@ -26,9 +32,12 @@ from minidiff.training.divergence import (
     check_parameters,
 )  # fmt: skip
 from minidiff.training.ema import EMA
+from minidiff.training.json_values import json_value
 from minidiff.training.state import (
     check_same_config,
+    check_same_dataset,
     check_same_run,
+    check_state,
     pack_optimizer,
     unpack_optimizer,
 )
@@ -51,7 +60,8 @@ class TrainingLoop:
 
     `step` counts the steps done, `losses` has the loss of each, `seconds` is the time they took.
     `progress`, in 0..1, is set by whoever knows when the run ends (run.py). The learning rate falls
-    along a cosine as it grows.
+    along a cosine as it grows. `dataset` may be set to what `Dataset.identity()` gives. The
+    checkpoint then holds it, and `load` refuses the checkpoint of another data set.
     """
 
     kind: str  # the kind of its checkpoints
@@ -67,6 +77,7 @@ class TrainingLoop:
         self.device = next(model.parameters()).device
         self.step = 0
         self.progress = self.seconds = 0.0
+        self.dataset: Identity | None = None
         self._losses: list[Any] = []
         self._checked = 0  # losses that are known to be finite
 
@@ -103,6 +114,10 @@ class TrainingLoop:
         """Arrays that a checkpoint needs beside parameters, optimiser, average and losses."""
         return {}
 
+    def further_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """{name: shape} of `further_arrays`, None for any length. `load` checks them."""
+        return {}
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on with what `further_facts` and `further_arrays` gave."""
 
@@ -110,6 +125,7 @@ class TrainingLoop:
 
     def steps(self, workers: Workers) -> Iterator[Step]:
         """Train, and yield one `Step` with every term of each step."""
+        self.description()  # refuses now what could not be saved later
         while True:
             batch = self.draw_batch()
             rise = warmup(self.step, self.settings.lr_warmup)
@@ -193,29 +209,48 @@ class TrainingLoop:
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= pack_optimizer(self.optimizer)
         arrays["losses"] = self.losses
+        if self.ema is not None:
+            arrays |= {f"ema.{name}": array for name, array in self.ema.average.items()}
+        description = self.description(options)
+        save_checkpoint(folder, self.kind, description, arrays | self.further_arrays())
+
+    def description(self, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What `save` says in words and numbers. Call it before a run to check the options.
+
+        Raises: TypeError, which names what a checkpoint can't hold.
+        """
         optimizer = self.optimizer
+        without = [name for name in optimizer.parameters if name not in optimizer.state]
         description = {
             "step": self.step, "seconds": self.seconds, "model": asdict(self.model.config),
             "optimizer": {
                 "name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr,
+                "without_state": without if optimizer.steps else [],
             },
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
             **self.facts(), **self.further_facts(),
         }  # fmt: skip
         if self.ema is not None:
-            arrays |= {f"ema.{name}": array for name, array in self.ema.average.items()}
             description["ema"] = {"decay": self.ema.decay, "updates": self.ema.updates}
-        save_checkpoint(folder, self.kind, description, arrays | self.further_arrays())
+        if self.dataset is not None:
+            description["dataset"] = self.dataset
+        return {name: json_value(name, value) for name, value in description.items()}
 
     def load(self, folder: str | os.PathLike[str]) -> None:
         """Continue where `save` left off.
 
-        Raises: CheckpointError if the checkpoint is of another kind, model or optimiser.
+        Nothing changes if it can't.
+
+        Raises: CheckpointError if the checkpoint is of another kind, data set, model or optimiser,
+        if it is damaged, or if something is missing.
         """
         checkpoint = load_checkpoint(folder, self.kind)
         facts = checkpoint.description
-        check_same_run(folder, checkpoint, self.optimizer, **self.facts())
-        check_same_config(folder, checkpoint, self.model)
+        with understood(folder):
+            check_same_dataset(folder, checkpoint, self.dataset)
+            check_same_run(folder, checkpoint, self.optimizer, **self.facts())
+            check_same_config(folder, checkpoint, self.model)
+            check_state(folder, checkpoint, self)
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
         unpack_optimizer(self.optimizer, checkpoint)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import os
 from dataclasses import asdict
 from typing import Any
 
+from minidiff.data.identity import identity_difference
+from minidiff.engine.random import RNG
 from minidiff.nn import Module
 from minidiff.optim import Optimizer
-from minidiff.training.checkpoint import Checkpoint, CheckpointError
+from minidiff.training.checkpoint import Checkpoint, CheckpointError, one_line
+from minidiff.training.stored import check_arrays
 
 
 def check_same_run(
@@ -21,10 +26,28 @@ def check_same_run(
     facts = checkpoint.description
     for what, value in own.items():
         if facts[what] != value:
-            raise CheckpointError(f"{folder}: its {what} is {facts[what]}, this run's is {value}")
+            raise CheckpointError(
+                f"{folder}: its {what} is {one_line(facts[what])}, this run's is {value}"
+            )
     theirs, ours = facts["optimizer"]["name"], type(optimizer).__name__
     if theirs != ours:
-        raise CheckpointError(f"{folder}: trained with {theirs}, this run has {ours}")
+        raise CheckpointError(f"{folder}: trained with {one_line(theirs)}, this run has {ours}")
+
+
+def check_same_dataset(
+    folder: str | os.PathLike[str], checkpoint: Checkpoint, dataset: Any
+) -> None:
+    """Refuse the checkpoint of another data set.    dataset: this run's identity, or None
+
+    A checkpoint that does not know its own, and a run that does not, take any.
+
+    Raises: CheckpointError, which says what differs.
+    """
+    saved = checkpoint.description.get("dataset")
+    if saved is None or dataset is None:
+        return
+    if difference := identity_difference(saved, dataset):
+        raise CheckpointError(f"{folder}: {one_line(difference, 2000)}")
 
 
 def check_same_config(
@@ -37,7 +60,7 @@ def check_same_config(
     stored = checkpoint.description["model"]
     if stored_config(type(model.config), stored) != model.config:
         raise CheckpointError(
-            f"{folder}: its model is {stored}, this run's is {asdict(model.config)}"
+            f"{folder}: its model is {one_line(stored, 2000)}, this run's is {asdict(model.config)}"
         )
 
 
@@ -56,6 +79,80 @@ def pack_optimizer(optimizer: Optimizer) -> dict[str, Any]:
         for name, slots in optimizer.state.items()
         for slot, array in slots.items()
     }
+
+
+def check_state(folder: str | os.PathLike[str], checkpoint: Checkpoint, loop: Any) -> None:
+    """Refuse a checkpoint that lacks something a TrainingLoop needs, before anything changes.
+
+    folder: for the messages
+
+    Raises: CheckpointError, which names it; ValueError for a state of the loader or the RNG that
+    is none.
+    """
+    facts, arrays = checkpoint.description, checkpoint.arrays
+    parameters = loop.model.state_dict()
+    shapes = {name: array.shape for name, array in parameters.items()}
+    check_arrays(folder, "model", checkpoint.part("model"), shapes)
+    _check_number(folder, "step", facts["step"], whole=True)
+    _check_number(folder, "seconds", facts["seconds"])
+    if loop.ema is not None:
+        ema = facts["ema"]
+        _check_number(folder, "ema.updates", ema["updates"], whole=True)
+        if not 0 <= ema["decay"] < 1 or len(ema) != 2:
+            raise ValueError(f"ema must have updates and a decay in [0, 1), got {ema}")
+        check_arrays(folder, "ema", checkpoint.part("ema"), shapes)
+        for name, array in checkpoint.part("ema").items():
+            if array.dtype != parameters[name].dtype:
+                raise ValueError(f"ema.{name} has dtype {array.dtype}")
+    check_optimizer(folder, loop.optimizer, checkpoint)
+    further = {"losses": (facts["step"],), **loop.further_shapes()}
+    for name, shape in further.items():
+        if name not in arrays:
+            raise CheckpointError(f"{folder}: incomplete: missing {name}")
+        theirs = arrays[name].shape
+        if len(theirs) != len(shape) or any(
+            n not in (None, m) for n, m in zip(shape, theirs, strict=True)
+        ):
+            raise CheckpointError(f"{folder}: {name} has shape {theirs}, wanted is {shape}")
+    if not all(type(value) is int for value in facts["loader"].values()):
+        raise ValueError(f"the loader's state must be ints, got {facts['loader']}")
+    copy.copy(loop.loader).set_state(facts["loader"])
+    RNG(0, loop.rng.device).set_state(facts["rng"])
+
+
+def _check_number(
+    folder: str | os.PathLike[str], name: str, value: Any, whole: bool = False
+) -> None:
+    kinds = (int,) if whole else (int, float)
+    if type(value) not in kinds or not 0 <= value < 2**63 or not math.isfinite(value):
+        what = "an int" if whole else "a number"
+        raise CheckpointError(f"{folder}: {name} must be {what} >= 0, got {one_line(repr(value))}")
+
+
+def check_optimizer(
+    folder: str | os.PathLike[str], optimizer: Optimizer, checkpoint: Checkpoint
+) -> None:
+    """Refuse a checkpoint whose state of the optimiser is not whole.    folder: for the message
+
+    Raises: CheckpointError, which names what is missing or unknown.
+    """
+    facts = checkpoint.description["optimizer"]
+    _check_number(folder, "optimizer.steps", facts["steps"], whole=True)
+    _check_number(folder, "optimizer.lr", facts["lr"])
+    without = facts.get("without_state")
+    if without is None:  # of an older version: parameters that got no gradient have no state
+        stored = {key.split(".", 1)[1] for key in checkpoint.part("optimizer") if "." in key}
+        frozen = [name for name, p in optimizer.parameters.items() if not p.requires_grad]
+        without = [name for name in frozen if name not in stored]
+    named = optimizer.parameters if facts["steps"] else {}
+    wanted = {
+        f"{slot}.{name}": named[name].shape
+        for name in named
+        if name not in without
+        for slot in optimizer.slots_of(name)
+    }
+    dtype = next(iter(optimizer.parameters.values())).dtype
+    check_arrays(folder, "optimizer", checkpoint.part("optimizer"), wanted, dtype)
 
 
 def unpack_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
