@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from minidiff.engine.backend import array_module
 from minidiff.nn import Module
@@ -35,7 +35,7 @@ def check_gradient(norm: float, step: int) -> None:
         )
 
 
-def check_losses(losses: Sequence[float], first: int = 1) -> None:
+def check_losses(losses: Iterable[float], first: int = 1) -> None:
     """Check the losses of consecutive steps.    first: the number of their first step
 
     Raises: DivergenceError, which names the first that is not finite.

@@ -100,7 +100,8 @@ class OtherProcess:
         self.answer = SharedArrays(parameters.arrays, context)
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=_serve, args=(theirs, self.pipe, model, parameters, self.answer, not forks(context)),
+            target=_serve,
+            args=(theirs, self.pipe, model, parameters, self.answer, not forks(context)),
             daemon=True,
         )
         self.process.start()

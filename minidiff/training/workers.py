@@ -27,7 +27,13 @@ from minidiff.training.allocator import keep_freed_memory
 from minidiff.training.context import current_context
 from minidiff.training.cores import available_cores, default_count
 from minidiff.training.processes import (
-    Failure, OtherProcess, SharedArrays, WorkerLost, forks, packed, shared_size,
+    Failure,
+    OtherProcess,
+    SharedArrays,
+    WorkerLost,
+    forks,
+    packed,
+    shared_size,
 )  # fmt: skip
 
 __all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "slices"]

@@ -21,7 +21,7 @@ from minidiff.kernels import allow_tf32, tf32_is_allowed
 from minidiff.nn import Linear
 from minidiff.training import cores, workers
 from minidiff.training.context import VARIABLES
-from minidiff.training.workers import Workers, WorkerLost
+from minidiff.training.workers import WorkerLost, Workers
 
 X = np.ones((8, 3), np.float32)
 
