@@ -19,7 +19,7 @@ from minidiff import RNG, cli, data, evaluation, models, sampling, to_cpu, to_de
 from minidiff.diffusion import ddim_sample, make_schedule
 from minidiff.optim import Muon
 from minidiff.pictures import save_grid
-from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
+from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "concat"
 
@@ -54,9 +54,7 @@ class Condition:
         return to_cpu(concat).repeat(factor, 2).repeat(factor, 3) * 2 - 1
 
 
-def main() -> None:
-    options = parse_options()
-    make_folder(options.out)
+def main(options: cli.Options) -> None:
     autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
     dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
@@ -96,9 +94,9 @@ def main() -> None:
 
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
-        if not run(trainer, options.out, workers, how_long, vars(options)):
-            cli.print_how_to_resume(options)
-            return
+        ending = run(trainer, options.out, workers, how_long, vars(options))
+        if not ending:
+            cli.end_early(ending, options)
         draw(trainer, held_out, condition, workers, options)
 
 
@@ -180,4 +178,6 @@ def parse_options() -> cli.Options:
 
 if __name__ == "__main__":
     with cli.one_line_error():
-        main()
+        options = parse_options()
+        with cli.run_folder(options):
+            main(options)

@@ -51,11 +51,12 @@ def main() -> None:
     draw_forward(f"{options.out}/forward.png", x_0, schedule, rng)
     with Workers(model, 1) as workers:  # so small a network is not worth a second process
         how_long = training.RunSettings(steps=options.steps)
-        if not training.run(
+        ending = training.run(
             trainer, options.out, workers, how_long, options=vars(options)
-        ):
+        )
+        if not ending:
             print(f"\nInterrupted; what it has learned is in {options.out}/checkpoint.")
-            return
+            raise SystemExit(ending.status)
         with trainer.ema.applied_to(model), evaluating(model):
             eps_theta = eps_predictor(workers, options.predict, schedule, chunk=2000)
             x_T = rng.normal((options.samples, 2))

@@ -13,14 +13,12 @@ from minidiff.diffusion import ddim_sample, make_schedule
 from minidiff.evaluation import loss_per_t
 from minidiff.models import UNet, UNetConfig
 from minidiff.sampling import eps_predictor, evaluating
-from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
+from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
 
 
-def main() -> None:
-    options = parse_options()
-    make_folder(options.out)
+def main(options: cli.Options) -> None:
 
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
@@ -50,9 +48,9 @@ def main() -> None:
         def preview(trainer: Trainer) -> None:
             draw_preview(trainer, workers, options)
 
-        if not run(trainer, options.out, workers, how_long, vars(options), preview):
-            cli.print_how_to_resume(options)
-            return
+        ending = run(trainer, options.out, workers, how_long, vars(options), preview)
+        if not ending:
+            cli.end_early(ending, options)
         draw_results(trainer, dataset, workers, options)
 
 
@@ -164,4 +162,6 @@ def parse_options() -> cli.Options:
 
 if __name__ == "__main__":
     with cli.one_line_error():
-        main()
+        options = parse_options()
+        with cli.run_folder(options):
+            main(options)

@@ -18,7 +18,7 @@ from minidiff import RNG, cli, data, models, pictures, sampling, to_cpu, trainin
 from minidiff.diffusion import ddim_sample, ddim_steps, make_schedule
 from minidiff.optim import Muon
 from minidiff.sampling.text_to_image import KIND, guided_by_text
-from minidiff.training import Trainer, TrainerSettings, Workers, make_folder, run
+from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 
 class Studio(NamedTuple):
@@ -43,9 +43,7 @@ class Studio(NamedTuple):
         return data.to_unit(to_cpu(self.autoencoder.decode(z)))
 
 
-def main() -> None:
-    options = parse_options()
-    make_folder(options.out)
+def main(options: cli.Options) -> None:
     autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
     dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
@@ -95,9 +93,9 @@ def main() -> None:
             draw_preview(studio)
 
         facts = {**vars(options), **facts}
-        if not run(trainer, options.out, workers, how_long, facts, preview):
-            cli.print_how_to_resume(options)
-            return
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
+        if not ending:
+            cli.end_early(ending, options)
         draw_results(studio, captions.facts(held_out.images, held_out.labels))
 
 
@@ -198,4 +196,6 @@ def parse_options() -> cli.Options:
 
 if __name__ == "__main__":
     with cli.one_line_error():
-        main()
+        options = parse_options()
+        with cli.run_folder(options):
+            main(options)

@@ -14,13 +14,11 @@ import numpy as np
 from minidiff import RNG, cli, models, pictures, sampling
 from minidiff.data import Loader, load_dataset
 from minidiff.optim import AdamW
-from minidiff.training import AutoencoderTrainer, Workers, make_folder, run
+from minidiff.training import AutoencoderTrainer, Workers, run
 from minidiff.training.autoencoder_trainer import KIND
 
 
-def main() -> None:
-    options = parse_options()
-    make_folder(options.out)
+def main(options: cli.Options) -> None:
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     train, held_out = dataset.split(len(dataset) // sampling.HELD_OUT, options.seed)
@@ -49,9 +47,9 @@ def main() -> None:
         def preview(trainer: AutoencoderTrainer) -> None:
             draw(trainer, held_out, workers, options.out)
 
-        if not run(trainer, options.out, workers, how_long, facts, preview):
-            cli.print_how_to_resume(options)
-            return
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
+        if not ending:
+            cli.end_early(ending, options)
         scale = sampling.scale_of(sampling.encode_images(workers, train.images))
         trainer.save(f"{options.out}/checkpoint", {**facts, "latent_scale": scale})
         draw(trainer, held_out, workers, options.out)
@@ -121,4 +119,6 @@ def parse_options() -> cli.Options:
 
 if __name__ == "__main__":
     with cli.one_line_error():
-        main()
+        options = parse_options()
+        with cli.run_folder(options):
+            main(options)

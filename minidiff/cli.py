@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 from minidiff.data import NAMES
 from minidiff.engine.backend import use_device
-from minidiff.training.checkpoint import CheckpointError, load_checkpoint
+from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder
+from minidiff.training.lock import only_run_in
 from minidiff.training.loop import TrainingLoop
-from minidiff.training.run import RunSettings
+from minidiff.training.run import Ending, RunSettings
 
 Options = argparse.Namespace
 
@@ -91,9 +93,9 @@ def add_data_options(parser: Any, default: str) -> None:
         help="auto: MNIST if it can be had, else digits that the program draws",
     )  # fmt: skip
     parser.add_argument(
-        "--data-dir",
+        "--data-dir", type=os.path.abspath,
         help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
-    )
+    )  # fmt: skip
 
 
 def add_training_options(
@@ -110,6 +112,7 @@ def add_training_options(
     add = parser.add_argument
     add("--out", default=out, help=f"folder for everything that is written (default: {out})")
     add("--resume", action="store_true", help="go on with the run in --out, with its options")
+    add_overwrite(parser)
     add(
         "--minutes", type=positive_float,
         help=f"train so long (default: {minutes:g}, unless --epochs is given)",
@@ -187,8 +190,18 @@ def restore(options: Options, kind: str, names: Sequence[str]) -> dict[str, Any]
         raise CheckpointError(
             f"{folder}: written by another version: it does not say {', '.join(missing)}"
         )
+    data_dir = getattr(options, "data_dir", None)
     for name in names:
         setattr(options, name, saved[name])
+    if data_dir:  # the data may have moved
+        options.data_dir = data_dir
+    if options.minutes is None and options.epochs is None:  # the length belongs to the run
+        options.minutes, options.epochs = saved.get("minutes"), saved.get("epochs")
+    if options.data_dir and not os.path.isdir(options.data_dir):
+        raise CheckpointError(
+            f"{folder}: its data were in --data-dir {options.data_dir}, and there is no such "
+            f"folder here ({os.getcwd()}): give its place by --data-dir"
+        )
     return saved
 
 
@@ -199,10 +212,52 @@ def resume(trainer: TrainingLoop, options: Options) -> None:
     print(f"continuing at step {trainer.step}, after {minutes:.1f} minutes of training")
 
 
-def print_how_to_resume(options: Options) -> None:
-    """After Ctrl-C: say where the run is saved, and which command goes on with it."""
-    command = shlex.join(["python", sys.argv[0], "--resume", "--out", options.out])
-    print(f"\nInterrupted; saved in {options.out}/checkpoint. Continue with:\n  {command}")
+def end_early(ending: Ending, options: Options) -> NoReturn:
+    """End the program: say why, what is saved, and which command goes on with the run."""
+    words = [sys.executable, sys.argv[0], "--resume", "--out", os.path.abspath(options.out)]
+    if getattr(options, "device", "cpu") != "cpu":
+        words += ["--device", options.device]
+    if getattr(options, "data_dir", None):
+        words += ["--data-dir", options.data_dir]
+    where = f"{options.out}/checkpoint"
+    saved = f"saved in {where}" if ending.saved else f"not saved; {where} is as it was before"
+    text = f"\nInterrupted; {saved} ({ending.reason}). Continue with:\n  {shlex.join(words)}"
+    for stream in (sys.stdout, sys.stderr):  # the first may be what has failed
+        try:
+            print(text, file=stream, flush=True)
+            break
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):  # else the flush at exit fails again
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    raise SystemExit(ending.status)
+
+
+@contextmanager
+def run_folder(options: Options, checkpoint: str = "checkpoint") -> Iterator[None]:
+    """Make the folder --out and keep other runs out of it.
+
+    Raises: ValueError if another run works there, or if there is a finished or interrupted one and
+    neither --resume nor --overwrite is given.
+    """
+    folder = make_folder(options.out)
+    with only_run_in(folder):
+        there = (folder / checkpoint / "checkpoint.json").exists()
+        if there and not getattr(options, "resume", False) and not options.overwrite:
+            go_on = "go on with it (--resume), " if hasattr(options, "resume") else ""
+            raise ValueError(
+                f"{options.out}: a run is there already: {go_on}replace it (--overwrite), or "
+                "choose another --out"
+            )
+        for path in folder.iterdir():
+            if path.suffix in (".png", ".npz", ".gif") and path.is_dir():
+                raise ValueError(f"{path}: a folder is where a file will be written")
+        yield
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the run that is in --out"
+    )
 
 
 @contextmanager
@@ -217,3 +272,6 @@ def one_line_error(*kinds: type[Exception]) -> Iterator[None]:
     except caught as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

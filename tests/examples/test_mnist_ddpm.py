@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -55,10 +56,17 @@ def test_ctrl_c_saves_and_says_how_to_resume(data_dir, tmp_path):
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    assert process.returncode == 130, errors
     assert f"--resume --out {out}" in output and "Interrupted; saved" in output
     step = load_checkpoint(out / "checkpoint").description["step"]
     assert step >= 1
+
+    assert output.split("Continue with:")[1].split()[0] == sys.executable
+    assert load_checkpoint(out / "checkpoint").description["options"]["epochs"] == 100_000  # --resume restores it
+
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 1)
+    assert result.returncode == 2 and "a run is there already: go on with it (--resume), replace it (--overwrite)" in result.stderr
+    assert load_checkpoint(out / "checkpoint").description["step"] == step
 
     epochs = step // 4 + 1
     result = run("train_mnist_ddpm.py", "--resume", "--out", out, "--epochs", epochs, "--samples", 6, "--sampling-steps", 3)
@@ -117,5 +125,5 @@ def test_a_variance_that_was_not_learned_is_refused(data_dir, tmp_path):
     result = run("sample_mnist.py", "--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--sampler", "ddpm", "--variance", "learned")
     assert result.returncode != 0
     assert "variance 'learned' wants a network that returns Prediction(eps, v), got ndarray" in result.stderr
-    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--graph", "--variance", "learned")
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--graph", "--variance", "learned", "--overwrite")
     assert result.returncode == 2 and "--graph records L_simple only" in result.stderr

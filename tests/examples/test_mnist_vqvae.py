@@ -67,7 +67,7 @@ def test_ctrl_c_saves_and_resume_goes_on_with_the_runs_own_options(data_dir, tmp
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    assert process.returncode == 130, errors
     assert f"--resume --out {tmp_path}" in output and "Interrupted; saved" in output
     facts = load_checkpoint(tmp_path / "checkpoint").description
     assert facts["step"] >= 1 and "latent_scale" not in facts["options"]
