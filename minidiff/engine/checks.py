@@ -65,7 +65,7 @@ def check_axis(name: str, axis: Any, ndim: int) -> int:
 
     Raises: TypeError if it is not an int; ValueError if it is not one of the ndim axes.
     """
-    if not is_int(axis) or getattr(axis, "ndim", 0):
+    if not is_int(axis) or getattr(axis, "ndim", 0) != 0:
         raise TypeError(f"{name}: axis must be an int, got {axis!r}")
     axis = int(axis)
     if not -ndim <= axis < ndim:

@@ -109,7 +109,7 @@ class Operation:
             )
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # pickled by name, as functions are
+        return self.reference.__qualname__  # pickled by name, as functions are
 
     def __repr__(self) -> str:
         return f"<operation {self.name}({', '.join(self.parameters)})>"

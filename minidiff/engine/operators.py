@@ -59,7 +59,7 @@ class Operators:
     def __itruediv__(self, other: Any) -> Tensor:
         return edit(self, F.divide, other)  # type: ignore[arg-type]
 
-    def __ipow__(self, exponent: Any) -> Tensor:
+    def __ipow__(self, exponent: Any) -> Tensor:  # type: ignore[misc]
         return edit(self, F.power, exponent)  # type: ignore[arg-type]
 
     def __neg__(self) -> Tensor:

@@ -164,6 +164,7 @@ class TrainingLoop:
             "step": self.step, "seconds": self.seconds, "model": asdict(self.model.config),
             "optimizer": {
                 "name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr,
+                "skipped": optimizer.skipped,
             },
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
             **self.facts(), **self.further_facts(),
