@@ -17,7 +17,8 @@ SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no
     "minidiff.nn.module.*", "minidiff.data.*", "minidiff.training.workers.*",
     "minidiff.optim.flat.*", "minidiff.optim.fused.*", "minidiff.optim.*.step",
     "minidiff.optim.*.begin_step", "minidiff.optim.*.apply", "minidiff.optim.*.zero_grad",
-    "minidiff.optim.*.update_named", "minidiff.optim.*.slots_of", "minidiff.optim.*._*",
+    "minidiff.optim.*.update_named",
+    "minidiff.optim.*.steps_with_gradient", "minidiff.optim.*.slots_of", "minidiff.optim.*._*",
     "minidiff.sampling.predictor.*", "minidiff.classroom.*", "minidiff.cli.*",
     "minidiff.*<listcomp>", "minidiff.*<genexpr>", "minidiff.*<dictcomp>",
 )  # fmt: skip

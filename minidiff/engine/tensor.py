@@ -279,9 +279,13 @@ def gradients(
     read_only: the caller promises to edit no array, so none is copied for it, and two inputs may
     have one array, or views of one. Two threads may do this at once on graphs that share leaves.
     """
-    inputs = list(inputs)
-    found = backpropagate(output, output._seed(gradient), inputs, retain_graph, read_only)
-    return [found.get(source_of(x)) for x in inputs]
+    given: list[Any] = [None] if isinstance(inputs, Tensor) else list(inputs)
+    if not all(isinstance(x, Tensor) for x in given):
+        raise TypeError(
+            f"gradients: inputs must be a list of Tensors, such as [x], got {type(inputs).__name__}"
+        )
+    found = backpropagate(output, output._seed(gradient), given, retain_graph, read_only)
+    return [found.get(source_of(x)) for x in given]
 
 
 from minidiff import functional  # noqa: E402  (at the end: the operations need the class)

@@ -141,8 +141,8 @@ class LayerNorm(Module):
     """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5):
-        whole = hasattr(normalized_shape, "__index__")
-        sizes: Any = (normalized_shape,) if whole else normalized_shape
+        several = isinstance(normalized_shape, (tuple, list))
+        sizes: Any = normalized_shape if several else (normalized_shape,)
         shape = tuple(operator.index(size) for size in sizes)
         self.normalized_shape, self.eps = shape, eps
         self.weight = Parameter(np.ones(shape, np.float32))

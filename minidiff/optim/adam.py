@@ -30,6 +30,7 @@ class Adam(Optimizer):
         self._check_at_least_0(eps=eps, weight_decay=weight_decay)
         self._check_betas(betas)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+        self.t = 0  # of Algorithm 1: the steps of the parameter that is being updated
         self.flat: FlatAdam | None = None  # parameters and state on a GPU
 
     def begin_step(self) -> None:
@@ -46,6 +47,10 @@ class Adam(Optimizer):
         if self.flat is None or not self.flat.apply(gradients):
             super().apply(gradients)
 
+    def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
+        self.t = self.steps_with_gradient(name)
+        return self.update(p, g, state)
+
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         xp = array_module(p)
         beta1, beta2 = self.betas
@@ -58,8 +63,8 @@ class Adam(Optimizer):
         m += (1 - beta1) * g
         v *= beta2
         v += (1 - beta2) * g * g
-        m_hat_scale = 1 / (1 - beta1**self.steps)
-        v_hat_scale = 1 / math.sqrt(1 - beta2**self.steps)
+        m_hat_scale = 1 / (1 - beta1**self.t)
+        v_hat_scale = 1 / math.sqrt(1 - beta2**self.t)
         return p - (self.lr * m_hat_scale) * m / (xp.sqrt(v) * v_hat_scale + self.eps)
 
 

@@ -62,8 +62,11 @@ class FlatAdam:
     def apply(self, gradients: Mapping[str, Any]) -> bool:
         """Update in place.
 
-        -> False, and nothing is done, if a gradient is missing or a live graph needs old values
+        -> False, and nothing is done, if a gradient is missing, a live graph needs old values, or
+        the parameters have taken different numbers of steps
         """
+        if self.optimizer.skipped:
+            return False
         taken = all(
             p.data is self.parameters[name] for name, p in self.optimizer.parameters.items()
         )

@@ -58,6 +58,7 @@ class Muon(Optimizer):
         super().begin_step()
         if self.adamw is not None:  # its rule is used; the state of all parameters is kept here
             self.adamw.lr, self.adamw.steps = self.lr, self.steps
+            self.adamw.skipped = self.skipped
 
     def slots_of(self, name: str) -> tuple[str, ...]:
         return ("m",) if name in self.matrices else self.slots
@@ -65,7 +66,7 @@ class Muon(Optimizer):
     def update_named(self, name: str, p: Any, g: Any, state: dict[str, Any]) -> Any:
         if name not in self.matrices:
             assert self.adamw is not None
-            return self.adamw.update(p, g, state)
+            return self.adamw.update_named(name, p, g, state)
         M = state["m"]
         M *= self.momentum
         M += g

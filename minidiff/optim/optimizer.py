@@ -21,13 +21,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()  # the arrays that are kept for each parameter
 
     def __init__(self, parameters: Iterable[tuple[str, Tensor]] | Iterable[Tensor], lr: float):
-        pairs = [
-            item if isinstance(item, tuple) else (str(i), item) for i, item in enumerate(parameters)
-        ]
-        if not pairs:
-            raise ValueError(
-                f"{type(self).__name__}: parameters is empty: there is nothing to train"
-            )
+        pairs = self._listed(parameters)
         self._check_at_least_0(lr=lr)
         self.parameters: dict[str, Tensor] = {}
         for name, parameter in pairs:
@@ -37,10 +31,50 @@ class Optimizer:
                     f"{type(self).__name__}: parameters must be all different, "
                     f"but {name} comes twice"
                 )
+            self._check_trainable(name, parameter)
             self.parameters[name] = parameter
+        if not any(parameter.requires_grad for parameter in self.parameters.values()):
+            raise ValueError(
+                f"{type(self).__name__}: no parameter requires a gradient: "
+                "there is nothing to train"
+            )
         self.lr = lr
         self.steps = 0
         self.state: dict[str, dict[str, Any]] = {}
+        # in how many steps a parameter had no gradient: its rule counts the others only
+        self.skipped: dict[str, int] = {}
+
+    def _listed(self, parameters: Any) -> list[tuple[str, Any]]:
+        """As pairs (name, parameter)."""
+        me = type(self).__name__
+        if isinstance(parameters, (Tensor, str)) or not isinstance(parameters, Iterable):
+            raise TypeError(
+                f"{me}: parameters must be a list of Tensors, such as [weight] or "
+                f"model.parameters(), got {_in_words(parameters)}"
+            )
+        items = list(parameters.items() if isinstance(parameters, Mapping) else parameters)
+        if not items:
+            raise ValueError(f"{me}: parameters is empty: there is nothing to train")
+        if any(isinstance(item, Mapping) for item in items):
+            raise TypeError(f"{me}: groups of parameters are not supported; use two optimisers")
+        return [
+            item if isinstance(item, tuple) and len(item) == 2 else (str(i), item)
+            for i, item in enumerate(items)
+        ]
+
+    def _check_trainable(self, name: Any, parameter: Any) -> None:
+        me = type(self).__name__
+        if not isinstance(name, str) or not isinstance(parameter, Tensor):
+            raise TypeError(f"{me}: parameter {name} must be a Tensor, got {_in_words(parameter)}")
+        if parameter.node is not None:
+            raise ValueError(
+                f"{me}: parameter {name} was computed by {parameter.node.operation.name}; only a "
+                "leaf can be trained: give the tensors that it was computed from"
+            )
+
+    def steps_with_gradient(self, name: str) -> int:
+        """How many steps this parameter has taken, the one being taken included."""
+        return self.steps - self.skipped.get(name, 0)
 
     def step(self, gradients: Mapping[str, Any] | None = None) -> None:
         """Update each parameter that has a gradient, in `gradients` by name or as its `.grad`."""
@@ -65,7 +99,10 @@ class Optimizer:
                 f"a CUDA graph needs parameters that are updated in place, "
                 f"which this step of {name} can't do"
             )
-        for name, gradient in self._checked(gradients).items():
+        gradients = self._checked(gradients)
+        for name in self.parameters.keys() - gradients.keys():
+            self.skipped[name] = self.skipped.get(name, 0) + 1
+        for name, gradient in gradients.items():
             parameter = self.parameters[name]
             xp = array_module(parameter.data, gradient)
             if name not in self.state:
@@ -122,8 +159,12 @@ class Optimizer:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """{"steps": n, "lr": lr, "state": {parameter name: {slot: array}}}, without copies."""
-        return {"steps": self.steps, "lr": self.lr, "state": self.state}
+        """{"steps": n, "lr": lr, "state": {parameter name: {slot: array}}}, without copies.
+
+        "skipped": {parameter name: n} is there if parameters had no gradient in some steps.
+        """
+        state = {"steps": self.steps, "lr": self.lr, "state": self.state}
+        return state | ({"skipped": dict(self.skipped)} if self.skipped else {})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state_dict()` returned.
@@ -144,6 +185,7 @@ class Optimizer:
                         f"the parameter {self.parameters[name].shape}"
                     )
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.skipped = {name: int(n) for name, n in state.get("skipped", {}).items()}
         self.state = {
             name: {
                 slot: to_device(array, device_of(self.parameters[name].data)).copy()
@@ -151,6 +193,12 @@ class Optimizer:
             }
             for name, arrays in state["state"].items()
         }
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"one Tensor of shape {value.shape}"
+    return repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
 
 
 class SGD(Optimizer):
@@ -163,7 +211,7 @@ class SGD(Optimizer):
     slots = ("velocity",)
 
     def __init__(
-        self, parameters: Iterable[Any], lr: float = 1e-2, momentum: float = 0.0,
+        self, parameters: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0,
         weight_decay: float = 0.0,
     ):  # fmt: skip
         super().__init__(parameters, lr)

@@ -226,6 +226,7 @@ class TrainingLoop:
             "optimizer": {
                 "name": type(optimizer).__name__, "steps": optimizer.steps, "lr": self.lr,
                 "without_state": without if optimizer.steps else [],
+                "skipped": optimizer.skipped,
             },
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
             **self.facts(), **self.further_facts(),

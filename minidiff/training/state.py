@@ -162,4 +162,5 @@ def unpack_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
         for name, array in checkpoint.part(f"optimizer.{slot}").items():
             slots.setdefault(name, {})[slot] = array
     facts = checkpoint.description["optimizer"]
-    optimizer.load_state_dict({"steps": facts["steps"], "lr": facts["lr"], "state": slots})
+    state = {"steps": facts["steps"], "lr": facts["lr"], "state": slots}
+    optimizer.load_state_dict(state | {"skipped": facts.get("skipped", {})})

@@ -174,3 +174,53 @@ def test_a_gradient_of_another_shape():
 def test_the_base_class_has_no_rule():
     with pytest.raises(TypeError, match="Optimizer has no update rule"):
         optim.Optimizer(parameters().items(), 0.1).step({"b": np.ones(4, np.float32)})
+
+
+@pytest.mark.parametrize("make", [optim.Adam, lambda p, lr: optim.AdamW(p, lr, weight_decay=0.0), optim.Muon])
+def test_a_first_gradient_that_comes_late_moves_as_far_as_one_at_step_1(make):
+    """At the first gradient m_hat / sqrt(v_hat) is 1, whatever the others did before."""
+    late, other = nn.Parameter(np.zeros(3, np.float32)), nn.Parameter(np.zeros(3, np.float32))
+    optimizer = make([("late", late), ("other", other)], lr=0.1)
+    one = np.ones(3, np.float32)
+    for _ in range(99):
+        optimizer.step({"other": one})
+    again = make([("late", late), ("other", other)], lr=0.1)
+    again.load_state_dict(optimizer.state_dict())
+    again.step({"late": one, "other": one})
+    np.testing.assert_allclose(late.data, -0.1, rtol=1e-5)
+
+
+def test_a_state_without_skipped_steps_is_still_loaded():
+    ours = parameters()
+    optimizer = optim.Adam(ours.items())
+    optimizer.step({name: np.ones(p.shape, np.float32) for name, p in ours.items()})
+    state = optimizer.state_dict()
+    assert set(state) == {"steps", "lr", "state"}
+    optimizer.load_state_dict(state)
+    assert optimizer.steps_with_gradient("a") == 1
+
+
+@pytest.mark.parametrize("given, error, message", [
+    (lambda p: p, TypeError, r"SGD: parameters must be a list of Tensors, .*got one Tensor of shape \(2,\)"),
+    (lambda p: "weight", TypeError, "SGD: parameters must be a list of Tensors, .*got 'weight'"),
+    (lambda p: ["weight"], TypeError, "SGD: parameter 0 must be a Tensor, got 'weight'"),
+    (lambda p: [np.ones(2)], TypeError, "SGD: parameter 0 must be a Tensor, got ndarray"),
+    (lambda p: [{"params": [p]}], TypeError, "SGD: groups of parameters are not supported"),
+    (lambda p: [md.Tensor(np.ones(2))], ValueError, "SGD: no parameter requires a gradient"),
+    (lambda p: [p * 2], ValueError, "SGD: parameter 0 was computed by multiply; only a leaf can be trained"),
+    (lambda p: [p, p], ValueError, "SGD: parameters must be all different, but 1 comes twice"),
+])  # fmt: skip
+def test_what_can_not_be_trained_is_refused(given, error, message):
+    with pytest.raises(error, match=message):
+        optim.SGD(given(nn.Parameter(np.ones(2, np.float32))))
+
+
+def test_the_default_learning_rate_of_sgd_is_torchs():
+    assert optim.SGD([nn.Parameter(np.ones(2, np.float32))]).lr == 1e-3
+
+
+@pytest.mark.parametrize("inputs", [lambda x: x, lambda x: [x.data]])
+def test_gradients_wants_a_list_of_tensors(inputs):
+    x = nn.Parameter(np.ones(2, np.float32))
+    with pytest.raises(TypeError, match=r"gradients: inputs must be a list of Tensors, such as \[x\]"):
+        md.gradients((x * x).sum(), inputs(x))
