@@ -139,6 +139,13 @@ def check_optimizer(
     facts = checkpoint.description["optimizer"]
     _check_number(folder, "optimizer.steps", facts["steps"], whole=True)
     _check_number(folder, "optimizer.lr", facts["lr"])
+    skipped = facts.get("skipped", {})
+    if not isinstance(skipped, dict) or not skipped.keys() <= optimizer.parameters.keys():
+        raise CheckpointError(
+            f"{folder}: optimizer.skipped must be numbers by parameter, got {one_line(repr(skipped))}"
+        )
+    for name, count in skipped.items():
+        _check_number(folder, f"optimizer.skipped.{name}", count, whole=True)
     without = facts.get("without_state")
     if without is None:  # of an older version: parameters that got no gradient have no state
         stored = {key.split(".", 1)[1] for key in checkpoint.part("optimizer") if "." in key}

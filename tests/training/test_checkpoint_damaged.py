@@ -279,3 +279,13 @@ def test_no_space_left_in_either_file_keeps_the_old_checkpoint(saved, monkeypatc
     with pytest.raises(OSError, match=f"cannot write: No space left on device: '.*{file}"):
         save_checkpoint(saved, "ddpm", {"step": 7}, {"a": np.zeros(3)})
     assert load_checkpoint(saved).description["step"] == 2 and len(os.listdir(saved)) == 2
+
+
+@pytest.mark.parametrize("skipped", [[], "x", None, {"nobody": 1}, {"final.weight": -1}, {"final.weight": 1.5}])
+def test_wrong_counts_of_skipped_steps_are_refused(saved, skipped):
+    path, _ = files(saved)
+    facts = json.loads(path.read_text())
+    facts["optimizer"]["skipped"] = skipped
+    path.write_text(json.dumps(facts))
+    with pytest.raises(CheckpointError, match="optimizer.skipped"):
+        make_trainer().load(saved)
