@@ -19,7 +19,6 @@ KIND = "ddpm"
 
 
 def main(options: cli.Options) -> None:
-
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
@@ -36,8 +35,9 @@ def main(options: cli.Options) -> None:
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
-    )
+        dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
+        graph=options.graph, kind=KIND,
+    )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
@@ -48,7 +48,8 @@ def main(options: cli.Options) -> None:
         def preview(trainer: Trainer) -> None:
             draw_preview(trainer, workers, options)
 
-        ending = run(trainer, options.out, workers, how_long, vars(options), preview)
+        facts = cli.stored_options(options)
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
         draw_results(trainer, dataset, workers, options)
@@ -119,7 +120,7 @@ def parse_options() -> cli.Options:
         help="2: a U-Net on 2x2 patches, 14-7; 1: on pixels as on the slides, 28-14-7",
     )  # fmt: skip
     add(
-        "--channels", type=cli.positive_int, default=32,
+        "--channels", type=cli.channels, default=32,
         help="of its first level, a multiple of 4",
     )  # fmt: skip
     add(
@@ -137,17 +138,9 @@ def parse_options() -> cli.Options:
     )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        network = (
-            "patch_size",
-            "channels",
-            "schedule",
-            "predict",
-            "timesteps",
-            "optimizer",
-        )
-        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
-        options.variance = saved.get("variance", "fixed")  # older runs have none
+    if options.resume:  # the run's own network and training
+        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
+        cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
@@ -156,12 +149,14 @@ def parse_options() -> cli.Options:
         )
     if options.graph and options.variance == "learned":
         parser.error("--graph records L_simple only: it goes with --variance fixed")
+    if options.graph and options.device == "cpu":
+        print("--graph is for a GPU: on the CPU each step runs as without it")
     cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
 
 
@@ -137,4 +138,5 @@ def _step(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program():
+        sys.exit(main())

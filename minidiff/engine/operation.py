@@ -65,7 +65,7 @@ class Operation:
         y, backward = registry.run(self.name, self.reference, arrays, options)
         y = as_array(y)
         if y.dtype.char == "d":
-            self._check_float64(tensors)
+            self._check_float64(tensors, [*arrays, *options.values()])
         context = None
         if anomaly.enabled():
             context = anomaly.context(
@@ -94,18 +94,24 @@ class Operation:
             )
         return self.parameters.index(parameter)
 
-    def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:
+    def _check_float64(
+        self, tensors: list[tuple[Tensor, int, int | None]], arguments: list[Any]
+    ) -> None:
         """Refuse to turn float32 into float64.
 
         A float64 scalar or array in the wrong place would silently make everything twice as slow.
         """
         meant = self.name in ("astype", "setitem")
         if not meant and any(x.dtype.char == "f" for x, _, _ in tensors):
+            kinds = {str(x.dtype) for x in arguments if hasattr(x, "dtype")}
+            whole = sorted(kinds - {"float16", "float32", "float64", "bool"})
+            if "float64" in kinds or not whole:
+                found = "float64 (an array, or a NumPy scalar such as np.sqrt(2.0))"
+            else:
+                found = f"{whole[0]}, with which NumPy makes float64 of float32"
             raise TypeError(
                 f"{call_of(self.name)}: float32 would become float64, because one argument is "
-                f"float64 (an array, or a NumPy "
-                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or "
-                "float(...) for a scalar"
+                f"{found}. Convert that argument: .astype(np.float32), or float(...) for a scalar"
             )
 
     def __reduce__(self) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import check_channels, check_counts, own_config
+from minidiff.models.config import check_channels, check_counts, own_config, plain_settings
 from minidiff.models.unet_blocks import (
     BlockSettings,
     DownBlock,
@@ -38,6 +38,7 @@ class NoisyClassifierConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_counts(
             "NoisyClassifier", image_channels=self.image_channels, n_classes=self.n_classes,
             n_heads=self.n_heads,
@@ -49,7 +50,6 @@ class NoisyClassifierConfig:
                 f"NoisyClassifier: image_size must be a multiple of {factor} "
                 f"for {len(self.ch_mults)} levels, got {size!r}"
             )
-        object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has a list
 
     @property
     def factor(self) -> int:

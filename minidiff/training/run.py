@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
+from minidiff.training.screen import Screen
 from minidiff.training.workers import WorkerLost, Workers
 
 
@@ -70,10 +71,12 @@ def run(
     preview: is called now and then, to draw samples, say.
     -> an Ending, which is true at the end of the run, and false if something came before it
 
-    Raises: DivergenceError if a loss is not finite; the checkpoint before stays.
+    Raises: DivergenceError if a loss is not finite; the checkpoint before stays. TypeError for an
+    option that a checkpoint can't hold, before the first step.
     """
     out = Path(out)
-    screen = _Screen(sys.stdout)
+    trainer.description(options)  # refuses now what could not be saved later
+    screen = Screen.of(sys.stdout)
     bar = tqdm(
         total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet,
         dynamic_ncols=True, file=screen, mininterval=0.5,
@@ -100,13 +103,14 @@ def run(
                 clock = time.monotonic()
             if ending:
                 ending = _why_to_end(finished, int(interrupted.number), screen, workers)
+        trainer.progress = settings.progress(trainer)  # the checkpoint says whether it is finished
         if trainer.step:
             failed = _show(trainer, out, options, None)
             ending = ending if failed else failed
     return ending
 
 
-def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) -> Ending:
+def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -> Ending:
     """An Ending that is false if there is a reason to end before the end."""
     if workers.lost:
         return Ending(workers.lost, 1)
@@ -115,28 +119,6 @@ def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) 
     if number and not finished:
         return Ending(f"by {signal.Signals(number).name}", 128 + number)
     return Ending()
-
-
-class _Screen:
-    """stdout for the progress bar. If it is closed or full, `broken` says so; nothing is raised."""
-
-    def __init__(self, file: Any):
-        self._file, self.broken = file, ""
-
-    def write(self, text: str) -> None:
-        try:
-            self._file.write(text)
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def flush(self) -> None:
-        try:
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 def _show(
