@@ -57,7 +57,8 @@ class MetricsFile:
             whole = [row for row in reader if None not in row and None not in row.values()]
         kept: list[dict[str, str]] = []
         for row in whole:
-            if row["step"].isdecimal() and (int(kept[-1]["step"]) if kept else 0) < int(row["step"]):
+            last = int(kept[-1]["step"]) if kept else 0
+            if row["step"].isdecimal() and int(row["step"]) > last:
                 kept.append(row)
         return [row for row in kept if int(row["step"]) <= step]
 

@@ -90,6 +90,7 @@ def run(
     )  # fmt: skip
     last_preview, ending = trainer.seconds, Ending()
     finished = settings.progress(trainer) >= 1
+    without_bar = bool(bar.disable)  # no terminal: one line soon, then one at each preview
     say = None if settings.quiet else functools.partial(bar.write, file=screen)
     report = _Report(trainer, out, say, log)
     with delayed_interrupt() as interrupted, bar:
@@ -112,7 +113,8 @@ def run(
                 ending = ending and report.write(figures, in_words=True)
                 clock = time.monotonic()
             elif trainer.step % ROW_STEPS == 0 or finished:
-                ending = report.write()
+                ending = report.write(in_words=without_bar)
+                without_bar = False
             if ending:
                 ending = _why_to_end(finished, int(interrupted.number), screen, workers)
         if trainer.step:
@@ -146,7 +148,7 @@ class _Report:
         if self.log is not None:
             self.log(row)
         if in_words and self.say is not None:
-            figures = {"loss": row["loss"], **figures}
+            figures = {"loss": float(trainer.losses[-100:].mean()), **figures}
             words = ", ".join(_IN_WORDS[name].format(value) for name, value in figures.items())
             self.say(f"step {trainer.step}, {trainer.seconds / 60:.1f} minutes: {words}")
         return Ending()

@@ -142,7 +142,8 @@ def check_optimizer(
     skipped = facts.get("skipped", {})
     if not isinstance(skipped, dict) or not skipped.keys() <= optimizer.parameters.keys():
         raise CheckpointError(
-            f"{folder}: optimizer.skipped must be numbers by parameter, got {one_line(repr(skipped))}"
+            f"{folder}: optimizer.skipped must be numbers by parameter, "
+            f"got {one_line(repr(skipped))}"
         )
     for name, count in skipped.items():
         _check_number(folder, f"optimizer.skipped.{name}", count, whole=True)
