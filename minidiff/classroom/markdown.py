@@ -8,7 +8,8 @@ from minidiff.classroom.coverage import resolve, tests_by_equation
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 from minidiff.diffusion.equation import Equation
 
 HEAD = """# The deck, slide by slide
