@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,13 @@ def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> Non
 
 def is_int(value: Any) -> bool:
     """Whether it is a whole number of Python or NumPy; True and False are none."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+    if type(value) is int:
+        return True
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (bool, np.bool_))
 
 
 def check_axis(name: str, axis: Any, ndim: int) -> int:
