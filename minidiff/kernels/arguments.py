@@ -119,8 +119,10 @@ def matmul(x, y):
 
 
 def linear(x, weight, bias=None):
-    """Raises: ValueError if the sizes do not fit; TypeError for a bias of another dtype."""
+    """Raises: ValueError if the sizes do not fit; TypeError for dtypes that differ."""
     array_module(x, weight, bias)
+    _floating("linear", x)
+    _same_dtype("linear", x, "weight", weight)
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             "linear: weight must be (out, in) with in = x's last size, "
@@ -243,7 +245,8 @@ def _parameters(name, x, parameters, shape):
 
 def _same_dtype(name, x, parameter, array):
     if array is not None and array.dtype != x.dtype:
-        raise TypeError(f"{name}: {parameter} must have x's dtype {x.dtype}, got {array.dtype}")
+        got = f"{array.dtype} and {x.dtype}"
+        raise TypeError(f"{name}: {parameter} and x must have one dtype, got {got}")
 
 
 def _floating(name, x):
