@@ -1,4 +1,4 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, errata, step, mutants."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         "deck", help="the deck slide by slide with what covers it; status 1 if something is missing"
     )
     deck_command.add_argument(
+        "--markdown", metavar="FILE", help="write it as a page of the docs instead"
+    )
+    errata_command = commands.add_parser(
+        "errata", help="what the slides say and what is right, with the difference in numbers"
+    )
+    errata_command.add_argument(
         "--markdown", metavar="FILE", help="write it as a page of the docs instead"
     )
     commands.add_parser(
@@ -90,6 +96,13 @@ def _run(options: argparse.Namespace) -> int:
         report = deck_report()
         print(report)
         return 0 if report.complete else 1
+    elif options.command == "errata":
+        from minidiff.classroom.markdown import errata_markdown, errata_text
+
+        if options.markdown:
+            Path(options.markdown).write_text(errata_markdown(), encoding="utf-8")
+        else:
+            print(errata_text())
     elif options.command == "mutants":
         return _mutants()
     elif options.command == "step":

@@ -9,13 +9,14 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minidiff.classroom.recording import Assignment, record
 from minidiff.classroom.tables.toy_arguments import small_inputs
 from minidiff.diffusion.coefficients import Coefficients
 from minidiff.diffusion.equation import Equation
-from minidiff.engine.printing import show
+from minidiff.engine.printing import location_of, show
 
 
 class Value(NamedTuple):
@@ -49,11 +50,7 @@ class CodeRun(NamedTuple):
 
 def run(equation: Equation, inputs: dict[str, Any]) -> tuple[Any, list[Assignment]]:
     """The result of one call, and its assignments but for those of functions and modules."""
-    result, assignments = record(equation.function, **inputs)
-    if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
-        result = result[0]  # an operation of the engine: its value and its derivative
-    shown = [a for a in assignments if not callable(a.value) and not inspect.ismodule(a.value)]
-    return result, shown
+    return _run(equation.function, inputs)
 
 
 def code_lines(equation: Equation) -> CodeRun:
@@ -62,9 +59,15 @@ def code_lines(equation: Equation) -> CodeRun:
     Of a line that ran several times the last values are kept, of a schedule's coefficients
     those that the code reads. A generator is run up to its first step.
     """
-    result, assignments = run(equation, small_inputs(equation))
-    file, _, first_line = equation.location.rpartition(":")
-    first, function = int(first_line), inspect.unwrap(equation.function)
+    return lines_of(equation.function, small_inputs(equation))
+
+
+def lines_of(function: Callable[..., Any], inputs: dict[str, Any]) -> CodeRun:
+    """As `code_lines`, for any function or method and its arguments by name."""
+    result, assignments = _run(function, inputs)
+    function = inspect.unwrap(function)
+    file, _, first_line = location_of(function).rpartition(":")
+    first = int(first_line)
     source, start = inspect.getsourcelines(function)
     body = textwrap.dedent("".join(source[first - start :])).rstrip().splitlines()
     code = "\n".join(body)
@@ -80,6 +83,16 @@ def code_lines(equation: Equation) -> CodeRun:
         lines.append(CodeLine(number, text, tuple(values), turns))
     arguments = tuple(Value(a.name, one_line(a.value)) for a in assignments if a.line < first)
     return CodeRun(file, arguments, _head(function), tuple(lines), result_text)
+
+
+def _run(
+    function: Callable[..., Any], inputs: dict[str, Any]
+) -> tuple[Any, list[Assignment]]:
+    result, assignments = record(function, **inputs)
+    if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
+        result = result[0]  # an operation of the engine: its value and its derivative
+    shown = [a for a in assignments if not callable(a.value) and not inspect.ismodule(a.value)]
+    return result, shown
 
 
 def one_line(value: Any) -> str:

@@ -56,7 +56,7 @@ _REVERSE_STEP = _f("one reverse step", r"x_t-1=\frac1\sqrt\alpha_t(x_t-\frac1-\a
 _FUNCTION = _f("an implicit function", r"x_t-1=f(x_t,t)", "ddim.step")
 
 SLIDES = (
-    Slide(1, "Before We Start"),
+    Slide(1, "Before We Start", code=("minidiff.diffusion.gaussian.kl_gaussians", "minidiff.functional.conv2d.conv2d")),
     Slide(2, "Diffusion High Level", code=("minidiff.diffusion.oracle.GaussianMixture",)),
     Slide(3, "Inspired By Diffusion In Physics", code=("minidiff.diffusion.forward.forward_steps",)),
     Slide(
