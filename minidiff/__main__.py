@@ -1,9 +1,10 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, errata, step, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, errata, step, rehearse, mutants."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
@@ -41,6 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser(
         "mutants", help="break each formula and see whether a test notices; status 1 if none does"
     )
+    rehearse_command = commands.add_parser(
+        "rehearse", help="run every command of a plan for a class, and print the seconds"
+    )
+    rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
     step_command.add_argument(
@@ -105,6 +110,11 @@ def _run(options: argparse.Namespace) -> int:
             print(errata_text())
     elif options.command == "mutants":
         return _mutants()
+    elif options.command == "rehearse":
+        from minidiff.classroom import rehearse
+
+        failed = rehearse.report(rehearse.get_plan(options.plan), partial(print, flush=True))
+        return 1 if failed else 0
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)

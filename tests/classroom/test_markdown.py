@@ -1,6 +1,6 @@
 from minidiff.classroom.coverage import repository
-from minidiff.classroom.index import all_equations
 from minidiff.classroom.difference import difference, has_difference
+from minidiff.classroom.index import all_equations
 from minidiff.classroom.markdown import deck_markdown, errata_markdown, errata_text
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
