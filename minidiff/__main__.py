@@ -1,9 +1,10 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, errata, step, rehearse, mutants."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
@@ -32,9 +33,19 @@ def main(arguments: list[str] | None = None) -> int:
     deck_command.add_argument(
         "--markdown", metavar="FILE", help="write it as a page of the docs instead"
     )
+    errata_command = commands.add_parser(
+        "errata", help="what the slides say and what is right, with the difference in numbers"
+    )
+    errata_command.add_argument(
+        "--markdown", metavar="FILE", help="write it as a page of the docs instead"
+    )
     commands.add_parser(
         "mutants", help="break each formula and see whether a test notices; status 1 if none does"
     )
+    rehearse_command = commands.add_parser(
+        "rehearse", help="run every command of a plan for a class, and print the seconds"
+    )
+    rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
     step_command.add_argument(
@@ -90,8 +101,20 @@ def _run(options: argparse.Namespace) -> int:
         report = deck_report()
         print(report)
         return 0 if report.complete else 1
+    elif options.command == "errata":
+        from minidiff.classroom.markdown import errata_markdown, errata_text
+
+        if options.markdown:
+            Path(options.markdown).write_text(errata_markdown(), encoding="utf-8")
+        else:
+            print(errata_text())
     elif options.command == "mutants":
         return _mutants()
+    elif options.command == "rehearse":
+        from minidiff.classroom import rehearse
+
+        failed = rehearse.report(rehearse.get_plan(options.plan), partial(print, flush=True))
+        return 1 if failed else 0
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)
