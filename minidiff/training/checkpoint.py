@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 
 from minidiff.data.atomic import atomic_write, remove_parts
 from minidiff.engine.backend import to_cpu
@@ -71,6 +69,8 @@ def save_checkpoint(
         key: json_value(f"save_checkpoint: {key}", value) for key, value in description.items()
     }
     on_host = {key: np.ascontiguousarray(to_cpu(array)) for key, array in arrays.items()}
+    from safetensors import numpy as safetensors  # here: a browser has none
+
     data = safetensors.save(on_host)
     name = f"arrays-{described.get('step', 0):08d}-{secrets.token_hex(3)}.safetensors"
     facts = {
@@ -160,6 +160,9 @@ def _read_arrays(file: Path, size: Any, checksum: Any) -> dict[str, np.ndarray]:
         data = _bytes_of(file, actual)
     if checksum is not None and hashlib.sha256(data).hexdigest() != checksum:
         raise CheckpointError(f"{file}: damaged (it has not the checksum of checkpoint.json)")
+    from safetensors import SafetensorError
+    from safetensors import numpy as safetensors
+
     try:
         return {key: np.array(array) for key, array in safetensors.load(data).items()}
     except (SafetensorError, *WRONG_VALUE) as error:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
-
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.workers import WorkerLost, Workers
@@ -74,6 +72,8 @@ def run(
     """
     out = Path(out)
     screen = _Screen(sys.stdout)
+    from tqdm import tqdm  # here: in a browser there is none
+
     bar = tqdm(
         total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet,
         dynamic_ncols=True, file=screen, mininterval=0.5,
