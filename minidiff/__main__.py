@@ -1,4 +1,4 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants, play."""
 
 from __future__ import annotations
 
@@ -63,6 +63,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="reference (default): operations run by their definitions; auto: by fast kernels",
     )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
+    play_command = commands.add_parser("play", help="the package in the browser: a page to play")
+    play_command.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    play_command.add_argument(
+        "--pyodide", metavar="DIR",
+        help="a folder with Pyodide, for a class without a network (default: its CDN)",
+    )  # fmt: skip
+    play_command.add_argument(
+        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+    )
+    play_command.add_argument(
+        "--no-browser", action="store_true", help="only print the address"
+    )
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -95,6 +107,13 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)
+    elif options.command == "play":
+        from minidiff.classroom.play import play, write_page
+
+        if options.write:
+            print(f"wrote the page into {write_page(options.write, options.pyodide)}")
+            return 0
+        return play(options.port, options.pyodide, browser=not options.no_browser)
     else:
         print(status())
     return 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from minidiff.nn import Module
 from minidiff.training.allocator import keep_freed_memory
 from minidiff.training.context import in_context

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.workers import WorkerLost, Workers

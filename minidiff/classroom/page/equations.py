@@ -1,8 +1,8 @@
 """The tab Equation: every formula with its code, its numbers, its checks and its bugs."""
 
 from __future__ import annotations
-
 import __future__
+
 import contextlib
 import json
 import linecache
