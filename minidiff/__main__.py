@@ -1,4 +1,4 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants, play."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants, play, ..."""
 
 from __future__ import annotations
 
@@ -75,6 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
     play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"
     )
+    weights_command = commands.add_parser(
+        "weights", help="the weights that come with the package, or new ones made from a run"
+    )
+    weights_command.add_argument("--from", dest="run", metavar="RUN", help="folder of a run")
+    weights_command.add_argument("--figures", default="", help="what was measured of the run")
+    weights_command.add_argument("--data", default="", help="what it was trained with, in words")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -114,6 +120,11 @@ def _run(options: argparse.Namespace) -> int:
             print(f"wrote the page into {write_page(options.write, options.pyodide)}")
             return 0
         return play(options.port, options.pyodide, browser=not options.no_browser)
+    elif options.command == "weights":
+        from minidiff.classroom.ship_weights import describe, ship
+
+        made = (options.figures, options.data)
+        print("\n".join(ship(options.run, *made)) if options.run else describe())
     else:
         print(status())
     return 0

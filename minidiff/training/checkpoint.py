@@ -24,6 +24,7 @@ import numpy as np
 from minidiff.data.atomic import atomic_write, remove_parts
 from minidiff.engine.backend import to_cpu
 from minidiff.training.json_values import json_value
+from minidiff.training.shipped import read_weights, weights_file
 
 FORMAT = 1
 MOST_JSON_BYTES = 1 << 24
@@ -113,9 +114,13 @@ def _remove_unnamed(folder: Path) -> None:
 def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
     """Read the checkpoint in `folder`.    kind: what is wanted; None takes any
 
+    `folder`.npz, as in minidiff/weights/, stands for it.
+
     Raises: CheckpointError if there is none, if it is damaged, cut off or can't be read, or if it
     is of another kind.
     """
+    if (weights := weights_file(folder)) is not None:
+        return _shipped(weights, kind)
     folder = Path(folder)
     path = folder / "checkpoint.json"
     with _readable(path):
@@ -146,6 +151,17 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
         if not isinstance(facts.get(key, {}), dict):
             raise CheckpointError(f"{path}: damaged ({key} is {one_line(repr(facts[key]))})")
     return Checkpoint(str(found), facts, _read_arrays(folder / name, size, checksum))
+
+
+def _shipped(path: Path, kind: str | None) -> Checkpoint:
+    """The float16 weights of the package, as the checkpoint that they were made of."""
+    try:
+        found, description, arrays = read_weights(path)
+    except ValueError as error:
+        raise CheckpointError(one_line(error)) from error
+    if kind is not None and found != kind:
+        raise CheckpointError(f"{path}: these are weights of kind {found!r}, wanted is {kind!r}")
+    return Checkpoint(found, description, arrays)
 
 
 def _read_arrays(file: Path, size: Any, checksum: Any) -> dict[str, np.ndarray]:
@@ -221,7 +237,8 @@ def one_line(value: Any, most: int = 400) -> str:
 def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
     """The folder of the checkpoint, if that of the run is given, which holds it as "checkpoint"."""
     inside = Path(folder) / "checkpoint"
-    return inside if (inside / "checkpoint.json").exists() else Path(folder)
+    there = (inside / "checkpoint.json").exists() or weights_file(inside) is not None
+    return inside if there else Path(folder)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:
