@@ -77,7 +77,7 @@ class Reader {
     if (name in BIG) return { html: mo(BIG[name], ' largeop="true" movablelimits="false"'), limits: name !== "int" };
     if (NAMED.has(name)) return { html: `<mi mathvariant="normal">${name}</mi><mspace width="0.12em"/>`, limits: name === "min" || name === "max" };
     if (name in ACCENTS) {
-      const inner = this.atom();
+      const inner = this.peek() === "{" ? new Reader(this.raw()).atom() : this.atom();
       return { html: `<mover accent="true">${inner.html}<mo stretchy="false">${ACCENTS[name]}</mo></mover>`, name: `${inner.name}|${name}` };
     }
     if (name in SIZES) {
@@ -122,6 +122,7 @@ function symbolName(name, sub) {
   const plain = { epsilon: "eps" }[base] || base;
   const under = sub.replace(/[\\{}\s]/g, "");
   if (plain === "alpha" && accent === "bar") return "alpha_bar";
+  if (accent === "hat" && plain === "x" && under === "0") return "x_0_hat";
   if (plain === "x" || plain === "z") {
     if (under === "0") return `${plain}_0`;
     if (under === "t-1") return "x_prev";

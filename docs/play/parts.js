@@ -55,7 +55,7 @@ export function showCode(node, code, lit) {
     const shown = Object.entries(values).map(([name, value]) => {
       const label = name.replace(/^now\./, "");
       return `<span class="${classOf(name)}">${Object.keys(values).length > 1 ? `${escape(label)} ` : ""}<b>${escape(shortened(value))}</b></span>`;
-    }).join(" &nbsp; ");
+    }).join("<br>");
     const is = lit && (lit in values || new RegExp(`^\\s*${lit}(, \\w+)* =|^\\s*(\\w+, )+${lit} =`).test(text));
     return `<div class="line${is ? " lit" : ""}"><span class="text">${colouredCode(text)}</span><span class="value">${shown}</span></div>`;
   });

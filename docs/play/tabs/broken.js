@@ -35,8 +35,8 @@ export async function mount(panel, application) {
   panel.append(
     el("h1", {}, "Broken on purpose"),
     el("p.lede", {}, "Flip a switch: the form that a slide prints runs in place of the right one. The noise predictor is exact, so what breaks, the formula broke."),
-    el("div.two", {}, el("div", {}, ui.switches),
-      el("div", {}, ui.title, ui.diff, ui.watch, el("div.controls", {}, ui.on), ui.say, ui.numbers, ui.stage)),
+    el("div.three", {}, ui.switches, ui.stage,
+      el("div", {}, ui.title, ui.diff, ui.watch, ui.numbers, el("div.controls", {}, ui.on), ui.say)),
   );
 }
 

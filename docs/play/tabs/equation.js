@@ -69,7 +69,8 @@ async function load(id) {
   wanted = id;
   ui.pick.value = id;
   ui.formula.innerHTML = formula(here.latex, here.summary);
-  const slides = here.slides.length ? `slide ${here.slides.map(([n, name]) => `${n} (${name})`).join(", ")}` : "not on the deck";
+  const slides = here.slides.length ? `slide ${here.slides.map(([n]) => n).join(", ")}` : "not on the deck";
+  ui.about.title = here.slides.map(([n, name]) => `${n}: ${name}`).join("\n");
   ui.about.textContent = `${slides} · ${here.paper} · ${here.place}`;
   setCode(here.code);
   ui.arguments.replaceChildren();

@@ -31,7 +31,7 @@ export async function mount(panel, application) {
   ui.numbers = el("div.numbers");
   ui.curve = el("canvas", { style: "height: 9.5rem", role: "img", "aria-label": "The loss of each training step" });
   ui.t = slider("<i>t</i> =", { min: 0, max: 100, value: 30, id: "points-t", oninput: (t) => { s.t = t; forward(); } });
-  ui.T = select("Steps T", [["20", "20"], ["50", "50"], ["100", "100"], ["200", "200"]], "100", (T) => { s.T = Number(T); s.t = Math.min(s.t, s.T); changed(); });
+  ui.T = select("T", [["20", "20"], ["50", "50"], ["100", "100"], ["200", "200"]], "100", (T) => { s.T = Number(T); s.t = Math.min(s.t, s.T); changed(); });
   ui.data = select("Data", DATA, "roll", (data) => { s.data = data; changed(); });
   ui.schedule = select("Schedule", [["cosine", "cosine"], ["linear", "linear"]], "cosine", (value) => { s.schedule = value; changed(); });
   ui.mode = segments("What to see", [["forward", "Forward"], ["reverse", "Reverse"], ["train", "Train"]], "forward", (mode) => { s.mode = mode; stop(); layout(); forward(); });
@@ -43,7 +43,7 @@ export async function mount(panel, application) {
   ui.play = el("button.main", { type: "button", onclick: () => said(ui.say, play) }, "▶ Play");
   ui.train = el("button.main", { type: "button", onclick: () => said(ui.say, train) }, "Train");
   ui.clear = el("button", { type: "button", onclick: () => { drawn = []; view = {}; redraw(); } }, "Clear");
-  ui.forwardBox = el("div", {}, ui.t, el("div.controls", {}, ui.arrows));
+  ui.forwardBox = el("div", {}, ui.t);
   ui.reverseBox = el("div", {}, el("div.controls", {}, ui.sampler, ui.by), ui.S, ui.eta, el("div.controls", {}, ui.play));
   ui.trainBox = el("div", {}, el("div.controls", {}, ui.train), ui.curve);
   ui.lede = el("p.lede");
@@ -51,8 +51,7 @@ export async function mount(panel, application) {
     el("h1", {}, "Points in the plane"), ui.lede,
     el("div.two", {},
       el("div", {}, ui.canvas, el("p.quiet", { id: "points-caption" })),
-      el("div", {}, el("div.controls", {}, ui.mode), ui.formula, ui.forwardBox, ui.reverseBox, ui.trainBox, ui.numbers, ui.say, ui.code, ui.place = el("p.place"),
-        el("div.controls", {}, ui.data, ui.schedule, ui.T, ui.clear))),
+      el("div", {}, el("div.controls", {}, ui.mode), el("div.controls", {}, ui.data, ui.schedule, ui.T, ui.clear), ui.formula, ui.forwardBox, ui.reverseBox, ui.trainBox, el("div.row", {}, ui.numbers, ui.arrows), ui.say, ui.code, ui.place = el("p.place"))),
   );
   ui.canvas.addEventListener("pointerdown", draw);
   ui.canvas.addEventListener("pointermove", draw);
@@ -85,7 +84,7 @@ function save() {
 function layout() {
   ui.mode.set(s.mode); ui.data.set(s.data); ui.schedule.set(s.schedule); ui.T.set(String(s.T)); ui.arrows.set(s.arrows); ui.sampler.set(s.sampler); ui.by.set(s.by);
   ui.t.limit(s.T); ui.t.set(s.t); ui.S.limit(s.T); ui.S.set(Math.min(s.S, s.T)); ui.eta.set(s.eta);
-  ui.forwardBox.hidden = s.mode !== "forward"; ui.reverseBox.hidden = s.mode !== "reverse"; ui.trainBox.hidden = s.mode !== "train";
+  ui.forwardBox.hidden = ui.arrows.hidden = s.mode !== "forward"; ui.reverseBox.hidden = s.mode !== "reverse"; ui.trainBox.hidden = s.mode !== "train";
   ui.S.hidden = ui.eta.hidden = s.sampler !== "ddim";
   ui.code.hidden = ui.place.hidden = s.mode !== "forward";
   ui.clear.hidden = s.data !== "drawn";
