@@ -18,7 +18,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from minidiff.training.checkpoint import make_folder
 from minidiff.training.interrupt import delayed_interrupt
@@ -82,6 +81,8 @@ def run(
 
     Raises: DivergenceError if a loss is not finite; the checkpoint before stays.
     """
+    from tqdm import tqdm  # here: in a browser there is none
+
     out = Path(out)
     screen = _Screen(sys.stdout)
     bar = tqdm(
