@@ -65,7 +65,7 @@ def _2() -> str:
 
 
 def _4() -> str:
-    left = {T: math.sqrt(make_schedule("linear", T, rescale=False).alpha_bar(T)) for T in (1000, 50)}
+    left = {T: math.sqrt(make_schedule("linear", T, rescale=False).at(T).alpha_bar) for T in (1000, 50)}
     return f"Part of the image left in x_T: {left[1000]:.4f} for T = 1000, {left[50]:.2f} for T = 50."
 
 
@@ -77,8 +77,8 @@ def _5() -> str:
 def _6() -> str:
     parts = []
     for T in (1000, 50):
-        printed = math.sqrt(as_printed.cosine_schedule(T).alpha_bar(T))
-        right = math.sqrt(make_schedule("cosine", T).alpha_bar(T))
+        printed = math.sqrt(as_printed.cosine_schedule(T).at(T).alpha_bar)
+        right = math.sqrt(make_schedule("cosine", T).at(T).alpha_bar)
         parts.append(f"T = {T}: {100 * printed:.1f} % of the image is left, right {100 * right:.2g} %")
     return "; ".join(parts) + "."
 
@@ -98,7 +98,7 @@ def _10() -> str:
 
 def _12() -> str:
     linear, clipped = (
-        unit_pixel_L_T(schedule.alpha_bar(1000))
+        unit_pixel_L_T(schedule.at(1000).alpha_bar)
         for schedule in (LINEAR, as_printed.cosine_schedule(1000))
     )
     return f"L_T in bits of one pixel of 1: linear {linear:.1e}, the deck's cosine {clipped:.1e}."
@@ -126,7 +126,7 @@ def _17() -> str:
 
 def _18() -> str:
     factors = ", ".join(
-        f"{math.sqrt(LINEAR.one_minus_alpha_bar(t) / LINEAR.alpha_bar(t)):.2g}" for t in (1, 500, 1000)
+        f"{math.sqrt(LINEAR.at(t).one_minus_alpha_bar / LINEAR.at(t).alpha_bar):.2g}" for t in (1, 500, 1000)
     )
     return f"An error of 1 in eps is an error in x_0 of this size at t = 1, 500, 1000: {factors}."
 

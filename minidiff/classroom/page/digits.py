@@ -220,7 +220,7 @@ def arguments_of(function: Callable[..., Any], step: Step) -> dict[str, Any] | N
 @lru_cache(maxsize=4)
 def loop_lines(algorithm: str) -> list[dict[str, Any]]:
     """The lines of the sampler's loop, from its `for` on."""
-    function = {"ddim": ddim_steps, "ddpm": ddpm_steps}[algorithm]
+    function: Any = {"ddim": ddim_steps, "ddpm": ddpm_steps}[algorithm]
     source = textwrap.dedent(inspect.getsource(function))
     loop = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For))
     lines = source.splitlines()[loop.lineno - 1 : loop.end_lineno]

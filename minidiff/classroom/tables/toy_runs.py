@@ -91,8 +91,8 @@ TOY_RUNS: dict[str, Callable[[], Run]] = {
     "minidiff.diffusion.forward.forward_steps": lambda: (
         forward.forward_steps, {"x_0": np.array([[0.5, -1.0]]), "schedule": by_name()["schedule"], "rng": RNG(0)}),
     "minidiff.diffusion.schedule.make_schedule": lambda: (schedule.make_schedule, {"name": "cosine", "T": 10}),
-    "minidiff.diffusion.schedule_check.check_schedule": lambda: (
-        schedule_check.check_schedule, {"schedule": by_name()["schedule"]}),
+    "minidiff.diffusion.schedule_check.TerminalCheck": lambda: (
+        schedule_check.TerminalCheck.__init__, {"self": object.__new__(schedule_check.TerminalCheck), "schedule": by_name()["schedule"]}),
     "minidiff.diffusion.targets.as_eps_theta": lambda: (
         as_eps_theta, {"network": half, "prediction": "v", "schedule": by_name()["schedule"]}),
     "minidiff.diffusion.losses.training_terms": lambda: (
