@@ -16,13 +16,15 @@ from minidiff import RNG, Tensor, cli, no_grad, pictures, to_cpu, to_device
 from minidiff.data import PictureError, read_picture, save_npz, to_unit
 from minidiff.diffusion import ddim_steps, make_tau, q_sample
 from minidiff.sampling import TextToImage, load_text_to_image
-from minidiff.training import Workers
+from minidiff.training import Workers, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
     cli.make_out(options.out)
-    model = load_text_to_image(options.ldm, options.device)
+    run, note = run_or_shipped(options.ldm, "runs/ldm", "ldm")
+    print(note)
+    model = load_text_to_image(run, options.device)
     prompts = [prompt for prompt in options.prompt for _ in range(options.samples)]
     model.captions.encode(options.prompt)  # tells of unknown words before it computes
     schedule = model.denoiser.schedule
@@ -103,8 +105,9 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=1.0, name="--steps", note=fragile)
     add = parser.add_argument
     add(
-        "--ldm", type=cli.path, default="runs/ldm",
-        help="folder that train_mnist_ldm.py wrote",
+        "--ldm", type=cli.path,
+        help="folder that train_mnist_ldm.py wrote (default: runs/ldm, else the weights "
+        "that come with the package)",
     )  # fmt: skip
     add(
         "--prompt", action="append",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.elementwise import per_image, plain
 from minidiff.engine.backend import device_of, to_device
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def shaped(values: Any, like: Any) -> Any:
     if values.shape != like.shape[:1]:
         wanted = f"t must be one per image, ({like.shape[0]},), or one int"
         raise ValueError(f"schedule: {wanted}; got shape {values.shape}")
-    columns = values.astype(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
-    return to_device(columns, device_of(like))
+    return to_device(per_image(values.astype(like.dtype), like), device_of(like))
 
 
 def _short(values: Any) -> str:

@@ -22,6 +22,7 @@ from minidiff.training.noisy_classification import (
     save_noisy_classifier,
 )
 from minidiff.training.run import RunSettings, run
+from minidiff.training.shipped import run_or_shipped, shipped_run
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
@@ -31,5 +32,5 @@ __all__ = [
     "DivergenceError", "LoopSettings", "NoisyClassifierTrainer", "RunSettings", "Trainer",
     "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
     "load_checkpoint", "make_folder", "noisy_classifier_steps", "run", "save_checkpoint",
-    "save_classifier", "save_noisy_classifier", "with_captions",
+    "run_or_shipped", "save_classifier", "save_noisy_classifier", "shipped_run", "with_captions",
 ]  # fmt: skip
