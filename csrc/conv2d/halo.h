@@ -48,8 +48,12 @@ struct Halo {
 
 // For results I x J of a source H x W, whose first tap is `first_row`, `first_column` away. A block has `pixels` results, and its planes are
 // rounded up until plane % modulus = rest, so that what a warp reads at once is in different banks.
-inline Halo halo_of(int images, int I, int J, int H, int W, int image, int first_row, int first_column, int pixels, int modulus, int rest) {
-    Halo halo{images, I, J, H, W, image, first_row, first_column, std::max(0, -first_row), std::max(0, -first_column), 0, 0, 0, {}, {}, {}, {}};
+inline Halo halo_of(int images, int I, int J, int H, int W, int image, int first_row, int first_column, int pixels, int modulus,
+                    int rest) {
+    Halo halo{};
+    halo.images = images, halo.rows = I, halo.columns = J, halo.source_h = H, halo.source_w = W, halo.image = image;
+    halo.first_row = first_row, halo.first_column = first_column;
+    halo.above = std::max(0, -first_row), halo.left = std::max(0, -first_column);
     halo.step = H + std::max(halo.above, I + KERNEL - 1 + first_row - H);
     halo.pitch = W + std::max(halo.left, J + KERNEL - 1 + first_column - W);
     const int most_rows = (pixels - 2) / J + 2, most_images = (most_rows - 2) / I + 2;

@@ -1,13 +1,14 @@
-// 2-D convolution, forward pass and input gradient, where the kernel is 3 x 3 and the stride 1: the sums of correlate.h on tensor cores, with the
-// source pixels of a block kept in shared memory for all nine taps (halo.h).
+// 2-D convolution, forward pass and input gradient, where the kernel is 3 x 3 and the stride 1: the sums of correlate.h on tensor cores,
+// with the source pixels of a block kept in shared memory for all nine taps (halo.h).
 //
 //     block     owns Tile::M channels x Tile::N pixels of the result; blockIdx = (pixels, channels, (group, split))
 //     slab      8 channels of the source x 9 taps, 72 k: their weights, side by side in global memory, and the source planes. Two slabs:
 //               one is multiplied while the other arrives, a ninth of it being asked for at each tap
 //     warp      as in tile_tf32.h; k = t and t + 4 are two of the 8 channels, at the same tap
-//     banks     no read of the weights conflicts: m apart by 12 (9) banks, k by 9 (8), forward (input gradient). Nor do those of the source, whose
-//               channels are 8 or 24 banks apart, unless the 8 pixels of a piece cross a row
-//     bytes     a block reads 9 Tile::M C numbers of the weight and about 1.6 to 2.1 Tile::N C of the source, for 9 Tile::M Tile::N C multiply-adds
+//     banks     no read of the weights conflicts: m apart by 12 (9) banks, k by 9 (8), forward (input gradient). Nor do those of the
+//               source, whose channels are 8 or 24 banks apart, unless the 8 pixels of a piece cross a row
+//     bytes     a block reads 9 Tile::M C numbers of the weight and at most about 2 Tile::N C of the source, for 9 Tile::M Tile::N C
+//               multiply-adds
 #pragma once
 
 #include "conv2d/correlate.h"
@@ -84,8 +85,10 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int weights_at = (tile.first_m + tile.g) * Weights::M_STEP + tile.t * Weights::K_STEP;
     int pixel_at[Tile::PIECES_N];  // this lane's column of each piece, in the plane of k = t
 #pragma unroll
-    for (int n = 0; n < Tile::PIECES_N; n++)
-        pixel_at[n] = Weights::SIZE + tile.t * halo.plane + halo.position(halo.corner(first_pixel + tile.first_n + 8 * n + tile.g), first_line);
+    for (int n = 0; n < Tile::PIECES_N; n++) {
+        const Halo::Corner corner = halo.corner(first_pixel + tile.first_n + 8 * n + tile.g);
+        pixel_at[n] = Weights::SIZE + tile.t * halo.plane + halo.position(corner, first_line);
+    }
 
     if (slab_count > 0)
         for (int part = 0; part < TAPS; part++) copy(0, part);
@@ -137,7 +140,8 @@ void launch_halo_correlation(const char* name, const Conv& conv, const Correlati
     const HaloCorrelation h{c, halo, (GRADIENT ? c.weight_c : c.weight_m) % 4 == 0 && aligned(weight)};
     const size_t bytes = 2 * sizeof(float) * (HaloWeights<Tile::M, GRADIENT>::SIZE + SLAB_CHANNELS * halo.plane);
     const dim3 grid(ceil_div(1LL * c.N * c.result_h * c.result_w, Tile::N), ceil_div(c.M, Tile::M), c.groups * c.splits);
-    launch(name, correlate_halo<Tile, GRADIENT>, grid, Tile::THREADS, bytes, stream, h, source, weight, bias, c.splits == 1 ? result : plan.parts);
+    float* target = c.splits == 1 ? result : plan.parts;
+    launch(name, correlate_halo<Tile, GRADIENT>, grid, Tile::THREADS, bytes, stream, h, source, weight, bias, target);
     if (c.splits > 1) {
         const int plane = c.result_h * c.result_w, channels = c.groups * c.M;
         sum_parts(name, plan.parts, c.splits, c.N * channels * plane, bias, channels, plane, result, stream);

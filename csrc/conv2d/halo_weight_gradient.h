@@ -1,7 +1,8 @@
-// 2-D convolution, weight gradient, where the kernel is 3 x 3 and the stride 1: the sums of weight_gradient.h on tensor cores, with the pixels
-// of x kept in shared memory for all nine taps (halo.h).
+// 2-D convolution, weight gradient, where the kernel is 3 x 3 and the stride 1: the sums of weight_gradient.h on tensor cores, with the
+// pixels of x kept in shared memory for all nine taps (halo.h).
 //
-//     block     owns Tile::M output channels x Tile::N / 9 input channels x 9 taps; blockIdx = (input channels, output channels, (group, split))
+//     block     owns Tile::M output channels x Tile::N / 9 input channels x 9 taps;
+//               blockIdx = (input channels, output channels, (group, split))
 //     slab      64 pixels of dy, side by side, and the planes of x around them. Two slabs: one is multiplied while the other arrives, an
 //               eighth of it being asked for at each step of 8 pixels
 //     warp      owns 32 output channels x 8 input channels x 9 taps: a piece of 8 columns (tile_tf32.h) is 8 input channels at one tap.
@@ -53,7 +54,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             const int first_line = halo.corner(first_pixel).line;
 #pragma unroll
             for (int e = 0; e < POSITIONS; e++) source_at[e] = halo.source_of(threadIdx.x + e * THREADS, first_line);
-            int* table = reinterpret_cast<int*>(stage + table_at);  // the position of each pixel; those beyond the last are in an image of zeros
+            int* table = reinterpret_cast<int*>(stage + table_at);  // each pixel's position; beyond the last one is an image of zeros
             if (threadIdx.x < SLAB_PIXELS) table[threadIdx.x] = halo.position(halo.corner(first_pixel + threadIdx.x), first_line);
         }
         if (h.quads) {

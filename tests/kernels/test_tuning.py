@@ -12,6 +12,8 @@ from minidiff.kernels.cuda.plan import FAST, Plan, Product, candidates, plan
 @pytest.fixture
 def tuned(monkeypatch):
     monkeypatch.setattr(tuning, "_times", {})
+    monkeypatch.setattr(tuning, "LAUNCHES", 2)
+    monkeypatch.setattr(tuning, "ROUNDS", 1)
     kernels.tune_plans()
     yield
     kernels.tune_plans(False)
