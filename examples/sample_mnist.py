@@ -12,13 +12,15 @@ from minidiff.data import save_npz, to_unit
 from minidiff.diffusion import ddim_steps, ddpm_steps
 from minidiff.pictures import save_gif, save_grid
 from minidiff.sampling import eps_predictor, load_denoiser
-from minidiff.training import Workers, make_folder
+from minidiff.training import Workers, make_folder, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
     make_folder(options.out)
-    denoiser = load_denoiser(options.checkpoint, models.UNet, device=options.device)
+    run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
+    print(note)
+    denoiser = load_denoiser(run, models.UNet, device=options.device)
     schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
     rng = RNG(options.seed, options.device)
 
@@ -59,8 +61,9 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=0.0, name="--steps")
     add = parser.add_argument
     add(
-        "--checkpoint", default="runs/mnist/checkpoint",
-        help="folder that train_mnist_ddpm.py wrote",
+        "--checkpoint",
+        help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, else "
+        "the weights that come with the package)",
     )  # fmt: skip
     add(
         "--sampler", default="ddim", choices=["ddim", "ddpm"],

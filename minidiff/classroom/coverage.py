@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minidiff.classroom.index import all_equations
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 
 MARKER = "checks"
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import json
 import re
 import runpy
 import shutil
@@ -190,7 +191,7 @@ def test_the_program_of_the_page(emulated):
 def test_measured_times_fill_the_table(ladder, tmp_path):
     program, counted = ladder
     rows = [{"kind": "ladder", "operation": "conv2d", "rung": "01_naive", "seconds": 4e-3, "theirs": 1e-4}, {"kind": "machine"}]
-    (tmp_path / "gpu.json").write_text('{"results": %s}' % str(rows).replace("'", '"'))
+    (tmp_path / "gpu.json").write_text(json.dumps({"results": rows}))
     times = program.measured_times(tmp_path / "gpu.json")
     lines = program.table(counted["conv2d"], times["conv2d"]).splitlines()
     assert lines[2].endswith("| 4000.0 | 2 |") and lines[3].endswith("| not measured yet |  |")

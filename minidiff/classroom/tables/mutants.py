@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant("losses.L_simple", "sum for mean", ".mean()", ".sum()"),
     Mutant("losses.weight", "factor 2 missing", "2 * sigma_t_squared", "sigma_t_squared"),
     Mutant("losses.weight", "alpha_bar for alpha", "now.alpha *", "now.alpha_bar *"),
-    Mutant("vlb.L_T", "variance of the step", "mean, variance, 0.0, 1.0", "mean, schedule.beta(schedule.T), 0.0, 1.0"),
+    Mutant("vlb.L_T", "variance of the step", "mean, variance, 0.0, 1.0", "mean, schedule.at(schedule.T).beta, 0.0, 1.0"),
     Mutant("vlb.L_t_minus_1", "KL the other way round", "mean_q, variance_q, mean_p, variance_p", "mean_p, variance_p, mean_q, variance_q"),
     Mutant("vlb.L_0", "beta of another step", "likelihood_variance(1,", "likelihood_variance(2,"),
     Mutant("vlb.total", "sign", "total + step.L", "total - step.L"),
