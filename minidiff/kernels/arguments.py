@@ -100,6 +100,18 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
         _mask(mask, query.dtype, scores=(*q[:-1], k[-2]))
 
 
+def self_attention(projected):
+    """Raises: TypeError for a dtype, ValueError for a shape that does not fit."""
+    array_module(projected)
+    shape = projected.shape
+    if len(shape) != 5 or shape[2] != 3:
+        raise ValueError(
+            f"self_attention: projected must be (B, T, 3, heads, size), got shape {shape}"
+        )
+    query, key, value = (projected[:, :, i].swapaxes(1, 2) for i in range(3))
+    attention(query, key, value)
+
+
 def matmul(x, y):
     """Raises: ValueError if the sizes do not fit; TypeError for arrays of two libraries."""
     array_module(x, y)

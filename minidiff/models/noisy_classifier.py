@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import check_channels, check_counts, own_config, plain_settings
@@ -90,10 +91,10 @@ class NoisyClassifier(Module):
 
     def forward(self, x: Any, t: Any) -> Tensor:
         self._check_input(x, t)
-        t = self.time_emb(t)
+        swish_t = F.swish(self.time_emb(t))
         x = self.image_proj(x)
         for m in self.down:
-            x = m(x, t)
+            x = m(x, swish_t)
         return self.final(self.norm(x).reshape(x.shape[0], -1))
 
     def _check_input(self, x: Any, t: Any) -> None:
