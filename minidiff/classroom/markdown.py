@@ -1,4 +1,7 @@
-"""The deck as a Markdown page: slide by slide the formulas, their code and what to correct. From the same data as the terminal."""
+"""The deck as a Markdown page: slide by slide its formulas, their code and what to correct.
+
+It is made of the same data as `python -m minidiff deck` in the terminal.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,17 @@ from minidiff.diffusion.equation import Equation
 
 HEAD = """# The deck, slide by slide
 
-Each formula of the deck is a function, and each function has an exact check. This page is written by
-`python -m minidiff deck --markdown docs/deck.md`; `python -m minidiff explain ID` shows the code and a run with numbers.
+Each formula of the deck is a function, and each function has an exact check. This page is written
+by `python -m minidiff deck --markdown docs/deck.md`. `python -m minidiff explain ID` shows the code
+and a run with numbers.
 """
 
 
 def deck_markdown() -> str:
-    """The whole page. An equation is written out where it comes first, and named where it comes again."""
+    """The whole page.
+
+    An equation is written out where it comes first, and named where it comes again.
+    """
     shown: set[str] = set()
     return "\n".join([HEAD, *(_slide(slide, shown) for slide in SLIDES)])
 
@@ -40,9 +47,8 @@ def _slide(slide: Slide, shown: set[str]) -> str:
 
 def _equation(equation: Equation) -> list[str]:
     lines = ["$$", LATEX[equation.id], "$$", ""]
-    lines.append(
-        f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}"
-    )
+    link = f"[`{equation.function.__name__}`]({_source(equation.function)})"
+    lines.append(f"- `{equation.id}`: {link}, {equation.paper}")
     files = sorted({test.partition("::")[0] for test in tests_by_equation().get(equation.id, [])})
     lines += (
         [f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}"]

@@ -56,7 +56,7 @@ def kernel_lines() -> list[str]:
 
 
 def choice_lines() -> list[str]:
-    """What runs if no kernel is chosen: for each operation that has one, the fastest that is there first."""
+    """What runs if no kernel is chosen: of each operation that has one, the fastest comes first."""
     from minidiff.engine.registry import kernel_versions, operations_with_kernels
 
     lines = []
