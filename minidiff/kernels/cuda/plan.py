@@ -1,7 +1,8 @@
-"""Which tile, and how many splits, a convolution's matrix product runs with: a rough model of the time, in GPU cycles.
+"""Which tile, and how many splits, a convolution's matrix product runs with.
 
-A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum
-over k makes more blocks, at the price of a second kernel that adds the parts.
+A rough model of the time, in GPU cycles, chooses. A large tile reads least per multiply-add, but a
+small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k
+makes more blocks, at the price of a second kernel that adds the parts.
 """
 
 from __future__ import annotations
@@ -34,31 +35,38 @@ class Plan(NamedTuple):
     splits: int
 
 
-# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.h, in their order. `cycles` is the largest of three estimates: instructions of a
-# slab / 4, from the machine code; multiplications; reads and writes of shared memory. The first figures measured will replace them.
+# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.h, in their order. `cycles` is the largest
+# of three estimates: instructions of a slab / 4, from the machine code; multiplications; reads and
+# writes of shared memory. The first figures measured will replace them.
 FAST = (
-    Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 790, 1400, 3), Tile(32, 128, 8, 470, 1400, 6),
+    Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 790, 1400, 3),
+    Tile(32, 128, 8, 470, 1400, 6),
     Tile(64, 64, 8, 450, 900, 4), Tile(32, 32, 8, 190, 700, 8),
 )  # fmt: skip
 TF32 = (
-    Tile(64, 128, 16, 550, 900, 3), Tile(32, 128, 16, 390, 900, 6), Tile(64, 64, 16, 330, 700, 3), Tile(32, 64, 16, 235, 700, 6),
+    Tile(64, 128, 16, 550, 900, 3), Tile(32, 128, 16, 390, 900, 6), Tile(64, 64, 16, 330, 700, 3),
+    Tile(32, 64, 16, 235, 700, 6),
     Tile(128, 64, 16, 450, 900, 3),
 )  # fmt: skip
 TF32X3 = (
-    Tile(64, 128, 16, 750, 1500, 3), Tile(32, 128, 16, 390, 1500, 6), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
+    Tile(64, 128, 16, 750, 1500, 3), Tile(32, 128, 16, 390, 1500, 6),
+    Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
     Tile(128, 64, 16, 760, 1600, 2),
 )  # fmt: skip
 # The same for weight gradients, which take longer to find the numbers of a slab.
 FAST_GRADIENT = (
-    Tile(128, 128, 8, 1600, 2200, 2), Tile(64, 128, 8, 900, 1800, 3), Tile(32, 128, 8, 620, 1800, 6),
+    Tile(128, 128, 8, 1600, 2200, 2), Tile(64, 128, 8, 900, 1800, 3),
+    Tile(32, 128, 8, 620, 1800, 6),
     Tile(64, 64, 8, 560, 1300, 4), Tile(32, 32, 8, 260, 1100, 8),
 )  # fmt: skip
 TF32_GRADIENT = (
-    Tile(64, 96, 16, 420, 900, 3), Tile(32, 96, 16, 290, 900, 4), Tile(64, 64, 16, 310, 800, 3), Tile(32, 64, 16, 230, 800, 6),
+    Tile(64, 96, 16, 420, 900, 3), Tile(32, 96, 16, 290, 900, 4), Tile(64, 64, 16, 310, 800, 3),
+    Tile(32, 64, 16, 230, 800, 6),
     Tile(128, 96, 16, 660, 1000, 2),
 )  # fmt: skip
 TF32X3_GRADIENT = (
-    Tile(64, 96, 16, 570, 1300, 3), Tile(32, 96, 16, 330, 1300, 4), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
+    Tile(64, 96, 16, 570, 1300, 3), Tile(32, 96, 16, 330, 1300, 4), Tile(64, 64, 16, 430, 1000, 3),
+    Tile(32, 64, 16, 270, 1000, 6),
     Tile(128, 96, 16, 1150, 1700, 1),
 )  # fmt: skip
 
@@ -89,7 +97,10 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
-    """The tile and the splits with the least estimated time.    table: the kernel keeps a table of its k in shared memory."""
+    """The tile and the splits with the least estimated time.
+
+    table: the kernel keeps a table of its k in shared memory.
+    """
     return candidates(product, tiles, multiprocessors, table)[0]
 
 
@@ -97,7 +108,7 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 def candidates(
     product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
 ) -> tuple[Plan, ...]:
-    """Plans that are worth trying, the best estimate first: the best eight, and the best of each tile."""
+    """Plans worth trying, the best estimate first: the best eight, and the best of each tile."""
     choices = sorted({
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)
