@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minidiff.engine import anomaly
+from minidiff.engine import anomaly, profiler
 from minidiff.engine.saved_arrays import Guard
 
 if TYPE_CHECKING:
@@ -105,13 +105,17 @@ class Node:
                 f"backward: the graph of {self.call} was freed by an earlier backward(). "
                 "Compute the forward pass again, or call backward(retain_graph=True) the first time"
             )
+        arguments: tuple[Any, ...] = (dy,)
         if self.takes_wanted:
             of_parameter = [False] * len(self.operation.parameters)
             for x, want in zip(self.inputs, wanted, strict=True):
                 of_parameter[x.parameter] |= want
-            gradients = self.backward(dy, tuple(of_parameter))
+            arguments = (dy, tuple(of_parameter))
+        if profiler.active is None:
+            gradients = self.backward(*arguments)
         else:
-            gradients = self.backward(dy)
+            name = self.operation.name
+            gradients = profiler.active.backward(name, dy, self.backward, *arguments[1:])
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         return [

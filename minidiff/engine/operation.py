@@ -26,7 +26,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-from minidiff.engine import anomaly, registry
+from minidiff.engine import anomaly, profiler, registry
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
 from minidiff.engine.saved_arrays import note_view
 from minidiff.engine.tape import is_recording
@@ -62,7 +62,13 @@ class Operation:
         )
         if self.check is not None:
             self.check(*arrays, **options)
-        y, backward = registry.run(self.name, self.reference, arrays, options)
+        if profiler.active is None:
+            y, backward = registry.run(self.name, self.reference, arrays, options)
+        else:
+            y, backward = profiler.active.forward(
+                self.name, [*arrays, *options.values()],
+                lambda: registry.run(self.name, self.reference, arrays, options),
+            )  # fmt: skip
         y = as_array(y)
         if y.dtype.char == "d":
             self._check_float64(tensors)
