@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from minidiff.kernels.blas import warn_if_slower_than_needed
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.workers import WorkerLost, Workers
@@ -72,6 +73,7 @@ def run(
 
     Raises: DivergenceError if a loss is not finite; the checkpoint before stays.
     """
+    warn_if_slower_than_needed()
     out = Path(out)
     screen = _Screen(sys.stdout)
     bar = tqdm(
