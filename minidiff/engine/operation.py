@@ -28,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from minidiff.engine import anomaly, registry
+from minidiff.engine import anomaly, profiler, registry
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
 from minidiff.engine.operands import ARRAYS, let_in, widen
 from minidiff.engine.saved_arrays import note_view
@@ -73,7 +73,13 @@ class Operation:
         options = {key: values[place] for key, place in places.items()}
         if self.check is not None:
             self.check(*arrays, **options)
-        y, backward = registry.run(self.name, self.reference, arrays, options)
+        if profiler.active is None:
+            y, backward = registry.run(self.name, self.reference, arrays, options)
+        else:
+            y, backward = profiler.active.forward(
+                self.name, [*arrays, *options.values()],
+                lambda: registry.run(self.name, self.reference, arrays, options),
+            )  # fmt: skip
         y = as_array(y)
         if is_half and y.dtype.char == "f":
             y = y.astype(np.float16)

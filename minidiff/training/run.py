@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.kernels.blas import warn_if_slower_than_needed
 from minidiff.training.checkpoint import make_folder
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
@@ -85,6 +86,7 @@ def run(
     """
     from tqdm import tqdm  # here: in a browser there is none
 
+    warn_if_slower_than_needed()
     out = Path(out)
     trainer.description(options)  # refuses now what could not be saved later
     screen = Screen.of(sys.stdout)

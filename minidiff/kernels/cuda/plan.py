@@ -1,7 +1,8 @@
-"""Which tile, and how many splits, a convolution's matrix product runs with: a rough model of the time, in GPU cycles.
+"""Which tile, and how many splits, a convolution's matrix product runs with.
 
-A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum
-over k makes more blocks, at the price of a second kernel that adds the parts.
+A rough model of the time, in GPU cycles, chooses. A large tile reads least per multiply-add, but a
+small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k
+makes more blocks, at the price of a second kernel that adds the parts.
 """
 
 from __future__ import annotations
@@ -101,7 +102,10 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
-    """The tile and the splits with the least estimated time.    table: the kernel keeps a table of its k in shared memory."""
+    """The tile and the splits with the least estimated time.
+
+    table: the kernel keeps a table of its k in shared memory.
+    """
     return candidates(product, tiles, multiprocessors, table)[0]
 
 
@@ -109,7 +113,7 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 def candidates(
     product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
 ) -> tuple[Plan, ...]:
-    """Plans that are worth trying, the best estimate first: the best eight, and the best of each tile."""
+    """Plans worth trying, the best estimate first: the best eight, and the best of each tile."""
     choices = sorted({
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)

@@ -1,6 +1,8 @@
-"""Which plan is fastest, by trying instead of by the model of plan.py: on a GPU, at the first call of each convolution, if switched on.
+"""Which plan is fastest, found by trying instead of by the model of plan.py.
 
-Each plan adds in another order, so that what is chosen shows in the last bits of a result: two runs then need not agree to the last bit.
+If it is switched on, this happens on a GPU at the first call of each convolution. Each plan adds in
+another order, so the choice shows in the last bits of a result: two runs need not agree to the last
+bit then.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ _times: dict[Hashable, dict[Plan, float]] = {}  # of each convolution that was t
 
 
 def tune_plans(on: bool = True) -> None:
-    """Try out tiles and splits for each convolution that is new, some milliseconds once. Off at the start: runs repeat exactly then."""
+    """Try out tiles and splits for each convolution that is new: some milliseconds, once.
+
+    Off at the start, so that runs repeat exactly.
+    """
     global _on
     _on = bool(on)
 
