@@ -44,8 +44,11 @@ class Operators:
     def __rtruediv__(self, other: Any) -> Tensor:
         return F.divide(other, self)
 
-    def __pow__(self, exponent: float) -> Tensor:
+    def __pow__(self, exponent: Any) -> Tensor:
         return F.power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Tensor:
+        return F.power(base, self)
 
     def __iadd__(self, other: Any) -> Tensor:
         return edit(self, F.add, other)  # type: ignore[arg-type]

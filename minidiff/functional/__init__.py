@@ -33,10 +33,12 @@ from minidiff.functional.conv_transpose2d import conv_transpose2d
 from minidiff.functional.dropout import dropout
 from minidiff.functional.embedding import embedding
 from minidiff.functional.error_function import erfc
-from minidiff.functional.linear import linear, matmul
+from minidiff.functional.linear import contract, linear, matmul
 from minidiff.functional.loss import cross_entropy, mse_loss
 from minidiff.functional.normalization import group_norm, group_norm_swish, layer_norm
-from minidiff.functional.reduction import argmax, max, mean, min, sum, var
+from minidiff.functional.reduction import (
+    argmax, cumsum, max, mean, min, prod, sum, var,
+)
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
     astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, setitem,
@@ -45,12 +47,12 @@ from minidiff.functional.shape import (
 
 __all__ = [
     "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to",
-    "clip", "concatenate", "conv2d", "conv_transpose2d", "cos", "cross_entropy",
-    "divide", "dropout", "embedding", "equal", "erfc", "exp", "expand_dims", "gelu",
+    "clip", "concatenate", "contract", "conv2d", "conv_transpose2d", "cos",
+    "cross_entropy", "cumsum", "divide", "dropout", "embedding", "equal", "erfc", "exp", "expand_dims", "gelu",
     "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
     "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
     "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
-    "negative", "not_equal", "pad", "power", "relu", "reshape", "setitem", "sigmoid",
+    "negative", "not_equal", "pad", "power", "prod", "relu", "reshape", "setitem", "sigmoid",
     "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
     "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -1,7 +1,10 @@
-"""Products of matrices: `matmul` (batched) and `linear`, the fully connected layer."""
+"""Products: `matmul` (batched), `linear`, the fully connected layer, and `contract`."""
 
 from __future__ import annotations
 
+import math
+
+from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
 from minidiff.kernels import arguments
 
@@ -42,11 +45,36 @@ def linear(x, weight, bias=None):
         y += bias
 
     def linear_backward(dy, wanted):
-        rows_dy = dy.reshape(-1, dy.shape[-1])
-        rows_x = x.reshape(-1, x.shape[-1])
+        count = math.prod(x.shape[:-1])
+        rows_dy, rows_x = dy.reshape(count, dy.shape[-1]), x.reshape(count, x.shape[-1])
         dx = dy @ weight if wanted[0] else None
         dweight = rows_dy.T @ rows_x if wanted[1] else None
         dbias = rows_dy.sum(axis=0) if wanted[2] else None
         return dx, dweight, dbias
 
     return y, linear_backward
+
+
+@operation(check=arguments.contract)
+def contract(tensors, subscripts):
+    """y = the sum of products that subscripts name, such as "ij,jk->ik" (NumPy's einsum)
+
+    Each letter is an axis. The sum is over those that the result does not name."""
+    xp = array_module(*tensors)
+    *inputs, output = subscripts.replace("->", ",").split(",")
+    y = xp.einsum(subscripts, *tensors)
+
+    def contract_backward(dy):
+        """By the same sum, with dy in place of one tensor and its letters as the result's."""
+        gradients = []
+        for i, letters in enumerate(inputs):
+            others = [pair for j, pair in enumerate(zip(inputs, tensors, strict=True)) if j != i]
+            names = ",".join([output, *(name for name, _ in others)])
+            reached = "".join(a for a in letters if a in names)
+            dx = xp.einsum(f"{names}->{reached}", dy, *(x for _, x in others))
+            shape = tensors[i].shape  # an axis that is only here was summed: repeat dy along it
+            ones = [n if a in reached else 1 for a, n in zip(letters, shape, strict=True)]
+            gradients.append(xp.broadcast_to(dx.reshape(ones), shape))
+        return (gradients,)
+
+    return y, contract_backward

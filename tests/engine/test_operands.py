@@ -48,7 +48,7 @@ def test_what_is_refused(call, message):
 @pytest.mark.parametrize("other", [np.arange(2), np.int64(2)], ids=["array", "scalar"])
 def test_integers_that_would_make_float64_are_called_by_their_name(other):
     with pytest.raises(TypeError, match=r"float32 would become float64, because one argument is int64 \("):
-        X / other
+        X * other
 
 
 def test_rows_of_two_lengths():
