@@ -60,7 +60,7 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     _floating("layer_norm", x)
     if not shape or 0 in shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
-            f"layer_norm: x must end in normalized_shape = {shape}, got shape {x.shape}"
+            f"layer_norm: x must end in normalized_shape = {shape}, sizes >= 1, got shape {x.shape}"
         )
     _parameters("layer_norm", x, {"weight": weight, "bias": bias}, shape)
 
