@@ -182,6 +182,8 @@ def max_pool2d(x: Any, kernel_size: int, stride: int | None = None, padding: int
             "max_pool2d: wanted x (N, C, H, W), kernel_size and stride ints >= 1, and padding at "
             f"most half of kernel_size, got {x.shape}, {k!r}, {s!r} and {padding!r}"
         )
+    if padding and x.dtype.kind != "f":
+        raise TypeError(f"max_pool2d: with padding, x must be floating-point, got {x.dtype}")
     if padding:
         x = operators.F.pad(x, (padding,) * 4, value=-math.inf)
     (N, C, H, W) = x.shape

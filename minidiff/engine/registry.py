@@ -143,7 +143,7 @@ def run(
 
 
 def _has_empty(arguments: list[Any]) -> bool:
-    """Whether an array has no elements: a kernel would have nothing to do, and may not expect it."""
+    """Whether an array has no elements. A kernel has nothing to do then, and may not expect it."""
     return any(is_array(value) and not value.size for value in arguments)
 
 

@@ -74,7 +74,8 @@ def gelu(x, approximate="none"):
 
     approximate: "none", or "tanh", which is faster and less than 5e-4 off."""
     if approximate not in ("none", "tanh"):
-        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+        wanted = "approximate must be 'none' or 'tanh'"
+        raise ValueError(f"gelu: {wanted}, got {approximate!r}")
     xp, exact, c = array_module(x), approximate == "none", math.sqrt(2 / math.pi)
     if exact:
         phi = 0.5 * erfc.reference(-math.sqrt(0.5) * x)[0]

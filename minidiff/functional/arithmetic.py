@@ -72,7 +72,8 @@ def power(x, exponent):
             lower = exponent - 1
             if hasattr(exponent, "dtype"):
                 lower = xp.where(exponent == 0, 0, lower).astype(exponent.dtype)
-            dx = dy * (exponent * x**lower) if hasattr(lower, "dtype") or exponent else dy * 0
+            factor = x**lower if hasattr(lower, "dtype") or exponent else 0
+            dx = dy * (exponent * factor)
         if wanted[1]:
             base = xp.asarray(x, dy.dtype)
             dexponent = dy * y * xp.log(xp.where(base == 0, 1, base).astype(dy.dtype))

@@ -57,7 +57,7 @@ def linear(x, weight, bias=None):
 
 @operation(check=arguments.contract)
 def contract(tensors, subscripts):
-    """y = the sum of products that subscripts name, such as "ij,jk->ik" (NumPy's einsum)
+    """y = the sum of products that subscripts name, such as "ij,jk->ik"
 
     Each letter is an axis. The sum is over those that the result does not name."""
     xp = array_module(*tensors)
@@ -65,16 +65,16 @@ def contract(tensors, subscripts):
     y = xp.einsum(subscripts, *tensors)
 
     def contract_backward(dy):
-        """By the same sum, with dy in place of one tensor and its letters as the result's."""
+        """The same sum, with dy in place of the tensor whose letters it names."""
         gradients = []
         for i, letters in enumerate(inputs):
-            others = [pair for j, pair in enumerate(zip(inputs, tensors, strict=True)) if j != i]
-            names = ",".join([output, *(name for name, _ in others)])
+            names = ",".join([output, *inputs[:i], *inputs[i + 1 :]])
             reached = "".join(a for a in letters if a in names)
-            dx = xp.einsum(f"{names}->{reached}", dy, *(x for _, x in others))
-            shape = tensors[i].shape  # an axis that is only here was summed: repeat dy along it
-            ones = [n if a in reached else 1 for a, n in zip(letters, shape, strict=True)]
-            gradients.append(xp.broadcast_to(dx.reshape(ones), shape))
+            others = [*tensors[:i], *tensors[i + 1 :]]
+            dx = xp.einsum(f"{names}->{reached}", dy, *others)
+            alone = tuple(axis for axis, a in enumerate(letters) if a not in names)
+            dx = xp.expand_dims(dx, alone)
+            gradients.append(xp.broadcast_to(dx, tensors[i].shape))
         return (gradients,)
 
     return y, contract_backward

@@ -37,7 +37,7 @@ def prod(x, axis=None, keepdims=False):
     y = x.prod(axis=axes, keepdims=True)
 
     def prod_backward(dy):
-        """dy/dx_i = the product of the numbers before x_i times that of those behind it"""
+        """dy/dx_i = the product of the numbers before x_i and of those behind it"""
         moved = xp.moveaxis(x, axes, range(-len(axes), 0))
         rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], _count(x, axes))
         ones = xp.ones_like(rows[..., :1])

@@ -229,6 +229,8 @@ def pad(x, pad, mode="constant", value=0.0):
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
         wanted = f"at most {x.ndim} pairs (before, after) of ints >= 0, last axis first"
         raise ValueError(f"pad: wanted {wanted}, got {tuple(pad)}")
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        raise TypeError(f"pad: x is {x.dtype} and can't hold value {value}")
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
     if mode != "constant":
@@ -245,12 +247,12 @@ def _pad_with_own(x, widths, mode):
     modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     if mode not in modes:
         raise ValueError(f"pad: mode must be constant, {', '.join(modes)}, got {mode!r}")
-    if any(max(w) > n - (mode == "reflect") for w, n in zip(widths, x.shape, strict=True) if any(w)):
+    pairs = zip(widths, x.shape, strict=True)
+    if any(max(w) > n - (mode == "reflect") for w, n in pairs if any(w)):
         raise ValueError(f"pad: mode {mode!r} can't take {widths} from shape {x.shape}")
-    xp, sizes = array_module(x), zip(x.shape, widths, strict=True)
-    # the place in x of each number of the result
-    places = xp.ix_(*(xp.pad(xp.arange(n), w, mode=modes[mode]) for n, w in sizes))
-    shape_x = x.shape
+    xp, shape_x = array_module(x), x.shape
+    rows = [(xp.arange(n), w) for n, w in zip(shape_x, widths, strict=True)]
+    places = xp.ix_(*(xp.pad(row, w, mode=modes[mode]) for row, w in rows))  # in x
 
     def pad_backward(dy):
         dx = xp.zeros(shape_x, dy.dtype)

@@ -162,6 +162,7 @@ def mse_loss(prediction, target, reduction="mean"):
     """Raises: ValueError if the shapes differ, or for another reduction than the known ones."""
     array_module(prediction, target)
     _reduction("mse_loss", reduction)
+    _floating("mse_loss", prediction, "prediction")
     if prediction.shape != target.shape:
         raise ValueError(
             "mse_loss: prediction and target must have one shape, "
@@ -199,7 +200,7 @@ def cross_entropy(logits, labels, reduction="mean", ignore_index=-100, label_smo
             "cross_entropy: wanted logits (B, K, ...) and labels (B, ...), "
             f"got {logits.shape} and {labels.shape}"
         )
-    _floating("cross_entropy", logits)
+    _floating("cross_entropy", logits, "logits")
     if not is_int(ignore_index) or not 0 <= label_smoothing <= 1:
         raise ValueError(
             "cross_entropy: ignore_index must be an int and label_smoothing in 0..1, "
@@ -279,9 +280,9 @@ def _same_dtype(name, x, parameter, array):
         raise TypeError(f"{name}: {parameter} and x must have one dtype, got {got}")
 
 
-def _floating(name, x):
+def _floating(name, x, parameter="x"):
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+        raise TypeError(f"{name}: {parameter} must be floating-point, got {x.dtype}")
 
 
 def _mask(mask, dtype, scores):
