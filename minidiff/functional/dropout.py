@@ -13,6 +13,8 @@ def dropout(x, p, rng):
     -> x's shape. To be called in training only."""
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be in [0, 1), got {p}")
+    if x.dtype.kind != "f":
+        raise TypeError(f"dropout: x must be floating-point, got {x.dtype}")
     mask = (rng.uniform(x.shape) >= p) * x.dtype.type(1 / (1 - p))
 
     def dropout_backward(dy):
