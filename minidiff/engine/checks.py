@@ -41,6 +41,12 @@ def check_broadcast(name: str, *values: Any) -> None:
             ) from None
 
 
+def check_floating(name: str, x: Any) -> None:
+    """Raises: TypeError for integers and booleans."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+
+
 def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> None:
     """Raises: ValueError if one of the axes has no elements."""
     for axis in axes:
