@@ -7,6 +7,7 @@ from dataclasses import InitVar, dataclass
 
 import numpy as np
 
+from minidiff.engine.checks import is_int
 from minidiff.models.config import check_channels, check_counts
 
 
@@ -55,7 +56,8 @@ class UNetConfig:
         object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has lists
         object.__setattr__(self, "is_attn", tuple(self.is_attn))
         if image_size is not None:
-            both = (image_size, image_size) if isinstance(image_size, int) else image_size
+            several = isinstance(image_size, (tuple, list))
+            both = image_size if several else (image_size, image_size)
             self.check_size(*both)
 
     @property

@@ -76,6 +76,13 @@ def test_a_matrix_and_a_memory_map_become_plain_arrays(tmp_path):
         np.testing.assert_array_equal(x.grad, array)
 
 
+def test_options_that_are_numbers_of_numpy_do_not_make_float64():
+    x, eps = md.Tensor(np.ones((2, 4, 3), "f"), requires_grad=True), np.float64(1e-5)
+    for y in (F.layer_norm(x, 3, eps=eps), F.group_norm(x, np.int64(2), None, None, eps), F.dropout(x, np.float64(0.3), md.RNG(0)), F.attention(x, x, x, scale=eps)):
+        assert y.dtype == np.float32
+    assert F.pad(x, (np.int64(1), 0), value=np.float64(2)).dtype == np.float32
+
+
 def test_comparing_with_none_and_text():
     assert (X == None) is False and (X != None) is True and (X == "a") is False  # noqa: E711
 
