@@ -7,7 +7,6 @@ from dataclasses import InitVar, dataclass
 
 import numpy as np
 
-from minidiff.engine.checks import is_int
 from minidiff.models.config import check_channels, check_counts
 
 
@@ -56,9 +55,9 @@ class UNetConfig:
         object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has lists
         object.__setattr__(self, "is_attn", tuple(self.is_attn))
         if image_size is not None:
-            several = isinstance(image_size, (tuple, list))
-            both = image_size if several else (image_size, image_size)
-            self.check_size(*both)
+            if isinstance(image_size, (int, np.integer)):
+                image_size = image_size, image_size
+            self.check_size(*image_size)
 
     @property
     def levels(self) -> int:
