@@ -14,7 +14,7 @@ from typing import Any
 
 from minidiff.engine import operators
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import check_axes, check_axis, is_int
+from minidiff.engine.checks import check_axes, check_axis, check_floating, is_int
 from minidiff.engine.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -98,6 +98,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(e^x)), without overflow: the largest x is taken out first."""
     x = _tensor(x)
+    check_floating("logsumexp", x)
     xp = array_module(x.data)
     largest = x.detach().max(axis, keepdims=True).data
     largest = xp.where(xp.isfinite(largest), largest, 0).astype(x.dtype)
