@@ -62,8 +62,8 @@ def parse_options() -> cli.Options:
     add = parser.add_argument
     add(
         "--checkpoint",
-        help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, else "
-        "the weights that come with the package)",
+        help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, "
+        "else the weights that come with the package)",
     )  # fmt: skip
     add(
         "--sampler", default="ddim", choices=["ddim", "ddpm"],

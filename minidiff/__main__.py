@@ -1,4 +1,4 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants, play, ..."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, play, and more."""
 
 from __future__ import annotations
 

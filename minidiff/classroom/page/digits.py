@@ -1,4 +1,4 @@
-"""The tab Digits: an image's way from noise by the shipped weights, with every term of each step."""
+"""The tab Digits: an image's way from noise by the shipped weights, every term of each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minidiff.classroom.index import all_equations
 from minidiff.classroom.page.lines import run_with_values
 from minidiff.classroom.page.wire import on_page
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.diffusion import ddim, ddpm, noise_prediction, reverse
+from minidiff.diffusion import ddim, noise_prediction, reverse
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import Schedule, respace
@@ -220,7 +220,7 @@ def arguments_of(function: Callable[..., Any], step: Step) -> dict[str, Any] | N
 @lru_cache(maxsize=4)
 def loop_lines(algorithm: str) -> list[dict[str, Any]]:
     """The lines of the sampler's loop, from its `for` on."""
-    function = {"ddim": ddim_steps, "ddpm": ddpm_steps}[algorithm]
+    function: Any = {"ddim": ddim_steps, "ddpm": ddpm_steps}[algorithm]
     source = textwrap.dedent(inspect.getsource(function))
     loop = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For))
     lines = source.splitlines()[loop.lineno - 1 : loop.end_lineno]
