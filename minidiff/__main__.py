@@ -85,6 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--write", metavar="DIR", help="write the page as plain files instead of serving it"
     )
     play_command.add_argument(
+        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
+    )
+    play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"
     )
     weights_command = commands.add_parser(
@@ -138,8 +141,11 @@ def _run(options: argparse.Namespace) -> int:
         with use_kernels(options.kernels):
             _step(options)
     elif options.command == "play":
-        from minidiff.classroom.play import play, write_page
+        from minidiff.classroom.play import fetch_pyodide, play, write_page
 
+        if options.fetch:
+            print(f"Pyodide is in {fetch_pyodide(options.fetch)}: play --pyodide {options.fetch}")
+            return 0
         if options.write:
             print(f"wrote the page into {write_page(options.write, options.pyodide)}")
             return 0

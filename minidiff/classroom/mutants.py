@@ -92,7 +92,9 @@ def run_checks(ids: list[str]) -> _FirstFailure:
     seen = _FirstFailure()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         code = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests], plugins=[seen]
+            # -s: a browser has no files to keep the output in, and it goes to StringIO anyway
+            ["-x", "-q", "-s", "-p", "no:cacheprovider", "--rootdir", str(root), *tests],
+            plugins=[seen],
         )
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not (
         seen.passed or seen.failed
