@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minidiff.classroom.index import all_equations
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.after_the_deck import EVERYTHING as SLIDES
+from minidiff.classroom.tables.slides import Slide
 
 MARKER = "checks"
 
@@ -93,7 +94,8 @@ class Report:
     def __str__(self) -> str:
         used = {id for slide in SLIDES for formula in slide.formulas for id in formula.equations}
         n_checks = sum(map(len, tests_by_equation().values()))
-        counts = f"{len(SLIDES)} slides, {self.formulas} formulas, {len(all_equations())} equations, {len(used)} of them on the deck"
+        chapters = sum(isinstance(slide.number, str) for slide in SLIDES)
+        counts = f"{len(SLIDES) - chapters} slides and {chapters} chapters after them, {self.formulas} formulas, {len(all_equations())} equations, {len(used)} of them in these"
         problems = [f"MISSING  {problem}" for problem in self.missing]
         verdict = "every formula is covered" if self.complete else f"{len(self.missing)} missing"
         return "\n".join([*self.lines, "", *problems, f"{counts}, {n_checks} checks: {verdict}"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from minidiff.classroom.coverage import resolve, tests_by_equation
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.after_the_deck import AFTER
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slides import SLIDES, Slide
@@ -17,11 +18,17 @@ Each formula of the deck is a function, and each function has an exact check. Th
 `python -m minidiff deck --markdown docs/deck.md`; `python -m minidiff explain ID` shows the code and a run with numbers.
 """
 
+BETWEEN = """# After the deck
+
+What a course teaches next, in the same forms. [After the deck](after_the_deck.md) has the figures.
+"""
+
 
 def deck_markdown() -> str:
     """The whole page. An equation is written out where it comes first, and named where it comes again."""
     shown: set[str] = set()
-    return "\n".join([HEAD, *(_slide(slide, shown) for slide in SLIDES)])
+    deck = [_slide(slide, shown) for slide in SLIDES]
+    return "\n".join([HEAD, *deck, BETWEEN, *(_slide(chapter, shown) for chapter in AFTER)])
 
 
 def _slide(slide: Slide, shown: set[str]) -> str:

@@ -10,7 +10,7 @@ import unicodedata
 
 _SYMBOLS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
-    "tau": "τ", "phi": "φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π", "int": "∫", "nabla": "∇", "cdot": " · ",
+    "tau": "τ", "phi": "φ", "Phi": "Φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π", "int": "∫", "nabla": "∇", "cdot": " · ",
     "sim": "~", "subseteq": "⊆", "in": "∈", "leftarrow": "<-", "to": "->", "dots": "...", "pm": "±", "quad": "\u2003", "big": "", "Big": "",
     "log": "\ue000log ", "exp": "exp", "cos": "cos ", "sin": "sin ", "arg": "arg ", "min": "min", "max": "max",
 }  # fmt: skip

@@ -22,7 +22,7 @@ cosine with the slide's clip 2.3e-3."""
 def unit_pixel_L_T(alpha_bar_T):
     """bits = -1/2 log2(1 - alpha_bar_T)
 
-    L_T of one black or white pixel, the largest there is.   alpha_bar_T: float in (0, 1)
+    L_T of one black or white pixel, the largest there is.   alpha_bar_T: float in [0, 1)
     """
     nats = -0.5 * math.log1p(-alpha_bar_T)
     bits = nats / math.log(2)
@@ -84,7 +84,7 @@ def check_schedule(schedule: Schedule) -> TerminalCheck:
     bits = unit_pixel_L_T(alpha_bar_T)
     return TerminalCheck(
         alpha_bar_T=alpha_bar_T,
-        amplification=math.sqrt(1 / alpha_bar_T - 1),
+        amplification=math.sqrt(1 / alpha_bar_T - 1) if alpha_bar_T else math.inf,
         snr_T=schedule.snr(schedule.T),
         L_T_bits=bits,
         clipped_low=int(np.count_nonzero(beta <= low)),

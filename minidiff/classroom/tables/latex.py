@@ -4,10 +4,12 @@ tests/classroom/test_latex.py evaluates them on numbers against the functions. S
 separated by \quad, \leftarrow is an assignment.
 """
 
+from minidiff.classroom.tables.latex_after import LATEX_AFTER
 from minidiff.classroom.tables.latex_bound import LATEX_BOUND
 
 LATEX: dict[str, str] = {
     **LATEX_BOUND,
+    **LATEX_AFTER,
     "schedule.linear": r"\beta_t = \beta_1 + \frac{t-1}{T-1}(\beta_T - \beta_1)",
     "schedule.cosine": (
         r"\beta_t = \mathrm{clip}\Big(1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}},"
