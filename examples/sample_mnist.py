@@ -2,6 +2,7 @@
 
 python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim
 python examples/sample_mnist.py --sampler ddpm --variance beta
+python examples/sample_mnist.py --sampler dpm++ --steps 10 --spacing log-snr
 """
 
 import numpy as np
@@ -9,9 +10,15 @@ from tqdm import tqdm
 
 from minidiff import RNG, cli, models, to_cpu
 from minidiff.data import save_npz, to_unit
-from minidiff.diffusion import ddim_steps, ddpm_steps
 from minidiff.pictures import save_gif, save_grid
-from minidiff.sampling import eps_predictor, load_denoiser
+from minidiff.sampling import (
+    SAMPLERS,
+    SPACINGS,
+    SamplerSettings,
+    load_denoiser,
+    predictor,
+    sampler_steps,
+)
 from minidiff.training import Workers, make_folder
 
 
@@ -23,17 +30,12 @@ def main() -> None:
     rng = RNG(options.seed, options.device)
 
     with Workers(denoiser.model, options.workers) as workers:
-        eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
-        if options.sampler == "ddim":
-            total, eta = options.steps, options.eta
-            sampler = ddim_steps(
-                eps_theta, shape, schedule, rng, steps=total, eta=eta, clip=1.0
-            )
-        else:
-            total, variance = schedule.T, options.variance
-            sampler = ddpm_steps(
-                eps_theta, shape, schedule, rng, variance=variance, clip=1.0
-            )
+        total = schedule.T if options.sampler == "ddpm" else options.steps
+        settings = SamplerSettings(
+            options.sampler, total, options.spacing, 1.0, options.eta, options.variance
+        )
+        network, prediction = predictor(workers), denoiser.prediction
+        sampler = sampler_steps(network, prediction, schedule, shape, rng, settings)
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
@@ -63,8 +65,13 @@ def parse_options() -> cli.Options:
         help="folder that train_mnist_ddpm.py wrote",
     )  # fmt: skip
     add(
-        "--sampler", default="ddim", choices=["ddim", "ddpm"],
-        help="ddim takes --steps, ddpm always takes all T",
+        "--sampler", default="ddim", choices=SAMPLERS,
+        help="all take --steps but ddpm, which takes all T; heun and flow-heun ask the "
+        "network twice a step",
+    )  # fmt: skip
+    add(
+        "--spacing", default="uniform", choices=SPACINGS,
+        help="where the steps are: uniform in t, or in the log of signal over noise",
     )  # fmt: skip
     add(
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],

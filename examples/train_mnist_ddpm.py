@@ -8,11 +8,11 @@ samples.npz and loss_per_t.png.
 """
 
 from minidiff import RNG, cli, optim, pictures, to_cpu
+from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
 from minidiff.data import Loader, load_dataset, save_npz, to_unit
-from minidiff.diffusion import ddim_sample, make_schedule
 from minidiff.evaluation import loss_per_t
 from minidiff.models import UNet, UNetConfig
-from minidiff.sampling import eps_predictor, evaluating
+from minidiff.sampling import SamplerSettings, eps_predictor, evaluating, predictor, sample
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
@@ -23,7 +23,9 @@ def main(options: cli.Options) -> None:
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
-    schedule = make_schedule(options.schedule, options.timesteps)
+    schedule = any_schedule(
+        options.schedule, options.timesteps, options.zero_terminal_snr
+    )
     print(schedule.check().sentence)
     model = UNet(unet_config(dataset.images.shape, options), rng)
     model.to(options.device)
@@ -36,8 +38,9 @@ def main(options: cli.Options) -> None:
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
-    )
+        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND,
+        weighting=None if options.weighting == "none" else options.weighting,
+    )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
@@ -71,11 +74,12 @@ def draw_preview(trainer: Trainer, workers: Workers, options: cli.Options) -> No
     """samples.png from the averaged parameters, with few steps."""
     schedule = trainer.schedule
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
         shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=steps, clip=1.0)
+        how = SamplerSettings(steps=steps)
+        network, prediction = predictor(workers), trainer.prediction
+        x_0 = sample(network, prediction, schedule, shape, noise, how)
     images, title = to_unit(to_cpu(x_0), clip=True), f"step {trainer.step}"
     pictures.save_grid(
         f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
@@ -95,7 +99,8 @@ def draw_results(
     )
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = eps_predictor(workers, trainer.prediction, schedule)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, **how, clip=1.0)
+        network, settings = predictor(workers), SamplerSettings(**how)
+        x_0 = sample(network, trainer.prediction, schedule, shape, noise, settings)
         t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
     save_npz(f"{out}/samples.npz", samples=samples)
@@ -126,10 +131,22 @@ def parse_options() -> cli.Options:
         "--optimizer", choices=["muon", "adamw"],
         help="default: muon, or adamw with --graph, which can record only that",
     )  # fmt: skip
-    add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
-        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
-        help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+        "--schedule", default="cosine", choices=["linear", "cosine", "straight"],
+        help="straight: the times of flow matching; it ends in pure noise",
+    )  # fmt: skip
+    add(
+        "--zero-terminal-snr", action="store_true",
+        help="rescale the schedule so that x_T is pure noise (not with --predict eps)",
+    )  # fmt: skip
+    add(
+        "--predict", default="v", choices=PREDICTIONS,
+        help="what the network predicts: eps (as on the slides), v (clear digits soon), "
+        "velocity (flow matching)",
+    )  # fmt: skip
+    add(
+        "--weighting", default="none", choices=["none", *SCHEMES],
+        help="of the loss over time: min_snr, p2 or edm (default: none, L_simple)",
     )  # fmt: skip
     add(
         "--variance", default="fixed", choices=["fixed", "learned"],
@@ -148,6 +165,8 @@ def parse_options() -> cli.Options:
         )
         saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
         options.variance = saved.get("variance", "fixed")  # older runs have none
+        options.weighting = saved.get("weighting", "none")
+        options.zero_terminal_snr = saved.get("zero_terminal_snr", False)
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
@@ -156,8 +175,26 @@ def parse_options() -> cli.Options:
         )
     if options.graph and options.variance == "learned":
         parser.error("--graph records L_simple only: it goes with --variance fixed")
+    check_loss(options, parser)
     cli.check_limits(options, parser)
     return options
+
+
+def check_loss(options: cli.Options, parser) -> None:
+    """Refuse predictions, weights and ends of the schedule that don't go together."""
+    weighted, predict = options.weighting != "none", options.predict
+    if options.graph and weighted:
+        parser.error("--graph records L_simple only: it goes without --weighting")
+    if options.variance == "learned" and (weighted or predict == "velocity"):
+        parser.error("--variance learned has a loss of its own: no --weighting, no velocity")
+    if weighted and predict == "mu_tilde":
+        parser.error("--weighting knows eps, x_0, v and velocity, not mu_tilde")
+    ends_in_noise = options.zero_terminal_snr or options.schedule == "straight"
+    if ends_in_noise and (predict in ("eps", "mu_tilde") or options.variance == "learned"):
+        parser.error(
+            "the schedule ends in pure noise, of which eps, mu_tilde and a learned variance "
+            "tell no image: --predict v, x_0 or velocity, --variance fixed"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,11 @@ The mixture of `diffusion/oracle.py` gives each of these an exact answer."""
 from minidiff.beyond.exact_flow import flow_map
 from minidiff.beyond.flow_matching import exact_velocity, flow_steps, time_and_scale
 from minidiff.beyond.flow_ode import likelihood_steps
-from minidiff.beyond.loss_weights import prediction_weight, weighted_training_terms
+from minidiff.beyond.loss_weights import (
+    SCHEMES,
+    prediction_weight,
+    weighted_training_terms,
+)
 from minidiff.beyond.pairs import PREDICTIONS, predict_pair, to_pair
 from minidiff.beyond.schedules import any_schedule, straight_schedule, zero_terminal
 from minidiff.beyond.solvers import (
@@ -19,7 +23,7 @@ from minidiff.beyond.solvers import (
 from minidiff.beyond.tilted import guide_in_interval
 
 __all__ = [
-    "PREDICTIONS", "any_schedule", "dpm_pp_steps", "exact_velocity", "flow_map",
+    "PREDICTIONS", "SCHEMES", "any_schedule", "dpm_pp_steps", "exact_velocity", "flow_map",
     "flow_steps", "guide_in_interval", "heun_steps", "likelihood_steps", "log_snr_times",
     "pair_ddim_steps", "predict_pair", "prediction_weight", "straight_schedule",
     "time_and_scale", "to_pair", "weighted_training_terms", "zero_terminal",
