@@ -59,7 +59,7 @@ def main():
     for t in shown:
         noise = 0.0 if t == 0 else diffusion.q_mean_variance(x_0, t, schedule)[1]
         measured = diffused[t][left, 0].var()
-        theory = schedule.alpha_bar(t, first=0) * 0.15**2 + noise
+        theory = schedule.at(t, first=0).alpha_bar * 0.15**2 + noise
         print(
             f"t = {t:4}    {ink[t].var():6.3f} (free: {0.01 + t * KICK**2:6.3f})    "
             f"{measured:6.3f}    {theory:6.3f}"

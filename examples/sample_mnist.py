@@ -8,34 +8,30 @@ python examples/sample_mnist.py --sampler dpm++ --steps 10 --spacing log-snr
 import numpy as np
 from tqdm import tqdm
 
-from minidiff import RNG, cli, models, to_cpu
+from minidiff import RNG, cli, models, sampling, to_cpu
 from minidiff.data import save_npz, to_unit
 from minidiff.pictures import save_gif, save_grid
-from minidiff.sampling import (
-    SAMPLERS,
-    SPACINGS,
-    SamplerSettings,
-    load_denoiser,
-    predictor,
-    sampler_steps,
-)
-from minidiff.training import Workers, make_folder
+from minidiff.training import Workers, make_folder, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
     make_folder(options.out)
-    denoiser = load_denoiser(options.checkpoint, models.UNet, device=options.device)
+    run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
+    print(note)
+    denoiser = sampling.load_denoiser(run, models.UNet, device=options.device)
     schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
     rng = RNG(options.seed, options.device)
 
     with Workers(denoiser.model, options.workers) as workers:
         total = schedule.T if options.sampler == "ddpm" else options.steps
-        settings = SamplerSettings(
+        settings = sampling.SamplerSettings(
             options.sampler, total, options.spacing, 1.0, options.eta, options.variance
         )
-        network, prediction = predictor(workers), denoiser.prediction
-        sampler = sampler_steps(network, prediction, schedule, shape, rng, settings)
+        network, prediction = sampling.predictor(workers), denoiser.prediction
+        sampler = sampling.sampler_steps(
+            network, prediction, schedule, shape, rng, settings
+        )
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
@@ -61,16 +57,17 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=0.0, name="--steps")
     add = parser.add_argument
     add(
-        "--checkpoint", default="runs/mnist/checkpoint",
-        help="folder that train_mnist_ddpm.py wrote",
+        "--checkpoint",
+        help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, or "
+        "the weights that come with the package)",
     )  # fmt: skip
     add(
-        "--sampler", default="ddim", choices=SAMPLERS,
+        "--sampler", default="ddim", choices=sampling.SAMPLERS,
         help="all take --steps but ddpm, which takes all T; heun and flow-heun ask the "
         "network twice a step",
     )  # fmt: skip
     add(
-        "--spacing", default="uniform", choices=SPACINGS,
+        "--spacing", default="uniform", choices=sampling.SPACINGS,
         help="where the steps are: uniform in t, or in the log of signal over noise",
     )  # fmt: skip
     add(

@@ -16,13 +16,15 @@ from minidiff import RNG, Tensor, cli, no_grad, pictures, to_cpu, to_device
 from minidiff.data import PictureError, read_picture, save_npz, to_unit
 from minidiff.diffusion import ddim_steps, make_tau, q_sample
 from minidiff.sampling import TextToImage, load_text_to_image
-from minidiff.training import Workers, make_folder
+from minidiff.training import Workers, make_folder, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
     make_folder(options.out)
-    model = load_text_to_image(options.ldm, options.device)
+    run, note = run_or_shipped(options.ldm, "runs/ldm", "ldm")
+    print(note)
+    model = load_text_to_image(run, options.device)
     prompts = [prompt for prompt in options.prompt for _ in range(options.samples)]
     model.captions.encode(options.prompt)  # tells of unknown words before it computes
     schedule = model.denoiser.schedule
@@ -102,7 +104,11 @@ def parse_options() -> cli.Options:
     fragile = "; at 0 the errors of a network of --predict eps stay, without a clip"
     cli.add_sampler_options(parser, steps=50, eta=1.0, name="--steps", note=fragile)
     add = parser.add_argument
-    add("--ldm", default="runs/ldm", help="folder that train_mnist_ldm.py wrote")
+    add(
+        "--ldm",
+        help="folder that train_mnist_ldm.py wrote (default: runs/ldm, else the weights "
+        "that come with the package)",
+    )
     add(
         "--prompt", action="append",
         help='such as "a thick slanted three"; once for each row; "" is anything',

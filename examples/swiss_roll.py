@@ -128,7 +128,7 @@ def draw_fields(path, eps_theta, x_0, schedule, rng) -> None:
     fields = []
     for t in shown_times(schedule.T)[1:-1]:
         eps_hat = diffusion.predict_noise(eps_theta, grid, t)
-        score = -eps_hat / math.sqrt(schedule.one_minus_alpha_bar(t))
+        score = -eps_hat / math.sqrt(schedule.at(t).one_minus_alpha_bar)
         x_t = diffusion.q_sample(x_0, t, rng.normal(x_0.shape), schedule)
         fields.append((f"t = {t}", x_t, grid, score))
     pictures.save_fields(path, fields, "length of the score")

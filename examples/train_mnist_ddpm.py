@@ -3,16 +3,14 @@
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
 
-It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end
-samples.npz and loss_per_t.png.
+It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
+at the end samples.npz and loss_per_t.png.
 """
 
-from minidiff import RNG, cli, optim, pictures, to_cpu
+from minidiff import RNG, cli, evaluation, optim, pictures, sampling, to_cpu
 from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
-from minidiff.data import Loader, load_dataset, save_npz, to_unit
-from minidiff.evaluation import loss_per_t
+from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
 from minidiff.models import UNet, UNetConfig
-from minidiff.sampling import SamplerSettings, eps_predictor, evaluating, predictor, sample
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
@@ -30,8 +28,13 @@ def main(options: cli.Options) -> None:
     model = UNet(unet_config(dataset.images.shape, options), rng)
     model.to(options.device)
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
+    train, held_out = dataset, None
+    if options.held_out is None:
+        options.held_out = min(500, len(dataset) // 20)
+    if options.held_out:
+        train, held_out = dataset.split(options.held_out)
     loader = Loader(
-        dataset.images, dataset.labels, options.batch_size, rng, drop_last=True
+        train.images, train.labels, options.batch_size, rng, drop_last=True
     )
     Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
@@ -40,16 +43,18 @@ def main(options: cli.Options) -> None:
     settings = TrainerSettings(
         ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND,
         weighting=None if options.weighting == "none" else options.weighting,
+        times=options.times,
     )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
 
+    judge = evaluation.preview_judge(options.judge, train.images)
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
 
-        def preview(trainer: Trainer) -> None:
-            draw_preview(trainer, workers, options)
+        def preview(trainer: Trainer) -> dict[str, float]:
+            return draw_preview(trainer, workers, held_out, judge, options)
 
         ending = run(trainer, options.out, workers, how_long, vars(options), preview)
         if not ending:
@@ -70,19 +75,33 @@ def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
     )  # fmt: skip
 
 
-def draw_preview(trainer: Trainer, workers: Workers, options: cli.Options) -> None:
-    """samples.png from the averaged parameters, with few steps."""
-    schedule = trainer.schedule
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+def draw_preview(
+    trainer: Trainer, workers: Workers, held_out, judge, options: cli.Options
+) -> dict[str, float]:
+    """samples.png from the averaged parameters, with few steps.    -> figures of them"""
+    schedule, figures = trainer.schedule, {}
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        if held_out is not None:
+            figures["held_out_loss"] = evaluation.held_out_loss(
+                workers, to_float(held_out.images), schedule, trainer.prediction
+            )
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
-        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
-        how = SamplerSettings(steps=steps)
-        network, prediction = predictor(workers), trainer.prediction
-        x_0 = sample(network, prediction, schedule, shape, noise, how)
-    images, title = to_unit(to_cpu(x_0), clip=True), f"step {trainer.step}"
+        shape = (64, *trainer.loader.images.shape[1:])
+        x_0 = draw(trainer, workers, shape, noise, {"steps": min(20, schedule.T)})
+    x_0 = to_cpu(x_0)
+    images, title = to_unit(x_0, clip=True), f"step {trainer.step}"
     pictures.save_grid(
         f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
+    )
+    return figures | (judge.figures(x_0.clip(-1, 1)) if judge else {})
+
+
+def draw(trainer: Trainer, workers: Workers, shape: tuple[int, ...], noise: RNG, how):
+    """x_0 by DDIM.    how: its steps and eta"""
+    network, settings = sampling.predictor(workers), sampling.SamplerSettings(**how)
+    return sampling.sample(
+        network, trainer.prediction, trainer.schedule, shape, noise, settings
     )
 
 
@@ -97,11 +116,11 @@ def draw_results(
         f"sampling {options.samples} images with {how['steps']} steps of DDIM, "
         f"eta = {how['eta']:g}"
     )
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
-        network, settings = predictor(workers), SamplerSettings(**how)
-        x_0 = sample(network, trainer.prediction, schedule, shape, noise, settings)
-        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], schedule, noise)
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = sampling.eps_predictor(workers, trainer.prediction, schedule)
+        x_0 = draw(trainer, workers, shape, noise, how)
+        images = trainer.loader.images[:64]
+        t, loss = evaluation.loss_per_t(eps_theta, images, schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
     save_npz(f"{out}/samples.npz", samples=samples)
     pictures.save_grid(
@@ -152,6 +171,19 @@ def parse_options() -> cli.Options:
         "--variance", default="fixed", choices=["fixed", "learned"],
         help="learned: a second output for the variance of a step, trained with L_hybrid",
     )  # fmt: skip
+    add(
+        "--times", default="uniform", choices=["uniform", "logit-normal"],
+        help="how t is drawn: uniform as on the slides, or mostly from the middle",
+    )  # fmt: skip
+    add(
+        "--held-out", type=cli.seed,
+        help="images kept from the training, for held_out_loss in metrics.csv "
+        "(default: 500, at most a twentieth; 0: none)",
+    )  # fmt: skip
+    add(
+        "--judge", default="runs/classifier",
+        help="a classifier (train_classifier.py) that looks at each preview's samples",
+    )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
     if options.resume:  # the run's own network and training; the rest is about today
@@ -165,6 +197,8 @@ def parse_options() -> cli.Options:
         )
         saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
         options.variance = saved.get("variance", "fixed")  # older runs have none
+        options.times = saved.get("times", "uniform")
+        options.held_out = saved.get("held_out", 0)
         options.weighting = saved.get("weighting", "none")
         options.zero_terminal_snr = saved.get("zero_terminal_snr", False)
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
@@ -186,13 +220,14 @@ def check_loss(options: cli.Options, parser) -> None:
     if options.graph and weighted:
         parser.error("--graph records L_simple only: it goes without --weighting")
     if options.variance == "learned" and (weighted or predict == "velocity"):
-        parser.error("--variance learned has a loss of its own: no --weighting, no velocity")
+        parser.error("--variance learned has a loss of its own: no weights, no velocity")
     if weighted and predict == "mu_tilde":
         parser.error("--weighting knows eps, x_0, v and velocity, not mu_tilde")
     ends_in_noise = options.zero_terminal_snr or options.schedule == "straight"
-    if ends_in_noise and (predict in ("eps", "mu_tilde") or options.variance == "learned"):
+    needs_signal = predict in ("eps", "mu_tilde") or options.variance == "learned"
+    if ends_in_noise and needs_signal:
         parser.error(
-            "the schedule ends in pure noise, of which eps, mu_tilde and a learned variance "
+            "the schedule ends in pure noise, where eps, mu_tilde and a learned variance "
             "tell no image: --predict v, x_0 or velocity, --variance fixed"
         )
 

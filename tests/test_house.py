@@ -25,10 +25,7 @@ PENDING_WIDTH = {
     "minidiff/classroom",
     "minidiff/kernels",
 }
-PENDING_LINES = {
-    "minidiff/classroom/tables/latex.py",
-    "minidiff/classroom/tables/slides.py",
-}
+PENDING_LINES: set[str] = set()
 PENDING_ARGUMENTS: set[str] = set()
 
 

@@ -4,6 +4,7 @@
 
 #include "common/array.h"
 #include "conv2d/conv2d.h"
+#include "ladder/rung.h"
 
 using Numbers = std::array<int, 16>;  // the fields of Conv, in their order
 using Bias = std::optional<Array<float>>;
@@ -69,6 +70,7 @@ static Bindings bind([](py::module_& module) {
         want_sizes(conv, &x, &weight, &y);
         const float* b = want_bias(bias, conv.O);
         const Plan plan = plan_of(y, tile, splits, parts, copies_of(version, conv, false));
+        if (auto* rung = Conv2dRung::find(version)) return rung(conv, x.data, weight.data, b, y.data, plan, stream);
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
         if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
         if (version == "fast") return conv2d_fast(conv, x.data, weight.data, b, y.data, plan, stream);

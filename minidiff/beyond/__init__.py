@@ -23,8 +23,9 @@ from minidiff.beyond.solvers import (
 from minidiff.beyond.tilted import guide_in_interval
 
 __all__ = [
-    "PREDICTIONS", "SCHEMES", "any_schedule", "dpm_pp_steps", "exact_velocity", "flow_map",
-    "flow_steps", "guide_in_interval", "heun_steps", "likelihood_steps", "log_snr_times",
-    "pair_ddim_steps", "predict_pair", "prediction_weight", "straight_schedule",
-    "time_and_scale", "to_pair", "weighted_training_terms", "zero_terminal",
+    "PREDICTIONS", "SCHEMES", "any_schedule", "dpm_pp_steps", "exact_velocity",
+    "flow_map", "flow_steps", "guide_in_interval", "heun_steps", "likelihood_steps",
+    "log_snr_times", "pair_ddim_steps", "predict_pair", "prediction_weight",
+    "straight_schedule", "time_and_scale", "to_pair", "weighted_training_terms",
+    "zero_terminal",
 ]  # fmt: skip

@@ -29,9 +29,9 @@ def distribution(x_t, t, mixture, schedule):
     if mixture.shape != (1,):
         got = f"points of shape {mixture.shape}"
         raise ValueError(f"distribution: only a line has quantiles, (1,), got {got}")
-    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
+    x, mean, variance, _ = diffused(x_t, t, mixture, schedule)
     z = ((x - mean) / sqrt(2 * variance))[:, :, 0]
-    w = array_module(x_t).exp(log_weights)
+    w = array_module(x_t).asarray(mixture.weights, dtype=x_t.dtype)
     left = 0.5 * (w * erfc(-z)).sum(axis=1)
     right = 0.5 * (w * erfc(z)).sum(axis=1)
     return left, right

@@ -16,10 +16,11 @@ from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.noise_prediction import starting_noise
-from minidiff.diffusion.oracle import components, softmax
+from minidiff.diffusion.oracle import components, shares
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_choice
 from minidiff.engine.random import RNG
 
 METHODS = ("euler", "heun")
@@ -56,9 +57,9 @@ def exact_velocity(z_s, s, mixture):
     variance = (1 - s) ** 2 * squared_std + s**2
     away = z - (1 - s) * m
     log_weights = array_module(z_s).asarray(np.log(mixture.weights), dtype=z_s.dtype)
-    r = softmax(log_weights + log_density(away, 0.0, variance).sum(axis=2))
+    r = shares(log_weights + log_density(away, 0.0, variance).sum(axis=2))
     of_component = (s - (1 - s) * squared_std) / variance * away - m
-    u = (r[:, :, None] * of_component).sum(axis=1).reshape(z_s.shape)
+    u = (r * of_component).sum(axis=1).reshape(z_s.shape)
     return u
 
 
@@ -119,9 +120,7 @@ def flow_steps(
     `prediction` says: a network of any kind will do; method: "euler" asks it once a step,
     "heun" twice but for the last; other arguments as for `ddim_steps`.
     Raises: ValueError for another method."""
-    if method not in METHODS:
-        known = f"{' or '.join(METHODS)}, got {method!r}"
-        raise ValueError(f"flow_steps: method must be {known}")
+    check_choice("flow_steps", "method", method, METHODS)
 
     def velocity(x_t: Any, t: int) -> Any:
         x_0_hat, eps_hat = predict_pair(network, x_t, t, schedule, prediction, clip)

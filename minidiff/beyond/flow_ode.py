@@ -14,7 +14,7 @@ from minidiff.diffusion.ddim import choose_times
 from minidiff.diffusion.elementwise import sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
-from minidiff.diffusion.oracle import diffused, softmax
+from minidiff.diffusion.oracle import diffused, shares
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 
@@ -88,12 +88,12 @@ def drift_divergence(x_t, t, mixture, schedule):
 
     laplacian = sum over k of r_k (|pull_k|^2 - D / variance_k) - |score|^2.
     x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,)"""
-    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
-    r = softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
+    x, mean, variance, log_joint = diffused(x_t, t, mixture, schedule)
+    r = shares(log_joint)
     pull, D = (mean - x) / variance, x.shape[2]
-    score = (r[:, :, None] * pull).sum(axis=1)
-    curvature = (pull**2).sum(axis=2) - D / variance[:, :, 0]
-    laplacian = (r * curvature).sum(axis=1) - (score**2).sum(axis=1)
+    score = (r * pull).sum(axis=1)
+    curvature = (pull**2).sum(axis=2, keepdims=True) - D / variance
+    laplacian = (r * curvature).sum(axis=(1, 2)) - (score**2).sum(axis=1)
     div = -0.5 * (D + laplacian)
     return div
 

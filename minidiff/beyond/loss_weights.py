@@ -15,9 +15,11 @@ from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import L_simple
+from minidiff.diffusion.noise_prediction import check_shape_of
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import regression_target
+from minidiff.diffusion.targets import Prediction, regression_target
+from minidiff.engine.checks import check_choice
 
 WEIGHTED = ("eps", "x_0", "v", "velocity")
 
@@ -59,9 +61,7 @@ def x_0_error_of(prediction, t, schedule, like=None):
     t: int or (B,) in 1..T  ->  float, (B,), or (B, 1, ...) to multiply `like`
     Raises: ValueError for another name, and for eps where SNR_t = 0."""
     now = schedule.at(t, like)
-    if prediction not in WEIGHTED:
-        known = f"{', '.join(WEIGHTED)}, got {prediction!r}"
-        raise ValueError(f"weights: prediction must be one of {known}")
+    check_choice("weights", "prediction", prediction, WEIGHTED)
     if prediction == "eps" and not np.all(schedule.at(t).alpha_bar):
         cause = "an error of eps_hat is an infinite one of x_0_hat where SNR_t = 0"
         raise ValueError(f"weights: {cause}: train the network on v or velocity")
@@ -88,9 +88,7 @@ def prediction_weight(prediction, t, schedule, scheme="min_snr", like=None, **op
     min(SNR, gamma) / (SNR + 1) for v.
     t: int or (B,) in 1..T;  scheme: of `SCHEMES`, options: its own  ->  as `x_0_error_of`
     Raises: ValueError for another scheme or prediction."""
-    if scheme not in SCHEMES:
-        known = f"{', '.join(SCHEMES)}, got {scheme!r}"
-        raise ValueError(f"weights: scheme must be one of {known}")
+    check_choice("weights", "scheme", scheme, SCHEMES)
     now = schedule.at(t, like)
     snr = now.alpha_bar / now.one_minus_alpha_bar
     w, c = SCHEMES[scheme](snr, **options), x_0_error_of(prediction, t, schedule, like)
@@ -123,16 +121,14 @@ def weighted_training_terms(
 
     prediction: "velocity", too, which makes it flow matching; weighting: of `SCHEMES`,
     None for a loss without weights.
-    Raises: ValueError if the network returns another shape than that of x_t, or two
-    outputs: a learned variance has a bound for its loss, and no weights."""
+    Raises: ValueError if the network returns another shape than that of x_t, or a second
+    output for a learned variance."""
     x_t = q_sample(x_0, t, eps, schedule)
     target = target_of(prediction, x_0, t, eps, schedule)
     predicted = network(x_t, t, **condition)
-    got = getattr(predicted, "shape", None)
-    if got is None or tuple(got) != tuple(target.shape):
-        came = "two outputs" if got is None else tuple(got)
-        wanted = f"the network must return the shape of x_t, {tuple(target.shape)}"
-        raise ValueError(f"training: {wanted}, got {came}")
+    if isinstance(predicted, Prediction):
+        raise ValueError("training: a learned variance has a loss of its own, no weights")
+    check_shape_of("training", predicted, target)
     terms = {"x_0": x_0, "eps": eps, "x_t": x_t, "target": target}
     terms["predicted"] = predicted
     if weighting is None:

@@ -22,6 +22,7 @@ from minidiff.diffusion.targets import (
     eps_from_x_0,
     x_0_from_eps,
 )
+from minidiff.engine.checks import check_choice
 
 Network = Callable[..., Any]
 Pair = tuple[Any, Any]
@@ -82,9 +83,7 @@ def to_pair(prediction: str, x_t: Any, t: Any, said: Any, schedule: Schedule) ->
     """(x_0_hat, eps_hat) of a network that predicts `prediction` and said `said` at x_t.
 
     Raises: ValueError for another name, and for an eps where alpha_bar_t = 0."""
-    if prediction not in _TO_PAIR:
-        known = f"{', '.join(_TO_PAIR)}, got {prediction!r}"
-        raise ValueError(f"pair: prediction must be one of {known}")
+    check_choice("pair", "prediction", prediction, _TO_PAIR)
     return _TO_PAIR[prediction](x_t, t, said, schedule)
 
 

@@ -117,7 +117,7 @@ def heun_steps(
     for t, t_prev in downwards(schedule, steps):
         x_0_hat, eps_hat = predict_pair(network, x_t, t, schedule, prediction, clip)
         terms = {"t_prev": t_prev, "x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat}
-        if t_prev == 0 or schedule.alpha_bar(t) == 0:
+        if t_prev == 0 or schedule.at(t).alpha_bar == 0:
             x_prev = move(x_0_hat, eps_hat, t_prev, schedule)
         else:
             x_euler = euler_step(x_t, eps_hat, t, t_prev, schedule)

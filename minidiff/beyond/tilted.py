@@ -15,16 +15,17 @@ from minidiff.diffusion.elementwise import number
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance
 from minidiff.diffusion.gaussian import log_density
+from minidiff.diffusion.guidance import guide_without_classifier
 from minidiff.diffusion.oracle import (
     classifier_gradient,
     exact_score,
     log_classifier,
     log_marginal,
-    softmax,
+    shares,
 )
 from minidiff.engine.backend import array_module
 
-Network = Callable[[Any, Any], Any]
+Network = Callable[..., Any]
 
 
 @equation("tilted.log_density", "Dhariwal & Nichol sec. 4; Ho & Salimans eq. 5")
@@ -63,28 +64,40 @@ def noisy_score(x_t, t, x_0, p, schedule):
     xp = array_module(x_t)
     mean, variance = q_mean_variance(x_0[:, 0], t, schedule)
     with np.errstate(divide="ignore"):  # a share of 0
-        r = softmax(xp.log(p)[None] + log_density(x_t, mean[None], variance))
-    pull = (mean[None] - x_t) / variance
-    score = (r * pull).sum(axis=1, keepdims=True)
+        r = shares(xp.log(p)[None] + log_density(x_t, mean[None], variance))
+    pull = (mean[None] - x_t)[:, :, None] / variance
+    score = (r * pull).sum(axis=1)
     return score
 
 
 @equation("tilted.interval", "Kynkaanniemi et al. 2404.07724 eq. 3")
-def guide_in_interval(guided, conditional, first, last):
-    """eps_theta(x_t, t) = guided(x_t, t) if first <= t <= last, else conditional(x_t, t)
+def interval_strength(t, s, first, last):
+    """s_t = s if first <= t <= last, else 1
 
-    Guidance only at the times that profit from it.
-    guided, conditional: networks as samplers call them;  first, last: ints
+    Guidance only at the times that profit from it; 1 is the class without guidance.
+    t, first, last: ints in 1..T  ->  float
     Raises: ValueError if first > last."""
     if first > last:
         got = f"first = {first}, last = {last}"
-        raise ValueError(f"guide_in_interval: first must be <= last, got {got}")
+        raise ValueError(f"interval_strength: first must be <= last, got {got}")
+    s_t = number(s) if first <= t <= last else 1.0
+    return s_t
 
-    def eps_theta(x_t: Any, t: Any) -> Any:
-        inside = first <= int(np.max(t)) <= last  # a sampler asks for one t at a time
-        return guided(x_t, t) if inside else conditional(x_t, t)
 
-    return eps_theta
+def guide_in_interval(
+    eps_theta: Network, y: Any, null: Any, s: float, first: int, last: int
+) -> Network:
+    """`guide_without_classifier` at the times first..last; elsewhere the class itself.
+
+    eps_theta: called as eps_theta(x_t, t, y); outside the interval one call will do"""
+
+    def guided(x_t: Any, t: Any) -> Any:
+        s_t = interval_strength(int(np.max(t)), s, first, last)  # a sampler's t is one
+        if s_t == 1:
+            return eps_theta(x_t, t, y)
+        return guide_without_classifier(eps_theta, y, null, s=s_t)(x_t, t)
+
+    return guided
 
 
 def on_a_grid(log_density: Any, x: Any) -> tuple[Any, Any]:

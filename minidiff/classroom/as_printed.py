@@ -24,7 +24,7 @@ def step_noise_share(t, schedule):
     x_t holds sqrt(beta_t) of the noise of step t and sqrt(1 - alpha_bar_t) in all. A network trained on the step's noise
     would predict this fraction of eps: 0.10 at t = 500.
     """
-    return math.sqrt(schedule.beta(t) / schedule.one_minus_alpha_bar(t))
+    return math.sqrt(schedule.at(t).beta / schedule.at(t).one_minus_alpha_bar)
 
 
 def cosine_schedule(T: int) -> Schedule:
@@ -34,7 +34,7 @@ def cosine_schedule(T: int) -> Schedule:
 
 def sigma_of_formula_and_code(t, schedule):
     """Erratum 9: the same slide adds sqrt(beta_tilde) z in the formula and sqrt(beta) z in the code.   -> (float, float)."""
-    return math.sqrt(schedule.beta_tilde(t)), math.sqrt(schedule.beta(t))
+    return math.sqrt(schedule.at(t).beta_tilde), math.sqrt(schedule.at(t).beta)
 
 
 def vlb_last_line(L_T, L_t_minus_1, L_0):
@@ -49,8 +49,8 @@ def vlb_simplified(L_T, L_t_minus_1, L_0):
 
 def weight_with_squared_norm(t, schedule):
     """Erratum 14: 1 / (2 ||Sigma||_2^2). The spectral norm of sigma^2 I is sigma^2, and its square sigma^4.   -> float."""
-    sigma_squared = schedule.beta(t)
-    return schedule.beta(t) ** 2 / (2 * schedule.alpha(t) * schedule.one_minus_alpha_bar(t) * sigma_squared**2)
+    sigma_squared = schedule.at(t).beta
+    return schedule.at(t).beta ** 2 / (2 * schedule.at(t).alpha * schedule.at(t).one_minus_alpha_bar * sigma_squared**2)
 
 
 def diffuse_image(x, t, alpha_hat, E):
@@ -70,7 +70,7 @@ def sample(eps_theta, x, schedule, rng):
         t = np.full(len(x), i + 1)
         predicted_noise = eps_theta(x, t)
         noise = rng.normal(x.shape, dtype=x.dtype) if i > 1 else 0 * x
-        alpha, alpha_hat, beta = schedule.alpha(i + 1), schedule.alpha_bar(i + 1), schedule.beta(i + 1)
+        alpha, alpha_hat, beta = schedule.at(i + 1).alpha, schedule.at(i + 1).alpha_bar, schedule.at(i + 1).beta
         x = 1 / math.sqrt(alpha) * (x - ((1 - alpha) / (math.sqrt(1 - alpha_hat))) * predicted_noise) + math.sqrt(beta) * noise
     return x
 
@@ -82,12 +82,12 @@ def noise_free_times(T):
 
 def removed_fraction(t, schedule):
     """Erratum 25: beta / sqrt(alpha (1 - alpha_bar)): the coefficient of eps_theta, not the fraction of the noise.   -> float."""
-    return schedule.beta(t) / math.sqrt(schedule.alpha(t) * schedule.one_minus_alpha_bar(t))
+    return schedule.at(t).beta / math.sqrt(schedule.at(t).alpha * schedule.at(t).one_minus_alpha_bar)
 
 
 def ddim_step(x_t, t, eps_hat, schedule):
     """Erratum 28: the deterministic step in DDIM's letters, alpha read as the deck's own alpha_t = 1 - beta_t.   t: int in 2..T."""
-    alpha, alpha_prev = schedule.alpha(t), schedule.alpha(t - 1)
+    alpha, alpha_prev = schedule.at(t).alpha, schedule.at(t - 1).alpha
     predicted_x_0 = math.sqrt(alpha_prev) * (x_t - math.sqrt(1 - alpha) * eps_hat) / math.sqrt(alpha)
     direction = math.sqrt(1 - alpha_prev) * eps_hat
     return predicted_x_0 + direction
@@ -95,7 +95,7 @@ def ddim_step(x_t, t, eps_hat, schedule):
 
 def radicand_with_beta(t, schedule):
     """Erratum 29: 1 - alpha_bar_{t-1} - sigma_t^2 with the sigma_t^2 = beta_t of the deck's code.   -> float, negative at t = 1 and 2."""
-    return schedule.one_minus_alpha_bar(t - 1, first=0) - schedule.beta(t)
+    return schedule.at(t - 1, first=0).one_minus_alpha_bar - schedule.at(t).beta
 
 
 def transformer_embedding(t, half_dim):

@@ -12,7 +12,7 @@ from typing import Any
 
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.tables.after_the_deck import EVERYTHING as SLIDES
-from minidiff.classroom.tables.slides import Slide
+from minidiff.classroom.tables.slide import Slide
 
 MARKER = "checks"
 

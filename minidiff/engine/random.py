@@ -10,15 +10,14 @@ uninterrupted run would have drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff.engine.backend import check_device, module_of_device, on_device
 from minidiff.engine.philox import LANES, draw
+from minidiff.engine.setting import Block, Setting
 
 Shape = int | Sequence[int]
 
@@ -139,17 +138,12 @@ def _philox_of_pcg(state: dict[str, Any]) -> dict[str, Any]:
     return {"key": [int(low), int(high)], "used": 0}
 
 
-_layers_draw_from: ContextVar[RNG | None] = ContextVar("layers_draw_from", default=None)
+_layers_draw_from: Setting[RNG | None] = Setting("layers_draw_from", None)
 
 
-@contextmanager
-def layers_draw_from(rng: RNG) -> Iterator[None]:
+def layers_draw_from(rng: RNG) -> Block:
     """Inside, layers that need random numbers in training (dropout) draw them from `rng`."""
-    token = _layers_draw_from.set(rng)
-    try:
-        yield
-    finally:
-        _layers_draw_from.reset(token)
+    return _layers_draw_from.block(rng)
 
 
 def rng_of_layers(layer: str) -> RNG:

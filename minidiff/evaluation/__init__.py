@@ -10,8 +10,10 @@ from minidiff.evaluation.metrics import (
     loss_per_t,
     sample_quality,
 )  # fmt: skip
+from minidiff.evaluation.preview import PreviewJudge, held_out_loss, preview_judge
 
 __all__ = [
-    "Judgement", "SampleQuality", "accuracy_per_t", "agreement", "bits_per_dimension",
-    "frechet_distance", "judge", "load_classifier", "loss_per_t", "sample_quality",
+    "Judgement", "PreviewJudge", "SampleQuality", "accuracy_per_t", "agreement",
+    "bits_per_dimension", "frechet_distance", "held_out_loss", "judge", "load_classifier",
+    "loss_per_t", "preview_judge", "sample_quality",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from minidiff.diffusion.ddim import ddim_steps, make_tau
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.checks import check_choice
 from minidiff.engine.random import RNG
 
 SAMPLERS = ("ddim", "ddpm", "heun", "dpm++", "flow-euler", "flow-heun")
@@ -31,12 +32,8 @@ class SamplerSettings:
     variance: str = "beta_tilde"  # of ddpm
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("sampler", self.sampler, SAMPLERS), ("spacing", self.spacing, SPACINGS),
-        ):  # fmt: skip
-            if value not in known:
-                names = ", ".join(known)
-                raise ValueError(f"SamplerSettings: {name} must be one of {names}, got {value!r}")
+        check_choice("SamplerSettings", "sampler", self.sampler, SAMPLERS)
+        check_choice("SamplerSettings", "spacing", self.spacing, SPACINGS)
 
 
 def sampler_times(schedule: Schedule, settings: SamplerSettings) -> list[int]:
@@ -80,7 +77,7 @@ def sampler_steps(
     if sampler.startswith("flow-"):
         method = sampler.removeprefix("flow-")
         return flow_steps(network, start, schedule, rng, method=method, **on_pairs)
-    ends_in_noise = schedule.alpha_bar(schedule.T) == 0
+    ends_in_noise = schedule.at(schedule.T).alpha_bar == 0
     if sampler == "ddim" and ends_in_noise:
         return pair_ddim_steps(network, start, schedule, rng, eta=settings.eta, **on_pairs)
     if ends_in_noise:

@@ -13,6 +13,7 @@ from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
 from minidiff.training.noisy_classification import noisy_classifier_steps, save_noisy_classifier
 from minidiff.training.run import RunSettings, run
+from minidiff.training.shipped import run_or_shipped, shipped_run
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
@@ -21,5 +22,5 @@ __all__ = [
     "EMA", "AutoencoderTrainer", "CheckpointError", "DivergenceError", "LoopSettings",
     "RunSettings", "Trainer", "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
     "load_checkpoint", "make_folder", "noisy_classifier_steps", "run", "save_checkpoint",
-    "save_classifier", "save_noisy_classifier", "with_captions",
+    "run_or_shipped", "save_classifier", "save_noisy_classifier", "shipped_run", "with_captions",
 ]  # fmt: skip

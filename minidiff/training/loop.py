@@ -77,6 +77,7 @@ class TrainingLoop:
         self.device = next(model.parameters()).device
         self.step = 0
         self.progress = self.seconds = 0.0
+        self.gradient_norm: Any = float("nan")  # of the last step, on its device
         self.dataset: Identity | None = None
         self._losses: list[Any] = []
         self._checked = 0  # losses that are known to be finite
@@ -137,6 +138,7 @@ class TrainingLoop:
             step = self.learn(batch, workers)
             self.step += 1
             self._losses.append(step.loss)
+            self.gradient_norm = step.gradient_norm
             yield step
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:

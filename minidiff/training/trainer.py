@@ -21,6 +21,7 @@ from minidiff.optim import Optimizer
 from minidiff.training.cuda_graph import RecordedTraining
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
+from minidiff.training.times import DISTRIBUTIONS
 from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse, and further arguments of the model
@@ -32,6 +33,17 @@ def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]
     return x_0, {}
 
 
+def batch_terms(
+    model: Any, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
+    weighting: str | None = None, **condition: Any,
+) -> Step:  # fmt: skip
+    """Algorithm 1 up to the loss, or its form with weights, or that of flow matching."""
+    if weighting is None and prediction != "velocity":
+        return training_terms(model, x_0, t, eps, schedule, prediction, **condition)
+    how = (prediction, weighting)
+    return weighted_training_terms(model, x_0, t, eps, schedule, *how, **condition)
+
+
 def loss_terms(
     model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
     weighting: str | None = None, **condition: Any,
@@ -41,12 +53,8 @@ def loss_terms(
     -> loss, the terms with one entry per image, as arrays
     """
     with nan_for_wrong_indices():  # a check of the tokens, say, would wait for the GPU at each step
-        if weighting is None and prediction != "velocity":
-            step = training_terms(model, x_0, t, eps, schedule, prediction, **condition)
-        else:
-            step = weighted_training_terms(
-                model, x_0, t, eps, schedule, prediction, weighting, **condition
-            )
+        how = (prediction, weighting)
+        step = batch_terms(model, x_0, t, eps, schedule, *how, **condition)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
@@ -58,6 +66,7 @@ class TrainerSettings(LoopSettings):
     prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde", "v", "velocity"
     weighting: str | None = None  # of the loss over time: "min_snr", "p2" or "edm"
     kind: str = "ddpm"  # of its checkpoints
+    times: str = "uniform"  # how t is drawn: "uniform" as in Algorithm 1, or "logit-normal"
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
 
 
@@ -73,14 +82,17 @@ class Trainer(TrainingLoop):
     """
 
     loss = staticmethod(loss_terms)
-    ema: EMA
     settings: TrainerSettings
+    ema: EMA
 
     def __init__(
         self, model: Module, schedule: Schedule, loader: Loader, optimizer: Optimizer, rng: RNG,
         settings: TrainerSettings | None = None, prepare: Prepare = unconditional,
     ):  # fmt: skip
         settings = settings or TrainerSettings()
+        if settings.times not in DISTRIBUTIONS:
+            wanted = " or ".join(map(repr, DISTRIBUTIONS))
+            raise ValueError(f"Trainer: settings.times must be {wanted}, got {settings.times!r}")
         super().__init__(model, loader, optimizer, rng, settings, EMA(model, settings.ema_decay))
         self.schedule, self.prepare = schedule, prepare
         self.prediction, self.kind = settings.prediction, settings.kind
@@ -94,6 +106,8 @@ class Trainer(TrainingLoop):
         self.sample_shape = x_0.shape[1:]
         # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
         t, eps = draw_training_noise(x_0, self.schedule, self.rng)
+        if self.settings.times != "uniform":
+            t = DISTRIBUTIONS[self.settings.times](self.schedule, len(t), self.rng)
         return {"x_0": x_0, "t": t, "eps": eps, **condition}
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:

@@ -43,7 +43,7 @@ def test_heun(S, prediction, theirs):
     scheduler = in_float64(diffusers.HeunDiscreteScheduler(1000, prediction_type=theirs, timestep_spacing="trailing", **BETAS))
     scheduler.set_timesteps(S)
     steps = list(heun_steps(network, X_T, SCHEDULE, prediction=prediction, steps=tau_of(scheduler)))
-    x_bar = torch.tensor(steps[0].x_t / np.sqrt(SCHEDULE.alpha_bar(steps[0].t)))
+    x_bar = torch.tensor(steps[0].x_t / np.sqrt(SCHEDULE.at(steps[0].t).alpha_bar))
     reached = []
     for t in scheduler.timesteps:
         x_t = scheduler.scale_model_input(x_bar, t)
@@ -54,7 +54,7 @@ def test_heun(S, prediction, theirs):
             reached.append(x_bar.numpy())
     assert len(reached) == S
     for step, theirs_x_bar in zip(steps, reached, strict=True):
-        close(step.x_prev / np.sqrt(SCHEDULE.alpha_bar(step.t_prev, first=0)), theirs_x_bar)
+        close(step.x_prev / np.sqrt(SCHEDULE.at(step.t_prev, first=0).alpha_bar), theirs_x_bar)
 
 
 @pytest.mark.parametrize("S", [5, 20])
@@ -77,11 +77,11 @@ def test_euler(S):
     scheduler = in_float64(diffusers.EulerDiscreteScheduler(1000, timestep_spacing="trailing", **BETAS))
     scheduler.set_timesteps(S)
     steps = list(pair_ddim_steps(network, X_T, SCHEDULE, steps=tau_of(scheduler)))
-    x_bar = torch.tensor(X_T / np.sqrt(SCHEDULE.alpha_bar(steps[0].t)))
+    x_bar = torch.tensor(X_T / np.sqrt(SCHEDULE.at(steps[0].t).alpha_bar))
     for step, t in zip(steps, scheduler.timesteps, strict=True):
         said = torch.tensor(network(scheduler.scale_model_input(x_bar, t).numpy(), int(t) + 1))
         x_bar = scheduler.step(said, t, x_bar).prev_sample
-        close(step.x_prev / np.sqrt(SCHEDULE.alpha_bar(step.t_prev, first=0)), x_bar.numpy())
+        close(step.x_prev / np.sqrt(SCHEDULE.at(step.t_prev, first=0).alpha_bar), x_bar.numpy())
         close(euler_step(step.x_t, step.eps_hat, step.t, step.t_prev, SCHEDULE), step.x_prev)
     assert scheduler.sigmas[0].item() == pytest.approx(edm_sigma(steps[0].t, SCHEDULE), rel=1e-6)
 

@@ -55,8 +55,8 @@ def test_for_one_gaussian_the_flow_is_a_line(linear):
     """N(m, s^2) goes to N(a m, a^2 s^2 + b^2): a point keeps its number of standard deviations."""
     one = GaussianMixture([1], [[0.4]], 0.3)
     for t, s in ((1000, 0), (1000, 1), (0, 700), (300, 700)):
-        std = [math.sqrt(linear.alpha_bar(i, first=0) * 0.09 + 1 - linear.alpha_bar(i, first=0)) for i in (t, s)]
-        mean = [math.sqrt(linear.alpha_bar(i, first=0)) * 0.4 for i in (t, s)]
+        std = [math.sqrt(linear.at(i, first=0).alpha_bar * 0.09 + 1 - linear.at(i, first=0).alpha_bar) for i in (t, s)]
+        mean = [math.sqrt(linear.at(i, first=0).alpha_bar) * 0.4 for i in (t, s)]
         expected = mean[1] + std[1] * (POINTS - mean[0]) / std[0]
         np.testing.assert_allclose(flow_map(POINTS, t, s, one, linear), expected, rtol=1e-12, atol=1e-12)
 

@@ -149,5 +149,5 @@ def test_on_the_straight_schedule_the_times_are_uniform():
 
 
 def test_another_method_is_refused():
-    with pytest.raises(ValueError, match="flow_steps: method must be euler or heun, got 'rk4'"):
+    with pytest.raises(ValueError, match="flow_steps: method must be one of euler, heun, got 'rk4'"):
         next(flow_steps(lambda x, t: x, (2, 1), make_schedule("linear", 10), RNG(0), method="rk4"))

@@ -46,7 +46,7 @@ def share_left(x, abar):
 @pytest.mark.parametrize("t", [100, 500, 900])
 def test_the_drift_keeps_the_share_of_probability_to_the_left(linear, t):
     """dF_B(x(B))/dB = 0 along the path: x' = -(dF/dB) / q, with dF/dB by central differences of F in the clock."""
-    B, h = -math.log(linear.alpha_bar(t)), 1e-4
+    B, h = -math.log(linear.at(t).alpha_bar), 1e-4
     found = drift(X, exact_score(X, t, LINE, linear))[:, 0]
     for x, velocity in zip(X[:, 0], found, strict=True):
         F = [share_left(x, math.exp(-(B + k * h))) for k in (-2, -1, 1, 2)]
@@ -81,7 +81,7 @@ def test_an_euler_step_of_the_sde_is_the_forward_step_to_the_first_order(linear)
     """sqrt(1 - beta) = 1 - beta/2 - beta^2/8 - ...: the noise is the same, the signal differs by the third term."""
     x, z = np.array([[0.9, -0.4]]), np.array([[0.3, 1.1]])
     for t in (10, 500, 1000):
-        beta = linear.beta(t)
+        beta = linear.at(t).beta
         difference = sde_step(x, t, z, linear) - q_step(x, t, z, linear)
         np.testing.assert_allclose(difference, (beta**2 / 8 + beta**3 / 16) * x, rtol=2 * beta**2, atol=1e-16)
 

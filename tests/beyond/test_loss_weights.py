@@ -42,7 +42,7 @@ def test_an_error_of_the_prediction_is_one_of_x_0(linear, prediction, t):
 def test_three_forms_one_number(linear, scheme, t):
     """One wrong image, said as eps, x_0, v and velocity: each with its weight costs the same."""
     x_t, wrong = q_sample(X_0, t, EPS, linear), 0.7 * X_0 + 0.2
-    a, b = np.sqrt(linear.alpha_bar(t)), np.sqrt(linear.one_minus_alpha_bar(t))
+    a, b = np.sqrt(linear.at(t).alpha_bar), np.sqrt(linear.at(t).one_minus_alpha_bar)
     eps = (x_t - a * wrong) / b
     said = {"eps": eps, "x_0": wrong, "v": a * eps - b * wrong, "velocity": eps - wrong}
     costs = [
@@ -130,7 +130,7 @@ def test_what_has_no_weight_is_named(linear):
     with pytest.raises(ValueError, match="an error of eps_hat is an infinite one of x_0_hat where SNR_t = 0"):
         prediction_weight("eps", np.array([3, 10]), straight_schedule(10))
     assert prediction_weight("v", 10, straight_schedule(10)) == 0
-    with pytest.raises(ValueError, match=r"must return the shape of x_t, \(3, 1, 2, 2\), got \(3, 1, 2\)"):
+    with pytest.raises(ValueError, match=r"training: eps_theta must return the shape of x_t, \(3, 1, 2, 2\), got \(3, 1, 2\)"):
         weighted_training_terms(lambda x, t: x[..., 0], X_0, T_BATCH, EPS, make_schedule())
-    with pytest.raises(ValueError, match="got two outputs"):
+    with pytest.raises(ValueError, match="training: a learned variance has a loss of its own, no weights"):
         weighted_training_terms(lambda x, t: Prediction(x, x), X_0, T_BATCH, EPS, make_schedule())

@@ -26,8 +26,8 @@ def test_the_last_is_zero_the_first_stays_and_the_roots_keep_their_proportions(o
     old = make_schedule(T=1000, **options)
     new = zero_terminal(old)
     root, rescaled = (np.sqrt(s.tables["alpha_bar"][1:]) for s in (old, new))
-    assert new.alpha_bar(1000) == 0 and new.beta(1000) == 1 and new.snr(1000) == 0
-    assert new.alpha_bar(1) == pytest.approx(old.alpha_bar(1), rel=1e-12)
+    assert new.at(1000).alpha_bar == 0 and new.at(1000).beta == 1 and new.snr(1000) == 0
+    assert new.at(1).alpha_bar == pytest.approx(old.at(1).alpha_bar, rel=1e-12)
     np.testing.assert_allclose(np.diff(rescaled) / np.diff(rescaled).sum(), np.diff(root) / np.diff(root).sum(), rtol=1e-6, atol=1e-12)
     np.testing.assert_allclose(new.tables["alpha_bar"] + new.tables["one_minus_alpha_bar"], 1, atol=1e-12)
 
@@ -99,7 +99,7 @@ def test_what_the_end_of_the_schedule_costs():
     """30 % of the data are in the first mode. The deck's cosine clip leaves 5.7 % of the signal, and 30.6 % of the samples
     are there; with T = 50 it leaves 63 %, and they are 39.7 %. Without signal at T: 30 %, exactly."""
     printed = make_schedule("cosine", 1000, **DECK_CLIP)
-    assert math.sqrt(printed.alpha_bar(1000)) == pytest.approx(0.057, abs=5e-4)
+    assert math.sqrt(printed.at(1000).alpha_bar) == pytest.approx(0.057, abs=5e-4)
     assert share_of_the_first_mode(zero_terminal(printed)) == pytest.approx(0.3, abs=1e-9)
     assert share_of_the_first_mode(printed) == pytest.approx(0.3065, abs=1e-4)
     few = make_schedule("cosine", 50, **DECK_CLIP)

@@ -22,7 +22,7 @@ def test_the_oracle_s_noise_is_its_score(linear, t):
 def test_the_conditional_score_is_the_derivative_of_the_log_density(linear):
     """Of N(sqrt(abar) x_0, 1 - abar), by central differences of a parabola, which are exact."""
     x, x_0, t = np.array([[0.3], [-1.2]]), np.array([[0.8], [-0.1]]), 300
-    abar = linear.alpha_bar(t)
+    abar = linear.at(t).alpha_bar
     right, left = (log_density(x + h, math.sqrt(abar) * x_0, 1 - abar) for h in (1e-2, -1e-2))
     np.testing.assert_allclose(conditional_score(x, x_0, t, linear), (right - left) / 2e-2, rtol=1e-11)
 
@@ -33,7 +33,7 @@ def expectations(model, t, schedule):
     p = p / p.sum()
     x_0 = np.concatenate([m[0] + s * z for m, s in zip(LINE.means, LINE.stds, strict=True)])
     w_0 = np.concatenate([w * p for w in LINE.weights])
-    abar = schedule.alpha_bar(t)
+    abar = schedule.at(t).alpha_bar
     x_t = (math.sqrt(abar) * x_0[:, None] + math.sqrt(1 - abar) * z[None]).reshape(-1, 1)
     w, of_x_0 = (w_0[:, None] * p[None]).ravel(), np.repeat(x_0, len(z))[:, None]
     score = exact_score(x_t, t, LINE, schedule)
@@ -56,7 +56,7 @@ def test_denoising_and_explicit_score_matching_differ_by_a_constant(linear, t):
 @pytest.mark.checks("score.denoising_loss", "score.explicit_loss")
 def test_the_losses_by_hand(linear):
     hat, x, x_0 = np.array([[0.5, -1.0]]), np.array([[0.2, 0.4]]), np.array([[0.1, 0.3]])
-    t, abar = 300, linear.alpha_bar(300)
+    t, abar = 300, linear.at(300).alpha_bar
     true = [-(a - math.sqrt(abar) * b) / (1 - abar) for a, b in zip(x[0], x_0[0], strict=True)]
     expected = (0.5 - true[0]) ** 2 + (-1.0 - true[1]) ** 2
     assert denoising_loss(hat, x, x_0, t, linear)[0] == pytest.approx(expected, rel=1e-12)

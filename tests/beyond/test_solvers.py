@@ -122,7 +122,7 @@ def test_the_step_is_exact_for_a_constant_data_prediction(linear, t, t_prev):
 def test_the_extrapolation_is_exact_for_a_line_in_lambda(linear):
     """x_0_hat = p + q lambda at three times: D is its value in the middle of the next step."""
     p, q, t_before, t, t_prev = 0.3, -0.1, 800, 600, 250
-    before, now, prev = (0.5 * math.log(linear.alpha_bar(i) / (1 - linear.alpha_bar(i))) for i in (t_before, t, t_prev))
+    before, now, prev = (0.5 * math.log(linear.at(i).alpha_bar / (1 - linear.at(i).alpha_bar)) for i in (t_before, t, t_prev))
     D = extrapolated_x_0(np.array([p + q * now]), np.array([p + q * before]), t_before, t, t_prev, linear)
     assert D[0] == pytest.approx(p + q * (now + prev) / 2, rel=1e-12)
 
@@ -131,11 +131,11 @@ def test_the_extrapolation_is_exact_for_a_line_in_lambda(linear):
 def test_heun_is_exact_for_a_slope_that_is_linear_in_sigma(linear):
     """d x_bar / d sigma = c + d sigma: the trapezium is the integral."""
     c, d, t, t_prev, x_bar = 0.4, -0.2, 700, 300, 1.1
-    sigma, sigma_prev = (math.sqrt(1 / linear.alpha_bar(i) - 1) for i in (t, t_prev))
+    sigma, sigma_prev = (math.sqrt(1 / linear.at(i).alpha_bar - 1) for i in (t, t_prev))
     integral = c * (sigma_prev - sigma) + d * (sigma_prev**2 - sigma**2) / 2
-    x_t = np.array([math.sqrt(linear.alpha_bar(t)) * x_bar])
+    x_t = np.array([math.sqrt(linear.at(t).alpha_bar) * x_bar])
     found = heun_step(x_t, np.array([c + d * sigma]), np.array([c + d * sigma_prev]), t, t_prev, linear)
-    assert found[0] == pytest.approx(math.sqrt(linear.alpha_bar(t_prev)) * (x_bar + integral), rel=1e-12)
+    assert found[0] == pytest.approx(math.sqrt(linear.at(t_prev).alpha_bar) * (x_bar + integral), rel=1e-12)
 
 
 @pytest.mark.checks("solver.log_snr_times", "solver.half_log_snr")

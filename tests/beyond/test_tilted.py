@@ -9,6 +9,7 @@ from minidiff.beyond.solvers import heun_steps, log_snr_times
 from minidiff.beyond.tilted import (
     grid_quantiles,
     guide_in_interval,
+    interval_strength,
     noisy_score,
     on_a_grid,
     tilted_log_density,
@@ -47,7 +48,7 @@ def test_its_score_is_the_derivative_and_what_guidance_follows(linear, t):
         return exact_eps(x_t, t, TWO if y is None else TWO.of_class(y), linear)
 
     guided = guide_without_classifier(network, 1, None, s=s)(X, t)
-    np.testing.assert_allclose(guided, -math.sqrt(linear.one_minus_alpha_bar(t)) * score, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(guided, -math.sqrt(linear.at(t).one_minus_alpha_bar) * score, rtol=1e-11, atol=1e-12)
 
 
 def data(s):
@@ -83,10 +84,7 @@ def samples(s, first=1, last=1000):
     def network(x_t, t, y):
         return exact_eps(x_t, t, TWO if y is None else TWO.of_class(y), SCHEDULE)
 
-    def conditional(x_t, t):
-        return network(x_t, t, 1)
-
-    eps_theta = guide_in_interval(guide_without_classifier(network, 1, None, s=s), conditional, first, last)
+    eps_theta = guide_in_interval(network, 1, None, s, first, last)
     x = np.linspace(-7, 7, 28001)
     normal = on_a_grid(-0.5 * x**2, x)[0]
     x_T = grid_quantiles(U, x, normal)[:, None]
@@ -112,12 +110,19 @@ def test_in_an_interval_it_comes_near():
 
 @pytest.mark.checks("tilted.interval")
 def test_in_an_interval_guidance_is_on_and_outside_it_is_the_class():
-    guided, conditional = (lambda x, t: 1 + 0 * x), (lambda x, t: 0 * x)
-    eps_theta = guide_in_interval(guided, conditional, 100, 300)
-    on = [t for t in range(1, 1001) if eps_theta(X, np.full(4, t))[0, 0] == 1]
-    assert on == list(range(100, 301))
-    with pytest.raises(ValueError, match="guide_in_interval: first must be <= last, got first = 7, last = 3"):
-        guide_in_interval(guided, conditional, 7, 3)
+    assert [t for t in range(1, 1001) if interval_strength(t, 3.0, 100, 300) == 3] == list(range(100, 301))
+    assert {interval_strength(t, 3.0, 100, 300) for t in (1, 99, 301, 1000)} == {1}
+    asked = []
+
+    def network(x_t, t, y):
+        asked.append(y)
+        return x_t + (y == "cat")
+
+    eps_theta = guide_in_interval(network, "cat", "anything", np.float32(3), 100, 300)
+    assert eps_theta(X, np.full(4, 300))[1, 0] == 3 and asked == ["cat", "anything"]
+    assert eps_theta(X, np.full(4, 301))[1, 0] == 1 and asked[2:] == ["cat"]
+    with pytest.raises(ValueError, match="interval_strength: first must be <= last, got first = 7, last = 3"):
+        interval_strength(5, 2.0, 7, 3)
 
 
 def test_a_grid_has_quantiles_and_a_distance():

@@ -134,7 +134,7 @@ SAMPLERS = {
     **{f"DDIM, a network that predicts {what}": predicting(what) for what in ("x_0", "mu_tilde", "v")},
     "LDM": latent_sample,
     "the likelihood by the ODE": likelihood,
-    "guidance in an interval": lambda: sample(ddim_steps(guide_in_interval(ORACLE, ORACLE, 1, 2), (2, 2), SCHEDULE, RNG(0))),
+    "guidance in an interval": lambda: sample(ddim_steps(guide_in_interval(conditional, 1, 0, 3.0, 1, 2), (2, 2), SCHEDULE, RNG(0))),
     **{name: by_name(name) for name in ("heun", "dpm++", "flow-euler", "flow-heun")},
     "flow-heun, a network that predicts velocity": by_name("flow-heun", "velocity", straight_schedule(4)),
     "ddim from pure noise": by_name("ddim", "v", zero_terminal(SCHEDULE)),

@@ -109,7 +109,7 @@ def divergence():
     alpha_bar = TABLES["alpha_bar"][t]
     v = alpha_bar * MIXTURE.stds**2 + 1 - alpha_bar
     p = (math.sqrt(alpha_bar) * MIXTURE.means - X_T) / v[:, None]
-    log_joint = oracle.log_joint(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    log_joint = oracle.diffused(X_T[None], t, MIXTURE, SCHEDULE)[3][0]
     r = np.exp(log_joint) / np.exp(log_joint).sum()
     names = {"range k": range(2), "div": result, "D": 2, "g": r @ p}
     for k in range(2):

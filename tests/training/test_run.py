@@ -33,7 +33,7 @@ def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
     assert trainer.step == 6
     checkpoint = load_checkpoint(tmp_path / "checkpoint", "ddpm")
     assert checkpoint.description["step"] == 6 and checkpoint.description["options"] == {"a": 1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "loss.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "loss.png", "metrics.csv"]
 
 
 def test_stops_at_the_time_limit_and_a_finished_run_does_nothing_more(trainer, tmp_path):

@@ -5,7 +5,8 @@ A chapter's number has an A before it. Nothing of it is on a slide, so no formul
 
 from __future__ import annotations
 
-from minidiff.classroom.tables.slides import SLIDES, Formula, Slide
+from minidiff.classroom.tables.slide import Formula, Slide
+from minidiff.classroom.tables.slides import SLIDES
 
 
 def _f(name: str, *equations: str) -> Formula:

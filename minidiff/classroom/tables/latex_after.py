@@ -122,8 +122,6 @@ LATEX_AFTER: dict[str, str] = {
         r"{\sum_j p_j\,q(\mathbf{x}_t|\mathbf{y}_j)}"
     ),
     "tilted.interval": (
-        r"\boldsymbol\epsilon = \tilde{\boldsymbol\epsilon}(\mathbf{x}_t,t)"
-        r" \text{ for } t \in \{t_1, \dots, t_2\},"
-        r" \quad \boldsymbol\epsilon = \boldsymbol\epsilon_\theta(\mathbf{x}_t,t,y) \text{ else}"
+        r"s_t = s \text{ for } t \in \{t_1, \dots, t_2\}, \quad s_t = 1 \text{ elsewhere}"
     ),
 }

@@ -37,8 +37,8 @@ def by_name() -> dict[str, Any]:
     return {
         "schedule": schedule, "T": T, "S": 4, "t": TIME, "t_prev": TIME - 1, "t_next": TIME + 1, "rng": RNG(0),
         "start": _array([0.7, -1.2]),
-        "beta": beta, "one_minus_alpha_bar": schedule.tables["one_minus_alpha_bar"], "alpha_bar_T": schedule.alpha_bar(T),
-        "alpha_t": schedule.alpha(TIME), "alpha_prev": schedule.alpha(TIME - 1), "sigma_t": 0.1,
+        "beta": beta, "one_minus_alpha_bar": schedule.tables["one_minus_alpha_bar"], "alpha_bar_T": schedule.at(T).alpha_bar,
+        "alpha_t": schedule.at(TIME).alpha, "alpha_prev": schedule.at(TIME - 1).alpha, "sigma_t": 0.1,
         "x_0": _array([0.5, -1.0]), "x_1": _array([0.48, -0.9]), "x_prev": _array([0.3, -0.8]), "x_t": _array([0.2, -0.7]),
         "eps": _array([1.0, -0.5]), "eps_step": _array([0.2, 1.5]), "eps_hat": _array([0.9, -0.4]), "z": _array([0.7, 0.1]),
         "x_0_hat": _array([0.55, -0.9]), "mu_tilde": _array([0.3, -0.8]), "v": _array([0.5, 0.5]), "v_hat": _array([0.4, 0.6]),
@@ -58,7 +58,7 @@ def by_name() -> dict[str, Any]:
         "left": _array(0.3), "right": _array(0.7), "u_hat": _array([0.4, 0.6]), "u_next": _array([0.3, 0.7]), "z_s": _array([0.2, -0.7]),
         "s_prev": 0.25, "eps_next": _array([0.8, -0.3]), "x_0_before": _array([0.4, -0.7]), "t_before": TIME + 1, "snr": 8.0,
         "prediction": "v", "target": _array([0.4, 0.6]), "predicted": _array([0.5, 0.3]), "alpha_bar": schedule.tables["alpha_bar"],
-        "guided": half, "conditional": half, "first": 3, "last": 7,
+        "first": 3, "last": 7,
         "mixture": GaussianMixture([0.5, 0.5], [[-0.8, 0.0], [0.8, 0.0]], 0.05), "num_groups": 2,
         "query": _array([[1.0, 0.0], [0.0, 1.0]]), "key": _array([[1.0, 0.0], [0.0, 1.0]]), "value": _array([[1.0], [2.0]]),
     }  # fmt: skip
