@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import textwrap
 from pathlib import Path
 
 from slide_pages import write
+
+from minidiff.engine.operation import Operation
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("minidiff.classroom.tables", "minidiff.classroom.plans", "minidiff.__main__")
@@ -24,13 +28,27 @@ def modules() -> dict[str, list[str]]:
 def write_pages(app) -> None:
     folder, names = Path(app.srcdir) / "api", []
     for package, members in modules().items():
-        heads = [f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :member-order: bysource\n```" for name in members]
+        heads = [
+            f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :member-order: bysource\n\n{operations(name)}\n```" for name in members
+        ]
         sections = [f"## {name.rpartition('.')[2]}\n\n{head}\n" for name, head in zip(members, heads, strict=True)]
         write(folder / f"{package}.md", "\n".join([f"# {package}\n", *sections]))
         names.append(package)
     listing = "\n".join(f"- [{package}]({package}.md): {first_line(package)}" for package in names)
     toctree = "```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
     write(folder / "index.md", f"# Reference\n\nThe modules of each package, with what their docstrings say.\n\n{listing}\n\n{toctree}")
+
+
+def operations(module: str) -> str:
+    """The operations of a module: they are objects, not functions, so autodoc passes them over."""
+    found = [thing for thing in vars(importlib.import_module(module)).values() if isinstance(thing, Operation)]
+    lines = [f".. py:currentmodule:: {module}", ""]
+    for operation in found:
+        function = inspect.unwrap(operation)
+        if function.__module__ == module:
+            text = textwrap.indent(inspect.getdoc(function) or "", "       ")
+            lines += [f".. py:function:: {function.__name__}{inspect.signature(function)}", "", "   ::", "", text, ""]
+    return "\n".join(lines)
 
 
 def first_line(package: str) -> str:
