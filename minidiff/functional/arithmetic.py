@@ -64,22 +64,23 @@ def power(x, exponent):
     check_broadcast("power", x, exponent)
     xp = array_module(x, exponent)
     y = x**exponent
+    if hasattr(exponent, "dtype"):
+        lower = xp.where(exponent == 0, exponent, exponent - 1)
+    else:
+        lower = exponent - 1 if exponent else 0
 
     def power_backward(dy, wanted):
         """dy/dx = exponent x^(exponent - 1),  dy/dexponent = y log x"""
-        dx = dexponent = None
-        if wanted[0]:
-            lower = exponent - 1
-            if hasattr(exponent, "dtype"):
-                lower = xp.where(exponent == 0, 0, lower).astype(exponent.dtype)
-            factor = x**lower if hasattr(lower, "dtype") or exponent else 0
-            dx = dy * (exponent * factor)
-        if wanted[1]:
-            base = xp.asarray(x, dy.dtype)
-            dexponent = dy * y * xp.log(xp.where(base == 0, 1, base).astype(dy.dtype))
-        return dx, dexponent
+        return dy * (exponent * x**lower), dy * y * _log(x, dy) if wanted[1] else None
 
     return y, power_backward
+
+
+def _log(x, like):
+    """log x, in the dtype of `like`; 0 at x = 0, where x^n is 0 for each n > 0."""
+    xp = array_module(like)
+    x = xp.asarray(x, like.dtype)
+    return xp.log(xp.where(x == 0, xp.ones_like(x), x))
 
 
 @operation
