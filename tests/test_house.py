@@ -4,6 +4,7 @@ Code that is shown in class must fit on a projector, so its lines are shorter.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ def test_the_screen_of_mathematics_stays_small():
     shown = [path for path in files() if name_of(path).startswith(folders)]
     count = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in shown)
     assert count <= LINES_IN_CLASS, f"{' + '.join(folders)}: {count} lines, at most {LINES_IN_CLASS}"
+
+
+def docstrings(path):
+    """(line, docstring) of the module, of each class and of each function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+            yield getattr(node, "lineno", 1), ast.get_docstring(node)
+
+
+def test_docstrings_say_what_a_thing_is_and_have_a_line_for_what_they_raise():
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        for line, text in docstrings(path):
+            if line == 1 and text.startswith(("What ", "How ", "Which ")):
+                wrong.append(f"{name_of(path)}: begins with a question, {text.split()[0]!r}")
+            if re.search(r"Raises [A-Z]\w*Error", text) or re.search(r"\S.*Raises:", text):
+                wrong.append(f"{name_of(path)}:{line}: 'Raises:' has no line of its own")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -50,7 +50,10 @@ def all_equations() -> dict[str, Equation]:
 
 
 def get_equation(id: str) -> Equation:
-    """The equation called `id`.    Raises KeyError that names the nearest ids."""
+    """The equation called `id`.
+
+    Raises: KeyError, which names the nearest ids, if there is none.
+    """
     equations = all_equations()
     if id not in equations:
         near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
