@@ -1,4 +1,4 @@
-"""The targets that a network may predict (eps, x_0, mu_tilde, v), and their conversions."""
+"""The targets that a network may predict, and how one is turned into another."""
 
 from __future__ import annotations
 
