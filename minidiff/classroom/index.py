@@ -35,6 +35,15 @@ EQUATION_MODULES = (
     "minidiff.diffusion.oracle",
     "minidiff.classroom.derivations.true_reverse_step",
     "minidiff.classroom.architecture",
+    "minidiff.beyond.score",
+    "minidiff.beyond.flow_ode",
+    "minidiff.beyond.exact_flow",
+    "minidiff.beyond.pairs",
+    "minidiff.beyond.solvers",
+    "minidiff.beyond.flow_matching",
+    "minidiff.beyond.loss_weights",
+    "minidiff.beyond.schedules",
+    "minidiff.beyond.tilted",
 )
 
 
@@ -50,12 +59,15 @@ def all_equations() -> dict[str, Equation]:
 
 
 def get_equation(id: str) -> Equation:
-    """The equation called `id`.
+    """The equation called `id`, or whose id ends in it, if it is the only one: `q_sample`.
 
     Raises: KeyError, which names the nearest ids, if there is none.
     """
     equations = all_equations()
     if id not in equations:
+        ending = [known for known in equations if known.endswith("." + id)]
+        if len(ending) == 1:
+            return equations[ending[0]]
         near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
         raise KeyError(
             f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else "")

@@ -63,11 +63,14 @@ class _FirstFailure:
 
     def __init__(self) -> None:
         self.failed: str | None = None
+        self.why = ""  # what pytest says about it, on one line
         self.passed = 0
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed and self.failed is None:
             self.failed = report.nodeid
+            said = [line[1:].strip() for line in report.longreprtext.splitlines() if line[:2] == "E "]
+            self.why = " ".join(" ".join(said[:5]).split())[:240]
         self.passed += report.when == "call" and report.passed
 
 
@@ -89,7 +92,9 @@ def run_checks(ids: list[str]) -> _FirstFailure:
     seen = _FirstFailure()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         code = pytest.main(
-            ["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(root), *tests], plugins=[seen]
+            # -s: a browser has no files to keep the output in, and it goes to StringIO anyway
+            ["-x", "-q", "-s", "-p", "no:cacheprovider", "--rootdir", str(root), *tests],
+            plugins=[seen],
         )
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not (
         seen.passed or seen.failed

@@ -56,13 +56,13 @@ class Coefficients:
 
 def shaped(values: Any, like: Any) -> Any:
     """One value per image, ready to multiply `like`; a plain float if t is one int."""
+    if getattr(like, "dtype", np.dtype(float)).kind != "f":
+        wanted = "the images must be floats (scaled to [-1, 1])"
+        raise TypeError(f"schedule: {wanted}, got {like.dtype}")
     if np.ndim(values) == 0:
         return float(values)
     if like is None:
         return values
-    if like.dtype.kind != "f":
-        wanted = "the images must be floats (scaled to [-1, 1])"
-        raise TypeError(f"schedule: {wanted}, got {like.dtype}")
     if values.shape != like.shape[:1]:
         wanted = f"t must be one per image, ({like.shape[0]},), or one int"
         raise ValueError(f"schedule: {wanted}; got shape {values.shape}")

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.setting import Block, Setting
 
-_waits = ContextVar("index_checks_wait", default=True)
+_waits = Setting("nan_for_wrong_indices", True)
 
 
-@contextmanager
-def nan_for_wrong_indices() -> Iterator[None]:
+def nan_for_wrong_indices() -> Block:
     """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError.
 
     To raise one, Python would have to wait for the GPU, which a CUDA graph cannot do.
     Arrays on the CPU are checked as ever.
     """
-    token = _waits.set(False)
-    try:
-        yield
-    finally:
-        _waits.reset(token)
+    return _waits.block(False)
 
 
 def check_choice(name: str, argument: str, value: Any, choices: Iterable[Any]) -> None:
@@ -55,9 +50,21 @@ def check_broadcast(name: str, *values: Any) -> Any:
     return xp
 
 
+def check_floating(name: str, x: Any) -> None:
+    """Raises: TypeError for integers and booleans."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+
+
 def is_int(value: Any) -> bool:
     """Whether it is a whole number of Python or NumPy; True and False are none."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+    if type(value) is int:
+        return True
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (bool, np.bool_))
 
 
 def check_axis(name: str, axis: Any, ndim: int) -> int:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from minidiff.engine import anomaly, profiler
+from minidiff.engine.freeing import free_later
+from minidiff.engine.operands import MOVING
 from minidiff.engine.saved_arrays import Guard
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ class Node:
                 f"backward: the graph of {self.call} was freed by an earlier backward(). "
                 "Compute the forward pass again, or call backward(retain_graph=True) the first time"
             )
+        if dy.dtype.char == "e" and self.operation.name not in MOVING:
+            dy = dy.astype(np.float32)  # as the operation was computed, see operands.widen
         arguments: tuple[Any, ...] = (dy,)
         if self.takes_wanted:
             of_parameter = [False] * len(self.operation.parameters)
@@ -133,6 +137,8 @@ class Node:
                 f"{self.operation.parameters[x.parameter]!r}"
             )
         gradient = unbroadcast(as_array(gradient), x.shape)
+        if x.dtype.char == "e" and gradient.dtype.char == "f":
+            return gradient.astype(x.dtype)
         if gradient.dtype != x.dtype:
             raise TypeError(
                 f"backward of {self.call}: the gradient of a {x.dtype} input "
@@ -144,6 +150,10 @@ class Node:
         """Forget the arrays that were kept for the backward pass."""
         self.backward = self.guard = self.context = None
         self.inputs = ()
+
+    def __del__(self) -> None:
+        if self.inputs:
+            free_later(self, "inputs")
 
 
 def source_of(x: Tensor) -> Node | Tensor:

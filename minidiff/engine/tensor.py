@@ -17,10 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.engine import backend, operators
-from minidiff.engine.in_place import edit, is_view_at
+from minidiff.engine import backend, numpy_functions, operators
+from minidiff.engine.backend import is_array
+from minidiff.engine.in_place import ViewOf, edit, is_view_at
 from minidiff.engine.node import Node, source_of
+from minidiff.engine.operands import array_of, check_array
 from minidiff.engine.operators import Operators, plain_index
+from minidiff.engine.pickling import reduced
 from minidiff.engine.saved_arrays import Guard
 from minidiff.engine.tape import add_to_grad, backpropagate
 
@@ -42,25 +45,23 @@ class Tensor(Operators):
     ):
         if isinstance(data, Tensor):
             data = data.data
-        if not backend.is_array(data):
-            numbers = np.asarray(data)
-            data = (
-                numbers.astype(np.float32)
-                if numbers.dtype == np.float64 and not isinstance(data, np.generic)
-                else numbers
-            )
-        if data.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: data must be numbers, got dtype {data.dtype}")
+        who = "Tensor: data"
+        data = check_array(who, data) if is_array(data) else array_of(who, data)
         if dtype is not None:
-            data = data.astype(dtype, copy=False)
+            data = check_array("Tensor: dtype", data.astype(dtype, copy=False))
         if device is not None:
             data = backend.to_device(data, device)
         self._data = data
         self.grad: Any = None
         self.node: Node | None = None
-        self.view_of: Any = None  # (tensor, index) of tensor[index], see in_place.py
+        self.view_of: ViewOf | None = None
         self._requires_grad = False
         self.requires_grad = requires_grad
+
+    def restore(self, data: Any, requires_grad: bool, grad: Any) -> None:
+        """Be a leaf again, as it was stored: see pickling.py."""
+        Tensor.__init__(self, data, requires_grad)
+        self.grad = grad
 
     @classmethod
     def _of(cls, data: Any) -> Tensor:
@@ -80,7 +81,7 @@ class Tensor(Operators):
 
     @data.setter
     def data(self, array: Any) -> None:
-        self._data = array
+        self._data = check_array("data", array) if is_array(array) else array_of("data", array)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -112,6 +113,9 @@ class Tensor(Operators):
         if self.size != 1:
             raise ValueError(f"item: wanted a tensor of one element, got shape {self.shape}")
         return self._data.item()
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return numpy_functions.call(function, Tensor, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
@@ -263,6 +267,9 @@ class Tensor(Operators):
         self._data = array
 
     # -- copies ------------------------------------------------------------------------------------
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return reduced(self)
 
     def to(self, device: str) -> Tensor:
         """A tensor on `device`, outside of the graph (the same array if it is there already)."""

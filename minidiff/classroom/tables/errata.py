@@ -90,4 +90,5 @@ ERRATA: dict[int, tuple[str, str]] = {
     50: ("C", "eps ~ N(0, I)."),
     51: ("gap", "Sampling: z_T ~ N(0, I), DDIM with guidance on z, undo the scale, decode."),
     52: ("C", "Channels first, (3, 256, 256); VQ-VAE; the loop is over t."),
+    53: ("C", "L_simple averages over t, so its symbol has no t."),
 }

@@ -12,7 +12,11 @@ CLOSED = formula("the closed form", r"q(x_t|x_0)=N(x_t;\sqrt\alpha_tx_0,(1-\alph
     "forward.q_mean_variance", "forward.q_sample")
 
 SLIDES_FORWARD = (
-    Slide(1, "Before We Start"),
+    Slide(
+        1,
+        "Before We Start",
+        code=("minidiff.diffusion.gaussian.kl_gaussians", "minidiff.functional.conv2d.conv2d"),
+    ),
     Slide(2, "Diffusion High Level", code=("minidiff.diffusion.oracle.GaussianMixture",)),
     Slide(3, "Inspired By Diffusion In Physics", code=(
         "minidiff.diffusion.forward.forward_steps",

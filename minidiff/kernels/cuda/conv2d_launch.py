@@ -81,7 +81,7 @@ def forward(
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
         sums = parts(lib, product, plan)
-        lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream)
+        lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream_now())
 
     launch(plan or choose(lib, version, ("forward", conv), product, y, launch))
     return y
@@ -120,7 +120,7 @@ def input_gradient(
         name, tile = named(version, plan.tile)
         arrays = dy, weight, bias, dx
         sums = parts(lib, product, plan)
-        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream)
+        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream_now())
 
     launch(plan or choose(lib, version, ("input gradient", conv), product, dx, launch))
     return dx
@@ -142,7 +142,7 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
         name, tile = named(version, plan.tile)
         sums = parts(lib, product, plan)
         lib.module.conv2d_weight_gradient(
-            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream
+            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream_now()
         )
 
     launch(plan or choose(lib, version, ("weight gradient", conv), product, dweight, launch))
@@ -190,11 +190,14 @@ def choose(
     """
     if version not in TILES:
         return Plan(0, 1)
-    table = what[0] != "weight gradient"  # these kernels keep one
+    name, conv = what
+    table = name != "weight gradient"  # these kernels keep one
     of_version = TILES if table else GRADIENT_TILES
     tiles = of_version[version]
     if version == "fast" and has_tensor_cores(result):
         tiles += of_version["tf32x3"]
+    if not lib.module.conv2d_has_halo(conv, name):
+        tiles = tuple(tile for tile in tiles if not tile.halo)  # the last ones: the others keep their numbers
     candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
         return tuning.fastest(

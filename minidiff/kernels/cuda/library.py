@@ -46,6 +46,10 @@ class Native(NamedTuple):
     xp: Any  # numpy or cupy, to make arrays
     stream: int  # CuPy's current stream; 0 on the CPU
 
+    def stream_now(self) -> int:
+        """CuPy's current stream, which may have changed since: a recording has one of its own."""
+        return int(self.xp.cuda.get_current_stream().ptr) if self.xp.__name__ == "cupy" else 0
+
 
 def native(*arrays: Any) -> Native:
     """The compiled module for these arrays.
