@@ -41,8 +41,8 @@ CHAINS = {
         3,
         [
             ("minidiff/models/unet.py", "from minidiff.models.unet_blocks import"),
-            ("minidiff/models/unet_blocks.py", "F.attention("),
-            ("minidiff/functional/attention.py", "def attention("),
+            ("minidiff/models/unet_blocks.py", "F.self_attention("),
+            ("minidiff/functional/attention.py", "def self_attention("),
         ],
     ),
     "the codebook loss": (

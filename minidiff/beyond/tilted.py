@@ -1,4 +1,4 @@
-"""What guidance really samples.
+"""The distribution that guidance really samples.
 
 At each time, classifier-free guidance follows the score of q(x_t) p(y | x_t)^s. One would
 like the data to follow p(x_0) p(y | x_0)^s. Those are different: the noisy version of the

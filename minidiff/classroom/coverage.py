@@ -1,4 +1,4 @@
-"""What covers each formula of the deck: its equations, their tests, the examples that use them."""
+"""Coverage of the deck's formulas: their equations, the tests, the examples that use them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def examples_by_name() -> dict[str, list[str]]:
 
 
 def resolve(dotted: str) -> Any:
-    """The object with this dotted name.   Raises ImportError or AttributeError if there is none."""
+    """The object with this dotted name.
+
+    Raises: ImportError or AttributeError if there is none.
+    """
     parts = dotted.split(".")
     for cut in range(len(parts), 0, -1):
         try:

@@ -61,7 +61,7 @@ def all_equations() -> dict[str, Equation]:
 def get_equation(id: str) -> Equation:
     """The equation called `id`, or whose id ends in it, if it is the only one: `q_sample`.
 
-    Raises: KeyError that names the nearest ids.
+    Raises: KeyError, which names the nearest ids, if there is none.
     """
     equations = all_equations()
     if id not in equations:

@@ -38,7 +38,10 @@ MIME = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "applicati
 
 
 def page_folder() -> Path:
-    """The folder docs/play of the clone.    Raises: RuntimeError if only the package is here."""
+    """The folder docs/play of the clone.
+
+    Raises: RuntimeError if only the package is here.
+    """
     root = repository()
     if root is None or not (root / "docs" / "play" / "index.html").exists():
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""What the walk runs on: a network of a checkpoint, or an exact predictor that needs none."""
+"""The network that a walk runs on: a checkpoint's, or an exact predictor that needs none."""
 
 from __future__ import annotations
 

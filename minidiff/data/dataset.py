@@ -1,4 +1,4 @@
-"""What every data set of this package is, once it is in memory."""
+"""The data set of this package, once it is in memory: `Dataset`."""
 
 from __future__ import annotations
 

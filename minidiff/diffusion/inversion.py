@@ -1,4 +1,4 @@
-"""What a deterministic sampler makes possible: inverting it, and mixing two noises."""
+"""Inverting a deterministic sampler, and mixing two noises."""
 
 from __future__ import annotations
 

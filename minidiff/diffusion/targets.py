@@ -1,4 +1,4 @@
-"""What a network may predict (eps, x_0, mu_tilde or v), and one turned into another."""
+"""The targets that a network may predict, and how one is turned into another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operations want of shapes, axes and indices, and the errors that say so."""
+"""Checks of shapes, axes and indices, with the errors that say what an operation wants."""
 
 from __future__ import annotations
 

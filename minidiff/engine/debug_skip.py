@@ -1,4 +1,4 @@
-"""Which code the debugger runs without stopping: the engine, libraries, and other plumbing."""
+"""The code that the debugger runs without stopping: the engine, libraries, other plumbing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NumPy's own functions, such as np.stack, do with Tensors."""
+"""NumPy's own functions, such as np.stack, on Tensors."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ __all__ = [
     "group_norm_swish", "interpolate", "layer_norm", "less", "less_equal", "linear",
     "log", "log_softmax", "logsumexp", "matmul", "max", "max_pool2d", "maximum", "mean",
     "min", "minimum", "mse_loss", "multiply", "negative", "not_equal", "pad", "power",
-    "prod", "relu", "reshape", "resize", "self_attention", "setitem", "sigmoid", "silu", "sin", "softmax",
-    "split", "sqrt", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "swish",
-    "tanh", "transpose", "tril", "triu", "var", "where",
+    "prod", "relu", "reshape", "resize", "self_attention", "setitem", "sigmoid", "silu",
+    "sin", "softmax", "split", "sqrt", "squeeze", "stack", "std", "subtract", "sum",
+    "swapaxes", "swish", "tanh", "transpose", "tril", "triu", "var", "where",
 ]  # fmt: skip

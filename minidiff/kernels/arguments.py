@@ -1,4 +1,4 @@
-"""What operations demand of their arguments: checked once, before a kernel or the definition runs.
+"""Checks of the arguments of operations, once, before a kernel or the definition runs.
 
 Each function here has the name and the signature of its operation, which names it:
 `@operation(check=arguments.conv2d)`. A kernel can thus accept nothing that the definition refuses.

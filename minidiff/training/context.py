@@ -1,4 +1,4 @@
-"""What a caller has set with a `with` block or a switch, for a task in another process."""
+"""The settings of a caller, by `with` blocks and switches, for a task in another process."""
 
 from __future__ import annotations
 

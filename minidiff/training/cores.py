@@ -1,4 +1,4 @@
-"""How many processes are worth starting on this machine."""
+"""The number of processes that are worth starting on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says in words and numbers: values of the kinds that JSON has."""
+"""The words and numbers of a checkpoint: values of the kinds that JSON has."""
 
 from __future__ import annotations
 

@@ -97,7 +97,10 @@ def write_weights(
 
 
 def read_weights(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
-    """-> kind, description, arrays as float32.    Raises: ValueError if the file is damaged."""
+    """-> kind, description, arrays as float32.
+
+    Raises: ValueError if the file is damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""Which times t a training meets how often.
+"""The distribution of the times t that a training meets.
 
 Algorithm 1 draws t uniformly. But near t = 1 there is hardly any noise to predict, and near t = T
 hardly any image to learn from; what the samples look like is decided between. A logit-normal t

@@ -30,13 +30,19 @@ MOST_IMAGES = 10
 
 @lru_cache(maxsize=1)
 def pixel_model() -> Any:
-    """The shipped noise predictor of images.    Raises: FileNotFoundError if there is none."""
+    """The shipped noise predictor of images.
+
+    Raises: FileNotFoundError if there is none.
+    """
     return load_denoiser(shipped_run("mnist"), UNet)
 
 
 @lru_cache(maxsize=1)
 def text_model() -> TextToImage:
-    """The shipped latent model.    Raises: FileNotFoundError if there is none."""
+    """The shipped latent model.
+
+    Raises: FileNotFoundError if there is none.
+    """
     return load_text_to_image(shipped_run("ldm"))
 
 

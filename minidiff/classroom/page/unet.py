@@ -116,7 +116,10 @@ def has_attention(block: Module) -> bool:
 
 
 def block_called(name: str) -> Module:
-    """The block of the drawing.    Raises: ValueError for another name."""
+    """The block of the drawing.
+
+    Raises: ValueError for another name.
+    """
     blocks = dict(parts(pixel_model().model))
     if name not in blocks:
         raise ValueError(f"unet: the block must be one of {', '.join(blocks)}, got {name!r}")

@@ -18,12 +18,12 @@ KERNELS = Plan(
         ),
         Stage(
             15, "Loops", "Seven loops are the equation. Then the sum over c becomes a product of matrices.",
-            show=("conv2d_four_ways.html",), run=_FOUR_WAYS,
+            show=("conv2d_five_ways.html",), run=_FOUR_WAYS,
             ask="Which two loops are left in NumPy?", answer="Those over the elements u, v of the kernel.",
         ),
         Stage(
             15, "A block of threads", "Who owns what: a thread one result, a block a tile.",
-            show=("conv2d_four_ways.html", "source/csrc/conv2d/tiled.cu.html#L1"),
+            show=("conv2d_five_ways.html", "source/csrc/conv2d/tiled.cu.html#L1"),
             ask="How often is a pixel loaded in the naive kernel?", answer="Once for each weight that meets it and each output channel.",
         ),
         Stage(

@@ -1,4 +1,4 @@
-"""What a plan for a class is made of."""
+"""The parts of a plan for a class."""
 
 from __future__ import annotations
 

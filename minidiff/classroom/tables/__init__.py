@@ -1,1 +1,1 @@
-"""What the classroom knows, as data: slides, errata, mutants, toy arguments."""
+"""The classroom's data: slides, LaTeX, errata, mutants, toy arguments."""

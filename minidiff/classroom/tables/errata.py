@@ -1,4 +1,4 @@
-"""What is right where the deck errs, by the number of the correction.
+"""Corrections of the deck, by their number: what is right where it errs.
 
 A: breaks code or numbers, B: misleading, C: notation, gap: the slide leaves it out.
 """

@@ -1,4 +1,4 @@
-"""What the tables of slides are made of: `Slide`, and `Formula`, which says what runs it."""
+"""The parts of the tables of slides: `Slide`, and `Formula`, which says what runs it."""
 
 from __future__ import annotations
 

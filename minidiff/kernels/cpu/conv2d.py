@@ -25,7 +25,10 @@ def im2col(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def winograd(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """conv2d by winograd.py.    Raises: Unsupported for what does not suit it."""
+    """conv2d by winograd.py.
+
+    Raises: Unsupported for what does not suit it.
+    """
     wanted = "wanted 3x3 kernels, stride and dilation 1, one group, 16 channels or more"
     if weight.shape[2:] != (3, 3):
         raise Unsupported(wanted)

@@ -39,7 +39,10 @@ def is_faster() -> bool:
 
 
 def float32(**arrays) -> ModuleType:
-    """The module, if all arrays are float32 and none is empty.    Raises: Unsupported if not."""
+    """The module, if all arrays are float32 and none is empty.
+
+    Raises: Unsupported if not.
+    """
     module, reason = load()
     if module is None:
         raise Unsupported(reason)

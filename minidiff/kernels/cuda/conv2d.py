@@ -103,7 +103,10 @@ def permitted(version: str, x: Any) -> str:
 
 
 def conv2d_sizes(x_shape, weight_shape, stride, padding, dilation, groups) -> Conv:
-    """The convolution of x by weight.    Raises: Unsupported if a size is 0."""
+    """The convolution of x by weight.
+
+    Raises: Unsupported if a size is 0.
+    """
     geometry = conv2d_geometry(x_shape, weight_shape, stride, padding, dilation)
     return _conv(x_shape[0], x_shape[1], weight_shape, geometry, groups)
 

@@ -1,4 +1,4 @@
-"""What emulated kernels cost, by the accesses of their threads: bytes, wavefronts, multiply-adds.
+"""The cost of emulated kernels, by their threads' accesses: bytes, wavefronts, multiply-adds.
 
     with minidiff.kernels.count() as costs:
         with minidiff.use_kernels(conv2d="tiled"):

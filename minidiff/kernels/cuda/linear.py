@@ -54,7 +54,10 @@ def linear(version: str) -> Callable:
 
 
 def sizes(x: Any, weight: Any, bias: Any) -> Conv:
-    """The convolution.    Raises: Unsupported if a size is 0."""
+    """The convolution.
+
+    Raises: Unsupported if a size is 0.
+    """
     if 0 in x.shape or 0 in weight.shape:
         raise Unsupported(f"a size is 0: x {x.shape}, weight {weight.shape}")
     rows = rows_of_image(x)

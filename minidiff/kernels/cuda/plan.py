@@ -1,4 +1,4 @@
-"""Which tile, and how many splits, a convolution's matrix product runs with.
+"""The choice of a tile, and of the number of splits, for a convolution's matrix product.
 
 A rough model of the time, in GPU cycles, chooses. A large tile reads least per multiply-add, but a
 small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k

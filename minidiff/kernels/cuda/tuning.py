@@ -1,4 +1,4 @@
-"""Which plan is fastest, found by trying instead of by the model of plan.py.
+"""The fastest plan, found by trying instead of by the model of plan.py.
 
 If it is switched on, this happens on a GPU at the first call of each convolution. Each plan adds in
 another order, so the choice shows in the last bits of a result: two runs need not agree to the last
