@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from minidiff.beyond import dpm_pp_steps, flow_map, flow_steps, guide_in_interval, heun_steps, log_snr_times, pair_ddim_steps
+from minidiff.beyond import (
+    dpm_pp_steps,
+    flow_map,
+    flow_steps,
+    guide_in_interval,
+    heun_steps,
+    log_snr_times,
+    pair_ddim_steps,
+)
 from minidiff.beyond.exact_flow import distribution, quantile
 from minidiff.beyond.loss_weights import prediction_weight, x_0_error_of
 from minidiff.beyond.schedules import zero_terminal
