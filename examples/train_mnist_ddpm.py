@@ -17,7 +17,6 @@ KIND = "ddpm"
 
 
 def main(options: cli.Options) -> None:
-
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
@@ -41,9 +40,9 @@ def main(options: cli.Options) -> None:
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND,
+        dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
+        graph=options.graph, kind=KIND, times=options.times,
         weighting=None if options.weighting == "none" else options.weighting,
-        times=options.times,
     )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
@@ -56,7 +55,8 @@ def main(options: cli.Options) -> None:
         def preview(trainer: Trainer) -> dict[str, float]:
             return draw_preview(trainer, workers, held_out, judge, options)
 
-        ending = run(trainer, options.out, workers, how_long, vars(options), preview)
+        facts = cli.stored_options(options)
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
         draw_results(trainer, dataset, workers, options)
@@ -143,7 +143,7 @@ def parse_options() -> cli.Options:
         help="2: a U-Net on 2x2 patches, 14-7; 1: on pixels as on the slides, 28-14-7",
     )  # fmt: skip
     add(
-        "--channels", type=cli.positive_int, default=32,
+        "--channels", type=cli.channels, default=32,
         help="of its first level, a multiple of 4",
     )  # fmt: skip
     add(
@@ -176,31 +176,20 @@ def parse_options() -> cli.Options:
         help="how t is drawn: uniform as on the slides, or mostly from the middle",
     )  # fmt: skip
     add(
-        "--held-out", type=cli.seed,
+        "--held-out", type=cli.up_to(cli.MOST_IMAGES, least=0),
         help="images kept from the training, for held_out_loss in metrics.csv "
         "(default: 500, at most a twentieth; 0: none)",
     )  # fmt: skip
     add(
-        "--judge", default="runs/classifier",
+        "--judge", type=cli.path, default="runs/classifier",
         help="a classifier (train_classifier.py) that looks at each preview's samples",
     )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        network = (
-            "patch_size",
-            "channels",
-            "schedule",
-            "predict",
-            "timesteps",
-            "optimizer",
-        )
-        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
-        options.variance = saved.get("variance", "fixed")  # older runs have none
-        options.times = saved.get("times", "uniform")
-        options.held_out = saved.get("held_out", 0)
-        options.weighting = saved.get("weighting", "none")
-        options.zero_terminal_snr = saved.get("zero_terminal_snr", False)
+    if options.resume:  # the run's own network and training
+        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
+        saved = cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
+        options.held_out = saved.get("held_out", 0)  # older runs held nothing out
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
@@ -209,6 +198,8 @@ def parse_options() -> cli.Options:
         )
     if options.graph and options.variance == "learned":
         parser.error("--graph records L_simple only: it goes with --variance fixed")
+    if options.graph and options.device == "cpu":
+        print("--graph is for a GPU: on the CPU each step runs as without it")
     check_loss(options, parser)
     cli.check_limits(options, parser)
     return options
@@ -233,7 +224,7 @@ def check_loss(options: cli.Options, parser) -> None:
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

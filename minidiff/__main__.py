@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
 
 
@@ -62,7 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--T", type=int, default=1000, help="steps of the forward process (oracle, digits)"
     )
     step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
-    step_command.add_argument("--steps", type=int, help="number of steps, of all but ddpm (default: T)")
+    step_command.add_argument(
+        "--steps", type=int, help="number of steps, of all but ddpm (default: T)"
+    )
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
     step_command.add_argument(
         "--prompt", default="three", help="what a latent model draws (default: three)"
@@ -83,6 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     play_command.add_argument(
         "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+    )
+    play_command.add_argument(
+        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
     )
     play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"
@@ -138,8 +144,11 @@ def _run(options: argparse.Namespace) -> int:
         with use_kernels(options.kernels):
             _step(options)
     elif options.command == "play":
-        from minidiff.classroom.play import play, write_page
+        from minidiff.classroom.play import fetch_pyodide, play, write_page
 
+        if options.fetch:
+            print(f"Pyodide is in {fetch_pyodide(options.fetch)}: play --pyodide {options.fetch}")
+            return 0
         if options.write:
             print(f"wrote the page into {write_page(options.write, options.pyodide)}")
             return 0
@@ -191,4 +200,5 @@ def _step(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program():
+        sys.exit(main())

@@ -64,6 +64,11 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
+    define(module, "conv2d_has_halo", [](const Numbers& numbers, const std::string& sum) {
+        const Sum known = sum == "forward" ? Sum::FORWARD : sum == "input gradient" ? Sum::INPUT_GRADIENT : Sum::WEIGHT_GRADIENT;
+        return conv2d_has_halo(conv_of(numbers), known);
+    });
+
     define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
                                 Array<float> y, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);

@@ -65,12 +65,14 @@ export function drawImage(canvas, data, height, width, { low = -1, high = 1, div
   canvas.height = height;
   canvas.classList.add("pixels");
   const g = canvas.getContext("2d"), image = g.createImageData(width, height);
+  const dark = getComputedStyle(document.documentElement).colorScheme.includes("dark");
+  const zero = dark ? 28 : 250, hot = dark ? [255, 154, 98] : [194, 65, 12], cold = dark ? [110, 165, 255] : [31, 95, 208];
   for (let i = 0; i < width * height; i++) {
     let r, b, green;
     if (diverging) {
       const v = Math.max(-1, Math.min(1, data[i] / high));
-      const up = v > 0 ? [194, 65, 12] : [31, 95, 208], a = Math.abs(v);
-      [r, green, b] = up.map((c) => 250 + (c - 250) * a);
+      const a = Math.abs(v);
+      [r, green, b] = (v > 0 ? hot : cold).map((c) => zero + (c - zero) * a);
     } else r = green = b = 255 * Math.max(0, Math.min(1, (data[i] - low) / (high - low)));
     image.data.set([r, green, b, 255], 4 * i);
   }

@@ -5,7 +5,12 @@ const send = (message, transfer) => self.postMessage(message, transfer || []);
 
 // Reads a response as it comes, and tells how much is there.
 async function download(url, what, integrity) {
-  const response = await fetch(url, integrity ? { integrity, mode: "cors" } : {});
+  let response;
+  try {
+    response = await fetch(url, integrity ? { integrity, mode: "cors" } : {});
+  } catch { // no network, or other bytes than the hash says; the browser does not tell which
+    throw new Error(`${what} could not be loaded from ${new URL(url).host}, or is not the file that is wanted`);
+  }
   if (!response.ok) throw new Error(`${what}: the server answered ${response.status} for ${url}`);
   const total = Number(response.headers.get("content-length")) || 0;
   const packed = response.headers.get("content-encoding"); // then the length is that of the packed bytes

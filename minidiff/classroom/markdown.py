@@ -20,8 +20,9 @@ from minidiff.diffusion.equation import Equation
 
 DECK_HEAD = """# The deck on one page
 
-Each formula of the deck is a function, and each function has an exact check. This page is written by
-`python -m minidiff deck --markdown docs/deck.md`; `python -m minidiff explain ID` shows the code and a run with numbers.
+Each formula of the deck is a function, and each function has an exact check. This page is written
+by `python -m minidiff deck --markdown docs/deck.md`. `python -m minidiff explain ID` shows the code
+and a run with numbers.
 """
 
 BETWEEN = """# After the deck

@@ -14,6 +14,7 @@ import importlib.util
 import io
 import json
 import shutil
+import urllib.request
 import webbrowser
 import zipfile
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ FILES = {  # of Pyodide, with the hashes that the browser checks; the last one n
     "python_stdlib.zip": "sha384-VLeJs79hxVEBNt1hRU5Wo7VmBcyb4sdW564EJAvEWDin3Aa3QXLHm3E5mOg2GiFH",
     "pyodide-lock.json": "sha384-1cFE0bj3+mm1a83kcqiWxoaBhrf6jPPJJORlx1TComnZ0WaHwE4znlohwPXL5tUL",
 }
-TESTERS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+TESTERS = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 MIME = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
 
 
@@ -76,6 +77,29 @@ def integrity(data: bytes) -> str:
     return "sha384-" + base64.b64encode(hashlib.sha384(data).digest()).decode()
 
 
+def fetch_pyodide(folder: str | Path, address: str = CDN) -> Path:
+    """Load Pyodide and NumPy for it into a folder, for a class without a network.
+
+    Raises: OSError if the network fails; ValueError if a file is not the one that is wanted.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, expected in FILES.items():
+        data = _fetched(address + name)
+        if integrity(data) != expected:
+            raise ValueError(f"play: {address}{name} is not the file of Pyodide {VERSION}")
+        (folder / name).write_bytes(data)
+    lock = json.loads((folder / "pyodide-lock.json").read_text())
+    wheel = lock["packages"]["numpy"]["file_name"]
+    (folder / wheel).write_bytes(_fetched(address + wheel))
+    return check_pyodide(folder)
+
+
+def _fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as reply:
+        return reply.read()
+
+
 # -- the package as a zip --------------------------------------------------------------------------
 
 
@@ -110,9 +134,12 @@ def _contents() -> Iterator[tuple[str, Path]]:
 
 
 def _module(name: str) -> Iterator[tuple[str, Path]]:
-    """The Python files of an installed package, and what says its version."""
+    """The Python files of an installed package or module."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
+        return
+    if spec.submodule_search_locations is None:
+        yield f"{name}.py", Path(spec.origin)
         return
     folder = Path(spec.origin).parent
     for path in sorted(folder.rglob("*.py")):
@@ -130,7 +157,7 @@ def _small(path: Path) -> bool:
 
 
 def page_config(pyodide: str) -> dict[str, Any]:
-    """What config.json tells the page.    pyodide: the address of its folder, with a / at its end"""
+    """What config.json tells the page.    pyodide: the address of its folder, with / at its end"""
     return {"pyodide": pyodide, "package": "minidiff.zip", "files": FILES, "version": VERSION}
 
 
@@ -207,9 +234,8 @@ def play(port: int = 8000, pyodide: str | None = None, browser: bool = True) -> 
     try:
         server = make_server(port, pyodide)
     except OSError as error:
-        raise OSError(
-            f"play: port {port} can't be had ({error.strerror}): --port 0 takes a free one"
-        ) from error
+        reason = f"port {port} can't be had ({error.strerror})"
+        raise OSError(f"play: {reason}: --port 0 takes a free one") from error
     size = len(package_zip()) / 1e6
     address = f"http://localhost:{server.server_address[1]}/"
     origin = "the folder that you gave" if pyodide else "its CDN (about 15 MB once, then cached)"

@@ -1,4 +1,4 @@
-"""`python -m minidiff weights --from RUN` makes the weights that come with the package from a run."""
+"""`python -m minidiff weights --from RUN` makes the package's weights of a run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from minidiff.training.checkpoint import CheckpointError, checkpoint_in, load_checkpoint
-from minidiff.training.shipped import MOST_BYTES, RUNS, WEIGHTS, read_weights, write_weights
+from minidiff.training.shipped import (
+    MOST_BYTES,
+    RUNS,
+    WEIGHTS,
+    file_of,
+    read_weights,
+    write_weights,
+)
 
 PROGRAMS = {
     "ddpm": "train_mnist_ddpm.py", "autoencoder": "train_mnist_vqvae.py",
     "ldm": "train_mnist_ldm.py", "classifier": "train_classifier.py",
 }  # fmt: skip
 PART = {"ddpm": "ema", "ldm": "ema", "autoencoder": "model", "classifier": "model"}
-PLACES = ("out", "resume", "overwrite", "data_dir", "workers", "device", "autoencoder")  # of one machine
+PLACES = ("out", "resume", "overwrite", "data_dir", "workers", "device", "autoencoder")
 
 
 def ship(run: str, figures: str = "", data: str = "", weights: Path = WEIGHTS) -> list[str]:
@@ -30,11 +37,11 @@ def ship(run: str, figures: str = "", data: str = "", weights: Path = WEIGHTS) -
     if found.kind not in names:
         wanted = ", ".join(RUNS.values())
         raise CheckpointError(f"{run}: kind must be one of {wanted}, got {found.kind!r}")
-    folder = weights / names[found.kind]
-    lines = [_write(folder / "checkpoint.npz", found, figures, data)]
+    name = names[found.kind]
+    lines = [_write(weights / file_of(name), found, figures, data)]
     if found.kind == "ldm":
         autoencoder = load_checkpoint(Path(run) / "autoencoder")
-        lines.append(_write(folder / "autoencoder.npz", autoencoder, "", data))
+        lines.append(_write(weights / name / "autoencoder.npz", autoencoder, "", data))
     total = sum(path.stat().st_size for path in weights.rglob("*.npz"))
     lines.append(f"{total:,} bytes in all, of at most {MOST_BYTES:,}")
     if total > MOST_BYTES:

@@ -112,7 +112,8 @@ def steps_of(
 ) -> Iterator[Step]:
     """The Steps of one of ALGORITHMS on the source.
 
-    n: images; steps: of all samplers but DDPM; eta: of DDIM; t: for "train", the time of every image.
+    n: images; steps: of all samplers but DDPM; eta: of DDIM;
+    t: for "train", the time of every image.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(

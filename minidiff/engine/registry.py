@@ -118,7 +118,7 @@ def run(
 ) -> tuple[Any, Callable | None]:
     """The `(y, backward)` of operation `name` by the implementation that is chosen."""
     table, choice = _kernels.get(name), _choice.get()
-    if table is None or choice.mode == "reference":
+    if table is None or choice.mode == "reference" or _has_empty([*args, *kwargs.values()]):
         return reference(*args, **kwargs)
     device = _device_kind([*args, *kwargs.values()])
     named = choice.versions.get(name)
@@ -142,6 +142,11 @@ def run(
     return reference(*args, **kwargs)
 
 
+def _has_empty(arguments: list[Any]) -> bool:
+    """Whether an array has no elements. A kernel has nothing to do then, and may not expect it."""
+    return any(is_array(value) and not value.size for value in arguments)
+
+
 def _device_kind(arguments: list[Any]) -> str:
     """ "cpu" or "cuda": where the first array among the arguments is."""
     for argument in arguments:
@@ -161,7 +166,7 @@ def _checked(
 
     def checked_backward(dy: Any) -> tuple[Any, ...]:
         ours, theirs = (
-            _as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1])
+            _as_tuple(call_backward(backward, dy)) for backward in (kernel[1], reference[1])
         )
         for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
@@ -174,7 +179,8 @@ def _checked(
     return kernel[0], checked_backward
 
 
-def _call_backward(backward: Callable, dy: Any) -> Any:
+def call_backward(backward: Callable, dy: Any) -> Any:
+    """All gradients, also of a kernel that asks which are wanted."""
     if backward.__code__.co_argcount == 2:
         return backward(dy, (True,) * 16)
     return backward(dy)

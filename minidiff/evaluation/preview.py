@@ -12,7 +12,7 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
-from minidiff.evaluation.judgement import Judgement, judge, load_classifier
+from minidiff.evaluation.judgement import Judgement, find_classifier, judge
 from minidiff.evaluation.metrics import quality_of
 from minidiff.models import Classifier
 from minidiff.nn import Module
@@ -57,9 +57,8 @@ def _losses(
 
 def preview_judge(folder: str | os.PathLike[str], real_images: np.ndarray) -> PreviewJudge | None:
     """The judge with the classifier in `folder`; None if there is none."""
-    if not os.path.isfile(os.path.join(folder, "checkpoint.json")):
-        return None
-    return PreviewJudge(load_classifier(folder), real_images)
+    classifier = find_classifier(folder)
+    return None if classifier is None else PreviewJudge(classifier, real_images)
 
 
 class PreviewJudge:

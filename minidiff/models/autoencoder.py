@@ -25,10 +25,11 @@ from minidiff.diffusion.latent import (
     vq_loss,
 )
 from minidiff.diffusion.step import Step
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder_blocks import FACTOR, Decoder, Encoder
-from minidiff.models.config import own_config
+from minidiff.models.config import own_config, plain_settings
 from minidiff.models.quantizer import VectorQuantizer
 from minidiff.nn import Module
 
@@ -45,15 +46,16 @@ class AutoencoderConfig:
     z_channels: int = 4  # D, the numbers per latent pixel
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         n_channels = self.n_channels
-        if not isinstance(n_channels, int) or n_channels < 8 or n_channels % 4:
+        if not is_int(n_channels) or n_channels < 8 or n_channels % 4:
             raise ValueError(
                 f"Autoencoder: n_channels must be a multiple of 4 and at least 8, "
                 f"got {n_channels!r}"
             )
         for name in ("image_channels", "z_channels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not is_int(value) or value < 1:
                 raise ValueError(f"Autoencoder: {name} must be an int >= 1, got {value!r}")
 
 

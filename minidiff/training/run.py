@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.kernels.blas import warn_if_slower_than_needed
 from minidiff.training.checkpoint import make_folder
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.metrics import MetricsFile
+from minidiff.training.screen import Screen
 from minidiff.training.workers import WorkerLost, Workers
 
 Figures = Mapping[str, float]
@@ -79,12 +81,15 @@ def run(
     metrics.csv. log: is called with each row, {column: number}, for other loggers.
     -> an Ending, which is true at the end of the run, and false if something came before it
 
-    Raises: DivergenceError if a loss is not finite; the checkpoint before stays.
+    Raises: DivergenceError if a loss is not finite; the checkpoint before stays. TypeError for an
+    option that a checkpoint can't hold, before the first step.
     """
     from tqdm import tqdm  # here: in a browser there is none
 
+    warn_if_slower_than_needed()
     out = Path(out)
-    screen = _Screen(sys.stdout)
+    trainer.description(options)  # refuses now what could not be saved later
+    screen = Screen.of(sys.stdout)
     bar = tqdm(
         total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet or None,
         dynamic_ncols=True, file=screen, mininterval=0.5,
@@ -118,6 +123,7 @@ def run(
                 without_bar = False
             if ending:
                 ending = _why_to_end(finished, int(interrupted.number), screen, workers)
+        trainer.progress = settings.progress(trainer)  # the checkpoint says whether it is finished
         if trainer.step:
             failed, _ = _show(trainer, out, options, None)
             ending = ending if failed else failed
@@ -163,8 +169,9 @@ _IN_WORDS = {
 }
 
 
-def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) -> Ending:
+def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -> Ending:
     """An Ending that is false if there is a reason to end before the end."""
+    screen.flush()
     if workers.lost:
         return Ending(workers.lost, 1)
     if screen.broken:
@@ -172,28 +179,6 @@ def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) 
     if number and not finished:
         return Ending(f"by {signal.Signals(number).name}", 128 + number)
     return Ending()
-
-
-class _Screen:
-    """stdout for the progress bar. If it is closed or full, `broken` says so; nothing is raised."""
-
-    def __init__(self, file: Any):
-        self._file, self.broken = file, ""
-
-    def write(self, text: str) -> None:
-        try:
-            self._file.write(text)
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def flush(self) -> None:
-        try:
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 def _show(

@@ -1,4 +1,4 @@
-"""Weights that come with the package: minidiff/weights/, float16 in .npz files, read by NumPy alone.
+"""Weights that come with the package: minidiff/weights/, float16 in .npz files for NumPy alone.
 
 A folder there looks like that of a run, with `checkpoint.npz` in the place of `checkpoint/`. So
 every loader takes it: `load_denoiser(shipped_run("mnist"), UNet)`. What training needs to go on
@@ -32,13 +32,18 @@ def shipped_run(name: str) -> Path:
     """
     if name not in RUNS:
         raise ValueError(f"shipped_run: name must be one of {', '.join(RUNS)}, got {name!r}")
-    folder = WEIGHTS / name
-    if not (folder / "checkpoint.npz").is_file():
+    folder, file = WEIGHTS / name, WEIGHTS / file_of(name)
+    if not file.is_file():
         raise FileNotFoundError(
-            f"no weights come with this copy of minidiff for {name!r}: "
-            f"{folder / 'checkpoint.npz'} is missing; train a run and name it"
+            f"no weights come with this copy of minidiff for {name!r}: {file} is missing; "
+            "train a run and name it"
         )
     return folder
+
+
+def file_of(name: str) -> str:
+    """Where the network of a run lies in WEIGHTS. A classifier's run is itself a checkpoint."""
+    return f"{name}.npz" if name == "classifier" else f"{name}/checkpoint.npz"
 
 
 def run_or_shipped(folder: str | None, usual: str, name: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint
 from minidiff.training.interrupt import delayed_interrupt
-from minidiff.training.loop import LoopSettings
 from minidiff.training.run import RunSettings, run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
@@ -86,7 +86,7 @@ def test_a_run_without_an_end_is_refused(trainer, tmp_path):
 
 
 def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
-    trainer.settings = LoopSettings(lr_warmup=0)
+    trainer.settings = replace(trainer.settings, lr_warmup=0)
     rates = []
     begin = trainer.optimizer.begin_step
     trainer.optimizer.begin_step = lambda: (rates.append(trainer.optimizer.lr), begin())

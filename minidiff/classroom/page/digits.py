@@ -1,4 +1,4 @@
-"""The tab Digits: an image's way from noise by the shipped weights, with every term of each step."""
+"""The tab Digits: an image's way from noise by the shipped weights, every term of each step."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def edited(equation: Equation, code: str) -> Iterator[None]:
     source = code + "\n"
     flags = __future__.annotations.compiler_flag  # as in the module that the code comes from
     compiled = compile(source, EDITED, "exec", flags)
-    exec(compiled, function.__globals__, names)  # noqa: S102 - the reader's own code, in the reader's browser
+    exec(compiled, function.__globals__, names)  # noqa: S102 - the reader's own code
     if function.__name__ not in names:
         raise ValueError(f"the code must define {function.__name__}(...)")
     linecache.cache[EDITED] = len(source), None, source.splitlines(True), EDITED

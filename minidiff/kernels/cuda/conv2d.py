@@ -88,12 +88,14 @@ def contiguous(dy: Any) -> Any:
 def permitted(version: str, x: Any) -> str:
     """The version to run: "tf32" in place of "fast" where it is allowed, and never where it is not.
 
-    Version "tf32x3" multiplies by tensor cores, too, but with the exactness of float32: it is always allowed.
+    Version "tf32x3" multiplies by tensor cores, too, but with the exactness of float32. It is
+    always allowed.
     Raises: Unsupported if "tf32" is not allowed, or the GPU has no tensor cores for TF32.
     """
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
-    if version in ("tf32", "tf32x3") and array_module(x).__name__ == "cupy" and not has_tensor_cores(x):
+    on_gpu = array_module(x).__name__ == "cupy"
+    if version in ("tf32", "tf32x3") and on_gpu and not has_tensor_cores(x):
         raise Unsupported(f"{version} needs tensor cores: a GPU of compute capability 8.0 or newer")
     if version == "fast" and tf32_is_allowed() and has_tensor_cores(x):
         return "tf32"
@@ -133,5 +135,6 @@ def _conv(N: int, C: int, weight_shape: tuple[int, ...], geometry: Geometry, gro
     )  # fmt: skip
 
 
-register_versions("conv2d", conv2d, ("naive", "tiled", "tf32", "tf32x3", "fast"))
-register_versions("conv_transpose2d", conv_transpose2d, ("naive", "tiled", "tf32", "tf32x3", "fast"))
+VERSIONS = ("naive", "tiled", "tf32", "tf32x3", "fast")
+register_versions("conv2d", conv2d, VERSIONS)
+register_versions("conv_transpose2d", conv_transpose2d, VERSIONS)
