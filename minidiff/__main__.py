@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
-    step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
+    algorithms = ["ddpm", "ddim", "heun", "dpm++", "flow-euler", "flow-heun", "train"]
+    step_command.add_argument("algorithm", choices=algorithms)
     step_command.add_argument(
         "--t", type=int, help="start at this time (train: the time of every image)"
     )
@@ -62,7 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--T", type=int, default=1000, help="steps of the forward process (oracle, digits)"
     )
     step_command.add_argument("--schedule", default="linear", choices=["linear", "cosine"])
-    step_command.add_argument("--steps", type=int, help="DDIM's number of steps (default: T)")
+    step_command.add_argument(
+        "--steps", type=int, help="number of steps, of all but ddpm (default: T)"
+    )
     step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
     step_command.add_argument(
         "--prompt", default="three", help="what a latent model draws (default: three)"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidiff.beyond.flow_matching import velocity_target
-from minidiff.diffusion.elementwise import sqrt
+from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import L_simple
@@ -19,6 +19,7 @@ from minidiff.diffusion.noise_prediction import check_shape_of
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import Prediction, regression_target
+from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.checks import check_choice
 
 WEIGHTED = ("eps", "x_0", "v", "velocity")
@@ -30,7 +31,8 @@ def min_snr(snr, gamma=5.0):
 
     snr: float or (B,);  gamma > 0  ->  as snr. Without the bound the nearly clean images
     would rule: the weight of L_simple is SNR_t itself."""
-    w = np.minimum(snr, gamma)
+    xp = array_module(snr) if is_array(snr) else np
+    w = number(xp.minimum(snr, number(gamma)))
     return w
 
 
@@ -39,7 +41,7 @@ def p2(snr, k=1.0, gamma=1.0):
     """w = SNR_t / (k + SNR_t)^gamma, for |x_0 - x_0_hat|^2
 
     snr: float or (B,)  ->  as snr. For eps that is 1 / (k + SNR_t)^gamma."""
-    w = snr / (k + snr) ** gamma
+    w = snr / (number(k) + snr) ** number(gamma)
     return w
 
 
@@ -49,7 +51,7 @@ def edm(snr, sigma_data=0.5):
 
     snr: float or (B,)  ->  as snr. EDM's (sigma^2 + sigma_data^2) / (sigma sigma_data)^2
     at sigma^2 = 1 / SNR_t. With sigma_data = 1 it is 1 for v: a loss without weights."""
-    w = snr + 1 / sigma_data**2
+    w = snr + 1 / number(sigma_data) ** 2
     return w
 
 

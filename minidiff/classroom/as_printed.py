@@ -169,17 +169,18 @@ def sizes_down_and_up(size, levels):
 
 
 def min_snr_weight_of_v(snr, gamma=5.0):
-    """Min-SNR for v as diffusers' training programs had it up to the end of 2023 (its issue 5654): SNR + 1 in both places.   -> as snr.
+    """Min-SNR for v as diffusers' training programs had it: SNR + 1 in both places.   -> as snr.
 
-    The weight of v's error is min(SNR, gamma) / (SNR + 1), or else it is another loss than that for x_0 and eps: where
-    x_t is nearly all noise, the right weight goes to 0, and this one to 1.
+    They were mended at the end of 2023 (its issue 5654). The weight of v's error is
+    min(SNR, gamma) / (SNR + 1), or else it is another loss than that for x_0 and eps: where x_t is
+    nearly all noise, the right weight goes to 0, and this one to 1.
     """
     return np.minimum(snr + 1, gamma) / (snr + 1)
 
 
 def min_snr_weight_of_v_floored(snr, gamma=5.0):
-    """The form of the same programs that added 1 to the weight for eps, "floored to an SNR weight of one".   -> as snr.
+    """The form before that one added 1 to the weight for eps, to floor it at one.   -> as snr.
 
-    No weight for x_0 belongs to it: clean images count 1 + gamma / SNR for v, and (SNR + 1 + gamma) for x_0.
+    No min-SNR weight for x_0 belongs to it: clean images count SNR + 1 + gamma there.
     """
     return np.minimum(snr, gamma) / snr + 1

@@ -73,7 +73,8 @@ def explain_equation(equation: Equation) -> str:
         f"  {LATEX[equation.id]}",
         "",
     ]
-    lines += [f"  {_kind(slide)} {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
+    on = slides_of(equation.id)
+    lines += [f"  {_kind(slide)} {slide.number} {slide.title}" for slide in on] or [
         "  slide   not on the deck"
     ]
     lines.append(f"  paper   {equation.paper}")

@@ -18,8 +18,9 @@ from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
+from minidiff.sampling.solvers import SamplerSettings, sampler_steps
 
-ALGORITHMS = ("ddpm", "ddim", "train")
+ALGORITHMS = ("ddpm", "ddim", "heun", "dpm++", "flow-euler", "flow-heun", "train")
 N_DIGITS = 200
 
 
@@ -109,9 +110,10 @@ def steps_of(
     eta: float = 0.0,
     t: int | None = None,
 ) -> Iterator[Step]:
-    """The Steps of "ddpm", "ddim" or "train" on the source.
+    """The Steps of one of ALGORITHMS on the source.
 
-    n: images; steps, eta: of DDIM; t: for "train", the time of every image.
+    n: images; steps: of all samplers but DDPM; eta: of DDIM;
+    t: for "train", the time of every image.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(
@@ -130,6 +132,10 @@ def steps_of(
             eta=eta,
             clip=clip,
         )
+    elif algorithm != "train":
+        settings = SamplerSettings(algorithm, steps, clip=clip)
+        shape, network = (n, *source.shape), source.eps_theta
+        yield from sampler_steps(network, "eps", source.schedule, shape, rng, settings)
     while algorithm == "train":
         x_0 = source.draw(n, rng)
         if t is None:

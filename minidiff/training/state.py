@@ -15,18 +15,18 @@ from minidiff.optim import Optimizer
 from minidiff.training.checkpoint import Checkpoint, CheckpointError, one_line
 from minidiff.training.stored import check_arrays
 
+MAY_BE_MISSING = ("weighting",)  # facts of runs that have it; without, a checkpoint is silent
+
 
 def check_same_run(
     folder: str | os.PathLike[str], checkpoint: Checkpoint, optimizer: Optimizer, **own: Any
 ) -> None:
     """Refuse the checkpoint of another run.    own: facts that both share; folder: for messages
-
-    A fact that is None here may be missing there: older checkpoints don't know of it.
     Raises: CheckpointError if a fact or the optimiser differ.
     """
     facts = checkpoint.description
     for what, value in own.items():
-        theirs = facts.get(what) if value is None else facts[what]
+        theirs = facts.get(what) if what in MAY_BE_MISSING else facts[what]
         if theirs != value:
             raise CheckpointError(
                 f"{folder}: its {what} is {one_line(theirs)}, this run's is {value}"

@@ -25,7 +25,7 @@ def model():
     return UNet(UNetConfig(1, 4, (1, 1), (False, False), n_heads=1), RNG(1))
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "velocity"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_held_out_loss_is_the_mean_over_times_spread_evenly(model, digits, prediction, count):
     x_0 = to_float(digits[:30])
@@ -38,7 +38,7 @@ def test_held_out_loss_is_the_mean_over_times_spread_evenly(model, digits, predi
         alpha_bar = float(SCHEDULE.at(i + 1).alpha_bar)
         a, b = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
         x_t = (a * x_0[i] + b * eps)[None].astype(np.float32)
-        target = eps if prediction == "eps" else a * eps - b * x_0[i]
+        target = {"eps": eps, "v": a * eps - b * x_0[i], "velocity": eps - x_0[i]}[prediction]
         losses.append(L_simple(target[None].astype(np.float32), model(Tensor(x_t), t).data))
     assert found == pytest.approx(np.mean(losses), rel=1e-5)
 

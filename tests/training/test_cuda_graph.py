@@ -129,7 +129,7 @@ def assert_same(a, b):
         np.testing.assert_array_equal(to_cpu(a.ema.average[name]), to_cpu(b.ema.average[name]), err_msg=name)
 
 
-@pytest.mark.parametrize("prediction", ["eps", "v"])
+@pytest.mark.parametrize("prediction", ["eps", "v", "velocity"])
 def test_training_by_a_graph_is_training(cuda, prediction):
     """Over steps in which the learning rate, Adam's corrections and the average's decay change: none may be that of the recording."""
     _, watcher = cuda
@@ -212,3 +212,9 @@ def test_a_learned_variance_is_not_recorded():
     model = UNet(UNetConfig(1, 8, (1,), (False,), learned_variance=True))
     with pytest.raises(ValueError, match="graph: it records L_simple only, not the loss of a learned variance"):
         RecordedTraining(SimpleNamespace(model=model))
+
+
+def test_a_loss_with_weights_is_not_recorded():
+    settings = TrainerSettings(weighting="min_snr")
+    with pytest.raises(ValueError, match="graph: it records L_simple only, not a loss with weights"):
+        RecordedTraining(SimpleNamespace(model=UNet(UNetConfig(1, 8, (1,), (False,))), settings=settings))

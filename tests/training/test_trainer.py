@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from minidiff.beyond import weighted_training_terms
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
+from minidiff.engine.tape import no_grad
 from minidiff.models import UNet, UNetConfig
 from minidiff.optim import SGD, AdamW, Muon
 from minidiff.sampling.denoiser import load_denoiser
@@ -15,13 +17,13 @@ from minidiff.training.trainer import Trainer, TrainerSettings
 from minidiff.training.workers import Workers
 
 
-def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm", prediction="eps"):
+def make_trainer(seed=0, T=50, channels=4, optimizer=AdamW, dropout=0.1, images=30, batch_size=8, kind="ddpm", prediction="eps", weighting=None):
     rng = RNG(seed)
     model = UNet(UNetConfig(1, channels, (1, 2), (False, True), n_heads=2, dropout=dropout), rng)
     pictures = (RNG(1).uniform((images, 1, 8, 8)) * 255).astype(np.uint8)
     loader = Loader(pictures, None, batch_size, rng)
     step = optimizer(model.named_parameters(), lr=1e-3)
-    return Trainer(model, make_schedule("cosine", T), loader, step, rng, TrainerSettings(lr_warmup=5, kind=kind, prediction=prediction))
+    return Trainer(model, make_schedule("cosine", T), loader, step, rng, TrainerSettings(lr_warmup=5, kind=kind, prediction=prediction, weighting=weighting))
 
 
 def train(trainer, steps, count=2):
@@ -152,6 +154,7 @@ def test_load_denoiser_has_the_averaged_parameters(tmp_path):
         ({"T": 60}, "its schedule is .*'T': 50.*, this run's is .*'T': 60"),
         ({"optimizer": SGD}, "trained with AdamW, this run has SGD"),
         ({"prediction": "v"}, "its prediction is eps, this run's is v"),
+        ({"weighting": "p2"}, "its weighting is None, this run's is p2"),
         ({"kind": "ldm"}, "this is a checkpoint of kind 'ddpm', wanted is 'ldm'"),
         ({"batch_size": 6}, "batch_size = 8 but here batch_size = 6"),
     ],
@@ -167,3 +170,21 @@ def test_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path, othe
     for name, array in another.model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
     assert another.step == 0
+
+
+@pytest.mark.parametrize(("prediction", "weighting"), [("velocity", None), ("velocity", "min_snr"), ("v", "edm")])
+def test_weights_and_velocities_train_in_the_same_loop(tmp_path, prediction, weighting):
+    """The loss of a step on two processes is that of the whole batch, and the checkpoint brings the run back."""
+    trainer = make_trainer(prediction=prediction, weighting=weighting, dropout=0.0)
+    model = make_trainer(prediction=prediction, weighting=weighting, dropout=0.0).model
+    step = train(trainer, 1)
+    with no_grad():
+        whole = weighted_training_terms(model, step.x_0, step.t, step.eps, trainer.schedule, prediction, weighting)
+    assert float(step.loss) == pytest.approx(float(whole.loss.numpy()), rel=1e-5)
+    trainer.save(tmp_path)
+    another = make_trainer(seed=3, prediction=prediction, weighting=weighting, dropout=0.0)
+    another.load(tmp_path)
+    assert another.step == 1
+    if weighting:
+        with pytest.raises(CheckpointError, match=f"its weighting is {weighting}, this run's is None"):
+            make_trainer(prediction=prediction, dropout=0.0).load(tmp_path)

@@ -1,0 +1,26 @@
+"""docs/after_the_deck.md says what its script computes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_the_numbers_of_the_page_are_those_of_the_script():
+    done = subprocess.run([sys.executable, DOCS / "after_the_deck.py", "--numbers"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    page = (DOCS / "after_the_deck.md").read_text(encoding="utf-8")
+    printed = set(re.findall(r"\d\.\d\de-\d\d|\d+\.\d+", done.stdout))
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    stated = [number for row in rows for number in re.findall(r"\d\.\d\de-\d\d|\d+\.\d+", row)]
+    assert len(rows) == 11 and len(stated) > 35
+    assert not [number for number in stated if number not in printed]
+
+
+def test_its_figures_and_links_are_there():
+    page = (DOCS / "after_the_deck.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert len(links) >= 5 and all((DOCS / link).exists() for link in links)
+    assert "after_the_deck" in (DOCS / "index.md").read_text(encoding="utf-8")
