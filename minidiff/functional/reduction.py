@@ -38,14 +38,15 @@ def prod(x, axis=None, keepdims=False):
 
     def prod_backward(dy):
         """dy/dx_i = the product of the numbers before x_i and of those behind it"""
-        moved = xp.moveaxis(x, axes, range(-len(axes), 0))
+        last = tuple(range(-len(axes), 0))
+        moved = xp.moveaxis(x, axes, last)
         rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], _count(x, axes))
         ones = xp.ones_like(rows[..., :1])
         before = xp.concatenate([ones, rows[..., :-1]], -1)
         behind = xp.concatenate([ones, rows[..., :0:-1]], -1)
         before, behind = xp.cumprod(before, -1), xp.cumprod(behind, -1)[..., ::-1]
         others = (before * behind)[..., : rows.shape[-1]].reshape(moved.shape)
-        return dy.reshape(y.shape) * xp.moveaxis(others, range(-len(axes), 0), axes)
+        return dy.reshape(y.shape) * xp.moveaxis(others, last, axes)
 
     return (y if keepdims else y.squeeze(axes)), prod_backward
 
