@@ -154,7 +154,7 @@ def setitem(x, index, value):
     if x.dtype.kind != "f" and value.dtype.kind == "f":
         raise TypeError(f"setitem: x is {x.dtype} and can't hold {value.dtype}")
     y = xp.array(x)
-    y[index] = value
+    y[index] = value.reshape(()) if value.size == 1 else value
     shape, dtype = value.shape, value.dtype
 
     def setitem_backward(dy):

@@ -129,7 +129,7 @@ _all = [
     ),
     *_cases(
         "setitem", (normal(4, 5), 1, normal(5)), (normal(4, 5), (slice(1, None, 2), slice(None, None, -1)), normal(2, 1)),
-        (normal(4, 5), ints(2, 5), normal(5, 5)), (normal(4, 5), bools(4, 5), normal()), (normal(4, 5), (Ellipsis, -1), 2.5), (normal(2, 3), 0, normal(1, 3)),
+        (normal(4, 5), ints(2, 5), normal(5, 5)), (normal(4, 5), bools(4, 5), normal()), (normal(4, 5), (Ellipsis, -1), 2.5), (normal(2, 3), 0, normal(1, 3)), (normal(4), 1, normal(1)), (normal(2, 3), (0, 1), normal(1, 1)),
     ),
     *_cases("concatenate", ([normal(2, 3), normal(1, 3)],), ([normal(2, 1), normal(2, 3), normal(2, 2)], -1), {"tensors": [normal(2)]}),
     *_cases("stack", ([normal(2, 3), normal(2, 3)],), ([normal(2), normal(2), normal(2)], 1), ([normal(2), normal(2)], -1)),
