@@ -2,53 +2,50 @@
 
 python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim
 python examples/sample_mnist.py --sampler ddpm --variance beta
+python examples/sample_mnist.py --sampler dpm++ --steps 10 --spacing log-snr
 """
 
 import numpy as np
 from tqdm import tqdm
 
-from minidiff import RNG, cli, models, to_cpu
+from minidiff import RNG, cli, models, sampling, to_cpu
 from minidiff.data import save_npz, to_unit
-from minidiff.diffusion import ddim_steps, ddpm_steps
 from minidiff.pictures import save_gif, save_grid
-from minidiff.sampling import eps_predictor, load_denoiser
-from minidiff.training import Workers, make_folder
+from minidiff.training import Workers, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
-    make_folder(options.out)
-    denoiser = load_denoiser(options.checkpoint, models.UNet, device=options.device)
+    cli.make_out(options.out)
+    run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
+    print(note)
+    denoiser = sampling.load_denoiser(run, models.UNet, device=options.device)
     schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
     rng = RNG(options.seed, options.device)
 
     with Workers(denoiser.model, options.workers) as workers:
-        eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
-        if options.sampler == "ddim":
-            total, eta = options.steps, options.eta
-            sampler = ddim_steps(
-                eps_theta, shape, schedule, rng, steps=total, eta=eta, clip=1.0
-            )
-        else:
-            total, variance = schedule.T, options.variance
-            sampler = ddpm_steps(
-                eps_theta, shape, schedule, rng, variance=variance, clip=1.0
-            )
+        total = schedule.T if options.sampler == "ddpm" else options.steps
+        settings = sampling.SamplerSettings(
+            options.sampler, total, options.spacing, 1.0, options.eta, options.variance
+        )
+        network, prediction = sampling.predictor(workers), denoiser.prediction
+        sampler = sampling.sampler_steps(
+            network, prediction, schedule, shape, rng, settings
+        )
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
             tqdm(sampler, total=total, unit="step", mininterval=0.5)
         ):
             if i in shown:
-                frames.append(to_unit(to_cpu(step.x_prev), clip=True))
+                frames.append(to_unit(to_cpu(step.x_prev[:64]), clip=True))
                 titles.append(f"t = {step.t}")
-    samples, unit = frames[-1], (0, 1)
+    samples, unit = to_unit(to_cpu(step.x_prev), clip=True), (0, 1)
 
     name = f"{options.sampler}-{total}"
     path, title = f"{options.out}/{name}", f"{options.sampler.upper()}, {total} steps"
     save_grid(f"{path}.png", samples, value_range=unit, title=title)
-    some = [frame[:64] for frame in frames]
-    save_gif(f"{path}.gif", some, titles=titles, value_range=unit)
+    save_gif(f"{path}.gif", frames, titles=titles, value_range=unit)
     save_npz(f"{path}.npz", samples=samples)
     print(f"wrote {name}.png, {name}.gif and {name}.npz in {options.out}")
 
@@ -59,23 +56,29 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=0.0, name="--steps")
     add = parser.add_argument
     add(
-        "--checkpoint", default="runs/mnist/checkpoint",
-        help="folder that train_mnist_ddpm.py wrote",
+        "--checkpoint", type=cli.path,
+        help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, "
+        "else the weights that come with the package)",
     )  # fmt: skip
     add(
-        "--sampler", default="ddim", choices=["ddim", "ddpm"],
-        help="ddim takes --steps, ddpm always takes all T",
+        "--sampler", default="ddim", choices=sampling.SAMPLERS,
+        help="all take --steps but ddpm, which takes all T; heun and flow-heun ask the "
+        "network twice a step",
+    )  # fmt: skip
+    add(
+        "--spacing", default="uniform", choices=sampling.SPACINGS,
+        help="where the steps are: uniform in t, or in the log of signal over noise",
     )  # fmt: skip
     add(
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],
         help="DDPM's sigma^2; learned: of a run with --variance learned",
     )  # fmt: skip
-    add("--samples", type=cli.positive_int, default=64)
-    add("--frames", type=cli.positive_int, default=40, help="pictures in the GIF")
-    add("--out", default="runs/samples")
+    add("--samples", type=cli.images, default=64)
+    add("--frames", type=cli.up_to(1000), default=40, help="pictures in the GIF")
+    cli.add_out(parser, "runs/samples")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         main()

@@ -3,52 +3,60 @@
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
 
-It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end
-samples.npz and loss_per_t.png.
+It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
+at the end samples.npz and loss_per_t.png.
 """
 
-from minidiff import RNG, cli, optim, pictures, to_cpu
-from minidiff.data import Loader, load_dataset, save_npz, to_unit
-from minidiff.diffusion import ddim_sample, make_schedule
-from minidiff.evaluation import loss_per_t
+from minidiff import RNG, cli, evaluation, optim, pictures, sampling, to_cpu
+from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
+from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
 from minidiff.models import UNet, UNetConfig
-from minidiff.sampling import eps_predictor, evaluating
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
 
 
 def main(options: cli.Options) -> None:
-
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
-    schedule = make_schedule(options.schedule, options.timesteps)
+    schedule = any_schedule(
+        options.schedule, options.timesteps, options.zero_terminal_snr
+    )
     print(schedule.check().sentence)
     model = UNet(unet_config(dataset.images.shape, options), rng)
     model.to(options.device)
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
+    train, held_out = dataset, None
+    if options.held_out is None:
+        options.held_out = min(500, len(dataset) // 20)
+    if options.held_out:
+        train, held_out = dataset.split(options.held_out)
     loader = Loader(
-        dataset.images, dataset.labels, options.batch_size, rng, drop_last=True
+        train.images, train.labels, options.batch_size, rng, drop_last=True
     )
     Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
-    )
+        dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
+        graph=options.graph, kind=KIND, times=options.times,
+        weighting=None if options.weighting == "none" else options.weighting,
+    )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
 
+    judge = evaluation.preview_judge(options.judge, train.images)
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
 
-        def preview(trainer: Trainer) -> None:
-            draw_preview(trainer, workers, options)
+        def preview(trainer: Trainer) -> dict[str, float]:
+            return draw_preview(trainer, workers, held_out, judge, options)
 
-        ending = run(trainer, options.out, workers, how_long, vars(options), preview)
+        facts = cli.stored_options(options)
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
         draw_results(trainer, dataset, workers, options)
@@ -67,18 +75,33 @@ def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
     )  # fmt: skip
 
 
-def draw_preview(trainer: Trainer, workers: Workers, options: cli.Options) -> None:
-    """samples.png from the averaged parameters, with few steps."""
-    schedule = trainer.schedule
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
+def draw_preview(
+    trainer: Trainer, workers: Workers, held_out, judge, options: cli.Options
+) -> dict[str, float]:
+    """samples.png from the averaged parameters, with few steps.    -> figures of them"""
+    schedule, figures = trainer.schedule, {}
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        if held_out is not None:
+            figures["held_out_loss"] = evaluation.held_out_loss(
+                workers, to_float(held_out.images), schedule, trainer.prediction
+            )
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
-        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=steps, clip=1.0)
-    images, title = to_unit(to_cpu(x_0), clip=True), f"step {trainer.step}"
+        shape = (64, *trainer.loader.images.shape[1:])
+        x_0 = draw(trainer, workers, shape, noise, {"steps": min(20, schedule.T)})
+    x_0 = to_cpu(x_0)
+    images, title = to_unit(x_0, clip=True), f"step {trainer.step}"
     pictures.save_grid(
         f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
+    )
+    return figures | (judge.figures(x_0.clip(-1, 1)) if judge else {})
+
+
+def draw(trainer: Trainer, workers: Workers, shape: tuple[int, ...], noise: RNG, how):
+    """x_0 by DDIM.    how: its steps and eta"""
+    network, settings = sampling.predictor(workers), sampling.SamplerSettings(**how)
+    return sampling.sample(
+        network, trainer.prediction, trainer.schedule, shape, noise, settings
     )
 
 
@@ -93,10 +116,11 @@ def draw_results(
         f"sampling {options.samples} images with {how['steps']} steps of DDIM, "
         f"eta = {how['eta']:g}"
     )
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, **how, clip=1.0)
-        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], schedule, noise)
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = sampling.eps_predictor(workers, trainer.prediction, schedule)
+        x_0 = draw(trainer, workers, shape, noise, how)
+        images = trainer.loader.images[:64]
+        t, loss = evaluation.loss_per_t(eps_theta, images, schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
     save_npz(f"{out}/samples.npz", samples=samples)
     pictures.save_grid(
@@ -119,35 +143,53 @@ def parse_options() -> cli.Options:
         help="2: a U-Net on 2x2 patches, 14-7; 1: on pixels as on the slides, 28-14-7",
     )  # fmt: skip
     add(
-        "--channels", type=cli.positive_int, default=32,
+        "--channels", type=cli.channels, default=32,
         help="of its first level, a multiple of 4",
     )  # fmt: skip
     add(
         "--optimizer", choices=["muon", "adamw"],
         help="default: muon, or adamw with --graph, which can record only that",
     )  # fmt: skip
-    add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
-        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
-        help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+        "--schedule", default="cosine", choices=["linear", "cosine", "straight"],
+        help="straight: the times of flow matching; it ends in pure noise",
+    )  # fmt: skip
+    add(
+        "--zero-terminal-snr", action="store_true",
+        help="rescale the schedule so that x_T is pure noise (not with --predict eps)",
+    )  # fmt: skip
+    add(
+        "--predict", default="v", choices=PREDICTIONS,
+        help="what the network predicts: eps (as on the slides), v (clear digits soon), "
+        "velocity (flow matching)",
+    )  # fmt: skip
+    add(
+        "--weighting", default="none", choices=["none", *SCHEMES],
+        help="of the loss over time: min_snr, p2 or edm (default: none, L_simple)",
     )  # fmt: skip
     add(
         "--variance", default="fixed", choices=["fixed", "learned"],
         help="learned: a second output for the variance of a step, trained with L_hybrid",
     )  # fmt: skip
+    add(
+        "--times", default="uniform", choices=["uniform", "logit-normal"],
+        help="how t is drawn: uniform as on the slides, or mostly from the middle",
+    )  # fmt: skip
+    add(
+        "--held-out", type=cli.up_to(cli.MOST_IMAGES, least=0),
+        help="images kept from the training, for held_out_loss in metrics.csv "
+        "(default: 500, at most a twentieth; 0: none)",
+    )  # fmt: skip
+    add(
+        "--judge", type=cli.path, default="runs/classifier",
+        help="a classifier (train_classifier.py) that looks at each preview's samples",
+    )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        network = (
-            "patch_size",
-            "channels",
-            "schedule",
-            "predict",
-            "timesteps",
-            "optimizer",
-        )
-        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
-        options.variance = saved.get("variance", "fixed")  # older runs have none
+    if options.resume:  # the run's own network and training
+        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
+        saved = cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
+        options.held_out = saved.get("held_out", 0)  # older runs held nothing out
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
@@ -156,12 +198,33 @@ def parse_options() -> cli.Options:
         )
     if options.graph and options.variance == "learned":
         parser.error("--graph records L_simple only: it goes with --variance fixed")
+    if options.graph and options.device == "cpu":
+        print("--graph is for a GPU: on the CPU each step runs as without it")
+    check_loss(options, parser)
     cli.check_limits(options, parser)
     return options
 
 
+def check_loss(options: cli.Options, parser) -> None:
+    """Refuse predictions, weights and ends of the schedule that don't go together."""
+    weighted, predict = options.weighting != "none", options.predict
+    if options.graph and weighted:
+        parser.error("--graph records L_simple only: it goes without --weighting")
+    if options.variance == "learned" and (weighted or predict == "velocity"):
+        parser.error("--variance learned has a loss of its own: no weights, no velocity")
+    if weighted and predict == "mu_tilde":
+        parser.error("--weighting knows eps, x_0, v and velocity, not mu_tilde")
+    ends_in_noise = options.zero_terminal_snr or options.schedule == "straight"
+    needs_signal = predict in ("eps", "mu_tilde") or options.variance == "learned"
+    if ends_in_noise and needs_signal:
+        parser.error(
+            "the schedule ends in pure noise, where eps, mu_tilde and a learned variance "
+            "tell no image: --predict v, x_0 or velocity, --variance fixed"
+        )
+
+
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

@@ -1,12 +1,14 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, play and more."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
 
 
@@ -32,9 +34,19 @@ def main(arguments: list[str] | None = None) -> int:
     deck_command.add_argument(
         "--markdown", metavar="FILE", help="write it as a page of the docs instead"
     )
+    errata_command = commands.add_parser(
+        "errata", help="what the slides say and what is right, with the difference in numbers"
+    )
+    errata_command.add_argument(
+        "--markdown", metavar="FILE", help="write it as a page of the docs instead"
+    )
     commands.add_parser(
         "mutants", help="break each formula and see whether a test notices; status 1 if none does"
     )
+    rehearse_command = commands.add_parser(
+        "rehearse", help="run every command of a plan for a class, and print the seconds"
+    )
+    rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
     step_command.add_argument(
@@ -63,6 +75,27 @@ def main(arguments: list[str] | None = None) -> int:
         help="reference (default): operations run by their definitions; auto: by fast kernels",
     )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
+    play_command = commands.add_parser("play", help="the package in the browser: a page to play")
+    play_command.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    play_command.add_argument(
+        "--pyodide", metavar="DIR",
+        help="a folder with Pyodide, for a class without a network (default: its CDN)",
+    )  # fmt: skip
+    play_command.add_argument(
+        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+    )
+    play_command.add_argument(
+        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
+    )
+    play_command.add_argument(
+        "--no-browser", action="store_true", help="only print the address"
+    )
+    weights_command = commands.add_parser(
+        "weights", help="the weights that come with the package, or new ones made from a run"
+    )
+    weights_command.add_argument("--from", dest="run", metavar="RUN", help="folder of a run")
+    weights_command.add_argument("--figures", default="", help="what was measured of the run")
+    weights_command.add_argument("--data", default="", help="what it was trained with, in words")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -90,11 +123,38 @@ def _run(options: argparse.Namespace) -> int:
         report = deck_report()
         print(report)
         return 0 if report.complete else 1
+    elif options.command == "errata":
+        from minidiff.classroom.markdown import errata_markdown, errata_text
+
+        if options.markdown:
+            Path(options.markdown).write_text(errata_markdown(), encoding="utf-8")
+        else:
+            print(errata_text())
     elif options.command == "mutants":
         return _mutants()
+    elif options.command == "rehearse":
+        from minidiff.classroom import rehearse
+
+        failed = rehearse.report(rehearse.get_plan(options.plan), partial(print, flush=True))
+        return 1 if failed else 0
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)
+    elif options.command == "play":
+        from minidiff.classroom.play import fetch_pyodide, play, write_page
+
+        if options.fetch:
+            print(f"Pyodide is in {fetch_pyodide(options.fetch)}: play --pyodide {options.fetch}")
+            return 0
+        if options.write:
+            print(f"wrote the page into {write_page(options.write, options.pyodide)}")
+            return 0
+        return play(options.port, options.pyodide, browser=not options.no_browser)
+    elif options.command == "weights":
+        from minidiff.classroom.ship_weights import describe, ship
+
+        made = (options.figures, options.data)
+        print("\n".join(ship(options.run, *made)) if options.run else describe())
     else:
         print(status())
     return 0
@@ -137,4 +197,5 @@ def _step(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program():
+        sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,20 @@ def nan_for_wrong_indices() -> Block:
     return _waits.block(False)
 
 
-def check_broadcast(name: str, *values: Any) -> None:
-    """Numbers go with everything.
+def check_choice(name: str, argument: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raises: ValueError, which lists the choices, if the value is not one of them."""
+    known = tuple(choices)
+    if value not in known:
+        listed = ", ".join(map(str, known))
+        raise ValueError(f"{name}: {argument} must be one of {listed}, got {value!r}")
+
+
+def check_broadcast(name: str, *values: Any) -> Any:
+    """The library of the arrays, NumPy or CuPy. Numbers go with everything.
 
     Raises: TypeError for arrays of two libraries; ValueError if shapes do not broadcast.
     """
-    array_module(*values)
+    xp = array_module(*values)
     shapes = [getattr(value, "shape", ()) for value in values]
     if shapes.count(shapes[0]) < len(shapes):
         try:
@@ -39,21 +47,13 @@ def check_broadcast(name: str, *values: Any) -> None:
                 f"{name}: shapes {listed} do not broadcast "
                 "(from the right, sizes must be equal or 1)"
             ) from None
+    return xp
 
 
 def check_floating(name: str, x: Any) -> None:
     """Raises: TypeError for integers and booleans."""
     if x.dtype.kind != "f":
         raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
-
-
-def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> None:
-    """Raises: ValueError if one of the axes has no elements."""
-    for axis in axes:
-        if shape[axis] == 0:
-            raise ValueError(
-                f"{name}: there is no number to reduce over axis {axis} of shape {shape}"
-            )
 
 
 def is_int(value: Any) -> bool:
@@ -89,6 +89,20 @@ def check_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     axes = tuple(check_axis(name, a, ndim) for a in given)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: axis names an axis twice: {axis}")
+    return axes
+
+
+def check_filled_axes(name: str, axis: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """The axes to reduce, as in `check_axes`.
+
+    Raises: ValueError if one of them has no elements.
+    """
+    axes = check_axes(name, axis, len(shape))
+    for axis in axes:
+        if shape[axis] == 0:
+            raise ValueError(
+                f"{name}: there is no number to reduce over axis {axis} of shape {shape}"
+            )
     return axes
 
 

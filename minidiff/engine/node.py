@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minidiff.engine import anomaly
+from minidiff.engine import anomaly, profiler
 from minidiff.engine.freeing import free_later
 from minidiff.engine.operands import MOVING
 from minidiff.engine.saved_arrays import Guard
@@ -109,13 +109,17 @@ class Node:
             )
         if dy.dtype.char == "e" and self.operation.name not in MOVING:
             dy = dy.astype(np.float32)  # as the operation was computed, see operands.widen
+        arguments: tuple[Any, ...] = (dy,)
         if self.takes_wanted:
             of_parameter = [False] * len(self.operation.parameters)
             for x, want in zip(self.inputs, wanted, strict=True):
                 of_parameter[x.parameter] |= want
-            gradients = self.backward(dy, tuple(of_parameter))
+            arguments = (dy, tuple(of_parameter))
+        if profiler.active is None:
+            gradients = self.backward(*arguments)
         else:
-            gradients = self.backward(dy)
+            name = self.operation.name
+            gradients = profiler.active.backward(name, dy, self.backward, *arguments[1:])
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         return [

@@ -28,7 +28,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from minidiff.engine import anomaly, registry
+from minidiff.engine import anomaly, profiler, registry
 from minidiff.engine.backend import is_array
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
 from minidiff.engine.operands import ARRAYS, MOVING, let_in, widen
@@ -74,7 +74,13 @@ class Operation:
         options = {key: values[place] for key, place in places.items()}
         if self.check is not None:
             self.check(*arrays, **options)
-        y, backward = registry.run(self.name, self.reference, arrays, options)
+        if profiler.active is None:
+            y, backward = registry.run(self.name, self.reference, arrays, options)
+        else:
+            y, backward = profiler.active.forward(
+                self.name, [*arrays, *options.values()],
+                lambda: registry.run(self.name, self.reference, arrays, options),
+            )  # fmt: skip
         y = as_array(y)
         if y.dtype.char == "e" and not is_half and self.name not in MOVING:
             # NumPy makes float16 of booleans and bytes: exp(True) would be 2.719

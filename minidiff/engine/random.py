@@ -10,6 +10,7 @@ uninterrupted run would have drawn.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,8 +33,9 @@ class RNG:
     """
 
     def __init__(self, seed: int = 0, device: str = "cpu"):
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
+        if not hasattr(seed, "__index__") or operator.index(seed) < 0:
             raise ValueError(f"RNG: seed must be an int >= 0, got {seed!r}")
+        seed = operator.index(seed)
         self.device = check_device(device)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._philox = None if device == "cpu" else _Philox(device, seed)

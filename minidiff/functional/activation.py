@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import check_axes, check_floating, check_not_empty
+from minidiff.engine.checks import check_filled_axes, check_floating
 from minidiff.engine.operation import operation
 from minidiff.functional.error_function import erfc
 
@@ -101,8 +101,7 @@ def softmax(x, axis=-1):
     The largest x is subtracted first: the result is the same and nothing overflows."""
     check_floating("softmax", x)
     xp = array_module(x)
-    axis = check_axes("softmax", axis, x.ndim)
-    check_not_empty("softmax", x.shape, axis)
+    axis = check_filled_axes("softmax", axis, x.shape)
     e = xp.exp(x - x.max(axis=axis, keepdims=True))
     y = e / e.sum(axis=axis, keepdims=True)
 
@@ -118,8 +117,7 @@ def log_softmax(x, axis=-1):
     """y = log(softmax(x)) along `axis`, without the softmax's small numbers"""
     check_floating("log_softmax", x)
     xp = array_module(x)
-    axis = check_axes("log_softmax", axis, x.ndim)
-    check_not_empty("log_softmax", x.shape, axis)
+    axis = check_filled_axes("log_softmax", axis, x.shape)
     shifted = x - x.max(axis=axis, keepdims=True)
     y = shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import is_int
+from minidiff.engine.checks import check_choice, is_int
 from minidiff.kernels.geometry import conv2d_geometry, conv_transpose2d_geometry
+
+REDUCTIONS = ("mean", "sum", "none")
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -98,6 +100,18 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
         _mask(mask, query.dtype, scores=(*q[:-1], k[-2]))
 
 
+def self_attention(projected):
+    """Raises: TypeError for a dtype, ValueError for a shape that does not fit."""
+    array_module(projected)
+    shape = projected.shape
+    if len(shape) != 5 or shape[2] != 3:
+        raise ValueError(
+            f"self_attention: projected must be (B, T, 3, heads, size), got shape {shape}"
+        )
+    query, key, value = (projected[:, :, i].swapaxes(1, 2) for i in range(3))
+    attention(query, key, value)
+
+
 def matmul(x, y):
     """Raises: ValueError if the sizes do not fit; TypeError for arrays of two libraries."""
     array_module(x, y)
@@ -161,7 +175,7 @@ def interpolate(x, scale_factor):
 def mse_loss(prediction, target, reduction="mean"):
     """Raises: ValueError if the shapes differ, or for another reduction than the known ones."""
     array_module(prediction, target)
-    _reduction("mse_loss", reduction)
+    check_choice("mse_loss", "reduction", reduction, REDUCTIONS)
     _floating("mse_loss", prediction, "prediction")
     if prediction.shape != target.shape:
         raise ValueError(
@@ -194,7 +208,7 @@ def contract(tensors, subscripts):
 def cross_entropy(logits, labels, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """Raises: ValueError for shapes and reduction; TypeError if labels are not ints."""
     array_module(logits, labels)
-    _reduction("cross_entropy", reduction)
+    check_choice("cross_entropy", "reduction", reduction, REDUCTIONS)
     if logits.ndim < 2 or labels.shape != logits.shape[:1] + logits.shape[2:]:
         raise ValueError(
             "cross_entropy: wanted logits (B, K, ...) and labels (B, ...), "
@@ -210,13 +224,6 @@ def cross_entropy(logits, labels, reduction="mean", ignore_index=-100, label_smo
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
     if not logits.size:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} are empty")
-
-
-def _reduction(name, reduction):
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(
-            f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
-        )
 
 
 def _images(name, x, weight, bias, layout):

@@ -29,7 +29,7 @@ from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder_blocks import FACTOR, Decoder, Encoder
-from minidiff.models.config import own_config
+from minidiff.models.config import own_config, plain_settings
 from minidiff.models.quantizer import VectorQuantizer
 from minidiff.nn import Module
 
@@ -46,6 +46,7 @@ class AutoencoderConfig:
     z_channels: int = 4  # D, the numbers per latent pixel
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         n_channels = self.n_channels
         if not is_int(n_channels) or n_channels < 8 or n_channels % 4:
             raise ValueError(

@@ -12,7 +12,7 @@ from minidiff import functional as F
 from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import check_counts, own_config
+from minidiff.models.config import check_counts, own_config, plain_settings
 from minidiff.models.unet_blocks import TimeEmbedding
 from minidiff.nn import Linear, Module, ModuleList
 
@@ -47,6 +47,7 @@ class PointDenoiserConfig:
     n_blocks: int = 3
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_counts("PointDenoiser", n_dims=self.n_dims, n_blocks=self.n_blocks)
         if not is_int(self.n_hidden) or self.n_hidden < 16 or self.n_hidden % 8:
             raise ValueError(

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image  # Pillow comes with matplotlib, which needs it
 
 from minidiff.data.atomic import atomic_write
 from minidiff.data.scaling import check_range, to_bytes
 from minidiff.engine.backend import to_cpu
+from minidiff.pictures.figures import Figure
 
 DPI = 100
 SMALLEST_CELL = 84  # pixels on the screen; a 28 x 28 digit is shown three times as large
@@ -51,6 +51,21 @@ def save_grid(
     picture = _draw_grid(images, columns, title, labels, value_range)
     with atomic_write(path) as part:
         Image.fromarray(picture).save(part, format="PNG")
+
+
+def image_grid(
+    images: Any,
+    columns: int | None = None,
+    title: str | None = None,
+    labels: Sequence[Any] | None = None,
+    value_range: Range = (-1, 1),
+) -> Image.Image:
+    """The picture that `save_grid` writes, for a notebook: noisy values are clipped to the range.
+
+    The arguments are those of `save_grid`.
+    """
+    images = np.clip(to_cpu(images), *value_range)
+    return Image.fromarray(_draw_grid(images, columns, title, labels, value_range))
 
 
 def save_gif(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from minidiff.beyond.loss_weights import weighted_training_terms
 from minidiff.data.loader import Loader
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
@@ -20,6 +21,7 @@ from minidiff.optim import Optimizer
 from minidiff.training.cuda_graph import RecordedTraining
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
+from minidiff.training.times import DISTRIBUTIONS
 from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse, and further arguments of the model
@@ -31,15 +33,28 @@ def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]
     return x_0, {}
 
 
+def batch_terms(
+    model: Any, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
+    weighting: str | None = None, **condition: Any,
+) -> Step:  # fmt: skip
+    """Algorithm 1 up to the loss, or its form with weights, or that of flow matching."""
+    if weighting is None and prediction != "velocity":
+        return training_terms(model, x_0, t, eps, schedule, prediction, **condition)
+    how = (prediction, weighting)
+    return weighted_training_terms(model, x_0, t, eps, schedule, *how, **condition)
+
+
 def loss_terms(
-    model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str, **condition: Any
-) -> tuple[Tensor, dict[str, Any]]:
-    """L_simple over a slice of the batch.
+    model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
+    weighting: str | None = None, **condition: Any,
+) -> tuple[Tensor, dict[str, Any]]:  # fmt: skip
+    """L_simple over a slice of the batch, or its weighted or flow-matching form.
 
     -> loss, the terms with one entry per image, as arrays
     """
     with nan_for_wrong_indices():  # a check of the tokens, say, would wait for the GPU at each step
-        step = training_terms(model, x_0, t, eps, schedule, prediction, **condition)
+        how = (prediction, weighting)
+        step = batch_terms(model, x_0, t, eps, schedule, *how, **condition)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
@@ -48,8 +63,10 @@ class TrainerSettings(LoopSettings):
     """Settings of a `Trainer`."""
 
     ema_decay: float = 0.999  # of the averaged parameters, from which samples are drawn
-    prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde" or "v"
+    prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde", "v", "velocity"
+    weighting: str | None = None  # of the loss over time: "min_snr", "p2" or "edm"
     kind: str = "ddpm"  # of its checkpoints
+    times: str = "uniform"  # how t is drawn: "uniform" as in Algorithm 1, or "logit-normal"
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
 
 
@@ -65,6 +82,7 @@ class Trainer(TrainingLoop):
     """
 
     loss = staticmethod(loss_terms)
+    settings: TrainerSettings
     ema: EMA
 
     def __init__(
@@ -72,6 +90,9 @@ class Trainer(TrainingLoop):
         settings: TrainerSettings | None = None, prepare: Prepare = unconditional,
     ):  # fmt: skip
         settings = settings or TrainerSettings()
+        if settings.times not in DISTRIBUTIONS:
+            wanted = " or ".join(map(repr, DISTRIBUTIONS))
+            raise ValueError(f"Trainer: settings.times must be {wanted}, got {settings.times!r}")
         super().__init__(model, loader, optimizer, rng, settings, EMA(model, settings.ema_decay))
         self.schedule, self.prepare = schedule, prepare
         self.prediction, self.kind = settings.prediction, settings.kind
@@ -85,6 +106,8 @@ class Trainer(TrainingLoop):
         self.sample_shape = x_0.shape[1:]
         # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
         t, eps = draw_training_noise(x_0, self.schedule, self.rng)
+        if self.settings.times != "uniform":
+            t = DISTRIBUTIONS[self.settings.times](self.schedule, len(t), self.rng)
         return {"x_0": x_0, "t": t, "eps": eps, **condition}
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
@@ -94,7 +117,8 @@ class Trainer(TrainingLoop):
         return super().learn(batch, workers)
 
     def loss_options(self) -> dict[str, Any]:
-        return {"schedule": self.schedule, "prediction": self.prediction}
+        options = {"schedule": self.schedule, "prediction": self.prediction}
+        return options | {"weighting": self.settings.weighting}
 
     def dropout_seed(self) -> int:
         return int(self.rng.integers(0, 2**62))
@@ -103,7 +127,8 @@ class Trainer(TrainingLoop):
         return Step("train", batch["t"], **terms)
 
     def facts(self) -> dict[str, Any]:
-        return {"schedule": self.schedule.config, "prediction": self.prediction}
+        facts = {"schedule": self.schedule.config, "prediction": self.prediction}
+        return facts | {"weighting": self.settings.weighting}
 
     def further_facts(self) -> dict[str, Any]:
         return {"sample_shape": list(self.sample_shape)}
