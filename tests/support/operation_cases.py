@@ -114,7 +114,6 @@ _all = [
     *_cases("log_softmax", normal(3, 4), (normal(2, 3, 2), 1), (normal(2, 3), (0, 1))),
     *(case for name in ("sum", "mean", "var") for case in _cases(name, *((normal(2, 3, 4), *how) for how in _reductions))),
     *(case for name in ("max", "min") for case in _cases(name, *((apart(2, 3, 4), *how) for how in _reductions))),
-    *_cases("prod", *((positive(2, 3, 4), *how) for how in _reductions), normal(1), normal()), *_cases("cumsum", (normal(3), 0), (normal(2, 3, 4), 1), (normal(2, 3), -1)),
     *_cases("reshape", (normal(2, 6), (3, -1)), (normal(4), -1), (normal(2, 2), [4])),
     *_cases("transpose", normal(2, 3, 4), (normal(2, 3, 4), (1, -1, 0))),
     *_cases("swapaxes", (normal(2, 3, 4), 0, -1)),
@@ -133,8 +132,7 @@ _all = [
     ),
     *_cases("concatenate", ([normal(2, 3), normal(1, 3)],), ([normal(2, 1), normal(2, 3), normal(2, 2)], -1), {"tensors": [normal(2)]}),
     *_cases("stack", ([normal(2, 3), normal(2, 3)],), ([normal(2), normal(2), normal(2)], 1), ([normal(2), normal(2)], -1)),
-    *_cases("pad", (normal(2, 3), (1, 2)), (normal(2, 3), (0, 1, 2, 0), "constant", 5.0), (normal(2), (0, 0)),
-            *((normal(2, 3, 4), (1, 2, 0, 1), mode) for mode in ("reflect", "replicate", "circular"))),
+    *_cases("pad", (normal(2, 3), (1, 2)), (normal(2, 3), (0, 1, 2, 0), 5.0), (normal(2), (0, 0))),
     *_cases(
         "matmul", (normal(2, 3), normal(3, 4)), (normal(3), normal(3)), (normal(3), normal(3, 2)), (normal(2, 3), normal(3)),
         (normal(5, 2, 3), normal(3, 4)), (normal(2, 1, 2, 3), normal(4, 3, 2)), (normal(3), normal(2, 3, 4)), (normal(2, 2, 3), normal(3)),
