@@ -56,6 +56,23 @@ def check_floating(name: str, x: Any) -> None:
         raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
 
 
+def check_contract(tensors: Sequence[Any], subscripts: str) -> None:
+    """Raises: TypeError, ValueError for subscripts that do not name each axis by a letter."""
+    array_module(*tensors)
+    inputs, arrow, output = str(subscripts).partition("->")
+    each = [*inputs.split(","), output]
+    if not arrow or not all(letters.isalpha() or not letters for letters in each):
+        raise ValueError(
+            "einsum: subscripts must be letters with -> before those of the result, such as "
+            f"'ij,jk->ik', got {subscripts!r}"
+        )
+    if any(len(set(letters)) < len(letters) for letters in each):
+        raise ValueError(f"einsum: a letter may come once in each tensor, got {subscripts!r}")
+    if [len(letters) for letters in each[:-1]] != [x.ndim for x in tensors]:
+        shapes = ", ".join(str(x.shape) for x in tensors)
+        raise ValueError(f"einsum: {subscripts!r} does not fit tensors of shapes {shapes}")
+
+
 def is_int(value: Any) -> bool:
     """Whether it is a whole number of Python or NumPy; True and False are none."""
     if type(value) is int:

@@ -106,14 +106,69 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return y if keepdims else y.squeeze(check_axes("logsumexp", axis, x.ndim))
 
 
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The product over `axis`: neighbours are multiplied until one number is left."""
+    x = _whole(x)
+    axes = check_axes("prod", axis, x.ndim)
+    kept = tuple(a for a in range(x.ndim) if a not in axes)
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
+    count = math.prod(x.shape[a] for a in axes)
+    y = x.transpose(*kept, *axes).reshape(*(x.shape[a] for a in kept), count)
+    while y.shape[-1] != 1:
+        odd = y.shape[-1] % 2 or not y.shape[-1]
+        y = operators.F.pad(y, (0, 1), value=1) if odd else y
+        y = y[..., ::2] * y[..., 1::2] if y.shape[-1] > 1 else y
+    y = y.reshape(shape)
+    return y if keepdims else y.squeeze(axes)
+
+
+def cumsum(x: Any, axis: int) -> Tensor:
+    """y_i = x_0 + ... + x_i along one axis."""
+    return _running("cumsum", x, axis, operators.F.add, 0)
+
+
 def cumprod(x: Any, axis: int) -> Tensor:
-    """y_i = x_0 * ... * x_i along one axis. The table of these factors has n^2 entries."""
+    """y_i = x_0 * ... * x_i along one axis."""
+    return _running("cumprod", x, axis, operators.F.multiply, 1)
+
+
+def _running(name: str, x: Any, axis: int, operation: Any, start: int) -> Tensor:
+    """After steps of 1, 2, 4, ... each number is joined with so many before it (Hillis, Steele)."""
+    x = _whole(x)
+    axis = check_axis(name, axis, x.ndim)
+    y, step = x.swapaxes(axis, -1), 1
+    while step < x.shape[axis]:
+        before = operators.F.pad(y[..., :-step], (step, 0), value=start)
+        y, step = operation(y, before), 2 * step
+    return y.swapaxes(axis, -1)
+
+
+def _whole(x: Any) -> Tensor:
+    """Booleans and small integers as int64, whose sums and products have room."""
     x = _tensor(x)
-    axis = check_axis("cumprod", axis, x.ndim)
-    rows = x.swapaxes(axis, -1)
-    past = array_module(x.data).tri(x.shape[axis], dtype=bool)
-    factors = operators.F.where(past, operators.F.expand_dims(rows, -2), 1)
-    return factors.prod(-1).swapaxes(axis, -1)
+    return x.astype("int64") if x.dtype.kind in "bui" else x
+
+
+def pad(x: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """x with `value` around it, or with its own numbers
+
+    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch.
+    mode: "constant", or "reflect", "replicate" or "circular".
+    """
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode not in modes:
+        raise ValueError(f"pad: mode must be {', '.join(modes)}, got {mode!r}")
+    filled = operators.F.shape.pad(x, pad, value)  # checks the widths, too
+    if mode == "constant":
+        return filled
+    x, xp = _tensor(x), array_module(filled.data)
+    for i in range(0, len(pad), 2):
+        axis, width = x.ndim - 1 - i // 2, (int(pad[i]), int(pad[i + 1]))
+        n = x.shape[axis]
+        if max(width) > n - (mode == "reflect") and max(width):
+            raise ValueError(f"pad: mode {mode!r} can't take {width} from the {n} of axis {axis}")
+        x = x[(*(slice(None),) * axis, xp.pad(xp.arange(n), width, mode=modes[mode]))]
+    return x
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:

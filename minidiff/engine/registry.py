@@ -118,10 +118,12 @@ def run(
 ) -> tuple[Any, Callable | None]:
     """The `(y, backward)` of operation `name` by the implementation that is chosen."""
     table, choice = _kernels.get(name), _choice.get()
-    if table is None or choice.mode == "reference" or _has_empty([*args, *kwargs.values()]):
+    if table is None or choice.mode == "reference":
+        return reference(*args, **kwargs)
+    named = choice.versions.get(name)
+    if not named and _has_empty([*args, *kwargs.values()]):
         return reference(*args, **kwargs)
     device = _device_kind([*args, *kwargs.values()])
-    named = choice.versions.get(name)
     refused = []
     for kernel in (table[named],) if named else reversed(table.values()):
         if device not in kernel.devices and not named:

@@ -22,8 +22,8 @@ Otherwise the table of minidiff.engine.registry may hold something faster: see k
 
 # isort: off
 from minidiff.engine.composed import (
-    all, any, chunk, cumprod, einsum, flatten, flip, logsumexp, max_pool2d, resize, split,
-    std, tril, triu,
+    all, any, chunk, cumprod, cumsum, einsum, flatten, flip, logsumexp, max_pool2d, pad,
+    prod, resize, split, std, tril, triu,
 )
 from minidiff.functional.activation import (
     gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh,
@@ -42,12 +42,10 @@ from minidiff.functional.error_function import erfc
 from minidiff.functional.linear import contract, linear, matmul
 from minidiff.functional.loss import cross_entropy, mse_loss
 from minidiff.functional.normalization import group_norm, group_norm_swish, layer_norm
-from minidiff.functional.reduction import (
-    argmax, cumsum, max, mean, min, prod, sum, var,
-)
+from minidiff.functional.reduction import argmax, max, mean, min, sum, var
 from minidiff.functional.resampling import avg_pool2d, interpolate
 from minidiff.functional.shape import (
-    astype, broadcast_to, concatenate, expand_dims, getitem, pad, reshape, setitem,
+    astype, broadcast_to, concatenate, expand_dims, getitem, reshape, setitem,
     squeeze, stack, swapaxes, transpose,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import check_contract
 from minidiff.engine.operation import operation
 from minidiff.kernels import arguments
 
@@ -55,7 +56,7 @@ def linear(x, weight, bias=None):
     return y, linear_backward
 
 
-@operation(check=arguments.contract)
+@operation(check=check_contract)
 def contract(tensors, subscripts):
     """y = the sum of products that subscripts name, such as "ij,jk->ik"
 

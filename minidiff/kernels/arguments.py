@@ -188,23 +188,6 @@ def mse_loss(prediction, target, reduction="mean"):
         )
 
 
-def contract(tensors, subscripts):
-    """Raises: TypeError, ValueError for subscripts that do not name each axis by a letter."""
-    array_module(*tensors)
-    inputs, arrow, output = str(subscripts).partition("->")
-    each = [*inputs.split(","), output]
-    if not arrow or not all(letters.isalpha() or not letters for letters in each):
-        raise ValueError(
-            "einsum: subscripts must be letters with -> before those of the result, such as "
-            f"'ij,jk->ik', got {subscripts!r}"
-        )
-    if any(len(set(letters)) < len(letters) for letters in each):
-        raise ValueError(f"einsum: a letter may come once in each tensor, got {subscripts!r}")
-    if [len(letters) for letters in each[:-1]] != [x.ndim for x in tensors]:
-        shapes = ", ".join(str(x.shape) for x in tensors)
-        raise ValueError(f"einsum: {subscripts!r} does not fit tensors of shapes {shapes}")
-
-
 def cross_entropy(logits, labels, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """Raises: ValueError for shapes and reduction; TypeError if labels are not ints."""
     array_module(logits, labels)

@@ -27,6 +27,11 @@ CASES = {
     "logsumexp": (lambda x: (30 * x).logsumexp((1, 2)), lambda torch, x: torch.logsumexp(30 * x, (1, 2)), IMAGES),
     "cumprod": (lambda x: x.cumprod(2), lambda torch, x: x.cumprod(2), IMAGES),
     "cumsum": (lambda x: x.cumsum(-2), lambda torch, x: x.cumsum(-2), IMAGES),
+    "prod of all": (F.prod, lambda torch, x: x.prod(), (3, 5)),
+    "prod of a number": (F.prod, lambda torch, x: x.prod(), ()),
+    "pad by reflection": (lambda x: F.pad(x, (1, 2, 0, 3), "reflect"), lambda torch, x: torch.nn.functional.pad(x, (1, 2, 0, 3), "reflect"), IMAGES),
+    "pad by repetition": (lambda x: F.pad(x, (1, 2, 0, 3), "replicate"), lambda torch, x: torch.nn.functional.pad(x, (1, 2, 0, 3), "replicate"), IMAGES),
+    "pad in a circle": (lambda x: F.pad(x, (1, 2, 0, 3), "circular"), lambda torch, x: torch.nn.functional.pad(x, (1, 2, 0, 3), "circular"), IMAGES),
     "prod": (lambda x: x.prod(1), lambda torch, x: x.prod(1), IMAGES),
     "einsum": (lambda x, y: F.einsum("bij, bkj -> bik", x, y), lambda torch, x, y: torch.einsum("bij,bkj->bik", x, y), (2, 3, 4), (2, 5, 4)),
     "einsum without an arrow": (lambda x, y: F.einsum("cb,ba", [x, y]), lambda torch, x, y: torch.einsum("cb,ba", x, y), (2, 3), (3, 4)),
@@ -79,6 +84,15 @@ def test_products_with_zeros():
         (x.prod() + x.cumprod(0).sum()).backward()
         (twin.prod() + twin.cumprod(0).sum()).backward()
         np.testing.assert_array_equal(x.grad, twin.grad.numpy())
+
+
+def test_products_and_running_sums_of_integers_have_room():
+    for x in (np.array([True, True, True]), np.array([100, 100, 100], np.uint8), np.arange(1, 21, dtype=np.int32)):
+        for name in ("prod", "cumsum", "cumprod"):
+            axis = () if name == "prod" else (0,)
+            np.testing.assert_array_equal(getattr(F, name)(x, *axis).data, getattr(np, name)(x.astype(np.int64), *axis))
+    assert F.prod(np.ones((2, 0)), 1).data.tolist() == [1, 1] and F.cumsum(np.ones((2, 0)), 1).shape == (2, 0)
+    assert F.prod(np.ones((2, 3)), (0, 1), True).shape == (1, 1)
 
 
 def test_logsumexp_of_infinities():

@@ -67,6 +67,7 @@ def test_numbers_and_lists_alone_become_tensors():
     np.testing.assert_array_equal(nn.Identity()(F.where(1, X, 0.0)).data, X.data)
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
 def test_a_matrix_and_a_memory_map_become_plain_arrays(tmp_path):
     mapped = np.memmap(tmp_path / "x", "f", "w+", shape=(2, 2))
     for array in (np.matrix([[1.0, 2.0], [3.0, 4.0]], "f"), mapped):

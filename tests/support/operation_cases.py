@@ -114,7 +114,6 @@ _all = [
     *_cases("log_softmax", normal(3, 4), (normal(2, 3, 2), 1), (normal(2, 3), (0, 1))),
     *(case for name in ("sum", "mean", "var") for case in _cases(name, *((normal(2, 3, 4), *how) for how in _reductions))),
     *(case for name in ("max", "min") for case in _cases(name, *((apart(2, 3, 4), *how) for how in _reductions))),
-    *_cases("prod", *((positive(2, 3, 4), *how) for how in _reductions), normal(1), normal()), *_cases("cumsum", (normal(3), 0), (normal(2, 3, 4), 1), (normal(2, 3), -1)),
     *_cases("reshape", (normal(2, 6), (3, -1)), (normal(4), -1), (normal(2, 2), [4])),
     *_cases("transpose", normal(2, 3, 4), (normal(2, 3, 4), (1, -1, 0))),
     *_cases("swapaxes", (normal(2, 3, 4), 0, -1)),
@@ -129,12 +128,11 @@ _all = [
     ),
     *_cases(
         "setitem", (normal(4, 5), 1, normal(5)), (normal(4, 5), (slice(1, None, 2), slice(None, None, -1)), normal(2, 1)),
-        (normal(4, 5), ints(2, 5), normal(5, 5)), (normal(4, 5), bools(4, 5), normal()), (normal(4, 5), (Ellipsis, -1), 2.5), (normal(2, 3), 0, normal(1, 3)),
+        (normal(4, 5), ints(2, 5), normal(5, 5)), (normal(4, 5), bools(4, 5), normal()), (normal(4, 5), (Ellipsis, -1), 2.5), (normal(2, 3), 0, normal(1, 3)), (normal(4), 1, normal(1)), (normal(2, 3), (0, 1), normal(1, 1)),
     ),
     *_cases("concatenate", ([normal(2, 3), normal(1, 3)],), ([normal(2, 1), normal(2, 3), normal(2, 2)], -1), {"tensors": [normal(2)]}),
     *_cases("stack", ([normal(2, 3), normal(2, 3)],), ([normal(2), normal(2), normal(2)], 1), ([normal(2), normal(2)], -1)),
-    *_cases("pad", (normal(2, 3), (1, 2)), (normal(2, 3), (0, 1, 2, 0), "constant", 5.0), (normal(2), (0, 0)),
-            *((normal(2, 3, 4), (1, 2, 0, 1), mode) for mode in ("reflect", "replicate", "circular"))),
+    *_cases("pad", (normal(2, 3), (1, 2)), (normal(2, 3), (0, 1, 2, 0), 5.0), (normal(2), (0, 0))),
     *_cases(
         "matmul", (normal(2, 3), normal(3, 4)), (normal(3), normal(3)), (normal(3), normal(3, 2)), (normal(2, 3), normal(3)),
         (normal(5, 2, 3), normal(3, 4)), (normal(2, 1, 2, 3), normal(4, 3, 2)), (normal(3), normal(2, 3, 4)), (normal(2, 2, 3), normal(3)),

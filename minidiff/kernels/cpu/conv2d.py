@@ -34,7 +34,7 @@ def winograd(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         raise Unsupported(wanted)
     geometry = conv2d_geometry(x.shape, weight.shape, stride, padding, dilation)
     kernel = _as_matrices(weight, groups)
-    if not suits(x, kernel, geometry[:2]):
+    if not suits(x, kernel, geometry[:2]) or not x.size:
         raise Unsupported(wanted)
     return _conv2d(_winograd_where_it_suits, x, kernel, bias, geometry, weight.shape)
 
