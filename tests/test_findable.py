@@ -41,7 +41,7 @@ CHAINS = {
         3,
         [
             ("minidiff/models/unet.py", "from minidiff.models.unet_blocks import"),
-            ("minidiff/models/unet_blocks.py", "F.attention("),
+            ("minidiff/models/unet_blocks.py", "F.self_attention("),
             ("minidiff/functional/attention.py", "def attention("),
         ],
     ),

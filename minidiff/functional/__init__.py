@@ -44,13 +44,14 @@ from minidiff.functional.shape import (
 )
 
 __all__ = [
-    "absolute", "add", "argmax", "astype", "attention", "avg_pool2d", "broadcast_to",
-    "clip", "concatenate", "conv2d", "conv_transpose2d", "cos", "cross_entropy",
-    "divide", "dropout", "embedding", "equal", "erfc", "exp", "expand_dims", "gelu",
-    "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
-    "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
-    "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
-    "negative", "not_equal", "pad", "power", "relu", "reshape", "self_attention", "setitem",
-    "sigmoid", "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
-    "swish", "tanh", "transpose", "var", "where",
+    "absolute", "add", "argmax", "astype", "attention", "avg_pool2d",
+    "broadcast_to", "clip", "concatenate", "conv2d", "conv_transpose2d", "cos",
+    "cross_entropy", "divide", "dropout", "embedding", "equal", "erfc", "exp",
+    "expand_dims", "gelu", "getitem", "greater", "greater_equal", "group_norm",
+    "group_norm_swish", "interpolate", "layer_norm", "less", "less_equal", "linear",
+    "log", "log_softmax", "matmul", "max", "maximum", "mean", "min", "minimum",
+    "mse_loss", "multiply", "negative", "not_equal", "pad", "power", "relu",
+    "reshape", "self_attention", "setitem", "sigmoid", "silu", "sin", "softmax",
+    "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes", "swish", "tanh",
+    "transpose", "var", "where",
 ]  # fmt: skip

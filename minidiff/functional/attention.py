@@ -55,8 +55,8 @@ def self_attention(projected):
     """y = attention(query, key, value) of a projection that holds all three
 
     projected: (B, T, 3, heads, d) -> (B, heads, T, d)
-    As one operation its gradient is one array. That of three slices would be three arrays, zero
-    but for a third, and their sum."""
+    As one operation its gradient is one array. That of three slices would be three
+    arrays, zero but for a third, and their sum."""
     xp = array_module(projected)
     query, key, value = (projected[:, :, i].swapaxes(1, 2) for i in range(3))
     y, attention_backward = registry.run(
