@@ -1,4 +1,4 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, errata, step, rehearse, mutants."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, play and more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
 
 
@@ -74,6 +75,24 @@ def main(arguments: list[str] | None = None) -> int:
         help="reference (default): operations run by their definitions; auto: by fast kernels",
     )  # fmt: skip
     step_command.add_argument("--seed", type=int, default=0)
+    play_command = commands.add_parser("play", help="the package in the browser: a page to play")
+    play_command.add_argument("--port", type=int, default=8000, help="0 takes a free one")
+    play_command.add_argument(
+        "--pyodide", metavar="DIR",
+        help="a folder with Pyodide, for a class without a network (default: its CDN)",
+    )  # fmt: skip
+    play_command.add_argument(
+        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+    )
+    play_command.add_argument(
+        "--no-browser", action="store_true", help="only print the address"
+    )
+    weights_command = commands.add_parser(
+        "weights", help="the weights that come with the package, or new ones made from a run"
+    )
+    weights_command.add_argument("--from", dest="run", metavar="RUN", help="folder of a run")
+    weights_command.add_argument("--figures", default="", help="what was measured of the run")
+    weights_command.add_argument("--data", default="", help="what it was trained with, in words")
     options = parser.parse_args(arguments)
     try:
         return _run(options)
@@ -118,6 +137,18 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)
+    elif options.command == "play":
+        from minidiff.classroom.play import play, write_page
+
+        if options.write:
+            print(f"wrote the page into {write_page(options.write, options.pyodide)}")
+            return 0
+        return play(options.port, options.pyodide, browser=not options.no_browser)
+    elif options.command == "weights":
+        from minidiff.classroom.ship_weights import describe, ship
+
+        made = (options.figures, options.data)
+        print("\n".join(ship(options.run, *made)) if options.run else describe())
     else:
         print(status())
     return 0
@@ -160,4 +191,5 @@ def _step(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program():
+        sys.exit(main())

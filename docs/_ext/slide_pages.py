@@ -25,7 +25,8 @@ from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.lecture import PARTS, SENTENCES
 from minidiff.classroom.tables.mutants import MUTANTS
 from minidiff.classroom.tables.printed import PRINTED
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_runs import TOY_RUNS
 from minidiff.engine.printing import location_of, source_of
 from minidiff.engine.registry import use_kernels

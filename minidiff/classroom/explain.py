@@ -18,7 +18,8 @@ from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.recording import Assignment
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation
 from minidiff.engine.printing import location_of, show

@@ -50,7 +50,7 @@ def make_source(
     if name == "digits":
         images = to_float(make_digits(N_DIGITS, seed=0).images)
         return _exact(GaussianMixture(np.ones(N_DIGITS), images, 0.1), make_schedule(schedule, T))
-    if (Path(name) / "autoencoder").is_dir():
+    if (Path(name) / "autoencoder").is_dir() or (Path(name) / "autoencoder.npz").is_file():
         return _latent(name, prompt, guidance)
     return _trained(name)
 

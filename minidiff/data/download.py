@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from .atomic import atomic_write
 
 CHUNK = 1 << 16
@@ -98,6 +96,8 @@ def _body(
         raise DownloadError(f"{url}: wants at most {limit:,} bytes, the server announces {total:,}")
     received = 0
     # disable=None: no bar where nobody watches, in a log file for example
+    from tqdm import tqdm  # here: in a browser there is none
+
     with tqdm(total=total, desc=label, unit="B", unit_scale=True, leave=False, disable=None) as bar:
         while chunk := response.read1(CHUNK):
             received += len(chunk)

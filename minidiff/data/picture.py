@@ -1,16 +1,20 @@
 """A picture file as x_0: one array of floats in [-1, 1], whatever way its pixels are stored."""
 
+from __future__ import annotations
+
 import io
 import os
 import warnings
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from .files import open_file
 from .scaling import as_int, to_float
+
+if TYPE_CHECKING:  # Pillow is imported where a picture is read: a browser has none
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 """What is read. Pillow knows more; some of them start other programs."""
@@ -20,13 +24,13 @@ MOST_BYTES = 1 << 28
 WORDS = ("I;16", "I;16L", "I;16B", "I;16N")  # modes of grey in 0..65535
 ORIENTATION = 0x0112  # of EXIF
 TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
 }
 EIGHT_BITS = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV",
@@ -93,6 +97,8 @@ def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def _open(file: io.BytesIO) -> Image.Image:
     """The picture, after what its header says has been checked: no pixel is unpacked before."""
+    from PIL import Image
+
     Image.init()
     try:
         formats = [name for name in FORMATS if name in Image.OPEN]
@@ -124,12 +130,16 @@ def _is_16_bit(picture: Image.Image) -> bool:
 
 def _upright(picture: Image.Image) -> Image.Image:
     """Turned as EXIF says. A camera stores what its chip saw, and how it was held."""
+    from PIL import Image
+
     turn = TURNS.get(picture.getexif().get(ORIENTATION, 1))
-    return picture if turn is None else picture.transpose(turn)
+    return picture if turn is None else picture.transpose(Image.Transpose[turn])
 
 
 def _grey_of_16_bits(picture: Image.Image, height: int, width: int) -> np.ndarray:
     """Resized as floats. `convert("L")` would clip to 0..255: all but the darkest became white."""
+    from PIL import Image
+
     white = _unit(picture).resize((width, height), Image.Resampling.BICUBIC)
     x_0 = np.asarray(white, np.float32).clip(0, 1) * 2 - 1  # bicubic curves overshoot at edges
     return x_0.reshape(1, 1, height, width)
@@ -137,6 +147,8 @@ def _grey_of_16_bits(picture: Image.Image, height: int, width: int) -> np.ndarra
 
 def _unit(picture: Image.Image) -> Image.Image:
     """0..65535 -> 0..1, mode F."""
+    from PIL import Image
+
     greys = np.asarray(picture).astype(np.float32)
     transparent = picture.info.get("transparency")
     if isinstance(transparent, int):
@@ -146,12 +158,16 @@ def _unit(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     """0..65535 -> 0..255, mode L."""
+    from PIL import Image
+
     greys = np.asarray(_unit(picture)).clip(0, 1)
     return Image.fromarray(np.rint(greys * 255).astype(np.uint8))
 
 
 def _on_black(picture: Image.Image) -> Image.Image:
     """The picture without transparency: laid on black, the paper of MNIST."""
+    from PIL import Image
+
     if picture.mode in ("La", "1"):
         picture = picture.convert("LA" if picture.mode == "La" else "L")
     if picture.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in picture.info:

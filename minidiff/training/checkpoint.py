@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 
 from minidiff.data.atomic import atomic_write, remove_parts
 from minidiff.engine.backend import to_cpu
 from minidiff.training.json_values import json_value
+from minidiff.training.shipped import read_weights, weights_file
 
 FORMAT = 1
 MOST_JSON_BYTES = 1 << 24
@@ -71,6 +70,8 @@ def save_checkpoint(
         key: json_value(f"save_checkpoint: {key}", value) for key, value in description.items()
     }
     on_host = {key: np.ascontiguousarray(to_cpu(array)) for key, array in arrays.items()}
+    from safetensors import numpy as safetensors  # here: a browser has none
+
     data = safetensors.save(on_host)
     name = f"arrays-{described.get('step', 0):08d}-{secrets.token_hex(3)}.safetensors"
     facts = {
@@ -113,9 +114,13 @@ def _remove_unnamed(folder: Path) -> None:
 def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> Checkpoint:
     """Read the checkpoint in `folder`.    kind: what is wanted; None takes any
 
+    `folder`.npz, as in minidiff/weights/, stands for it.
+
     Raises: CheckpointError if there is none, if it is damaged, cut off or can't be read, or if it
     is of another kind.
     """
+    if (weights := weights_file(folder)) is not None:
+        return _shipped(weights, kind)
     folder = Path(folder)
     path = folder / "checkpoint.json"
     with _readable(path):
@@ -148,6 +153,17 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
     return Checkpoint(str(found), facts, _read_arrays(folder / name, size, checksum))
 
 
+def _shipped(path: Path, kind: str | None) -> Checkpoint:
+    """The float16 weights of the package, as the checkpoint that they were made of."""
+    try:
+        found, description, arrays = read_weights(path)
+    except ValueError as error:
+        raise CheckpointError(one_line(error)) from error
+    if kind is not None and found != kind:
+        raise CheckpointError(f"{path}: these are weights of kind {found!r}, wanted is {kind!r}")
+    return Checkpoint(found, description, arrays)
+
+
 def _read_arrays(file: Path, size: Any, checksum: Any) -> dict[str, np.ndarray]:
     """The arrays of a file.    checksum: None for checkpoints of versions that had none"""
     with _readable(file):
@@ -160,6 +176,9 @@ def _read_arrays(file: Path, size: Any, checksum: Any) -> dict[str, np.ndarray]:
         data = _bytes_of(file, actual)
     if checksum is not None and hashlib.sha256(data).hexdigest() != checksum:
         raise CheckpointError(f"{file}: damaged (it has not the checksum of checkpoint.json)")
+    from safetensors import SafetensorError
+    from safetensors import numpy as safetensors
+
     try:
         return {key: np.array(array) for key, array in safetensors.load(data).items()}
     except (SafetensorError, *WRONG_VALUE) as error:
@@ -218,7 +237,8 @@ def one_line(value: Any, most: int = 400) -> str:
 def checkpoint_in(folder: str | os.PathLike[str]) -> Path:
     """The folder of the checkpoint, if that of the run is given, which holds it as "checkpoint"."""
     inside = Path(folder) / "checkpoint"
-    return inside if (inside / "checkpoint.json").exists() else Path(folder)
+    there = (inside / "checkpoint.json").exists() or weights_file(inside) is not None
+    return inside if there else Path(folder)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:

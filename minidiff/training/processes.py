@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from minidiff.nn import Module
 from minidiff.training.allocator import keep_freed_memory
@@ -216,6 +215,8 @@ def _serve(
     shared = parameters.arrays
     for name, parameter in model.named_parameters():
         parameter.assign(shared[name])
+    from threadpoolctl import ThreadpoolController  # here: a browser has none
+
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         try:
             if greet:

@@ -17,8 +17,6 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
-
 from minidiff.engine.backend import array_module
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
@@ -75,6 +73,8 @@ class Workers:
         if self.count > 1 and _room_is_short(self.count, self.model):
             self.count = 1
         if self.count > 1:
+            from threadpoolctl import ThreadpoolController  # here: a browser has none
+
             self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
             weakref.finalize(self, _stop, self._others)  # at the latest when the program ends
             try:

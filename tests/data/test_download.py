@@ -49,7 +49,7 @@ def test_the_progress_bar_counts_every_byte(server, tmp_path, monkeypatch):
         def update(self, n):
             self.n += n
 
-    monkeypatch.setitem(fetch.__globals__, "tqdm", Bar)
+    monkeypatch.setattr("tqdm.tqdm", Bar)
     server.files["a"] = BODY
     fetch(server.url + "a", tmp_path / "a.gz", MD5)
     assert [(bar.n, bar.total) for bar in bars] == [(len(BODY), len(BODY))]
