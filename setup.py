@@ -37,6 +37,7 @@ from setuptools.errors import CompileError
 ROOT = Path(__file__).resolve().parent
 CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
+RUNGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("ladder/*/*.cu"))  # included by csrc/ladder/*.cu
 NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.cpp"))
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
@@ -277,7 +278,8 @@ class BuildKernels(build_ext):
         """The object file, compiled anew if a header, the source or the command has changed."""
         stamp = hashlib.sha256(" ".join(command).encode()).hexdigest()[:8]
         target = ROOT / "build" / "kernels" / f"{module}-{stamp}" / (Path(source).relative_to(CSRC).as_posix().replace("/", "_") + ".o")
-        newest = max((ROOT / f).stat().st_mtime for f in [source, *HEADERS])
+        included = [*HEADERS, *(RUNGS if Path(source).parent.name == "ladder" else [])]
+        newest = max((ROOT / f).stat().st_mtime for f in [source, *included])
         if not target.exists() or target.stat().st_mtime <= newest:
             target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(f".{os.getpid()}.o")
@@ -299,7 +301,7 @@ def execute(command: list[str]) -> None:
 
 COMPILERS = Compilers()
 setup(
-    ext_modules=[Extension(f"minidiff._kernels_{m}", SOURCES[m], depends=HEADERS) for m in COMPILERS.modules],
+    ext_modules=[Extension(f"minidiff._kernels_{m}", SOURCES[m], depends=HEADERS + RUNGS) for m in COMPILERS.modules],
     cmdclass={"build_ext": BuildKernels},
     # `pip install -e .` then writes a .pth file with this folder. Python takes a package that it finds on its path before a folder
     # without __init__.py, so `import minidiff` is right from the folder above a clone that is called minidiff, too.

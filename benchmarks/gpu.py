@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import gpu_report
+from gpu_shapes import BATCHES, DRY_BATCH, SHAPES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -46,10 +47,11 @@ class Part(NamedTuple):
 def parts(options: argparse.Namespace, results: Path) -> list[Part]:
     """What is done, in order: the figures first, then the tests that take long."""
     dry = ["--dry-run"] if options.dry_run else []
+    only = [word for name in ("shapes", "batches", "versions") if (chosen := getattr(options, name)) for word in (f"--{name}", *chosen)]
 
     def measuring(name: str, share: float) -> Part:
         seconds = f"{(10 if dry else 0.85) * share:.0f}"
-        return Part(name, share, [PYTHON, str(HERE / "gpu_part.py"), name, str(results), "--seconds", seconds, *dry])
+        return Part(name, share, [PYTHON, str(HERE / "gpu_part.py"), name, str(results), "--seconds", seconds, *dry, *only])
 
     def sanitizer(tool: str) -> Part:
         words = [
@@ -92,8 +94,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "gpu", help="where the report goes")
     parser.add_argument("--minutes", type=float, default=7.4, help="when to stop, whatever is still missing")
     parser.add_argument("--parts", nargs="*", metavar="PART", help="only these: build 'kernel tests' kernels-conv2d training-32 ...")
+    parser.add_argument("--shapes", nargs="*", metavar="N,N,...", help="only shapes of gpu_shapes.py that begin so: 64,64,28 128,128,7")
+    parser.add_argument("--batches", nargs="*", metavar="N", help="only these batches: 128 32")
+    parser.add_argument("--versions", nargs="*", metavar="VERSION", help="only these versions of the kernels: fast tf32 'fast, plan by model'")
     parser.add_argument("--dry-run", action="store_true", help="run every line on the CPU, with tiny shapes")
     options = parser.parse_args()
+    check_selection(parser, options)
     start = time.monotonic()
     end = start + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
@@ -112,6 +118,18 @@ def main() -> None:
     print(f"wrote {target} and {target.with_suffix('.json').name} after {time.monotonic() - start:.0f} s")
     if any(outcome["state"] != "done" for outcome in outcomes):
         raise SystemExit(1)
+
+
+def check_selection(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End the program if nothing would be measured of what --shapes or --batches name."""
+    known = [",".join(map(str, shape)) + "," for shapes in SHAPES.values() for shape in shapes]
+    for begin in options.shapes or []:
+        if not any(shape.startswith(f"{begin},") for shape in known):
+            parser.error(f"--shapes: wanted how a shape of benchmarks/gpu_shapes.py begins, such as 64,64,28, got {begin!r}")
+    batches = [str(batch) for batch in (*BATCHES, DRY_BATCH)]
+    for batch in options.batches or []:
+        if batch not in batches:
+            parser.error(f"--batches: wanted some of {', '.join(batches)}, got {batch!r}")
 
 
 def run(part: Part, end: float) -> dict:

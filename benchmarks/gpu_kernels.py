@@ -33,19 +33,38 @@ class Case(NamedTuple):
     check: Callable[[str], float]
 
 
-def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of_time: Callable[[], bool], dry: bool) -> None:
-    """Measure an operation at all its shapes, the largest batch first, and hand each result to `emit`."""
+class Only(NamedTuple):
+    """What to measure, as the command line says it; None: everything.    shapes: ["64,64,28"], how those of gpu_shapes.py begin."""
+
+    shapes: list[str] | None = None
+    batches: list[str] | None = None
+    versions: list[str] | None = None
+
+    def has(self, shape: tuple[int, ...], batch: int) -> bool:
+        named = ",".join(map(str, shape)) + ","
+        return (self.shapes is None or any(named.startswith(f"{begin},") for begin in self.shapes)) and (
+            self.batches is None or str(batch) in self.batches
+        )
+
+
+def run(emit: Callable[[dict], None], operation: str, ceilings: Ceilings, out_of_time: Callable[[], bool], dry: bool,
+        only: Only) -> None:  # fmt: skip
+    """Measure an operation at its shapes, the largest batch first, and hand each result to `emit`."""
     ours, theirs = Ours(), Theirs()
     shapes, cases = SHAPES[operation], CASES[operation]
     known: set = set()
     for batch in (DRY_BATCH,) if dry else BATCHES:
         for shape in shapes[-1:] if dry else shapes[:-1]:
+            if not only.has(shape, batch):
+                continue
             where = f"{operation} {shape}, batch {batch}"
             if out_of_time():
                 emit({"kind": "cut", "part": "kernels", "at": where})
                 return
             try:
                 for case in cases(ours, theirs, batch, *shape):
+                    if only.versions is not None:
+                        case = case._replace(ours={name: calls for name, calls in case.ours.items() if name in only.versions})
                     emit(measured(case, ours, theirs, ceilings))
             except Exception as problem:  # such as too little memory for the reference: the other shapes go on
                 emit({"kind": "failed", "part": where, "why": f"{type(problem).__name__}: {problem}"[:500]})

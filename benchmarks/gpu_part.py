@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("results", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--dry-run", action="store_true")
+    for selection in ("shapes", "batches", "versions"):
+        parser.add_argument(f"--{selection}", nargs="*")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
 
@@ -36,15 +38,17 @@ def main() -> None:
 
     with stand_in() if options.dry_run else contextlib.nullcontext():
         try:
-            run(options.part, emit, out_of_time, options.dry_run, options.results)
+            run(options, emit, out_of_time)
         except Exception as problem:
             traceback.print_exc()
             emit({"kind": "failed", "part": options.part, "why": f"{type(problem).__name__}: {problem}"[:1000]})
             raise SystemExit(1) from problem
 
 
-def run(part, emit, out_of_time, dry, results) -> None:
+def run(options: argparse.Namespace, emit, out_of_time) -> None:
     from gpu_timing import Ceilings, Theirs, ceilings
+
+    part, dry, results = options.part, options.dry_run, options.results
 
     if part == "machine":
         emit({"kind": "machine", **machine()})
@@ -55,7 +59,8 @@ def run(part, emit, out_of_time, dry, results) -> None:
         rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
         found = [{key: row[key] for key in Ceilings._fields} for row in rows if row["kind"] == "ceilings"]
         known = Ceilings(**found[-1]) if found else ceilings(Theirs(), small=dry)
-        gpu_kernels.run(emit, part.partition("-")[2], known, out_of_time, dry)
+        only = gpu_kernels.Only(options.shapes, options.batches, options.versions)
+        gpu_kernels.run(emit, part.partition("-")[2], known, out_of_time, dry, only)
     elif part.startswith("training-"):
         import gpu_training
 

@@ -52,7 +52,10 @@ Maker = Callable[[], tuple[Callable[[int], Any], Callable[[], str]]]
 
 
 def run(emit: Callable[[dict], None], channels: int, out_of_time: Callable[[], bool], dry: bool) -> None:
-    """Measure minidiff and PyTorch eager, and hand each result to `emit`. Both try out their convolutions at the first step."""
+    """Measure minidiff and PyTorch, those with a CUDA graph first, and hand each result to `emit`.
+
+    Both try out their convolutions at the first step.
+    """
     kernels.tune_plans()
     setting, ours, theirs = Setting(channels, dry), Ours(), Theirs()
     for check in (lambda: same_network(setting, ours, theirs), lambda: same_losses(setting)):
@@ -62,14 +65,14 @@ def run(emit: Callable[[dict], None], channels: int, out_of_time: Callable[[], b
             found = {"failed": f"{type(problem).__name__}: {problem}"[:500]}
         emit({"kind": "check", "channels": channels, "batch": setting.batch, **found})
     contestants: list[tuple[str, str, Maker]] = [
-        ("train", "minidiff, call by call", lambda: our_training(setting, graph=False)),
         ("train", "minidiff, CUDA graph", lambda: our_training(setting, graph=True)),
-        ("train", "PyTorch eager", lambda: their_training(setting, theirs, compiled=False)),
         ("train", "PyTorch, CUDA graph", lambda: their_recorded_training(setting, theirs)),
-        ("sample", "minidiff, call by call", lambda: our_sampling(setting, graph=False)),
         ("sample", "minidiff, CUDA graph", lambda: our_sampling(setting, graph=True)),
-        ("sample", "PyTorch eager", lambda: their_sampling(setting, theirs, compiled=False)),
         ("sample", "PyTorch, CUDA graph", lambda: their_recorded_sampling(setting, theirs)),
+        ("train", "PyTorch eager", lambda: their_training(setting, theirs, compiled=False)),
+        ("sample", "PyTorch eager", lambda: their_sampling(setting, theirs, compiled=False)),
+        ("train", "minidiff, call by call", lambda: our_training(setting, graph=False)),
+        ("sample", "minidiff, call by call", lambda: our_sampling(setting, graph=False)),
     ]
     compete(emit, setting, contestants, ours, theirs, out_of_time)
 

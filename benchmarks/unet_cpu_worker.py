@@ -26,7 +26,6 @@ def minidiff_contestant(job):
     from threadpoolctl import threadpool_info
 
     import minidiff as md
-    from minidiff.engine import registry
     from minidiff.kernels.cpu import native
     from minidiff.models import UNet, UNetConfig
     from minidiff.optim import AdamW
@@ -41,7 +40,7 @@ def minidiff_contestant(job):
     alone = Workers(model, 1)
     eps_theta = predictor(workers)
 
-    def train(workers=workers):
+    def train():
         _, gradients, _ = workers.loss_and_gradients(squared_error, arrays)
         optimizer.step(gradients)
 
@@ -50,37 +49,15 @@ def minidiff_contestant(job):
 
     def profile():
         """Core time of each operation and of its derivative, in one process."""
-        spent = defaultdict(float)
-        plain_run = registry.run
-
-        def timed_run(name, reference, args, kwargs):
-            start = time.thread_time()
-            y, backward = plain_run(name, reference, args, kwargs)
-            spent[_FAMILY.get(name, "other")] += time.thread_time() - start
-            if backward is None:
-                return y, None
-
-            def timed_backward(dy, wanted):
-                start = time.thread_time()
-                gradients = backward(dy, wanted) if backward.__code__.co_argcount == 2 else backward(dy)
-                spent[_FAMILY.get(name, "other")] += time.thread_time() - start
-                return gradients
-
-            return y, timed_backward
-
-        plain_step = optimizer.step
-
-        def timed_step(gradients):
-            start = time.thread_time()
-            plain_step(gradients)
-            spent["optimiser"] += time.thread_time() - start
-
-        registry.run, optimizer.step = timed_run, timed_step
-        try:
+        with md.profile(show=False) as seen:
             for _ in range(REPEATS):
-                train(alone)
-        finally:
-            registry.run, optimizer.step = plain_run, plain_step
+                _, gradients, _ = alone.loss_and_gradients(squared_error, arrays)
+                with seen.section("optimiser"):
+                    optimizer.step(gradients)
+        spent = defaultdict(float)
+        for row in seen.rows:
+            family = row.name if row.phase == "section" else _FAMILY.get(row.name, "other")
+            spent[family] += row.core_seconds
         return spent
 
     blas = next((f"{i['internal_api']} {i['version']}, kernels for {i.get('architecture', '?')}" for i in threadpool_info()

@@ -18,7 +18,7 @@ from minidiff import RNG, cli, evaluation
 from minidiff.data import load_dataset, read_npz, to_float
 from minidiff.models import UNet
 from minidiff.sampling import eps_predictor, load_denoiser
-from minidiff.training import Workers, load_checkpoint
+from minidiff.training import Workers
 
 
 def main() -> None:
@@ -27,13 +27,13 @@ def main() -> None:
         print_bits_per_dim(options)
         return
     samples, labels = read_samples(options.samples)
+    known = evaluation.credentials(options.classifier)
     classifier = evaluation.load_classifier(options.classifier)
     classifier.to(options.device)
     dataset = load_dataset(options.data, options.data_dir)
-    facts = load_checkpoint(options.classifier, "classifier").description
     print(
-        f"classifier: {100 * facts['accuracy']:.2f} % of {facts['held_out']} held-out "
-        f"images of {facts['data']} right"
+        f"classifier: {100 * known.accuracy:.2f} % of {known.held_out} held-out "
+        f"images of {known.data} right"
     )
     drawn = RNG(options.seed + 1).permutation(len(dataset))[: len(samples)]
     noise = RNG(options.seed).normal(samples.shape).clip(-1, 1)
@@ -116,19 +116,19 @@ def parse_options() -> cli.Options:
     cli.add_data_options(parser, "mnist")
     add = parser.add_argument
     add(
-        "--samples", default="runs/mnist/samples.npz",
+        "--samples", type=cli.path, default="runs/mnist/samples.npz",
         help="npz file with `samples`: (N, C, H, W) in [0, 1]",
     )  # fmt: skip
     add(
-        "--classifier", default="runs/classifier",
+        "--classifier", type=cli.path, default="runs/classifier",
         help="folder that train_classifier.py wrote",
     )  # fmt: skip
     add(
-        "--bits-per-dim", metavar="CHECKPOINT",
+        "--bits-per-dim", type=cli.path, metavar="CHECKPOINT",
         help="of a pixel model's checkpoint, on --images images; nothing else is done",
     )  # fmt: skip
     add(
-        "--images", type=cli.positive_int, default=64, help="how many, for --bits-per-dim"
+        "--images", type=cli.images, default=64, help="how many, for --bits-per-dim"
     )
     add(
         "--variance", default="beta", choices=["beta", "beta_tilde", "learned"],
@@ -146,5 +146,5 @@ def parse_options() -> cli.Options:
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         main()

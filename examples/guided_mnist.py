@@ -14,23 +14,21 @@ takes as much longer. It writes guided.png and samples.npz, with `samples` and t
 `labels` that were wanted, into --out.
 """
 
-from pathlib import Path
-
 import numpy as np
 from tqdm import tqdm
 
-from minidiff import RNG, cli, data, diffusion, evaluation, sampling, to_cpu, training
+from minidiff import RNG, cli, data, diffusion, evaluation, sampling, to_cpu
 from minidiff.models import NoisyClassifier, NoisyClassifierConfig, UNet
 from minidiff.optim import AdamW
 from minidiff.pictures import save_grid
-from minidiff.training import Workers
+from minidiff.training import ClassifierSettings, NoisyClassifierTrainer, Workers, run
+from minidiff.training.noisy_classification import KIND
 
 N_CLASSES = 10
+PLACE = "noisy_classifier/checkpoint"  # of the classifier of noisy images, in --out
 
 
-def main() -> None:
-    options = parse_options()
-    training.make_folder(options.out)
+def main(options: cli.Options) -> None:
     denoiser = sampling.load_denoiser(options.denoiser, UNet, device=options.device)
     schedule = denoiser.schedule
     if options.algorithm == 2 and options.sampling_steps > schedule.T:
@@ -38,9 +36,7 @@ def main() -> None:
             f"--sampling-steps must be in 1..T = 1..{schedule.T}, "
             f"got {options.sampling_steps}"
         )
-    judge_model = None
-    if Path(options.classifier, "checkpoint.json").exists():
-        judge_model = evaluation.load_classifier(options.classifier)
+    judge_model = evaluation.find_classifier(options.classifier)
     if options.noisy_classifier is None:
         classifier = train_noisy_classifier(denoiser, options)
     else:
@@ -100,22 +96,21 @@ def train_noisy_classifier(denoiser: sampling.Denoiser, options: cli.Options):
     batch_size = min(options.batch_size, len(train))
     loader = data.Loader(train.images, train.labels, batch_size, rng, drop_last=True)
     optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.05)
+    settings = ClassifierSettings(dataset=dataset.identity())
+    trainer = NoisyClassifierTrainer(model, schedule, loader, optimizer, rng, settings)
+    if options.resume:
+        cli.resume(trainer, options, PLACE)
+    how_long, facts = cli.run_settings(options, len(loader)), cli.stored_options(options)
     with Workers(model, options.workers) as workers:
-        losses = training.noisy_classifier_steps(
-            loader, optimizer, schedule, rng, options.epochs, workers
-        )
-        bar = tqdm(
-            losses, total=options.epochs * len(loader), unit="step", mininterval=0.5
-        )
-        for loss in bar:
-            bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        ending = run(trainer, folder, workers, how_long, facts)
+        if not ending:
+            cli.end_early(ending, options, PLACE)
         x_0 = data.to_float(held_out.images)
         shares = evaluation.accuracy_per_t(workers, x_0, held_out.labels, schedule, rng)
     print(f"of {len(held_out)} held-out images, noised to a random time, are right:")
     for first, last, share in shares:
         print(f"  t = {first:4}..{last:4}  {100 * share:5.1f} %")
-    facts = {"accuracy_per_t": shares, "data": dataset.name, "seed": options.seed}
-    training.save_noisy_classifier(folder, model, schedule, facts)
+    trainer.save(f"{folder}/checkpoint", {**facts, "accuracy_per_t": shares})
     print(f"saved; next time: --noisy-classifier {folder}")
     model.eval()
     return model
@@ -181,18 +176,19 @@ def parse_options() -> cli.Options:
     cli.add_common_options(parser)
     add = parser.add_argument
     add(
-        "--denoiser", default="runs/mnist/checkpoint",
+        "--denoiser", type=cli.path, default="runs/mnist/checkpoint",
         help="folder that train_mnist_ddpm.py wrote",
     )  # fmt: skip
     add(
-        "--noisy-classifier",
+        "--noisy-classifier", type=cli.path,
         help="folder of one that was trained before (default: train one, into --out)",
-    )
+    )  # fmt: skip
     add(
-        "--classifier", default="runs/classifier",
+        "--classifier", type=cli.path, default="runs/classifier",
         help="folder that train_classifier.py wrote, if there is one",
     )  # fmt: skip
-    add("--out", default="runs/guided")
+    cli.add_out(parser, "runs/guided")
+    cli.add_resume(parser)
     add(
         "--scale", type=cli.positive_float, default=3.0,
         help="s, how strongly the classifier guides",
@@ -205,20 +201,28 @@ def parse_options() -> cli.Options:
         "--algorithm", type=int, default=2, choices=[1, 2],
         help="2: DDIM with a guided eps_theta; 1: DDPM, all T steps",
     )  # fmt: skip
-    add("--per-class", type=cli.positive_int, default=10, help="images of each digit")
+    add("--per-class", type=cli.up_to(5000), default=10, help="images of each digit")
     cli.add_sampler_options(parser, steps=50, eta=0.0)
     group = parser.add_argument_group("training the classifier of noisy images")
     cli.add_data_options(group, "mnist")
     group.add_argument("--epochs", type=cli.positive_int, default=5)
-    group.add_argument("--batch-size", type=cli.positive_int, default=32)
+    group.add_argument("--batch-size", type=cli.images, default=32)
     group.add_argument("--lr", type=cli.positive_float, default=3e-3)
     group.add_argument(
-        "--channels", type=cli.positive_int, default=8,
+        "--channels", type=cli.channels, default=8,
         help="of the classifier at full resolution, a multiple of 4",
     )  # fmt: skip
-    return parser.parse_args()
+    parser.set_defaults(minutes=None)
+    options = parser.parse_args()
+    if options.resume and options.noisy_classifier is not None:
+        parser.error("--resume goes on with a training: leave --noisy-classifier out")
+    if options.resume:
+        cli.restore(options, parser, KIND, ("channels",), PLACE)
+    return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
-        main()
+    with cli.program():
+        options = parse_options()
+        with cli.run_folder(options, PLACE, trains=options.noisy_classifier is None):
+            main(options)

@@ -11,12 +11,9 @@ Below: the forward process of DDPM on points in two clusters. Each step also pul
 whatever they were.
 """
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.figure import Figure
 
-from minidiff import RNG, cli, diffusion
+from minidiff import RNG, cli, diffusion, pictures
 
 GLASS = 3.0  # half the width of the glass
 KICK = 0.15  # standard deviation of one kick
@@ -33,13 +30,8 @@ def ink_steps(x, steps, rng):
         yield x
 
 
-def main():
-    parser = cli.make_parser(__doc__)
-    parser.add_argument("--particles", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/ink"))
-    options = parser.parse_args()
-
+def main(options):
+    cli.make_out(options.out)
     rng = RNG(options.seed)
     T = 1000
     shown = (0, 50, 200, 500, 1000)
@@ -47,9 +39,15 @@ def main():
     data = diffusion.GaussianMixture([0.5, 0.5], [[-1.5, -0.5], [1.5, 0.5]], 0.15)
 
     drop = 0.1 * rng.normal((options.particles, 2), dtype=np.float64)
-    ink = [drop, *ink_steps(drop, T, rng)]
+    ink = {0: drop}
+    for t, x_t in enumerate(ink_steps(drop, T, rng), start=1):
+        if t in shown:
+            ink[t] = x_t
     x_0 = data.sample(options.particles, rng)
-    diffused = [x_0, *(step.x_t for step in diffusion.forward_steps(x_0, schedule, rng))]
+    diffused = {0: x_0}
+    for step in diffusion.forward_steps(x_0, schedule, rng):
+        if step.t in shown:
+            diffused[step.t] = step.x_t
 
     print(
         "            ink: variance            "
@@ -59,14 +57,13 @@ def main():
     for t in shown:
         noise = 0.0 if t == 0 else diffusion.q_mean_variance(x_0, t, schedule)[1]
         measured = diffused[t][left, 0].var()
-        theory = schedule.alpha_bar(t, first=0) * 0.15**2 + noise
+        theory = schedule.at(t, first=0).alpha_bar * 0.15**2 + noise
         print(
             f"t = {t:4}    {ink[t].var():6.3f} (free: {0.01 + t * KICK**2:6.3f})    "
             f"{measured:6.3f}    {theory:6.3f}"
         )
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    figure = pictures.Figure(figsize=(10, 4.4), layout="constrained")
     axes = figure.subplots(2, len(shown))
     for row, (points, color) in enumerate(((ink, "tab:blue"), (diffused, "tab:orange"))):
         for column, t in enumerate(shown):
@@ -77,10 +74,19 @@ def main():
             axis.set_title(f"t = {t}", fontsize=9)
     axes[0, 0].set_ylabel("ink in water")
     axes[1, 0].set_ylabel("data in DDPM")
-    path = options.out / "ink.png"
-    figure.savefig(path, dpi=100)
+    path = f"{options.out}/ink.png"
+    pictures.save_figure(figure, path, dpi=100)
     print(f"wrote {path}")
 
 
+def parse_options():
+    parser = cli.make_parser(__doc__)
+    parser.add_argument("--particles", type=cli.images, default=2000)
+    parser.add_argument("--seed", type=cli.seed, default=0)
+    cli.add_out(parser, "runs/ink")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    main()
+    with cli.program():
+        main(parse_options())

@@ -11,8 +11,6 @@ mask, and what was known is pasted over the result. It writes inpainting.png and
 samples.npz of held-out digits into --out.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from minidiff import RNG, cli, data, evaluation, models, sampling, to_cpu, to_device
@@ -55,6 +53,7 @@ class Condition:
 
 
 def main(options: cli.Options) -> None:
+    judge = evaluation.find_classifier(options.classifier)
     autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
     dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
@@ -86,7 +85,9 @@ def main(options: cli.Options) -> None:
     )  # fmt: skip
     optimizer = Muon(model.named_parameters(), lr=options.lr)
     schedule = make_schedule("cosine", 1000)
-    settings = TrainerSettings(ema_decay=options.ema, prediction="v", kind=KIND)
+    settings = TrainerSettings(
+        dataset=dataset.identity(), ema_decay=options.ema, prediction="v", kind=KIND
+    )
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings, prepare)
     if options.resume:
         cli.resume(trainer, options)
@@ -94,16 +95,17 @@ def main(options: cli.Options) -> None:
 
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
-        ending = run(trainer, options.out, workers, how_long, vars(options))
+        facts = cli.stored_options(options)
+        ending = run(trainer, options.out, workers, how_long, facts)
         if not ending:
             cli.end_early(ending, options)
-        draw(trainer, held_out, condition, workers, options)
+        draw(trainer, held_out, condition, workers, options, judge)
 
 
 def draw(
-    trainer: Trainer, held_out, condition: Condition, workers: Workers, options
+    trainer: Trainer, held_out, condition: Condition, workers: Workers, options, judge
 ) -> None:
-    """inpainting.png and samples.npz, and what a classifier says of the samples.
+    """inpainting.png, samples.npz, and what the judge says of them, if there is one.
 
     A row is a held-out image, its condition, and five samples.
     """
@@ -132,8 +134,7 @@ def draw(
     samples, wanted = np.concatenate(draws), np.tile(labels, len(draws))
     unit = data.to_unit(samples, clip=True).astype(np.float32)
     data.save_npz(f"{options.out}/samples.npz", samples=unit, labels=wanted)
-    if (Path(options.classifier) / "checkpoint.json").exists():
-        judge = evaluation.load_classifier(options.classifier)
+    if judge is not None:
         with Workers(judge, options.workers) as judges:
             share = 100 * evaluation.agreement(judges, samples, wanted)[0]
             of = f"{share:.1f} % of {len(samples)} samples"
@@ -149,35 +150,38 @@ def parse_options() -> cli.Options:
     cli.add_training_options(
         parser, out="runs/inpaint", minutes=4, lr=3e-3, batch_size=32
     )
-    add, count = parser.add_argument, cli.positive_int
+    add = parser.add_argument
     add(
-        "--autoencoder",
-        default="runs/vqvae",
+        "--autoencoder", type=cli.path, default="runs/vqvae",
         help="folder that train_mnist_vqvae.py wrote",
-    )
+    )  # fmt: skip
     add(
         "--condition", default="mask", choices=["mask", "class", "map"],
         help="mask: inpainting; class: a digit; map: where the ink is, roughly",
     )  # fmt: skip
-    add("--channels", type=count, default=64, help="of the U-Net, a multiple of 4")
+    add("--channels", type=cli.channels, default=64, help="of the U-Net, a multiple of 4")
     add(
-        "--samples", type=count, default=100, help="held-out images, five samples of each"
-    )
-    add("--sampling-steps", type=count, default=30, help="S, the steps of DDIM")
+        "--samples", type=cli.images, default=100,
+        help="held-out images, five samples of each",
+    )  # fmt: skip
     add(
-        "--classifier", default="runs/classifier",
+        "--sampling-steps", type=cli.positive_int, default=30,
+        help="S, the steps of DDIM",
+    )  # fmt: skip
+    add(
+        "--classifier", type=cli.path, default="runs/classifier",
         help="folder that train_classifier.py wrote, if there is one",
     )  # fmt: skip
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        cli.restore(options, KIND, ("condition", "channels", *cli.OF_EVERY_RUN))
+    if options.resume:  # the run's own network and training
+        cli.restore(options, parser, KIND, ("condition", "channels", "ema"))
         options.autoencoder = f"{options.out}/autoencoder"
     cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

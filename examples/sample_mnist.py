@@ -12,12 +12,12 @@ from minidiff.data import save_npz, to_unit
 from minidiff.diffusion import ddim_steps, ddpm_steps
 from minidiff.pictures import save_gif, save_grid
 from minidiff.sampling import eps_predictor, load_denoiser
-from minidiff.training import Workers, make_folder, run_or_shipped
+from minidiff.training import Workers, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
-    make_folder(options.out)
+    cli.make_out(options.out)
     run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
     print(note)
     denoiser = load_denoiser(run, models.UNet, device=options.device)
@@ -42,15 +42,14 @@ def main() -> None:
             tqdm(sampler, total=total, unit="step", mininterval=0.5)
         ):
             if i in shown:
-                frames.append(to_unit(to_cpu(step.x_prev), clip=True))
+                frames.append(to_unit(to_cpu(step.x_prev[:64]), clip=True))
                 titles.append(f"t = {step.t}")
-    samples, unit = frames[-1], (0, 1)
+    samples, unit = to_unit(to_cpu(step.x_prev), clip=True), (0, 1)
 
     name = f"{options.sampler}-{total}"
     path, title = f"{options.out}/{name}", f"{options.sampler.upper()}, {total} steps"
     save_grid(f"{path}.png", samples, value_range=unit, title=title)
-    some = [frame[:64] for frame in frames]
-    save_gif(f"{path}.gif", some, titles=titles, value_range=unit)
+    save_gif(f"{path}.gif", frames, titles=titles, value_range=unit)
     save_npz(f"{path}.npz", samples=samples)
     print(f"wrote {name}.png, {name}.gif and {name}.npz in {options.out}")
 
@@ -61,7 +60,7 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=0.0, name="--steps")
     add = parser.add_argument
     add(
-        "--checkpoint",
+        "--checkpoint", type=cli.path,
         help="folder that train_mnist_ddpm.py wrote (default: runs/mnist/checkpoint, "
         "else the weights that come with the package)",
     )  # fmt: skip
@@ -73,12 +72,12 @@ def parse_options() -> cli.Options:
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],
         help="DDPM's sigma^2; learned: of a run with --variance learned",
     )  # fmt: skip
-    add("--samples", type=cli.positive_int, default=64)
-    add("--frames", type=cli.positive_int, default=40, help="pictures in the GIF")
-    add("--out", default="runs/samples")
+    add("--samples", type=cli.images, default=64)
+    add("--frames", type=cli.up_to(1000), default=40, help="pictures in the GIF")
+    cli.add_out(parser, "runs/samples")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         main()

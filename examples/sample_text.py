@@ -16,12 +16,12 @@ from minidiff import RNG, Tensor, cli, no_grad, pictures, to_cpu, to_device
 from minidiff.data import PictureError, read_picture, save_npz, to_unit
 from minidiff.diffusion import ddim_steps, make_tau, q_sample
 from minidiff.sampling import TextToImage, load_text_to_image
-from minidiff.training import Workers, make_folder, run_or_shipped
+from minidiff.training import Workers, run_or_shipped
 
 
 def main() -> None:
     options = parse_options()
-    make_folder(options.out)
+    cli.make_out(options.out)
     run, note = run_or_shipped(options.ldm, "runs/ldm", "ldm")
     print(note)
     model = load_text_to_image(run, options.device)
@@ -105,10 +105,10 @@ def parse_options() -> cli.Options:
     cli.add_sampler_options(parser, steps=50, eta=1.0, name="--steps", note=fragile)
     add = parser.add_argument
     add(
-        "--ldm",
+        "--ldm", type=cli.path,
         help="folder that train_mnist_ldm.py wrote (default: runs/ldm, else the weights "
         "that come with the package)",
-    )
+    )  # fmt: skip
     add(
         "--prompt", action="append",
         help='such as "a thick slanted three"; once for each row; "" is anything',
@@ -117,20 +117,26 @@ def parse_options() -> cli.Options:
         "--guidance", type=cli.at_least_0, default=3.0,
         help="s: 0 ignores the prompt, 1 is the conditional model",
     )  # fmt: skip
-    add("--samples", type=cli.positive_int, default=8, help="images per prompt")
-    add("--image", help="a picture file to begin with, white on black, instead of noise")
+    add("--samples", type=cli.images, default=8, help="images per prompt")
     add(
-        "--strength", type=float, default=0.6,
+        "--image", type=cli.path,
+        help="a picture file to begin with, white on black, instead of noise",
+    )  # fmt: skip
+    add(
+        "--strength", type=cli.at_least_0, default=0.6,
         help="noise --image up to t = strength * T; so many of --steps; in (0, 1]",
     )  # fmt: skip
-    add("--out", default="runs/text")
+    cli.add_out(parser, "runs/text")
     options = parser.parse_args()
     options.prompt = options.prompt or ["a thin eight"]
     if not 0 < options.strength <= 1:
         parser.error(f"--strength must be in (0, 1], got {options.strength:g}")
+    n = options.samples * len(options.prompt)
+    if n > cli.MOST_IMAGES:
+        parser.error(f"--samples: wanted at most {cli.MOST_IMAGES:,} in all, got {n:,}")
     return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         main()

@@ -27,11 +27,10 @@ from minidiff.training import Trainer, TrainerSettings, Workers
 NEAR = 0.12  # 3 standard deviations of the data from the curve; its turns are 0.8 apart
 SHOWN = (0.0, 0.05, 0.15, 0.3, 0.6, 1.0)  # t / T in the pictures
 N_WAYS = 6
+KIND = "points"
 
 
-def main() -> None:
-    options = parse_options()
-    training.make_folder(options.out)
+def main(options: cli.Options) -> None:
     rng = RNG(options.seed, options.device)
     roll = data.swiss_roll(options.points, options.seed)
     schedule = diffusion.make_schedule("cosine", options.timesteps)
@@ -44,32 +43,32 @@ def main() -> None:
     optimizer = AdamW(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
-    settings = TrainerSettings(ema_decay=0.99, prediction=options.predict, kind="points")
+    settings = TrainerSettings(ema_decay=0.99, prediction=options.predict, kind=KIND)
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
+    if options.resume:
+        cli.resume(trainer, options)
 
     x_0 = to_device(roll[: options.samples], options.device)
-    draw_forward(f"{options.out}/forward.png", x_0, schedule, rng)
+    draw_forward(f"{options.out}/forward.png", x_0, schedule, RNG(1, options.device))
     with Workers(model, 1) as workers:  # so small a network is not worth a second process
         how_long = training.RunSettings(steps=options.steps)
-        ending = training.run(
-            trainer, options.out, workers, how_long, options=vars(options)
-        )
+        facts = cli.stored_options(options)
+        ending = training.run(trainer, options.out, workers, how_long, facts)
         if not ending:
-            print(f"\nInterrupted; what it has learned is in {options.out}/checkpoint.")
-            raise SystemExit(ending.status)
+            cli.end_early(ending, options)
         with trainer.ema.applied_to(model), evaluating(model):
             eps_theta = eps_predictor(workers, options.predict, schedule, chunk=2000)
             x_T = rng.normal((options.samples, 2))
             S = options.sampling_steps
-            ddpm = list(diffusion.ddpm_steps(eps_theta, x_T, schedule, rng))
-            ddim = list(diffusion.ddim_steps(eps_theta, x_T, schedule, steps=S))
+            walks = [
+                Walk("DDPM", diffusion.ddpm_steps(eps_theta, x_T, schedule, rng)),
+                Walk("DDIM", diffusion.ddim_steps(eps_theta, x_T, schedule, steps=S)),
+            ]
             draw_fields(f"{options.out}/field.png", eps_theta, x_0, schedule, rng)
-    draw_reverse(options.out, ddpm, ddim, roll)
+    draw_reverse(options.out, walks, schedule.T, roll)
 
-    by_ddpm, by_ddim = ddpm[-1].x_prev, ddim[-1].x_prev
-    clouds = {"data": x_0}
-    clouds |= {f"DDPM, {len(ddpm)} steps": by_ddpm, f"DDIM, {len(ddim)} steps": by_ddim}
-    clouds |= {"noise": x_T}
+    by_ddpm, by_ddim = (walk.x_0 for walk in walks)
+    clouds = {"data": x_0, **{walk.title: walk.x_0 for walk in walks}, "noise": x_T}
     head = f"nearer than {NEAR:g} to the roll    part of the roll with a point as near"
     print(f"{'':18}{head}")
     for name, points in clouds.items():
@@ -90,8 +89,13 @@ def nearness(points: np.ndarray, curve: np.ndarray) -> tuple[float, float]:
     The first alone would be content with one good point drawn again and again, the second
     with points everywhere.
     """
-    squared = ((points[:, None] - curve) ** 2).sum(axis=2)
-    share, covered = ((squared.min(axis=axis) < NEAR**2).mean() for axis in (1, 0))
+    to_curve, to_points = [], np.full(len(curve), np.inf)
+    for i in range(0, len(points), 1000):  # all pairs at once would fill the memory
+        squared = ((points[i : i + 1000, None] - curve) ** 2).sum(axis=2)
+        to_curve.append(squared.min(axis=1))
+        to_points = np.minimum(to_points, squared.min(axis=0))
+    nearest = np.concatenate(to_curve), to_points
+    share, covered = ((squared < NEAR**2).mean() for squared in nearest)
     return float(share), float(covered)
 
 
@@ -104,17 +108,25 @@ def draw_forward(path, x_0, schedule, rng) -> None:
     pictures.save_clouds(path, {"q(x_t | x_0)": clouds})
 
 
-def draw_reverse(out, ddpm, ddim, roll) -> None:
-    """reverse.png and ways.png from the steps of both samplers."""
+class Walk:
+    """The states of a sampler on its way, x_T to x_0, without the other terms."""
+
+    def __init__(self, name: str, sampler):
+        self.times, self.states = [], []
+        for step in sampler:
+            self.states += [step.x_prev] if self.states else [step.x_t, step.x_prev]
+            self.times.append(step.t)
+        self.title, self.x_0 = f"{name}, {len(self.times)} steps", self.states[-1]
+        self.times = np.array([*self.times, 0])
+
+
+def draw_reverse(out, walks, T, roll) -> None:
+    """reverse.png and ways.png from the ways of both samplers."""
     rows, ways = {}, {}
-    for name, steps in (("DDPM", ddpm), ("DDIM", ddim)):
-        states = [steps[0].x_t, *(step.x_prev for step in steps)]
-        times = np.array([*(step.t for step in steps), 0])
-        wanted = reversed(shown_times(ddpm[0].t))
-        nearest = [int(np.abs(times - t).argmin()) for t in wanted]
-        title = f"{name}, {len(steps)} steps"
-        rows[title] = [(f"t = {times[i]}", states[i]) for i in nearest]
-        ways[title] = np.stack([to_cpu(x_t[:N_WAYS]) for x_t in states])
+    for walk in walks:
+        nearest = [int(np.abs(walk.times - t).argmin()) for t in reversed(shown_times(T))]
+        rows[walk.title] = [(f"t = {walk.times[i]}", walk.states[i]) for i in nearest]
+        ways[walk.title] = np.stack([to_cpu(x_t[:N_WAYS]) for x_t in walk.states])
     pictures.save_clouds(f"{out}/reverse.png", rows)
     pictures.save_ways(f"{out}/ways.png", ways, roll[:2000])
 
@@ -128,7 +140,7 @@ def draw_fields(path, eps_theta, x_0, schedule, rng) -> None:
     fields = []
     for t in shown_times(schedule.T)[1:-1]:
         eps_hat = diffusion.predict_noise(eps_theta, grid, t)
-        score = -eps_hat / math.sqrt(schedule.one_minus_alpha_bar(t))
+        score = -eps_hat / math.sqrt(schedule.at(t).one_minus_alpha_bar)
         x_t = diffusion.q_sample(x_0, t, rng.normal(x_0.shape), schedule)
         fields.append((f"t = {t}", x_t, grid, score))
     pictures.save_fields(path, fields, "length of the score")
@@ -140,28 +152,32 @@ def shown_times(T: int) -> list[int]:
 
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
-    add, count = parser.add_argument, cli.positive_int
+    add, some = parser.add_argument, cli.up_to(10_000)
     add("--device", type=cli.device, default="cpu", help="cpu (default), cuda or cuda:N")
     add("--seed", type=cli.seed, default=0)
-    add("--out", default="runs/swiss_roll", help="folder for everything that is written")
-    add("--points", type=count, default=10_000, help="of the training data")
-    add("--steps", type=count, default=2500, help="of training")
-    add("--batch-size", type=count, default=256)
+    cli.add_out(parser, "runs/swiss_roll")
+    cli.add_resume(parser)
+    add("--points", type=cli.positive_int, default=10_000, help="of the training data")
+    add("--steps", type=cli.positive_int, default=2500, help="of training")
+    add("--batch-size", type=cli.images, default=256)
     add(
-        "--lr",
-        type=cli.positive_float,
-        default=3e-3,
+        "--lr", type=cli.positive_float, default=3e-3,
         help="highest learning rate of AdamW",
-    )
-    add("--hidden", type=count, default=64, help="numbers per point in the network, 8 n")
+    )  # fmt: skip
+    add(
+        "--hidden", type=cli.up_to(4096), default=64,
+        help="numbers per point in the network, 8 n",
+    )  # fmt: skip
     add(
         "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
         help="what the network predicts: eps (as on the slides) or v (exact near t = T)",
     )  # fmt: skip
-    add("--timesteps", type=count, default=200, help="T, also the steps of DDPM")
-    add("--samples", type=count, default=2000, help="how many points to draw")
-    add("--sampling-steps", type=count, default=20, help="S, the steps of DDIM")
+    add("--timesteps", type=some, default=200, help="T, also the steps of DDPM")
+    add("--samples", type=some, default=2000, help="how many points to draw")
+    add("--sampling-steps", type=some, default=20, help="S, the steps of DDIM")
     options = parser.parse_args()
+    if options.resume:
+        cli.restore(options, parser, KIND, ("points", "hidden", "predict", "timesteps"))
     S, T = options.sampling_steps, options.timesteps
     if S > T:
         parser.error(f"--sampling-steps must be in 1..T = 1..{T} (--timesteps), got {S}")
@@ -169,5 +185,7 @@ def parse_options() -> cli.Options:
 
 
 if __name__ == "__main__":
-    with cli.one_line_error(ValueError, OSError, RuntimeError):
-        main()
+    with cli.program():
+        options = parse_options()
+        with cli.run_folder(options):
+            main(options)

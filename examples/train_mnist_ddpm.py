@@ -3,14 +3,13 @@
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
 
-It writes into --out: samples.png and loss.png as it goes, a checkpoint, and at the end
-samples.npz and loss_per_t.png.
+It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
+at the end samples.npz and loss_per_t.png.
 """
 
-from minidiff import RNG, cli, optim, pictures, to_cpu
-from minidiff.data import Loader, load_dataset, save_npz, to_unit
+from minidiff import RNG, cli, evaluation, optim, pictures, to_cpu
+from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
 from minidiff.diffusion import ddim_sample, make_schedule
-from minidiff.evaluation import loss_per_t
 from minidiff.models import UNet, UNetConfig
 from minidiff.sampling import eps_predictor, evaluating
 from minidiff.training import Trainer, TrainerSettings, Workers, run
@@ -19,7 +18,6 @@ KIND = "ddpm"
 
 
 def main(options: cli.Options) -> None:
-
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
@@ -28,27 +26,35 @@ def main(options: cli.Options) -> None:
     model = UNet(unet_config(dataset.images.shape, options), rng)
     model.to(options.device)
     print(f"U-Net with {model.parameter_count():,} parameters on {options.device}")
+    train, held_out = dataset, None
+    if options.held_out is None:
+        options.held_out = min(500, len(dataset) // 20)
+    if options.held_out:
+        train, held_out = dataset.split(options.held_out)
     loader = Loader(
-        dataset.images, dataset.labels, options.batch_size, rng, drop_last=True
+        train.images, train.labels, options.batch_size, rng, drop_last=True
     )
     Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
     )
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, graph=options.graph, kind=KIND
-    )
+        dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
+        graph=options.graph, kind=KIND, times=options.times,
+    )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
 
+    judge = evaluation.preview_judge(options.judge, train.images)
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
 
-        def preview(trainer: Trainer) -> None:
-            draw_preview(trainer, workers, options)
+        def preview(trainer: Trainer) -> dict[str, float]:
+            return draw_preview(trainer, workers, held_out, judge, options)
 
-        ending = run(trainer, options.out, workers, how_long, vars(options), preview)
+        facts = cli.stored_options(options)
+        ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
         draw_results(trainer, dataset, workers, options)
@@ -67,19 +73,27 @@ def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
     )  # fmt: skip
 
 
-def draw_preview(trainer: Trainer, workers: Workers, options: cli.Options) -> None:
-    """samples.png from the averaged parameters, with few steps."""
-    schedule = trainer.schedule
+def draw_preview(
+    trainer: Trainer, workers: Workers, held_out, judge, options: cli.Options
+) -> dict[str, float]:
+    """samples.png from the averaged parameters, with few steps.    -> figures of them"""
+    schedule, figures = trainer.schedule, {}
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+        if held_out is not None:
+            figures["held_out_loss"] = evaluation.held_out_loss(
+                workers, to_float(held_out.images), schedule, trainer.prediction
+            )
         eps_theta = eps_predictor(workers, trainer.prediction, schedule)
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
         shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
         x_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=steps, clip=1.0)
-    images, title = to_unit(to_cpu(x_0), clip=True), f"step {trainer.step}"
+    x_0 = to_cpu(x_0)
+    images, title = to_unit(x_0, clip=True), f"step {trainer.step}"
     pictures.save_grid(
         f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
     )
+    return figures | (judge.figures(x_0.clip(-1, 1)) if judge else {})
 
 
 def draw_results(
@@ -96,7 +110,8 @@ def draw_results(
     with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
         eps_theta = eps_predictor(workers, trainer.prediction, schedule)
         x_0 = ddim_sample(eps_theta, shape, schedule, noise, **how, clip=1.0)
-        t, loss = loss_per_t(eps_theta, trainer.loader.images[:64], schedule, noise)
+        images = trainer.loader.images[:64]
+        t, loss = evaluation.loss_per_t(eps_theta, images, schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
     save_npz(f"{out}/samples.npz", samples=samples)
     pictures.save_grid(
@@ -119,7 +134,7 @@ def parse_options() -> cli.Options:
         help="2: a U-Net on 2x2 patches, 14-7; 1: on pixels as on the slides, 28-14-7",
     )  # fmt: skip
     add(
-        "--channels", type=cli.positive_int, default=32,
+        "--channels", type=cli.channels, default=32,
         help="of its first level, a multiple of 4",
     )  # fmt: skip
     add(
@@ -135,19 +150,25 @@ def parse_options() -> cli.Options:
         "--variance", default="fixed", choices=["fixed", "learned"],
         help="learned: a second output for the variance of a step, trained with L_hybrid",
     )  # fmt: skip
+    add(
+        "--times", default="uniform", choices=["uniform", "logit-normal"],
+        help="how t is drawn: uniform as on the slides, or mostly from the middle",
+    )  # fmt: skip
+    add(
+        "--held-out", type=cli.up_to(cli.MOST_IMAGES, least=0),
+        help="images kept from the training, for held_out_loss in metrics.csv "
+        "(default: 500, at most a twentieth; 0: none)",
+    )  # fmt: skip
+    add(
+        "--judge", type=cli.path, default="runs/classifier",
+        help="a classifier (train_classifier.py) that looks at each preview's samples",
+    )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        network = (
-            "patch_size",
-            "channels",
-            "schedule",
-            "predict",
-            "timesteps",
-            "optimizer",
-        )
-        saved = cli.restore(options, KIND, (*network, *cli.OF_EVERY_RUN))
-        options.variance = saved.get("variance", "fixed")  # older runs have none
+    if options.resume:  # the run's own network and training
+        network = ("patch_size", "channels", "schedule", "predict", "timesteps")
+        saved = cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
+        options.held_out = saved.get("held_out", 0)  # older runs held nothing out
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(
@@ -156,12 +177,14 @@ def parse_options() -> cli.Options:
         )
     if options.graph and options.variance == "learned":
         parser.error("--graph records L_simple only: it goes with --variance fixed")
+    if options.graph and options.device == "cpu":
+        print("--graph is for a GPU: on the CPU each step runs as without it")
     cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

@@ -17,7 +17,7 @@ import numpy as np
 from minidiff import RNG, cli, data, models, pictures, sampling, to_cpu, training
 from minidiff.diffusion import ddim_sample, ddim_steps, make_schedule
 from minidiff.optim import Muon
-from minidiff.sampling.text_to_image import KIND, guided_by_text
+from minidiff.sampling.text_to_image import KIND, guided_by_text, stored_captions
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 
@@ -48,10 +48,11 @@ def main(options: cli.Options) -> None:
     dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     if options.resume:
-        captions = data.Captions(**options.captions)
+        captions = options.captions
     else:
         captions = data.Captions.of(dataset)
     train, held_out = autoencoder.split(dataset)
+    spoken_of = captions_to_draw(captions, dataset, held_out)
     with Workers(autoencoder.model, options.workers) as workers:
         z = sampling.encode_images(workers, train.images) * np.float32(autoencoder.scale)
     print(
@@ -77,8 +78,9 @@ def main(options: cli.Options) -> None:
     optimizer = Muon(model.named_parameters(), lr=options.lr)
     prepare = training.with_captions(captions, options.drop_captions)
     settings = TrainerSettings(
-        ema_decay=options.ema, prediction=options.predict, kind=KIND
-    )
+        dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
+        kind=KIND,
+    )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings, prepare)
     if options.resume:
         cli.resume(trainer, options)
@@ -92,11 +94,25 @@ def main(options: cli.Options) -> None:
         def preview(trainer: Trainer) -> None:
             draw_preview(studio)
 
-        facts = {**vars(options), **facts}
+        facts = cli.stored_options(options, **facts)
         ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
-        draw_results(studio, captions.facts(held_out.images, held_out.labels))
+        draw_results(studio, spoken_of)
+
+
+def captions_to_draw(captions: data.Captions, dataset, held_out) -> np.ndarray:
+    """Facts about images, by which the prompts of the samples at the end are drawn.
+
+    They are those of the held-out images, or of all where the held-out ones lack a class.
+
+    Raises: ValueError if a class has no image at all.
+    """
+    n = len(captions.nouns)
+    chosen = held_out if len(np.unique(held_out.labels)) == n else dataset
+    facts = captions.facts(chosen.images, chosen.labels)
+    captions.of_class(facts, np.arange(n), RNG(0))  # else it would fail at the end
+    return facts
 
 
 def draw_preview(studio: Studio) -> None:
@@ -114,7 +130,7 @@ def draw_preview(studio: Studio) -> None:
 
 
 def draw_results(studio: Studio, facts) -> None:
-    """samples.npz, samples.png and trajectory.png.    facts: of held-out images
+    """samples.npz, samples.png and trajectory.png.    facts: of `captions_to_draw`
 
     samples.png has a column for each noun. trajectory.png shows the decoded latents on
     their way.
@@ -157,26 +173,23 @@ def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_training_options(parser, out="runs/ldm", minutes=11, lr=3e-3, batch_size=32)
     cli.add_sampling_options(parser)
-    add, count = parser.add_argument, cli.positive_int
+    add = parser.add_argument
     add(
-        "--autoencoder",
-        default="runs/vqvae",
+        "--autoencoder", type=cli.path, default="runs/vqvae",
         help="folder that train_mnist_vqvae.py wrote",
-    )
-    add("--channels", type=count, default=64, help="of the U-Net, a multiple of 4")
+    )  # fmt: skip
+    add("--channels", type=cli.channels, default=64, help="of the U-Net, a multiple of 4")
     add(
-        "--blocks",
-        type=count,
-        default=1,
+        "--blocks", type=cli.up_to(64), default=1,
         help="residual blocks on the way down; 1 more up",
-    )
+    )  # fmt: skip
     add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
         "--predict", default="v", choices=["eps", "x_0", "v"],
         help="what the network predicts: v (clear digits soon) or eps (as on slides); "
         "sample eps with --eta 1: latents are not clipped, and errors stay without noise",
     )  # fmt: skip
-    add("--timesteps", type=count, default=1000, help="T")
+    add("--timesteps", type=cli.positive_int, default=1000, help="T")
     add(
         "--drop-captions", type=cli.fraction, default=0.1,
         help="how often a caption is dropped in training",
@@ -186,16 +199,17 @@ def parse_options() -> cli.Options:
         help="s of the samples at the end: 1 is the conditional model",
     )  # fmt: skip
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
-        network = ("channels", "blocks", "schedule", "predict", "timesteps", "captions")
-        cli.restore(options, KIND, (*network, "drop_captions", *cli.OF_EVERY_RUN))
+    if options.resume:  # the run's own network and training
+        network = ("channels", "blocks", "schedule", "predict", "timesteps", "ema")
+        saved = cli.restore(options, parser, KIND, (*network, "drop_captions"))
+        options.captions = stored_captions(options.out, saved)
         options.autoencoder = f"{options.out}/autoencoder"
     cli.check_limits(options, parser)
     return options
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

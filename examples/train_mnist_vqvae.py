@@ -14,7 +14,7 @@ import numpy as np
 from minidiff import RNG, cli, models, pictures, sampling
 from minidiff.data import Loader, load_dataset
 from minidiff.optim import AdamW
-from minidiff.training import AutoencoderTrainer, Workers, run
+from minidiff.training import AutoencoderTrainer, LoopSettings, Workers, run
 from minidiff.training.autoencoder_trainer import KIND
 
 
@@ -36,12 +36,13 @@ def main(options: cli.Options) -> None:
     loader = Loader(train.images, train.labels, options.batch_size, rng, drop_last=True)
     learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     optimizer = AdamW(learned, lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
-    trainer = AutoencoderTrainer(model, loader, optimizer, rng)
+    settings = LoopSettings(dataset=dataset.identity())
+    trainer = AutoencoderTrainer(model, loader, optimizer, rng, settings)
     if options.resume:
         cli.resume(trainer, options)
 
     how_long = cli.run_settings(options, len(loader), preview_minutes=1.0)
-    facts = {**vars(options), "dataset": dataset.name}
+    facts = cli.stored_options(options)
     with Workers(model, options.workers) as workers:
 
         def preview(trainer: AutoencoderTrainer) -> None:
@@ -89,28 +90,28 @@ def draw(trainer: AutoencoderTrainer, held_out, workers: Workers, out: str) -> N
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_training_options(parser, out="runs/vqvae", minutes=3, batch_size=32, ema=None)
-    add, count = parser.add_argument, cli.positive_int
+    add = parser.add_argument
     add(
         "--regularizer", default="vq", choices=["vq", "kl"],
         help="vq: a codebook; kl: a variational autoencoder",
     )  # fmt: skip
     add(
-        "--channels", type=count, default=32,
+        "--channels", type=cli.channels, default=32,
         help="at 14x14, twice as many at 7x7; a multiple of 4, at least 8",
     )  # fmt: skip
     add(
-        "--latent-channels", type=count, default=4, help="D, the numbers per latent pixel"
-    )
-    add("--codes", type=count, default=128, help="K, the size of the codebook")
+        "--latent-channels", type=cli.channels, default=4,
+        help="D, the numbers per latent pixel",
+    )  # fmt: skip
+    add("--codes", type=cli.up_to(65536), default=128, help="K, the size of the codebook")
     add(
         "--ema-codebook", action="store_true",
         help="codes as running means (VQ-VAE app. A.1) instead of the codebook loss",
     )  # fmt: skip
     options = parser.parse_args()
-    if options.resume:  # the run's own network and training; the rest is about today
+    if options.resume:  # the run's own network and training
         network = ("regularizer", "channels", "latent_channels", "codes", "ema_codebook")
-        of_run = [name for name in cli.OF_EVERY_RUN if name != "ema"]
-        cli.restore(options, KIND, (*network, *of_run))
+        cli.restore(options, parser, KIND, network)
     if options.regularizer == "kl" and options.ema_codebook:
         parser.error("--ema-codebook goes with --regularizer vq: kl has no codebook")
     cli.check_limits(options, parser)
@@ -118,7 +119,7 @@ def parse_options() -> cli.Options:
 
 
 if __name__ == "__main__":
-    with cli.one_line_error():
+    with cli.program():
         options = parse_options()
         with cli.run_folder(options):
             main(options)

@@ -12,6 +12,7 @@ import sys
 from minidiff.engine import debug
 from minidiff.engine.anomaly import AnomalyError, detect_anomaly
 from minidiff.engine.backend import to_cpu, to_device
+from minidiff.engine.profiler import profile
 from minidiff.engine.registry import KernelMismatch, kernel_versions, register_kernel, use_kernels
 from minidiff.engine.tape import enable_grad, is_recording, no_grad
 from minidiff.engine.tensor import Tensor, gradients
@@ -28,6 +29,6 @@ __version__ = "0.2.0"
 __all__ = [
     "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug",
     "detect_anomaly", "enable_grad", "functional", "gradients", "is_recording",
-    "kernel_versions", "no_grad", "operation", "register_kernel", "to_cpu", "to_device",
-    "use_kernels",
+    "kernel_versions", "no_grad", "operation", "profile", "register_kernel", "to_cpu",
+    "to_device", "use_kernels",
 ]  # fmt: skip

@@ -1,12 +1,14 @@
-"""`python -m minidiff`: what is installed; with a command: explain, deck, step, play, and more."""
+"""`python -m minidiff`: what is installed; with a command: explain, deck, step, play and more."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.status import status
+from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
 
 
@@ -32,9 +34,19 @@ def main(arguments: list[str] | None = None) -> int:
     deck_command.add_argument(
         "--markdown", metavar="FILE", help="write it as a page of the docs instead"
     )
+    errata_command = commands.add_parser(
+        "errata", help="what the slides say and what is right, with the difference in numbers"
+    )
+    errata_command.add_argument(
+        "--markdown", metavar="FILE", help="write it as a page of the docs instead"
+    )
     commands.add_parser(
         "mutants", help="break each formula and see whether a test notices; status 1 if none does"
     )
+    rehearse_command = commands.add_parser(
+        "rehearse", help="run every command of a plan for a class, and print the seconds"
+    )
+    rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
     step_command.add_argument("algorithm", choices=["ddpm", "ddim", "train"])
     step_command.add_argument(
@@ -70,10 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="a folder with Pyodide, for a class without a network (default: its CDN)",
     )  # fmt: skip
     play_command.add_argument(
-        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
     )
     play_command.add_argument(
-        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
+        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
     )
     play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"
@@ -111,8 +123,20 @@ def _run(options: argparse.Namespace) -> int:
         report = deck_report()
         print(report)
         return 0 if report.complete else 1
+    elif options.command == "errata":
+        from minidiff.classroom.markdown import errata_markdown, errata_text
+
+        if options.markdown:
+            Path(options.markdown).write_text(errata_markdown(), encoding="utf-8")
+        else:
+            print(errata_text())
     elif options.command == "mutants":
         return _mutants()
+    elif options.command == "rehearse":
+        from minidiff.classroom import rehearse
+
+        failed = rehearse.report(rehearse.get_plan(options.plan), partial(print, flush=True))
+        return 1 if failed else 0
     elif options.command == "step":
         with use_kernels(options.kernels):
             _step(options)
@@ -173,4 +197,5 @@ def _step(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with program():
+        sys.exit(main())

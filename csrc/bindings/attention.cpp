@@ -1,6 +1,7 @@
 // attention_forward and attention_backward for Python: shapes are checked here, once for every version.
 #include "common/array.h"
 #include "attention/attention.h"
+#include "ladder/rung.h"
 
 namespace {
 
@@ -52,6 +53,7 @@ Tile tile_named(const std::string& name) {
 void forward(const std::string& version, Floats query, Floats key, Floats value, std::optional<Floats> mask, bool causal, float scale,
              Floats output, Floats lse, const std::string& tile, Stream stream) {
     const Attention a = describe(query, key, value, mask, causal, scale, output, lse);
+    if (auto* rung = AttentionRung::find(version)) return rung(a, stream);
     if (version == "naive") return attention_forward_naive(a, stream);
     if (version == "tiled") return attention_forward_tiled(a, stream);
     require(version == "fast", "version must be naive, tiled or fast");

@@ -4,6 +4,7 @@
 
 #include "common/array.h"
 #include "conv2d/conv2d.h"
+#include "ladder/rung.h"
 
 using Numbers = std::array<int, 16>;  // the fields of Conv, in their order
 using Bias = std::optional<Array<float>>;
@@ -63,12 +64,18 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
+    define(module, "conv2d_has_halo", [](const Numbers& numbers, const std::string& sum) {
+        const Sum known = sum == "forward" ? Sum::FORWARD : sum == "input gradient" ? Sum::INPUT_GRADIENT : Sum::WEIGHT_GRADIENT;
+        return conv2d_has_halo(conv_of(numbers), known);
+    });
+
     define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
                                 Array<float> y, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
         const float* b = want_bias(bias, conv.O);
         const Plan plan = plan_of(y, tile, splits, parts, copies_of(version, conv, false));
+        if (auto* rung = Conv2dRung::find(version)) return rung(conv, x.data, weight.data, b, y.data, plan, stream);
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
         if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
         if (version == "fast") return conv2d_fast(conv, x.data, weight.data, b, y.data, plan, stream);

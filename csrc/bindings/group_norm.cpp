@@ -1,6 +1,7 @@
 // group_norm_forward and group_norm_backward for Python, with or without Swish: shapes are checked here, once for every version.
 #include "common/array.h"
 #include "group_norm/group_norm.h"
+#include "ladder/rung.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ void forward(const std::string& version, Floats x, int groups, Parameter weight,
              Floats mean, Floats inverse_std, Stream stream) {
     const GroupNorm n = describe(x, groups, weight, bias, eps, swish, y.data, mean, inverse_std);
     require(y.shape == x.shape, "y must be like x");
+    if (auto* rung = GroupNormRung::find(version)) return rung(n, stream);
     if (version == "naive") return group_norm_forward_naive(n, stream);
     require(version == "fast", "version must be naive or fast");
     group_norm_forward_fast(n, stream);

@@ -65,6 +65,7 @@ template <int BLOCK_M, int BLOCK_N, int ROWS, int COLUMNS, int BLOCKS_PER_SM, in
 struct TensorCoreTile {
     static constexpr int M = BLOCK_M, N = BLOCK_N, DEPTH = 16, RESIDENT = BLOCKS_PER_SM;
     static constexpr int WARP_M = 16 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N, THREADS = 32 * (M / WARP_M) * WARPS_N;
+    static constexpr int PIECES_M = ROWS, PIECES_N = COLUMNS, FACTORS = PRODUCTS;
     static constexpr bool QUADS_OF_K = true;  // in a: they may be copied 4 at a time
 
     using SlabA = ColumnPerK<DEPTH, M>;
@@ -109,16 +110,18 @@ struct TensorCoreTile {
         }
     }
 
-    __device__ void multiply_piece(const Operand<PRODUCTS, 4> (&a_k)[ROWS][2], const Operand<PRODUCTS, 2> (&b_k)[2], int c) {
+    // Column c of pieces, STEPS instructions of 8 k each.
+    template <int STEPS>
+    __device__ void multiply_piece(const Operand<PRODUCTS, 4> (&a_k)[ROWS][STEPS], const Operand<PRODUCTS, 2> (&b_k)[STEPS], int c) {
         if constexpr (PRODUCTS == 1) {
 #pragma unroll
-            for (int s = 0; s < 2; s++)
+            for (int s = 0; s < STEPS; s++)
 #pragma unroll
                 for (int r = 0; r < ROWS; r++) mma_tf32(sum[r][c], a_k[r][s].high, b_k[s].high);
         } else {
             float part[ROWS][4] = {};
 #pragma unroll
-            for (int s = 0; s < 2; s++) {  // instructions on different pieces follow each other: none waits for the one before it
+            for (int s = 0; s < STEPS; s++) {  // instructions on different pieces follow each other: none waits for the one before it
 #pragma unroll
                 for (int r = 0; r < ROWS; r++) mma_tf32(part[r], a_k[r][s].low, b_k[s].high);
 #pragma unroll

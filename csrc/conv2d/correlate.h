@@ -51,6 +51,27 @@ struct Place {
     int n, row, column;
 };
 
+// The tile's sums to their places, with the bias unless the sums are parts.    address(m, pixel): where a result belongs
+template <class Tile, class Address>
+__device__ void write_results(const Tile& tile, const Correlation& c, int first_m, int first_pixel, int pixels, const float* bias,
+                              Address address) {
+    tile.for_each_quad([&](int m, int n, float4 sum) {
+        m += first_m;
+        const int pixel = first_pixel + n;
+        if (m >= c.M || pixel >= pixels) return;
+        const float b = bias && c.splits == 1 ? bias[m] : 0;
+        sum = make_float4(sum.x + b, sum.y + b, sum.z + b, sum.w + b);
+        if (c.quads) {
+            *reinterpret_cast<float4*>(address(m, pixel)) = sum;
+            return;
+        }
+        *address(m, pixel) = sum.x;
+        if (pixel + 1 < pixels) *address(m, pixel + 1) = sum.y;
+        if (pixel + 2 < pixels) *address(m, pixel + 2) = sum.z;
+        if (pixel + 3 < pixels) *address(m, pixel + 3) = sum.w;
+    });
+}
+
 template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     correlate(const __grid_constant__ Correlation c, const float* source, const float* weight, const float* bias, float* result) {
@@ -150,21 +171,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         const int h = rows.first + c.step_h * at.row, w = columns.first + c.step_w * at.column;
         return result + (at.n * c.groups * c.M + group * c.M + m) * plane + h * c.result_w + w;
     };
-    tile.for_each_quad([&](int m, int n, float4 sum) {
-        m += first_m;
-        const int pixel = first_pixel + n;
-        if (m >= c.M || pixel >= pixels) return;
-        const float b = bias && c.splits == 1 ? bias[group * c.M + m] : 0;
-        sum = make_float4(sum.x + b, sum.y + b, sum.z + b, sum.w + b);
-        if (c.quads) {
-            *reinterpret_cast<float4*>(address(m, pixel)) = sum;
-            return;
-        }
-        *address(m, pixel) = sum.x;
-        if (pixel + 1 < pixels) *address(m, pixel + 1) = sum.y;
-        if (pixel + 2 < pixels) *address(m, pixel + 2) = sum.z;
-        if (pixel + 3 < pixels) *address(m, pixel + 3) = sum.w;
-    });
+    write_results(tile, c, first_m, first_pixel, pixels, bias ? bias + group * c.M : nullptr, address);
 }
 
 Correlation forward_correlation(const Conv&, int splits, const float* weight, const float* result);

@@ -4,6 +4,7 @@
 // Which tile and how many splits is decided in kernels/cuda/plan.py: large tiles read least per multiply-add, small tiles and splits
 // make enough blocks to occupy the GPU.
 #include "conv2d/correlate.h"
+#include "conv2d/halo.h"
 #include "conv2d/weight_gradient.h"
 
 namespace {
@@ -74,6 +75,10 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     if (1LL * conv.groups * conv.stride_h * conv.stride_w > 65535) return "there are too many groups for one launch";
     if (sizeof(int2) * (conv.I + conv.J) > MAX_TABLE) return "the output has too many rows and columns";
     return nullptr;
+}
+
+bool conv2d_has_halo(const Conv& conv, Sum sum) {
+    return sum == Sum::WEIGHT_GRADIENT ? weight_gradient_has_halo(conv) : correlation_has_halo(conv, sum == Sum::INPUT_GRADIENT);
 }
 
 Correlation forward_correlation(const Conv& conv, int splits, const float* weight, const float* result) {

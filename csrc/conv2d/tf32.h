@@ -1,10 +1,12 @@
 // 2-D convolution on tensor cores: the kernels of the fast version with other tiles (tile_tf32.h), for the versions tf32 (tf32.cu) and
-// tf32x3 (tf32x3.cu), which are two files so that they compile side by side.
+// tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans with higher tile numbers run the kernels with a halo
+// (tf32_halo.h).
 #pragma once
 
 #include "conv2d/correlate.h"
 #include "conv2d/weight_gradient.h"
 #include "common/tile_tf32.h"
+#include "conv2d/tf32_halo.h"
 
 // The tiles, by their number in a plan.                                        M    N pieces resident blocks
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
@@ -14,15 +16,15 @@ template <int PRODUCTS> using Small = TensorCoreTile<32, 64, 2, 4, 6, PRODUCTS, 
 template <int PRODUCTS> using Tall = TensorCoreTile<128, 64, 4, 4, PRODUCTS == 1 ? 3 : 2, PRODUCTS, RowsOf16>;
 
 template <int PRODUCTS>
-void correlation_by(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
-                    const Plan& plan, cudaStream_t stream) {
+void correlation_by(const char* name, const Conv& conv, const Correlation& c, bool gradient, const float* source, const float* weight,
+                    const float* bias, float* result, const Plan& plan, cudaStream_t stream) {
     switch (plan.tile) {
         case 0: return launch_correlation<Large<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 1: return launch_correlation<Wide<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 2: return launch_correlation<Medium<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 3: return launch_correlation<Small<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 4: return launch_correlation<Tall<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
+        default: return halo_correlation<PRODUCTS>(name, conv, c, gradient, source, weight, bias, result, plan, stream);
     }
 }
 
@@ -42,6 +44,6 @@ void weight_gradient_by(const char* name, const Conv& conv, const float* dy, con
         case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
         case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
         case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
+        default: return halo_weight_gradient<PRODUCTS>(name, conv, dy, x, dweight, plan, stream);
     }
 }

@@ -19,8 +19,8 @@ constexpr int TILE = 16;
 // Left, Right: element (row, column), zero beyond the edges of the matrix.    Result: takes element (m, n).
 template <class Left, class Right, class Result>
 __global__ void product(int M, int N, int K, Left left, Right right, Result result) {
-    __shared__ float left_tile[TILE][TILE + 1];  // [m][k]; + 1: the threads of a warp hit different banks
-    __shared__ float right_tile[TILE][TILE];     // [k][n]
+    __shared__ float left_tile[TILE][TILE];   // [m][k]; two rows for a warp, 32 numbers in a row: no padding (docs/ladder.md)
+    __shared__ float right_tile[TILE][TILE];  // [k][n]
     const int x = threadIdx.x, y = threadIdx.y, group = blockIdx.z;
     const int m = blockIdx.y * TILE + y, n = blockIdx.x * TILE + x;
 

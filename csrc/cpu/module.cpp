@@ -1,6 +1,6 @@
 // The Python module minidiff._kernels_native: the functions of arguments.h on arrays of NumPy, in the variant for this processor.
 // The arrays are checked here, so that no wrong call reads or writes outside of them; what fits together is up to
-// minidiff/kernels/cpu/native.py. Python's lock is released while the functions run.
+// minidiff/kernels/cpu/native_*.py. Python's lock is released while the functions run.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

@@ -1,4 +1,4 @@
-"""What covers each formula of the deck: its equations, the tests that check them, the examples that use them."""
+"""What covers each formula of the deck: its equations, their tests, the examples that use them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from minidiff.classroom.index import all_equations
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 
 MARKER = "checks"
 
 
 def repository() -> Path | None:
-    """The folder with tests/ and examples/ beside the package; None where only the package is installed."""
+    """The folder with tests/ and examples/, or None where only the package is installed."""
     root = Path(__file__).resolve().parents[2]
     return root if (root / "tests" / "diffusion").is_dir() else None
 
@@ -29,7 +30,10 @@ def slides_of(id: str) -> list[Slide]:
 
 @cache
 def tests_by_equation() -> dict[str, list[str]]:
-    """{equation id: ["tests/.../test_x.py::test_name", ...]}, read from the `checks` markers without importing the tests."""
+    """{equation id: ["tests/.../test_x.py::test_name", ...]}
+
+    Read from the `checks` markers without importing the tests.
+    """
     root = repository()
     found: dict[str, list[str]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")) if root else []:
@@ -53,7 +57,7 @@ def _checked_ids(function: ast.FunctionDef) -> list[str]:
 
 @cache
 def examples_by_name() -> dict[str, list[str]]:
-    """{name: [example files that import it]}: what the files in examples/ import from the package."""
+    """{name: [the files in examples/ that import it from the package]}."""
     root = repository()
     found: dict[str, list[str]] = {}
     for path in sorted((root / "examples").glob("*.py")) if root else []:
@@ -93,14 +97,20 @@ class Report:
     def __str__(self) -> str:
         used = {id for slide in SLIDES for formula in slide.formulas for id in formula.equations}
         n_checks = sum(map(len, tests_by_equation().values()))
-        counts = f"{len(SLIDES)} slides, {self.formulas} formulas, {len(all_equations())} equations, {len(used)} of them on the deck"
+        counts = (
+            f"{len(SLIDES)} slides, {self.formulas} formulas, {len(all_equations())} equations, "
+            f"{len(used)} of them on the deck"
+        )
         problems = [f"MISSING  {problem}" for problem in self.missing]
         verdict = "every formula is covered" if self.complete else f"{len(self.missing)} missing"
         return "\n".join([*self.lines, "", *problems, f"{counts}, {n_checks} checks: {verdict}"])
 
 
 def deck_report() -> Report:
-    """The deck slide by slide with what covers it. Checks count as missing only where the tests are at hand."""
+    """The deck slide by slide with what covers it.
+
+    Checks count as missing only where the tests are at hand.
+    """
     report = Report()
     equations = all_equations()
     for slide in SLIDES:

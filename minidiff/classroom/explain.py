@@ -6,19 +6,20 @@ wrapped to the terminal. `--short` shows the code with its values beside it, on 
 
 from __future__ import annotations
 
-import inspect
 import shutil
 import textwrap
 from collections import Counter
 from typing import Any
 
+from minidiff.classroom.code_lines import code_lines, run
 from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
-from minidiff.classroom.recording import Assignment, record
+from minidiff.classroom.recording import Assignment
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation
 from minidiff.engine.printing import location_of, show
@@ -42,7 +43,8 @@ def find_slides(what: str) -> list[Slide]:
     if wanted.isdigit():
         return [slide for slide in SLIDES if slide.number == int(wanted)]
     exact = [slide for slide in SLIDES if slide.title.lower() == wanted]
-    if exact or what in all_equations():
+    names = all_equations()
+    if exact or what in names or sum(id.endswith("." + what) for id in names) == 1:
         return exact
     return [slide for slide in SLIDES if wanted in slide.title.lower()]
 
@@ -100,15 +102,6 @@ def run_with_small_numbers(equation: Equation) -> str:
     return f"  {title}:\n{terms}\n  -> {show(result)}"
 
 
-def run(equation: Equation, inputs: dict[str, Any]) -> tuple[Any, list[Assignment]]:
-    """The result of one call, and its assignments but for those of functions and modules."""
-    result, assignments = record(equation.function, **inputs)
-    if isinstance(result, tuple) and len(result) == 2 and callable(result[1]):
-        result = result[0]  # an operation of the engine: its value and its derivative
-    shown = [a for a in assignments if not callable(a.value) and not inspect.ismodule(a.value)]
-    return result, shown
-
-
 def show_assignments(assignments: list[Assignment]) -> str:
     """A line for each; of a loop with many turns the first two and the last."""
     width = max((len(a.name) for a in assignments), default=0)
@@ -151,25 +144,24 @@ def wrap(text: str, width: int | None = None) -> str:
 def explain_short(id: str, width: int | None = None, height: int = 24) -> str:
     """Formula, place, and each line of the code with the value that it computed, on one screen."""
     equation, width = get_equation(id), width or _columns()
-    _, assignments = run(equation, small_inputs(equation))
-    values: dict[int, list[str]] = {}
-    for a in {(a.line, a.name): a for a in assignments}.values():
-        values.setdefault(a.line, []).append(" ".join(show(a.value).split()))
-    code, head = inspect.unwrap(equation.function).__code__, equation.location
-    first = int(head.rpartition(":")[2])
-    source = inspect.getsourcelines(equation.function)[0][first - code.co_firstlineno :]
-    body = textwrap.dedent("".join(source)).rstrip().splitlines()
-    column = min(max(map(len, body)), width * 3 // 5) + 2
-    arguments = ", ".join(f"{a.name} = {show(a.value)}" for a in assignments if a.line < first)
-    lines = [equation.id, f"  {plain_text(LATEX[equation.id])}", f"  {head}    {equation.paper}"]
+    shown = code_lines(equation)
+    column = min(max(len(line.text) for line in shown.lines), width * 3 // 5) + 2
+    arguments = ", ".join(f"{name} = {text}" for name, text in shown.arguments)
+    lines = [equation.id, f"  {plain_text(LATEX[equation.id])}"]
+    lines += [f"  {equation.location}    {equation.paper}"]
     lines += [*wrap(f"  {arguments}", width).splitlines()[:4], ""]
-    for number, line in enumerate(body, first):
-        value = "  ".join(values.get(number, ()))
-        lines.append(f"{_cut(line, column - 2):{column}}{value and '= ' + value}".rstrip())
+    for line in shown.lines:
+        value = "  ".join(_short_value(name, text) for name, text in line.values)
+        lines.append(f"{_cut(line.text, column - 2):{column}}{value and '= ' + value}".rstrip())
     lines = [_cut(line, width) for line in lines]
     if len(lines) > height - 1:
-        lines[height - 2 :] = [f"... and more: python -m minidiff explain {id}"]
+        lines[height - 2 :] = [f"... and more: python -m minidiff explain {equation.id}"]
     return "\n".join(lines)
+
+
+def _short_value(name: str, text: str) -> str:
+    """A coefficient keeps its name, since the line names all of them at once."""
+    return f"{name.rpartition('.')[2]} {text}" if "." in name else text
 
 
 def _columns() -> int:

@@ -50,9 +50,15 @@ def all_equations() -> dict[str, Equation]:
 
 
 def get_equation(id: str) -> Equation:
-    """The equation called `id`.    Raises KeyError that names the nearest ids."""
+    """The equation called `id`, or whose id ends in it, if it is the only one: `q_sample`.
+
+    Raises: KeyError that names the nearest ids.
+    """
     equations = all_equations()
     if id not in equations:
+        ending = [known for known in equations if known.endswith("." + id)]
+        if len(ending) == 1:
+            return equations[ending[0]]
         near = difflib.get_close_matches(id, equations, n=3, cutoff=0.4)
         raise KeyError(
             f"no equation is called {id!r}" + (f"; did you mean {', '.join(near)}?" if near else "")

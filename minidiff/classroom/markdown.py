@@ -1,27 +1,90 @@
-"""The deck as a Markdown page: slide by slide the formulas, their code and what to correct. From the same data as the terminal."""
+"""The deck and its errata as Markdown pages, from the same data as the terminal.
+
+They are kept in docs/ for readers of the repository; the site has a page for each slide besides.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from minidiff.classroom.coverage import resolve, tests_by_equation
+from minidiff.classroom.difference import difference
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.classroom.tables.slides import SLIDES, Slide
+from minidiff.classroom.tables.printed import PRINTED
+from minidiff.classroom.tables.slide import Slide
+from minidiff.classroom.tables.slides import SLIDES
 from minidiff.diffusion.equation import Equation
 
-HEAD = """# The deck, slide by slide
+DECK_HEAD = """# The deck on one page
 
-Each formula of the deck is a function, and each function has an exact check. This page is written by
-`python -m minidiff deck --markdown docs/deck.md`; `python -m minidiff explain ID` shows the code and a run with numbers.
+Each formula of the deck is a function, and each function has an exact check. This page is written
+by `python -m minidiff deck --markdown docs/deck.md`. `python -m minidiff explain ID` shows the code
+and a run with numbers.
+"""
+
+ERRATA_HEAD = """# Errata
+
+What the slides say, what is right, and the difference in numbers where there is one. The numbers are computed when this page is
+written: `python -m minidiff errata --markdown docs/errata.md`. The printed forms are functions, too, in
+[`as_printed.py`](../minidiff/classroom/as_printed.py), and tests run them beside the right ones.
+
+The letters say how much it matters:
+
+- **A**: as printed, it breaks a program or its numbers. Who copies it gets no images, or others.
+- **B**: a claim is wrong or misleading. A program may still run.
+- **C**: notation, an index, or a typing error.
+- **gap**: the slide says nothing, and something is needed there.
+- **caution**: right as it stands, but easily misread.
+
+![The deck's printed forms (red) and the right ones (green)](as_printed.png)
 """
 
 
 def deck_markdown() -> str:
-    """The whole page. An equation is written out where it comes first, and named where it comes again."""
+    """The deck on one page. Each formula is written out wherever a slide has it, its code where it comes first."""
     shown: set[str] = set()
-    return "\n".join([HEAD, *(_slide(slide, shown) for slide in SLIDES)])
+    return "\n".join([DECK_HEAD, *(_slide(slide, shown) for slide in SLIDES)])
+
+
+def errata_markdown() -> str:
+    """The page of the errata, those that break something included in the order of their numbers."""
+    return "\n".join([ERRATA_HEAD, *map(_erratum, ERRATA)])
+
+
+def errata_text() -> str:
+    """The errata for a terminal: three lines each."""
+    lines = []
+    for number, (letter, right) in ERRATA.items():
+        slides = ", ".join(map(str, PRINTED[number].slides))
+        lines += [f"{number} ({letter}), slide {slides}", f"    says   {PRINTED[number].says}", f"    right  {right}"]
+        numbers = difference(number)
+        lines += [f"           {numbers}"] if numbers else []
+    return "\n".join(lines)
+
+
+def _erratum(number: int) -> str:
+    letter, right = ERRATA[number]
+    slides = ", ".join(f"{slide} ({SLIDES[slide - 1].title})" for slide in PRINTED[number].slides)
+    numbers = difference(number)
+    lines = [
+        f"## Erratum {number}\n",
+        f"**{letter}**, slide {slides}\n",
+        f"- The slide says: {_plain(PRINTED[number].says)}",
+        f"- Right is: {_plain(right)}",
+    ]
+    lines += [f"- In numbers: {_plain(numbers)}"] if numbers else []
+    return "\n".join([*lines, ""])
+
+
+def _plain(text: str) -> str:
+    """Text whose _, * and < are no Markdown; what stands between backticks stays."""
+    parts = text.split("`")
+    for i in range(0, len(parts), 2):
+        for character in "\\_*<|[":
+            parts[i] = parts[i].replace(character, "\\" + character)
+    return "`".join(parts)
 
 
 def _slide(slide: Slide, shown: set[str]) -> str:
@@ -30,28 +93,23 @@ def _slide(slide: Slide, shown: set[str]) -> str:
     for formula in slide.formulas:
         lines += [f"**{formula.name}**: {', '.join(f'`{id}`' for id in formula.equations)}", ""]
         for id in formula.equations:
-            if id not in shown:
-                shown.add(id)
-                lines += _equation(equations[id])
+            lines += ["$$", LATEX[id], "$$", ""]
+            lines += _details(equations[id]) if id not in shown else []
+            shown.add(id)
     lines += [f"- code: [`{name}`]({_source(resolve(name))})" for name in slide.code]
     return "\n".join([*lines, ""])
 
 
-def _equation(equation: Equation) -> list[str]:
-    lines = ["$$", LATEX[equation.id], "$$", ""]
-    lines.append(
+def _details(equation: Equation) -> list[str]:
+    """Where its code and its checks are, and what the slide has wrong."""
+    lines = [
         f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}"
-    )
-    files = sorted({test.partition("::")[0] for test in tests_by_equation().get(equation.id, [])})
-    lines += (
-        [f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}"]
-        if files
-        else []
-    )
-    lines += [
-        f"- erratum {number} ({ERRATA[number][0]}): {ERRATA[number][1]}"
-        for number in equation.errata
     ]
+    files = sorted({test.partition("::")[0] for test in tests_by_equation().get(equation.id, [])})
+    if files:
+        lines.append(f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}")
+    for number in equation.errata:
+        lines.append(f"- [erratum {number}](errata.md#erratum-{number}) ({ERRATA[number][0]}): {_plain(ERRATA[number][1])}")
     return [*lines, ""]
 
 

@@ -1,7 +1,8 @@
-"""`python -m minidiff mutants` - break one term of an equation at a time and see whether its exact checks notice.
+"""`python -m minidiff mutants`: break one term of an equation, and see whether its checks notice.
 
-A check that passes whatever the formula says proves nothing. Each mutant is one replacement in an equation's source, made in
-the running process; the tests marked with `checks(id)` run on it, and at least one must fail.
+A check that passes whatever the formula says proves nothing. Each mutant is one replacement in an
+equation's source, made in the running process. The tests marked with `checks(id)` run on it, and at
+least one must fail.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Result(NamedTuple):
 
 @contextlib.contextmanager
 def mutated(mutant: Mutant) -> Iterator[None]:
-    """The equation's function with the replacement, for everyone who has imported it.   Raises ValueError if the text is not there once."""
+    """The equation's function with the replacement, for everyone who has imported it.
+
+    Raises: ValueError if the text does not stand there exactly once.
+    """
     function = get_equation(mutant.id).function
     head, code = _split_after_docstring(get_equation(mutant.id).source)
     if code.count(mutant.old) != 1:
@@ -71,7 +75,10 @@ class _FirstFailure:
 
 
 def run_checks(ids: list[str]) -> _FirstFailure:
-    """Run the exact checks of these equations in this process, up to the first failure.   Raises RuntimeError if none can run."""
+    """Run the exact checks of these equations in this process, up to the first failure.
+
+    Raises: RuntimeError if none can run.
+    """
     root = repository()
     if root is None:
         raise RuntimeError(
@@ -99,7 +106,10 @@ def run_checks(ids: list[str]) -> _FirstFailure:
 
 
 def run_mutants(mutants: tuple[Mutant, ...] = MUTANTS) -> Iterator[Result]:
-    """Each mutant with the test that killed it. The checks must pass on the unchanged equations first, or RuntimeError is raised."""
+    """Each mutant with the test that killed it.
+
+    Raises: RuntimeError if the checks fail on the unchanged equations.
+    """
     healthy = run_checks(sorted({mutant.id for mutant in mutants}))
     if healthy.failed:
         raise RuntimeError(f"the unchanged equations fail {healthy.failed}: mend that first")

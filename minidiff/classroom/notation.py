@@ -5,27 +5,32 @@ The slides mix the two (errata 28).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from minidiff.diffusion.schedule import Schedule
+from minidiff.engine.checks import check_choice
 
-NOTATIONS = ("ddpm", "ddim")
+
+@dataclass(frozen=True)
+class DDIMCoefficients:
+    """The coefficients at one time in DDIM's letters. `schedule.at(t)` has them in DDPM's."""
+
+    alpha: Any  # the product of the steps so far, DDPM's alpha_bar_t
+    alpha_step: Any  # alpha_t / alpha_{t-1}, DDPM's alpha_t
 
 
 class DDIMNotation:
-    """A schedule in DDIM's letters: alpha is DDPM's alpha_bar, alpha_step its alpha."""
+    """A schedule in DDIM's letters: `notation("ddim", schedule).at(t).alpha`."""
 
     def __init__(self, schedule: Schedule):
         self.schedule = schedule
         self.T = schedule.T
 
-    def alpha(self, t: Any, like: Any = None) -> Any:
-        """DDIM's alpha_t: the product of the steps so far.   t: int or (B,) in 0..T."""
-        return self.schedule.alpha_bar(t, like=like, first=0)
-
-    def alpha_step(self, t: Any, like: Any = None) -> Any:
-        """DDIM's alpha_t / alpha_{t-1}, DDPM's alpha_t.   t: int or (B,) in 1..T."""
-        return self.schedule.alpha(t, like=like)
+    def at(self, t: Any, like: Any = None) -> DDIMCoefficients:
+        """alpha and alpha_step of time t.   t: int or (B,) in 0..T; like: as in DDPM's."""
+        now = self.schedule.at(t, like, first=0)
+        return DDIMCoefficients(alpha=now.alpha_bar, alpha_step=now.alpha)
 
 
 def notation(paper: str, schedule: Schedule) -> Schedule | DDIMNotation:
@@ -33,7 +38,5 @@ def notation(paper: str, schedule: Schedule) -> Schedule | DDIMNotation:
 
     Raises: ValueError for another paper.
     """
-    if paper not in NOTATIONS:
-        known = ", ".join(NOTATIONS)
-        raise ValueError(f"notation: paper must be one of {known}, got {paper!r}")
+    check_choice("notation", "paper", paper, ("ddpm", "ddim"))
     return schedule if paper == "ddpm" else DDIMNotation(schedule)

@@ -9,10 +9,14 @@ import re
 import unicodedata
 
 _SYMBOLS = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ", "lambda": "λ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
-    "tau": "τ", "phi": "φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π", "int": "∫", "nabla": "∇", "cdot": " · ",
-    "sim": "~", "subseteq": "⊆", "in": "∈", "leftarrow": "<-", "to": "->", "dots": "...", "pm": "±", "quad": "\u2003", "big": "", "Big": "",
-    "log": "\ue000log ", "exp": "exp", "cos": "cos ", "sin": "sin ", "arg": "arg ", "min": "min", "max": "max",
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ",
+    "lambda": "λ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
+    "tau": "τ", "phi": "φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π",
+    "int": "∫", "nabla": "∇", "cdot": " · ",
+    "sim": "~", "subseteq": "⊆", "in": "∈", "leftarrow": "<-", "to": "->", "dots": "...", "pm": "±",
+    "quad": "\u2003", "big": "", "Big": "",
+    "log": "\ue000log ", "exp": "exp", "cos": "cos ", "sin": "sin ", "arg": "arg ", "min": "min",
+    "max": "max",
 }  # fmt: skip
 _ACCENTS = {"bar": "\u0304", "tilde": "\u0303", "hat": "\u0302"}
 _GROUP = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"

@@ -52,11 +52,15 @@ def kernel_lines() -> list[str]:
         from minidiff import kernels
     except ImportError as error:
         return [f"kernels: not available ({error}); everything runs on NumPy"]
-    return [*kernels.status(), *choice_lines()]
+    from minidiff.kernels.blas import blas_line, slower_than_needed
+
+    slower = slower_than_needed()
+    blas = [blas_line(), *([f"  {slower}"] if slower else [])]
+    return [*kernels.status(), *choice_lines(), *blas]
 
 
 def choice_lines() -> list[str]:
-    """What runs if no kernel is chosen: for each operation that has one, the fastest that is there first."""
+    """What runs if no kernel is chosen: of each operation that has one, the fastest comes first."""
     from minidiff.engine.registry import kernel_versions, operations_with_kernels
 
     lines = []

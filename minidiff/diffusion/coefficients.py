@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.elementwise import per_image, plain
 from minidiff.engine.backend import device_of, to_device
 
 if TYPE_CHECKING:
@@ -56,18 +56,17 @@ class Coefficients:
 
 def shaped(values: Any, like: Any) -> Any:
     """One value per image, ready to multiply `like`; a plain float if t is one int."""
+    if getattr(like, "dtype", np.dtype(float)).kind != "f":
+        wanted = "the images must be floats (scaled to [-1, 1])"
+        raise TypeError(f"schedule: {wanted}, got {like.dtype}")
     if np.ndim(values) == 0:
         return float(values)
     if like is None:
         return values
-    if like.dtype.kind != "f":
-        wanted = "the images must be floats (scaled to [-1, 1])"
-        raise TypeError(f"schedule: {wanted}, got {like.dtype}")
     if values.shape != like.shape[:1]:
         wanted = f"t must be one per image, ({like.shape[0]},), or one int"
         raise ValueError(f"schedule: {wanted}; got shape {values.shape}")
-    columns = values.astype(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
-    return to_device(columns, device_of(like))
+    return to_device(per_image(values.astype(like.dtype), like), device_of(like))
 
 
 def _short(values: Any) -> str:

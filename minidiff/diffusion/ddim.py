@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
+    EpsTheta,
     clip_x_0,
     fresh_noise,
     predict_noise,
@@ -17,9 +18,8 @@ from minidiff.diffusion.noise_prediction import (
 )
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.checks import check_choice
 from minidiff.engine.random import RNG
-
-EpsTheta = Callable[..., Any]
 
 
 @equation("ddim.tau", "DDIM sec. 4.2, app. D.2")
@@ -32,9 +32,7 @@ def make_tau(T, S, spacing="uniform"):
     if not 1 <= S <= T:
         wanted = f"the number of steps S must be in 1..T = 1..{T}"
         raise ValueError(f"make_tau: {wanted}, got {S}")
-    if spacing not in ("uniform", "quadratic"):
-        known = "'uniform' or 'quadratic'"
-        raise ValueError(f"make_tau: spacing must be {known}, got {spacing!r}")
+    check_choice("make_tau", "spacing", spacing, ("uniform", "quadratic"))
     power = 2 if spacing == "quadratic" else 1
     whole = max(S - 1, 1) ** power
     i = np.arange(S) if S > 1 else np.array([1])

@@ -8,6 +8,7 @@ from typing import Any
 from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
+    EpsTheta,
     clip_x_0,
     fresh_noise,
     predict,
@@ -18,8 +19,6 @@ from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma
 from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
-
-EpsTheta = Callable[..., Any]
 
 
 @equation("ddpm.algorithm_2", "DDPM Algorithm 2", errata=(9, 22, 23, 24))

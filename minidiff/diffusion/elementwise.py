@@ -56,6 +56,11 @@ def detach(x: Any) -> Any:
     return x if is_array(x) else x.detach()
 
 
+def per_image(values: Any, like: Any) -> Any:
+    """One value per image, in the shape that multiplies images.   (B,) -> (B, 1, ...)."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
 def sum_per_image(x: Any) -> Any:
     """Sum over every axis but the first.    x: (B, ...) -> (B,)."""
     return x.reshape(x.shape[0], -1).sum(axis=1)

@@ -54,6 +54,6 @@ def forward_steps(x_0: Any, schedule: Schedule, rng: RNG) -> Iterator[Step]:
     for t in range(1, schedule.T + 1):
         eps_step = rng.normal(x_0.shape, dtype=x_0.dtype)
         x_t = q_step(x_prev, t, eps_step, schedule)
-        beta_t = schedule.beta(t)
+        beta_t = schedule.at(t).beta
         yield Step("forward", t, x_prev=x_prev, beta_t=beta_t, eps_step=eps_step, x_t=x_t)
         x_prev = x_t

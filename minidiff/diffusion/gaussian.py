@@ -18,8 +18,7 @@ FAR = 1e6
 def log_density(x, mean, variance):
     """log N(x; mean, variance) = -1/2 (log(2 pi variance) + (x - mean)^2 / variance)
 
-    Element by element.   x, mean: (B, ...);  variance > 0, broadcast  ->  (B, ...), nats
-    """
+    For each element.   x, mean: (B, ...);  variance > 0, broadcast  ->  (B, ...), nats"""
     normaliser = log(2 * math.pi * variance)
     distance = (x - mean) ** 2 / variance
     log_q = -0.5 * (normaliser + distance)

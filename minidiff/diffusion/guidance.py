@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import number, sqrt
+from minidiff.diffusion.elementwise import number, per_image, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import change_eps
 from minidiff.engine.backend import array_module
 from minidiff.engine.tape import enable_grad
+from minidiff.engine.tensor import Tensor, gradients
 
 Network = Callable[..., Any]  # (x_t, t) or (x_t, t, y)
 Gradient = Callable[[Any, Any], Any]  # (x_t, t) -> gradient of log p(y | x_t)
@@ -69,8 +70,7 @@ def drop_condition(y, null, p_uncond, rng):
 
     This trains one network for both.
     y: (B,) labels or (B, L) words;  null: one such  ->  as y"""
-    drop = rng.uniform(y.shape[:1]) < p_uncond
-    drop = drop.reshape(-1, *[1] * (y.ndim - 1))
+    drop = per_image(rng.uniform(y.shape[:1]) < p_uncond, y)
     kept = array_module(drop, y).where(drop, null, y)
     return kept
 
@@ -79,7 +79,6 @@ def shift_mean(gradient: Gradient, s: float = 1.0) -> Callable[..., Any]:
     """The `guide` of `ddpm_steps` for Algorithm 1.
 
     gradient(x_t, t): grad log p(y | x_t), (B, ...), for the y that is wanted."""
-    s = number(s)
     return lambda mu, variance, x_t, t: classifier_mean(mu, variance, gradient(x_t, t), s)
 
 
@@ -87,13 +86,10 @@ def guide_with_classifier(
     eps_theta: Network, gradient: Gradient, schedule: Schedule, s: float = 1.0
 ) -> Network:
     """An `eps_theta(x_t, t)` guided by a classifier.   gradient: as in `shift_mean`."""
-    s = number(s)
 
     def guided(x_t: Any, t: Any) -> Any:
-        def shifted(eps_hat: Any) -> Any:
-            return classifier_eps(eps_hat, t, gradient(x_t, t), schedule, s)
-
-        return change_eps(shifted, eps_theta(x_t, t))
+        of_y = gradient(x_t, t)
+        return change_eps(classifier_eps, eps_theta(x_t, t), t, of_y, schedule, s)
 
     return guided
 
@@ -109,15 +105,11 @@ def guide_without_classifier(
     if (s is None) == (w is None):
         wanted = "give the strength as s or as w = s - 1, one of them"
         raise ValueError(f"guide_without_classifier: {wanted}; got s = {s}, w = {w}")
-    s, w = number(s), number(w)
+    mix, strength = (classifier_free_w, w) if s is None else (classifier_free_s, s)
 
     def guided(x_t: Any, t: Any) -> Any:
-        def mixed(eps_y: Any, eps_uncond: Any) -> Any:
-            if s is None:
-                return classifier_free_w(eps_y, eps_uncond, w)
-            return classifier_free_s(eps_y, eps_uncond, s)
-
-        return change_eps(mixed, eps_theta(x_t, t, y), eps_theta(x_t, t, null))
+        eps_y, eps_uncond = eps_theta(x_t, t, y), eps_theta(x_t, t, null)
+        return change_eps(mix, eps_y, eps_uncond, strength)
 
     return guided
 
@@ -129,8 +121,6 @@ def gradient_of_classifier(log_p: Network, y: Any) -> Gradient:
     The classifier's parameters get no gradient. Samplers call it where nothing is
     recorded, so it records for itself.
     Raises: ValueError, when called, unless there is one y per image."""
-    from minidiff.engine.tensor import Tensor, gradients
-
     def gradient(x_t: Any, t: Any) -> Any:
         if len(y) != len(x_t):
             wanted = f"y must be one class per image, ({len(x_t)},)"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from minidiff.diffusion.ddim import choose_times
-from minidiff.diffusion.elementwise import number, sqrt, sum_per_image
+from minidiff.diffusion.elementwise import number, per_image, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import predict_noise
+from minidiff.diffusion.noise_prediction import EpsTheta, predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.backend import array_module, is_array
@@ -33,7 +33,7 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
 
 
 def ddim_invert(
-    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, *,
+    eps_theta: EpsTheta, x_0: Any, schedule: Schedule, *,
     steps: int | Sequence[int] | None = None,
 ) -> Any:  # fmt: skip
     """The x_T from which deterministic DDIM on the same times returns (nearly) to x_0.
@@ -62,7 +62,7 @@ def slerp(x_T_0, x_T_1, a):
     xp, a = array_module(x_T_0, x_T_1), number(a)
     lengths = xp.sqrt(sum_per_image(x_T_0**2) * sum_per_image(x_T_1**2))
     cosine = xp.clip(sum_per_image(x_T_0 * x_T_1) / lengths, -1, 1)
-    theta = xp.arccos(cosine).reshape(-1, *[1] * (x_T_0.ndim - 1))
+    theta = per_image(xp.arccos(cosine), x_T_0)
     sine = xp.maximum(xp.sin(theta), xp.finfo(theta.dtype).tiny)
     parallel = theta < 1e-4  # a straight line agrees there, and sine is nearly 0
     weight_0 = xp.where(parallel, 1 - a, xp.sin((1 - a) * theta) / sine)

@@ -41,8 +41,7 @@ def bits_of_random_times(x_0, x_t, t, eps_hat, v, schedule):
 def L_hybrid(L_simple, bits, T, lam=0.001):
     """L_hybrid = L_simple + lam L_vlb,  L_vlb = T times the mean of the terms
 
-    L_simple, bits: scalars, see `bits_of_random_times`; lam: 0.001 in the paper -> scalar
-    """
+    L_simple, bits: scalars, see `bits_of_random_times`; lam: the paper's -> scalar"""
     L_vlb = T * bits
     loss = L_simple + lam * L_vlb
     return loss

@@ -9,6 +9,7 @@ from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.learned_variance import L_hybrid, bits_of_random_times
+from minidiff.diffusion.noise_prediction import check_shape_of
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import Prediction, regression_target, to_eps
@@ -64,9 +65,7 @@ def prediction_and_loss(
     """Line 5 of Algorithm 1 before its gradient: the network's output, its L_simple."""
     predicted = network(x_t, t, **condition)
     first = predicted.eps if isinstance(predicted, Prediction) else predicted
-    if tuple(first.shape) != tuple(target.shape):
-        shapes = f"{tuple(target.shape)}, got {tuple(first.shape)}"
-        raise ValueError(f"training: eps_theta must return the shape of x_t, {shapes}")
+    check_shape_of("training", first, target)
     return predicted, L_simple(target, first)
 
 

@@ -14,6 +14,8 @@ from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 
+EpsTheta = Callable[..., Any]  # (x_t, t) -> (B, ...), or a Prediction
+
 
 def times(t: int, x_t: Any) -> np.ndarray:
     """One t for each image, as a network wants it.   -> int64 (B,)
@@ -44,14 +46,12 @@ def fresh_noise(x_t: Any, rng: RNG | None) -> Any:
     return rng.normal(x_t.shape, dtype=x_t.dtype)
 
 
-def predict_noise(eps_theta: Callable[..., Any], x_t: Any, t: int) -> Any:
+def predict_noise(eps_theta: EpsTheta, x_t: Any, t: int) -> Any:
     """eps_theta(x_t, t) as an array, without a tape.   Otherwise as `predict`."""
     return predict(eps_theta, x_t, t).eps
 
 
-def predict(
-    eps_theta: Callable[..., Any], x_t: Any, t: int, variance: str = "beta"
-) -> Prediction:
+def predict(eps_theta: EpsTheta, x_t: Any, t: int, variance: str = "beta") -> Prediction:
     """What the network says at x_t, as arrays, without a tape.
 
     variance: "learned" keeps the v of a Prediction, other names drop it.
@@ -64,22 +64,27 @@ def predict(
         raise TypeError(f"sampling: eps_theta must return {wanted}, got a tuple")
     eps, v = said if isinstance(said, Prediction) else (said, None)
     if variance != "learned":
-        return Prediction(_checked(eps, x_t))
+        return Prediction(_like_x_t(eps, x_t))
     if v is None:
         wanted, got = "a network that returns Prediction(eps, v)", type(said).__name__
         raise TypeError(f"sampling: variance 'learned' wants {wanted}, got {got}")
-    return Prediction(_checked(eps, x_t), _checked(v, x_t))
+    return Prediction(_like_x_t(eps, x_t), _like_x_t(v, x_t))
 
 
-def _checked(prediction: Any, x_t: Any) -> Any:
+def _like_x_t(prediction: Any, x_t: Any) -> Any:
     array = plain(prediction)
-    if tuple(array.shape) != tuple(x_t.shape):
-        shapes = f"{tuple(x_t.shape)}, got {tuple(array.shape)}"
-        raise ValueError(f"sampling: eps_theta must return the shape of x_t, {shapes}")
+    check_shape_of("sampling", array, x_t)
     if array.dtype != x_t.dtype:
         dtypes = f"{x_t.dtype}, got {array.dtype}"
         raise TypeError(f"sampling: eps_theta must return the dtype of x_t, {dtypes}")
     return array
+
+
+def check_shape_of(program: str, prediction: Any, x_t: Any) -> None:
+    """Raises: ValueError if the network returned another shape than that of x_t."""
+    if tuple(prediction.shape) != tuple(x_t.shape):
+        shapes = f"{tuple(x_t.shape)}, got {tuple(prediction.shape)}"
+        raise ValueError(f"{program}: eps_theta must return the shape of x_t, {shapes}")
 
 
 @equation("sampling.clip_x_0", "DDPM sec. 3.3 (images in [-1, 1])")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
+from minidiff.diffusion.elementwise import exp, per_image, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
 from minidiff.diffusion.schedule import Schedule
@@ -44,8 +44,8 @@ class GaussianMixture:
 
     def __repr__(self) -> str:
         if self.means[0].size > 4:
-            K, low, high = len(self.means), self.stds.min(), self.stds.max()
-            what = f"{K} components of shape {self.shape}"
+            low, high = self.stds.min(), self.stds.max()
+            what = f"{len(self.means)} components of shape {self.shape}"
             return f"GaussianMixture({what}, std {low:g}..{high:g})"
         parts = zip(self.weights, self.means, self.stds, strict=True)
         shown = [f"{w:.3g} N({np.round(m, 3).tolist()}, {s:.3g}^2)" for w, m, s in parts]
@@ -59,7 +59,7 @@ class GaussianMixture:
         z = rng.normal((n, *self.shape), dtype=dtype)
         drawn = (self.means[k], self.stds[k])
         mean, std = (to_device(a.astype(dtype), device_of(z)) for a in drawn)
-        return mean + std.reshape(-1, *[1] * len(self.shape)) * z
+        return mean + per_image(std, z) * z
 
     def of_class(self, y: int) -> GaussianMixture:
         """The mixture of the components with label y, p(x_0 | y).
@@ -77,7 +77,7 @@ class GaussianMixture:
         """Exact log-density.   x_0: (B, ...) -> (B,), nats.
 
         Raises: ValueError if a std is 0: a point has no density."""
-        return log_sum_exp(log_joint(x_0, 0, self, None))
+        return log_sum_exp(diffused(x_0, 0, self, None)[3])
 
     def log_bin_probability(self, x_0: Any, levels: int = 256) -> Any:
         """Exact log-probability of the pixel bins that hold x_0, to compare with L_0's.
@@ -96,22 +96,14 @@ class GaussianMixture:
         return lambda x_t, t: exact_eps(x_t, t, mixture, schedule)
 
 
-def log_joint(
-    x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
-) -> Any:
-    """log of w_k N(x_t; sqrt(alpha_bar) m_k, variance_k I).   x_t: (B, ...) -> (B, K)."""
-    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
-    return log_weights + log_density(x, mean, variance).sum(axis=2)
-
-
 @equation("oracle.marginal", "law of total probability; DDPM eq. 4", errata=4)
 def log_marginal(x_t, t, mixture, schedule):
     """log_q = log of the sum over k of w_k N(x_t; sqrt(alpha_bar_t) m_k, variance_k I)
 
     variance_k = alpha_bar_t s_k^2 + 1 - alpha_bar_t: the integral over all images, in
     closed form.   x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B,), nats"""
-    log_of_each_component = log_joint(x_t, t, mixture, schedule)
-    log_q = log_sum_exp(log_of_each_component)
+    _, _, _, log_joint = diffused(x_t, t, mixture, schedule)
+    log_q = log_sum_exp(log_joint)
     return log_q
 
 
@@ -121,10 +113,9 @@ def exact_score(x_t, t, mixture, schedule):
 
     Gradient of log q(x_t); r_k is the share of component k at x_t.
     x_t: (B, ...);  t: int or (B,) in 0..T  ->  (B, ...)"""
-    x, mean, variance, log_weights = diffused(x_t, t, mixture, schedule)
-    responsibility = softmax(log_weights + log_density(x, mean, variance).sum(axis=2))
+    x, mean, variance, log_joint = diffused(x_t, t, mixture, schedule)
     pull = (mean - x) / variance
-    score = (responsibility[:, :, None] * pull).sum(axis=1).reshape(x_t.shape)
+    score = (shares(log_joint) * pull).sum(axis=1).reshape(x_t.shape)
     return score
 
 
@@ -145,9 +136,9 @@ def log_classifier(x_t, t, y, mixture, schedule):
 
     The exact classifier of noisy images.
     x_t: (B, ...);  t: int or (B,) in 0..T;  y: int  ->  (B,), log-probabilities"""
-    joint = log_joint(x_t, t, mixture, schedule)
+    _, _, _, log_joint = diffused(x_t, t, mixture, schedule)
     mine = np.flatnonzero(mixture.labels == y).tolist()
-    log_p = log_sum_exp(joint[:, mine]) - log_sum_exp(joint)
+    log_p = log_sum_exp(log_joint[:, mine]) - log_sum_exp(log_joint)
     return log_p
 
 
@@ -166,9 +157,9 @@ def classifier_gradient(x_t, t, y, mixture, schedule):
 def diffused(
     x_t: Any, t: Any, mixture: GaussianMixture, schedule: Schedule | None
 ) -> tuple[Any, Any, Any, Any]:
-    """x_t as (B, 1, D), and of each component at time t: mean, variance and log-weight.
+    """x_t as (B, 1, D), and of each component: mean, variance, log of w_k q_k(x_t).
 
-    They are (B or 1, K, D), (B or 1, K, 1) and (K,)."""
+    They are (B or 1, K, D), (B or 1, K, 1) and (B, K)."""
     if not is_array(x_t):
         raise TypeError(f"oracle: x_t must be an array, got {type(x_t).__name__}")
     at_the_data = schedule is None or not np.all(schedule.index(t, first=0))
@@ -185,7 +176,8 @@ def diffused(
         now = schedule.at(t, like=x, first=0)
         means = sqrt(now.alpha_bar) * means
         variances = now.alpha_bar * variances + now.one_minus_alpha_bar
-    return x, means, variances, log_weights
+    log_joint = log_weights + log_density(x, means, variances).sum(axis=2)
+    return x, means, variances, log_joint
 
 
 def components(mixture: GaussianMixture, like: Any) -> tuple[Any, Any]:
@@ -203,8 +195,6 @@ def log_sum_exp(values: Any) -> Any:
     return largest + xp.log(xp.exp(values - largest[:, None]).sum(axis=1))
 
 
-def softmax(values: Any) -> Any:
-    """Along axis 1.   (B, K) -> (B, K)."""
-    xp = array_module(values)
-    shares = xp.exp(values - values.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+def shares(log_joint: Any) -> Any:
+    """r_k = w_k q_k(x_t) / q(x_t), the share of each component.   (B, K) -> (B, K, 1)."""
+    return exp(log_joint - log_sum_exp(log_joint)[:, None])[:, :, None]

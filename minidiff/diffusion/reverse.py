@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minidiff.diffusion.elementwise import exp, log, sqrt
 from minidiff.diffusion.equation import equation
+from minidiff.engine.checks import check_choice
 
 VARIANCES = ("beta", "beta_tilde")
 
@@ -28,9 +29,7 @@ def sigma_squared(t, schedule, variance="beta_tilde", like=None):
     x_t it may lie outside: see `reverse_variance` of classroom/derivations/.
     t: int or (B,) in 1..T  ->  float, or (B, 1, ...)
     Raises: ValueError for another name."""
-    if variance not in VARIANCES:
-        wanted = f"variance must be one of {', '.join(VARIANCES)}"
-        raise ValueError(f"sigma_squared: {wanted}, got {variance!r}")
+    check_choice("sigma_squared", "variance", variance, VARIANCES)
     now = schedule.at(t, like)
     variance_t = now.beta if variance == "beta" else now.beta_tilde
     return variance_t

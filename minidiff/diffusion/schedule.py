@@ -15,8 +15,9 @@ import numpy as np
 from minidiff.diffusion.coefficients import Coefficients, shaped
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.schedule_check import TerminalCheck, check_schedule
+from minidiff.diffusion.schedule_check import TerminalCheck
 from minidiff.engine.backend import is_array, to_cpu
+from minidiff.engine.checks import check_choice
 
 DECK_CLIP = {"beta_min": 0.0001, "beta_max": 0.02}
 """The clip printed on the slide; it leaves 5.7 % of the signal at T = 1000 (errata 6)."""
@@ -78,8 +79,7 @@ def beta_tilde_table(beta, one_minus_alpha_bar):
     """beta_tilde_t = (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) beta_t
 
     The variance of q(x_{t-1} | x_t, x_0).
-    both: float64 (T + 1,), entry 0 the data  ->  float64 (T + 1,), 0 at t = 0 and t = 1
-    """
+    both: float64 (T + 1,), entry 0 the data  ->  float64 (T + 1,), 0 at t = 0 and 1"""
     beta_tilde = np.zeros_like(beta)
     beta_tilde[1:] = one_minus_alpha_bar[:-1] / one_minus_alpha_bar[1:] * beta[1:]
     return beta_tilde
@@ -116,26 +116,6 @@ class Schedule:
         first: 0 where t may be the data (alpha_bar_0 = 1), as for t - 1."""
         return Coefficients(self, t, like, first)
 
-    def beta(self, t: Any, like: Any = None) -> Any:
-        """beta_t, the variance that step t adds.   t: int or (B,) ints in 1..T."""
-        return self.at(t, like).beta
-
-    def alpha(self, t: Any, like: Any = None) -> Any:
-        """alpha_t = 1 - beta_t.   t: int or (B,) ints in 1..T."""
-        return self.at(t, like).alpha
-
-    def alpha_bar(self, t: Any, like: Any = None, first: int = 1) -> Any:
-        """alpha_bar_t = alpha_1 ... alpha_t.   t: int or (B,) ints in first..T."""
-        return self.at(t, like, first).alpha_bar
-
-    def one_minus_alpha_bar(self, t: Any, like: Any = None, first: int = 1) -> Any:
-        """1 - alpha_bar_t, without the rounding of the subtraction.   t in first..T."""
-        return self.at(t, like, first).one_minus_alpha_bar
-
-    def beta_tilde(self, t: Any, like: Any = None) -> Any:
-        """The variance of q(x_{t-1} | x_t, x_0), 0 at t = 1.   t: int or (B,) in 1..T."""
-        return self.at(t, like).beta_tilde
-
     def jump_beta(self, t_prev: Any, t: Any, like: Any = None) -> Any:
         """1 - alpha_bar_t / alpha_bar_{t_prev}: the beta of one step from t_prev to t."""
         first, last = self.index(t_prev, first=0), self.index(t)
@@ -152,7 +132,7 @@ class Schedule:
 
     def check(self) -> TerminalCheck:
         """Is x_T close enough to N(0, I) to start from? Numbers to print()."""
-        return check_schedule(self)
+        return TerminalCheck(self)
 
     def index(self, t: Any, first: int = 1) -> np.ndarray:
         """t as a checked int64 array on the host.
@@ -198,9 +178,7 @@ def make_schedule(name: str = "linear", T: int = 1000, **options: Any) -> Schedu
     name: "linear" (options beta_1, beta_T, rescale), "cosine" (s, beta_min, beta_max) or
     "custom" (beta).
     Raises: ValueError for an unknown name or T < 1; TypeError for an unknown option."""
-    if name not in _BUILDERS:
-        known = ", ".join(_BUILDERS)
-        raise ValueError(f"make_schedule: name must be one of {known}, got {name!r}")
+    check_choice("make_schedule", "name", name, _BUILDERS)
     if not isinstance(T, (int, np.integer)) or T < 1:
         raise ValueError(f"make_schedule: T must be an int >= 1, got {T!r}")
     try:

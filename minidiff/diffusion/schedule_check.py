@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,48 +21,45 @@ cosine with the slide's clip 2.3e-3."""
 def unit_pixel_L_T(alpha_bar_T):
     """bits = -1/2 log2(1 - alpha_bar_T)
 
-    L_T of one black or white pixel, the largest there is.   alpha_bar_T: float in (0, 1)
-    """
+    L_T of a black or a white pixel, the largest there is.   alpha_bar_T: in (0, 1)"""
     nats = -0.5 * math.log1p(-alpha_bar_T)
     bits = nats / math.log(2)
     return bits
 
 
-@dataclass(frozen=True)
 class TerminalCheck:
-    """The end of a schedule in numbers; `str()` is the report, `sentence` its verdict.
+    """The end of a schedule in numbers; printed, a report; `sentence` is its verdict.
 
     amplification: sqrt(1 / alpha_bar_T - 1), by which an error of eps_theta grows on its
-    way into x_0_hat: 157 for the paper's linear schedule, 20 291 for the cosine one."""
+    way into x_0_hat: 157 for the paper's linear schedule, 20 291 for the cosine one.
+    clipped_high, clipped_low: how many betas were clipped on the way."""
 
-    alpha_bar_T: float
-    amplification: float
-    snr_T: float
-    L_T_bits: float
-    clipped_low: int
-    clipped_high: int
-    first_clipped_high: int | None
-    close_enough: bool
+    def __init__(self, schedule: Schedule):
+        beta, limits = schedule.tables["beta"][1:], schedule.config
+        self.alpha_bar_T = schedule.at(schedule.T).alpha_bar
+        self.amplification = math.sqrt(1 / self.alpha_bar_T - 1)
+        self.snr_T = schedule.snr(schedule.T)
+        self.L_T_bits = unit_pixel_L_T(self.alpha_bar_T)
+        self.close_enough = self.L_T_bits <= ENOUGH
+        clipped = np.flatnonzero(beta >= limits.get("beta_max", 0.999)) + 1
+        self.clipped_high = len(clipped)
+        self.first_clipped_high = int(clipped[0]) if len(clipped) else None
+        self.clipped_low = int(np.count_nonzero(beta <= limits.get("beta_min", 0.0)))
 
     @property
     def sentence(self) -> str:
         """Whether x_T is close enough to N(0, I) to start sampling from it."""
-        signal = 100 * math.sqrt(self.alpha_bar_T)
+        signal = f"{100 * math.sqrt(self.alpha_bar_T):.2g} % of the image is left"
+        left = f"{signal}, L_T = {self.L_T_bits:.2g} bits/dim"
         if self.close_enough:
-            return (
-                f"x_T is close enough to N(0, I) to start from: {signal:.2g} % of the "
-                f"image is left, L_T = {self.L_T_bits:.2g} bits/dim."
-            )
+            return f"x_T is close enough to N(0, I) to start from: {left}."
         return (
-            f"x_T is NOT close enough to N(0, I): {signal:.2g} % of the image is left, "
-            f"L_T = {self.L_T_bits:.2g} bits/dim is over {ENOUGH:g}. "
-            "Samples that start from pure noise start where the network was never "
-            "trained."
+            f"x_T is NOT close enough to N(0, I): {left} is over {ENOUGH:g}. Samples "
+            "that start from pure noise start where the network was never trained."
         )
 
-    def __str__(self) -> str:
-        first = self.first_clipped_high
-        start = f" (from t = {first})" if first else ""
+    def __repr__(self) -> str:
+        start = f" (from t = {self.first_clipped_high})" if self.clipped_high else ""
         return (
             f"alpha_bar_T = {self.alpha_bar_T:.5g}, SNR_T = {self.snr_T:.5g}, "
             f"L_T = {self.L_T_bits:.3g} bits/dim at |x_0| = 1\n"
@@ -72,23 +68,3 @@ class TerminalCheck:
             f"clipped betas: {self.clipped_high} high{start}, {self.clipped_low} low\n"
             f"{self.sentence}"
         )
-
-
-def check_schedule(schedule: Schedule) -> TerminalCheck:
-    """The numbers at t = T and the count of betas that were clipped on the way."""
-    beta = schedule.tables["beta"][1:]
-    low = schedule.config.get("beta_min", 0.0)
-    high = schedule.config.get("beta_max", 0.999)
-    clipped_high = np.flatnonzero(beta >= high) + 1
-    alpha_bar_T = schedule.alpha_bar(schedule.T)
-    bits = unit_pixel_L_T(alpha_bar_T)
-    return TerminalCheck(
-        alpha_bar_T=alpha_bar_T,
-        amplification=math.sqrt(1 / alpha_bar_T - 1),
-        snr_T=schedule.snr(schedule.T),
-        L_T_bits=bits,
-        clipped_low=int(np.count_nonzero(beta <= low)),
-        clipped_high=len(clipped_high),
-        first_clipped_high=int(clipped_high[0]) if len(clipped_high) else None,
-        close_enough=bits <= ENOUGH,
-    )

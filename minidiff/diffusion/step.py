@@ -26,17 +26,16 @@ class Step:
         return tuple(self.terms)
 
     def __getattr__(self, name: str) -> Any:
-        terms = self.__dict__.get("terms", {})
-        if name in terms:
-            return terms[name]
-        algorithm, known = self.__dict__.get("algorithm"), ", ".join(terms)
-        owner = f"this {algorithm} step"
-        raise AttributeError(f"{owner} has no term {name!r}; it has {known}")
+        if name in ("algorithm", "terms"):  # not there yet, while it is copied
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.terms:
-            known = ", ".join(self.terms)
-            owner = f"this {self.algorithm} step"
+            owner, known = f"this {self.algorithm} step", ", ".join(self.terms)
             raise KeyError(f"{owner} has no term {name!r}; it has {known}")
         return self.terms[name]
 

@@ -10,6 +10,7 @@ from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import Schedule
+from minidiff.engine.checks import check_choice
 
 
 class Prediction(NamedTuple):
@@ -22,11 +23,11 @@ class Prediction(NamedTuple):
     v: Any = None
 
 
-def change_eps(function: Callable[..., Any], *predictions: Any) -> Any:
-    """function(eps, ...) of what networks predict; a first Prediction keeps its v."""
-    eps = function(*(p.eps if isinstance(p, Prediction) else p for p in predictions))
-    first = predictions[0]
-    return first._replace(eps=eps) if isinstance(first, Prediction) else eps
+def change_eps(function: Callable[..., Any], *arguments: Any) -> Any:
+    """function(...) of arguments of which some are predictions; the first keeps its v."""
+    eps = function(*(a.eps if isinstance(a, Prediction) else a for a in arguments))
+    first = next((a for a in arguments if isinstance(a, Prediction)), None)
+    return eps if first is None else first._replace(eps=eps)
 
 
 @equation("targets.x_0_from_eps", "DDIM eq. 9; DDPM eq. 15", errata=18)
@@ -87,12 +88,8 @@ def eps_from_v(x_t, t, v_hat, schedule):
     return eps_hat
 
 
-def _same_eps(x_t: Any, t: Any, eps_hat: Any, schedule: Schedule) -> Any:
-    return eps_hat
-
-
 _TO_EPS: dict[str, Callable[..., Any]] = {
-    "eps": _same_eps,
+    "eps": lambda x_t, t, eps_hat, schedule: eps_hat,
     "x_0": eps_from_x_0,
     "mu_tilde": eps_from_mu_tilde,
     "v": eps_from_v,
@@ -106,9 +103,7 @@ def regression_target(
 
     x_0, eps: (B, ...);  t: int or (B,) in 1..T  ->  (B, ...)
     Raises: ValueError for another name."""
-    if prediction not in _TO_EPS:
-        known = f"{', '.join(_TO_EPS)}, got {prediction!r}"
-        raise ValueError(f"training: prediction must be one of {known}")
+    check_choice("training", "prediction", prediction, _TO_EPS)
     if prediction == "v":
         return v_target(x_0, t, eps, schedule)
     if prediction == "mu_tilde":
@@ -129,14 +124,6 @@ def as_eps_theta(
 
     prediction: "eps", "x_0", "mu_tilde" or "v". A Prediction of the network keeps its v.
     Raises: ValueError for another name."""
-    if prediction not in _TO_EPS:
-        wanted = f"prediction must be one of {', '.join(_TO_EPS)}"
-        raise ValueError(f"as_eps_theta: {wanted}, got {prediction!r}")
-
-    def eps_theta(x_t: Any, t: Any) -> Any:
-        def eps_of(said: Any) -> Any:
-            return to_eps(prediction, x_t, t, said, schedule)
-
-        return change_eps(eps_of, network(x_t, t))
-
-    return eps_theta
+    check_choice("as_eps_theta", "prediction", prediction, _TO_EPS)
+    eps_of = _TO_EPS[prediction]
+    return lambda x_t, t: change_eps(eps_of, x_t, t, network(x_t, t), schedule)

@@ -4,27 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from minidiff.diffusion import gaussian
 from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance, q_sample
-from minidiff.diffusion.gaussian import (
-    bits_per_dim,
-    discretised_log_probability,
-    kl_gaussians,
-    log_density,
-)
-from minidiff.diffusion.noise_prediction import clip_x_0, predict
+from minidiff.diffusion.noise_prediction import EpsTheta, clip_x_0, predict
 from minidiff.diffusion.posterior import q_posterior
-from minidiff.diffusion.reverse import (
-    learned_variance,
-    likelihood_variance,
-    mu_theta,
-)
+from minidiff.diffusion.reverse import learned_variance, likelihood_variance, mu_theta
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.checks import check_choice
 from minidiff.engine.random import RNG
 
 
@@ -35,7 +27,7 @@ def L_T(x_0, schedule):
     How far x_T is from the prior: nothing to learn, but not zero.
     x_0: (B, ...)  ->  (B,), nats"""
     mean, variance = q_mean_variance(x_0, schedule.T, schedule)
-    L = sum_per_image(kl_gaussians(mean, variance, 0.0, 1.0))
+    L = sum_per_image(gaussian.kl_gaussians(mean, variance, 0.0, 1.0))
     return L
 
 
@@ -50,7 +42,8 @@ def L_t_minus_1(x_0, x_t, t, eps_hat, schedule, variance="beta"):
     mean_q, variance_q = q_posterior(x_t, x_0, t, schedule)
     mean_p = mu_theta(x_t, t, eps_hat, schedule)
     variance_p = likelihood_variance(t, schedule, variance, like=x_t)
-    L = sum_per_image(kl_gaussians(mean_q, variance_q, mean_p, variance_p))
+    kl = gaussian.kl_gaussians(mean_q, variance_q, mean_p, variance_p)
+    L = sum_per_image(kl)
     return L
 
 
@@ -64,15 +57,15 @@ def L_0(x_0, x_1, eps_hat, schedule, variance="beta", levels=256):
     mean = mu_theta(x_1, 1, eps_hat, schedule)
     variance_p = likelihood_variance(1, schedule, variance)
     if levels is None:
-        log_p = log_density(x_0, mean, variance_p)
+        log_p = gaussian.log_density(x_0, mean, variance_p)
     else:
-        log_p = discretised_log_probability(x_0, mean, variance_p, levels)
+        log_p = gaussian.discretised_log_probability(x_0, mean, variance_p, levels)
     L = sum_per_image(-log_p)
     return L
 
 
 def vlb_steps(
-    eps_theta: Callable[..., Any], x_0: Any, schedule: Schedule, rng: RNG, *,
+    eps_theta: EpsTheta, x_0: Any, schedule: Schedule, rng: RNG, *,
     variance: str = "beta", levels: int | None = 256, clip: float | None = None,
     sigma_1: str | None = None,
 ) -> Iterator[Step]:  # fmt: skip
@@ -86,11 +79,10 @@ def vlb_steps(
     Each t has a fresh x_t ~ q(x_t | x_0). The `Step` at t has `L` (nats per image, (B,))
     and `bits` (its mean in bits/dim); L_T comes with t = T + 1.
     Raises: ValueError for another sigma_1."""
-    if sigma_1 not in (None, "beta_tilde_2"):
-        got = repr(sigma_1)
-        raise ValueError(f"vlb_steps: sigma_1 must be None or 'beta_tilde_2', got {got}")
+    check_choice("vlb_steps", "sigma_1", sigma_1, (None, "beta_tilde_2"))
     D, L = x_0[0].size, L_T(x_0, schedule)
-    yield Step("vlb", schedule.T + 1, x_0=x_0, L=L, bits=bits_per_dim(float(L.mean()), D))
+    bits = gaussian.bits_per_dim(float(L.mean()), D)
+    yield Step("vlb", schedule.T + 1, x_0=x_0, L=L, bits=bits)
     for t in range(schedule.T, 0, -1):
         eps = rng.normal(x_0.shape, dtype=x_0.dtype)
         x_t = q_sample(x_0, t, eps, schedule)
@@ -103,7 +95,7 @@ def vlb_steps(
             of_t = "beta_tilde" if sigma_1 else of_t  # L_0 takes its beta_tilde_2
             L = L_0(x_0, x_t, eps_hat, schedule, of_t, levels)
         terms = {"x_t": x_t, "eps_hat": eps_hat, "x_0_hat": x_0_hat, "L": L}
-        bits = bits_per_dim(float(L.mean()), D)
+        bits = gaussian.bits_per_dim(float(L.mean()), D)
         yield Step("vlb", t, x_0=x_0, eps=eps, **terms, bits=bits)
 
 

@@ -10,36 +10,33 @@ the operation, the module (`up.3.res.conv1`), the line of your program, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from minidiff.engine.backend import array_module, is_array
+from minidiff.engine.setting import Setting
 
 if TYPE_CHECKING:
     from minidiff.engine.node import Call, Node
 
-_enabled: ContextVar[bool] = ContextVar("detect_anomaly", default=False)
-_module_path: ContextVar[str] = ContextVar("module_path", default="")
-_root: ContextVar[Any] = ContextVar("root_module", default=None)
+_enabled = Setting("detect_anomaly", False)
+_module_path = Setting("module_path", "")
+_root: Setting[Any] = Setting("root_module", None)
 
 
 class AnomalyError(FloatingPointError):
     """A NaN or an infinity."""
 
 
-@contextmanager
-def detect_anomaly() -> Iterator[None]:
+def detect_anomaly(function: Callable | None = None) -> Any:
     """Inside, each result and each gradient is checked for NaN and infinity.
 
-    It is slow: it reads every array once more, and keeps it.
+    For `with detect_anomaly():`, and to be written as @detect_anomaly() over a function or a
+    generator. It is slow: it reads every array once more, and keeps it.
     """
-    token = _enabled.set(True)
-    try:
-        yield
-    finally:
-        _enabled.reset(token)
+    block = _enabled.block(True)
+    return block if function is None else block(function)
 
 
 def enabled() -> bool:
@@ -54,13 +51,9 @@ def current_root() -> Any:
 @contextmanager
 def inside_module(module: Any, path: str) -> Iterator[None]:
     """While `module`, known as `path`, runs its forward."""
-    path_token = _module_path.set(path)
-    root_token = _root.set(module if _root.get() is None else _root.get())
-    try:
+    root = module if _root.get() is None else _root.get()
+    with _module_path.block(path), _root.block(root):
         yield
-    finally:
-        _root.reset(root_token)
-        _module_path.reset(path_token)
 
 
 class Context(NamedTuple):

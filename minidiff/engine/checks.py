@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.setting import Block, Setting
 
-_waits = ContextVar("index_checks_wait", default=True)
+_waits = Setting("nan_for_wrong_indices", True)
 
 
-@contextmanager
-def nan_for_wrong_indices() -> Iterator[None]:
+def nan_for_wrong_indices() -> Block:
     """Inside, a wrong index on a GPU makes the result NaN instead of an IndexError.
 
     To raise one, Python would have to wait for the GPU, which a CUDA graph cannot do.
     Arrays on the CPU are checked as ever.
     """
-    token = _waits.set(False)
-    try:
-        yield
-    finally:
-        _waits.reset(token)
+    return _waits.block(False)
 
 
-def check_broadcast(name: str, *values: Any) -> None:
-    """Numbers go with everything.
+def check_choice(name: str, argument: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raises: ValueError, which lists the choices, if the value is not one of them."""
+    known = tuple(choices)
+    if value not in known:
+        listed = ", ".join(map(str, known))
+        raise ValueError(f"{name}: {argument} must be one of {listed}, got {value!r}")
+
+
+def check_broadcast(name: str, *values: Any) -> Any:
+    """The library of the arrays, NumPy or CuPy. Numbers go with everything.
 
     Raises: TypeError for arrays of two libraries; ValueError if shapes do not broadcast.
     """
-    array_module(*values)
+    xp = array_module(*values)
     shapes = [getattr(value, "shape", ()) for value in values]
     if shapes.count(shapes[0]) < len(shapes):
         try:
@@ -44,20 +47,18 @@ def check_broadcast(name: str, *values: Any) -> None:
                 f"{name}: shapes {listed} do not broadcast "
                 "(from the right, sizes must be equal or 1)"
             ) from None
-
-
-def check_not_empty(name: str, shape: Sequence[int], axes: Sequence[int]) -> None:
-    """Raises: ValueError if one of the axes has no elements."""
-    for axis in axes:
-        if shape[axis] == 0:
-            raise ValueError(
-                f"{name}: there is no number to reduce over axis {axis} of shape {shape}"
-            )
+    return xp
 
 
 def is_int(value: Any) -> bool:
     """Whether it is a whole number of Python or NumPy; True and False are none."""
-    return hasattr(value, "__index__") and not isinstance(value, (bool, np.bool_))
+    if type(value) is int:
+        return True
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return not isinstance(value, (bool, np.bool_))
 
 
 def check_axis(name: str, axis: Any, ndim: int) -> int:
@@ -82,6 +83,20 @@ def check_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     axes = tuple(check_axis(name, a, ndim) for a in given)
     if len(set(axes)) < len(axes):
         raise ValueError(f"{name}: axis names an axis twice: {axis}")
+    return axes
+
+
+def check_filled_axes(name: str, axis: Any, shape: Sequence[int]) -> tuple[int, ...]:
+    """The axes to reduce, as in `check_axes`.
+
+    Raises: ValueError if one of them has no elements.
+    """
+    axes = check_axes(name, axis, len(shape))
+    for axis in axes:
+        if shape[axis] == 0:
+            raise ValueError(
+                f"{name}: there is no number to reduce over axis {axis} of shape {shape}"
+            )
     return axes
 
 

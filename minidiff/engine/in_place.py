@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidiff.engine.checks import is_basic
+from minidiff.engine.freeing import free_later
 from minidiff.engine.tape import is_recording, no_grad
 
 if TYPE_CHECKING:
     from minidiff.engine.operation import Operation
     from minidiff.engine.tensor import Tensor
+
+
+class ViewOf:
+    """What a Tensor is a view of: whole[index]."""
+
+    __slots__ = ("whole", "index")
+
+    def __init__(self, whole: Tensor, index: Any):
+        self.whole, self.index = whole, index
+
+    def __del__(self) -> None:
+        free_later(self, "whole")
 
 
 def edit(x: Tensor, operation: Operation, *arguments: Any) -> Tensor:
@@ -50,19 +63,21 @@ def edit(x: Tensor, operation: Operation, *arguments: Any) -> Tensor:
 
 def _edit_view(view: Tensor, operation: Operation, *arguments: Any) -> Tensor:
     """Edit what the view was taken from, and look at it again."""
-    whole, index = view.view_of
+    whole, index = view.view_of.whole, view.view_of.index  # type: ignore[union-attr]
     view.check_editable()
     view.data, view.view_of = view.data.copy(), None  # it lets go of the memory of `whole`
     whole[index] = edit(view, operation, *arguments)
     view.become(whole[index])
-    view.view_of = whole, index
+    view.view_of = ViewOf(whole, index)
     return view
 
 
 def is_view_at(value: Any, whole: Tensor, index: Any) -> bool:
     """Whether value is whole[index], a view of its memory."""
     seen = getattr(value, "view_of", None)
-    return seen is not None and seen[0] is whole and is_basic(index) and seen[1] == index
+    if seen is None or seen.whole is not whole:
+        return False
+    return is_basic(index) and seen.index == index
 
 
 def _check_recordable(x: Tensor) -> None:

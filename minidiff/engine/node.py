@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minidiff.engine import anomaly
+from minidiff.engine import anomaly, profiler
+from minidiff.engine.freeing import free_later
+from minidiff.engine.operands import MOVING
 from minidiff.engine.saved_arrays import Guard
 
 if TYPE_CHECKING:
@@ -105,13 +107,19 @@ class Node:
                 f"backward: the graph of {self.call} was freed by an earlier backward(). "
                 "Compute the forward pass again, or call backward(retain_graph=True) the first time"
             )
+        if dy.dtype.char == "e" and self.operation.name not in MOVING:
+            dy = dy.astype(np.float32)  # as the operation was computed, see operands.widen
+        arguments: tuple[Any, ...] = (dy,)
         if self.takes_wanted:
             of_parameter = [False] * len(self.operation.parameters)
             for x, want in zip(self.inputs, wanted, strict=True):
                 of_parameter[x.parameter] |= want
-            gradients = self.backward(dy, tuple(of_parameter))
+            arguments = (dy, tuple(of_parameter))
+        if profiler.active is None:
+            gradients = self.backward(*arguments)
         else:
-            gradients = self.backward(dy)
+            name = self.operation.name
+            gradients = profiler.active.backward(name, dy, self.backward, *arguments[1:])
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         return [
@@ -129,6 +137,8 @@ class Node:
                 f"{self.operation.parameters[x.parameter]!r}"
             )
         gradient = unbroadcast(as_array(gradient), x.shape)
+        if x.dtype.char == "e" and gradient.dtype.char == "f":
+            return gradient.astype(x.dtype)
         if gradient.dtype != x.dtype:
             raise TypeError(
                 f"backward of {self.call}: the gradient of a {x.dtype} input "
@@ -140,6 +150,10 @@ class Node:
         """Forget the arrays that were kept for the backward pass."""
         self.backward = self.guard = self.context = None
         self.inputs = ()
+
+    def __del__(self) -> None:
+        if self.inputs:
+            free_later(self, "inputs")
 
 
 def source_of(x: Tensor) -> Node | Tensor:

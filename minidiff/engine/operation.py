@@ -26,8 +26,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, overload
 
-from minidiff.engine import anomaly, registry
+import numpy as np
+
+from minidiff.engine import anomaly, profiler, registry
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
+from minidiff.engine.operands import ARRAYS, let_in, widen
 from minidiff.engine.saved_arrays import note_view
 from minidiff.engine.tape import is_recording
 from minidiff.engine.tensor import Tensor
@@ -47,25 +50,43 @@ class Operation:
         self.reference = function
         self.check = check
         self.name = function.__name__
-        self.parameters = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        self.parameters = list(parameters)
+        # the places of its arrays in the signature, and of those that may be None
+        given = [p.default in (p.empty, None) and p.name in ARRAYS for p in parameters.values()]
+        self.arrays = [place for place, is_one in enumerate(given) if is_one]
+        self.listed = self.parameters.index("tensors") if "tensors" in parameters else None
+        self.optional = {i for i, p in enumerate(parameters.values()) if p.default is None}
         operations[self.name] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         tensors: list[
             tuple[Tensor, int, int | None]
         ] = []  # with the parameter, and the item of it if that is a list of tensors
-        arrays = [_plain(value, i, tensors) for i, value in enumerate(args)]
-        options = (
-            {key: _plain(value, self._position(key), tensors) for key, value in kwargs.items()}
-            if kwargs
-            else {}
-        )
+        values = {place: _plain(value, place, tensors) for place, value in enumerate(args)}
+        places = {key: self._place(key, len(args)) for key in kwargs} if kwargs else {}
+        for key, place in places.items():
+            values[place] = _plain(kwargs[key], place, tensors)
+        given = let_in(self, values)
+        is_half = widen(self, values, given)
+        arrays = [values[place] for place in range(len(args))]
+        options = {key: values[place] for key, place in places.items()}
         if self.check is not None:
             self.check(*arrays, **options)
-        y, backward = registry.run(self.name, self.reference, arrays, options)
+        if profiler.active is None:
+            y, backward = registry.run(self.name, self.reference, arrays, options)
+        else:
+            y, backward = profiler.active.forward(
+                self.name, [*arrays, *options.values()],
+                lambda: registry.run(self.name, self.reference, arrays, options),
+            )  # fmt: skip
         y = as_array(y)
-        if y.dtype.char == "d":
-            self._check_float64(tensors)
+        if is_half and y.dtype.char == "f":
+            y = y.astype(np.float16)
+        elif y.dtype.kind == "f":
+            for x, _, _ in tensors:
+                if x._data.dtype != y.dtype and x._data.dtype.kind == "f":
+                    self._check_same_float(x.dtype, y.dtype, given, values)
         context = None
         if anomaly.enabled():
             context = anomaly.context(
@@ -86,27 +107,34 @@ class Operation:
                 result.node = Node(self, inputs, backward, [*arrays, *options.values(), y], context)
         return result
 
-    def _position(self, parameter: str) -> int:
+    def _place(self, parameter: str, count: int) -> int:
+        """Of a parameter in the signature.    count: so many arguments are given without name"""
         if parameter not in self.parameters:
             raise TypeError(
                 f"{self.name}() has no parameter {parameter!r}; it takes "
                 f"{', '.join(self.parameters)}"
             )
-        return self.parameters.index(parameter)
+        place = self.parameters.index(parameter)
+        if place < count:
+            raise TypeError(f"{self.name}() got {parameter!r} twice")
+        return place
 
-    def _check_float64(self, tensors: list[tuple[Tensor, int, int | None]]) -> None:
+    def _check_same_float(
+        self, before: Any, after: Any, given: list[Any], values: dict[int, Any]
+    ) -> None:
         """Refuse to turn float32 into float64.
 
         A float64 scalar or array in the wrong place would silently make everything twice as slow.
         """
-        meant = self.name in ("astype", "setitem")
-        if not meant and any(x.dtype.char == "f" for x, _, _ in tensors):
-            raise TypeError(
-                f"{call_of(self.name)}: float32 would become float64, because one argument is "
-                f"float64 (an array, or a NumPy "
-                "scalar such as np.sqrt(2.0)). Convert that argument: .astype(np.float32), or "
-                "float(...) for a scalar"
-            )
+        if self.name in ("astype", "setitem"):
+            return
+        others = [*given, *(v for v in values.values() if isinstance(v, np.generic))]
+        culprits = sorted({str(other.dtype) for other in others if other.dtype != before})
+        raise TypeError(
+            f"{call_of(self.name)}: {before} would become {after}, because one argument is "
+            f"{' and one '.join(culprits)} (an array, or a NumPy scalar such as np.sqrt(2.0)). "
+            f"Convert that argument: .astype(np.{before}), or float(...) for a scalar"
+        )
 
     def __reduce__(self) -> str:
         return self.reference.__qualname__  # pickled by name, as functions are

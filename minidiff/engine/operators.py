@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidiff.engine.checks import is_basic, is_int
-from minidiff.engine.in_place import edit
+from minidiff.engine.in_place import ViewOf, edit
 
 if TYPE_CHECKING:
     from minidiff.engine.tensor import Tensor
@@ -78,17 +78,18 @@ class Operators:
         index = plain_index(index)
         y = F.getitem(self, index)
         if y.node is not None and is_basic(index):
-            y.view_of = self, index
+            y.view_of = ViewOf(self, index)  # type: ignore[arg-type]
         return y
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))  # type: ignore[arg-type]
 
     def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F.equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else F.equal(self, other)
 
     def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
-        return F.not_equal(self, other)
+        unlike = other is None or isinstance(other, str)
+        return NotImplemented if unlike else F.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Tensor:
         return F.less(self, other)

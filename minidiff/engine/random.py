@@ -10,15 +10,15 @@ uninterrupted run would have drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidiff.engine.backend import check_device, module_of_device, on_device
 from minidiff.engine.philox import LANES, draw
+from minidiff.engine.setting import Block, Setting
 
 Shape = int | Sequence[int]
 
@@ -33,8 +33,9 @@ class RNG:
     """
 
     def __init__(self, seed: int = 0, device: str = "cpu"):
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
+        if not hasattr(seed, "__index__") or operator.index(seed) < 0:
             raise ValueError(f"RNG: seed must be an int >= 0, got {seed!r}")
+        seed = operator.index(seed)
         self.device = check_device(device)
         self._generator = np.random.Generator(np.random.PCG64(seed))
         self._philox = None if device == "cpu" else _Philox(device, seed)
@@ -139,17 +140,12 @@ def _philox_of_pcg(state: dict[str, Any]) -> dict[str, Any]:
     return {"key": [int(low), int(high)], "used": 0}
 
 
-_layers_draw_from: ContextVar[RNG | None] = ContextVar("layers_draw_from", default=None)
+_layers_draw_from: Setting[RNG | None] = Setting("layers_draw_from", None)
 
 
-@contextmanager
-def layers_draw_from(rng: RNG) -> Iterator[None]:
+def layers_draw_from(rng: RNG) -> Block:
     """Inside, layers that need random numbers in training (dropout) draw them from `rng`."""
-    token = _layers_draw_from.set(rng)
-    try:
-        yield
-    finally:
-        _layers_draw_from.reset(token)
+    return _layers_draw_from.block(rng)
 
 
 def rng_of_layers(layer: str) -> RNG:

@@ -12,13 +12,12 @@ device, "auto" tries those of that device from the last to the first, then the d
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from minidiff.engine.backend import array_module, device_of, is_array
+from minidiff.engine.setting import Block, Setting
 
 MODES = ("reference", "auto", "check", "strict")
 
@@ -60,7 +59,7 @@ def _mode_of_the_environment() -> str:
 
 
 _DEFAULT = _Choice(_mode_of_the_environment(), MappingProxyType({}))
-_choice: ContextVar[_Choice] = ContextVar("use_kernels", default=_DEFAULT)
+_choice = Setting("use_kernels", _DEFAULT)
 _kernels: dict[str, dict[str, Kernel]] = {}  # operation -> version -> kernel, slowest first
 
 
@@ -93,9 +92,8 @@ def operations_with_kernels() -> list[str]:
     return list(_kernels)
 
 
-@contextmanager
-def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
-    """Choose the implementations inside the block.
+def use_kernels(mode: str = "auto", **versions: str) -> Block:
+    """Choose the implementations inside the block, or the function or generator below it.
 
     mode: "reference" - always the definition; "auto" - the fastest kernel that takes the arguments,
     else the definition; "strict" - as "auto", and an error where an operation has kernels for this
@@ -112,11 +110,7 @@ def use_kernels(mode: str = "auto", **versions: str) -> Iterator[None]:
             raise ValueError(
                 f"use_kernels: {operation} has no version {version!r} (known: {known})"
             )
-    token = _choice.set(_Choice(mode, {**_choice.get().versions, **versions}))
-    try:
-        yield
-    finally:
-        _choice.reset(token)
+    return Block(_choice, lambda outer: _Choice(mode, {**outer.versions, **versions}))
 
 
 def run(
@@ -167,7 +161,7 @@ def _checked(
 
     def checked_backward(dy: Any) -> tuple[Any, ...]:
         ours, theirs = (
-            _as_tuple(_call_backward(backward, dy)) for backward in (kernel[1], reference[1])
+            _as_tuple(call_backward(backward, dy)) for backward in (kernel[1], reference[1])
         )
         for parameter, a, b in zip(parameters, ours, theirs, strict=False):
             if a is not None and b is not None:
@@ -180,7 +174,8 @@ def _checked(
     return kernel[0], checked_backward
 
 
-def _call_backward(backward: Callable, dy: Any) -> Any:
+def call_backward(backward: Callable, dy: Any) -> Any:
+    """All gradients, also of a kernel that asks which are wanted."""
     if backward.__code__.co_argcount == 2:
         return backward(dy, (True,) * 16)
     return backward(dy)

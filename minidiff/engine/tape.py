@@ -6,42 +6,36 @@ and applies the chain rule at each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidiff.engine import anomaly
 from minidiff.engine.backend import array_module
 from minidiff.engine.node import Node, as_array, source_of
+from minidiff.engine.setting import Setting
 
 if TYPE_CHECKING:
     from minidiff.engine.tensor import Tensor
 
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_recording = Setting("no_grad", True)
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """Inside, nothing is recorded: no gradients, and no memory kept for them."""
-    token = _recording.set(False)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+def no_grad(function: Callable | None = None) -> Any:
+    """Inside, nothing is recorded: no gradients, and no memory kept for them.
+
+    For `with no_grad():`, and to be written as @no_grad() over a function or a generator.
+    """
+    block = _recording.block(False)
+    return block if function is None else block(function)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad(function: Callable | None = None) -> Any:
     """Inside, operations are recorded again, within `no_grad()` too.
 
     A sampler that needs the gradient of a classifier does this, for example.
     """
-    token = _recording.set(True)
-    try:
-        yield
-    finally:
-        _recording.reset(token)
+    block = _recording.block(True)
+    return block if function is None else block(function)
 
 
 def is_recording() -> bool:

@@ -12,7 +12,14 @@ from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
 from minidiff.models import Classifier
 from minidiff.sampling.predictor import evaluating
-from minidiff.training.checkpoint import load_checkpoint
+from minidiff.training.checkpoint import (
+    CheckpointError,
+    checkpoint_in,
+    load_checkpoint,
+    one_line,
+    understood,
+)
+from minidiff.training.classification import KIND, check_finished
 from minidiff.training.stored import stored_network
 from minidiff.training.workers import Workers
 
@@ -54,10 +61,45 @@ def _judge(model: Classifier, x: Any, chunk: int) -> tuple[np.ndarray, np.ndarra
 
 
 def load_classifier(folder: str | os.PathLike[str]) -> Classifier:
-    """The classifier of a checkpoint, in evaluation mode.
+    """The classifier of a run or of its checkpoint, in evaluation mode.
 
-    Raises: CheckpointError if the checkpoint is of another kind.
+    Raises: CheckpointError if the checkpoint is of another kind, or of a run that did not end.
     """
-    checkpoint = load_checkpoint(folder, "classifier")
+    checkpoint = load_checkpoint(checkpoint_in(folder), KIND)
+    check_finished(folder, checkpoint.description)
     model: Classifier = stored_network(folder, checkpoint, Classifier)
     return model
+
+
+def find_classifier(folder: str | os.PathLike[str]) -> Classifier | None:
+    """The classifier of a run, or None if there is no checkpoint."""
+    there = (checkpoint_in(folder) / "checkpoint.json").exists()
+    return load_classifier(folder) if there else None
+
+
+class Credentials(NamedTuple):
+    """How good a trained classifier is."""
+
+    accuracy: float  # the share of held-out images that it gets right
+    held_out: int  # how many those are
+    data: str  # the name of the data set
+
+
+def credentials(folder: str | os.PathLike[str]) -> Credentials:
+    """What train_classifier.py found out about its classifier at the end.
+
+    Raises: CheckpointError if there is nothing, because its training did not end.
+    """
+    facts = load_checkpoint(checkpoint_in(folder), KIND).description
+    with understood(folder):
+        known = {**facts.get("options", {}), **facts}  # older versions had no options
+        if "accuracy" not in known:
+            raise CheckpointError(
+                f"{folder}: this classifier has no accuracy: train_classifier.py did not end; "
+                "go on with --resume"
+            )
+        accuracy, held_out = known["accuracy"], known["held_out"]
+        if not 0 <= accuracy <= 1 or type(held_out) is not int:
+            raise ValueError(f"its accuracy is {accuracy!r} of {held_out!r} images")
+        name = known.get("dataset", {}).get("name") or known["data"]
+        return Credentials(float(accuracy), held_out, one_line(name, 60))

@@ -20,7 +20,7 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.vlb import vlb
 from minidiff.engine.backend import to_cpu, to_device
 from minidiff.engine.random import RNG
-from minidiff.evaluation.judgement import judge
+from minidiff.evaluation.judgement import Judgement, judge
 from minidiff.sampling.predictor import evaluating, predictor
 from minidiff.training.workers import Workers
 
@@ -97,15 +97,15 @@ def sample_quality(
 
     samples: (N, C, H, W) float in [-1, 1]; real_images: (M, C, H, W) uint8, M >= 2 N
     """
-    n = len(samples)
-    if len(real_images) < 2 * n:
-        raise ValueError(
-            f"sample_quality: {n} samples need at least {2 * n} real images beside them, got "
-            f"{len(real_images)}"
-        )
-    of_samples = judge(workers, samples)
-    of_real = judge(workers, to_float(real_images))
-    order = RNG(seed).permutation(len(real_images))
+    _check_enough(len(samples), len(real_images))
+    return quality_of(judge(workers, samples), judge(workers, to_float(real_images)), seed)
+
+
+def quality_of(of_samples: Judgement, of_real: Judgement, seed: int = 0) -> SampleQuality:
+    """The same from what the classifier answered, for N samples and M >= 2 N real images."""
+    n, n_real = len(of_samples.features), len(of_real.features)
+    _check_enough(n, n_real)
+    order = RNG(seed).permutation(n_real)
     as_many, rest = of_real.features[order[:n]], of_real.features[order[n:]]
     n_classes = of_samples.probabilities.shape[1]
     return SampleQuality(
@@ -115,6 +115,14 @@ def sample_quality(
         frechet=frechet_distance(of_samples.features, rest),
         floor=frechet_distance(as_many, rest),
     )
+
+
+def _check_enough(n: int, n_real: int) -> None:
+    if n_real < 2 * n:
+        raise ValueError(
+            f"sample_quality: {n} samples need at least {2 * n} real images beside them, got "
+            f"{n_real}"
+        )
 
 
 def bits_per_dimension(

@@ -8,7 +8,7 @@ linear             matmul, linear
 conv2d             conv2d
 conv_transpose2d   conv_transpose2d
 normalization      group_norm, layer_norm, group_norm_swish
-attention          attention
+attention          attention, self_attention
 embedding          embedding
 dropout            dropout
 resampling         avg_pool2d, interpolate
@@ -27,7 +27,7 @@ from minidiff.functional.arithmetic import (
     less_equal, log, maximum, minimum, multiply, negative, not_equal, power, sin, sqrt,
     subtract, where,
 )
-from minidiff.functional.attention import attention
+from minidiff.functional.attention import attention, self_attention
 from minidiff.functional.conv2d import conv2d
 from minidiff.functional.conv_transpose2d import conv_transpose2d
 from minidiff.functional.dropout import dropout
@@ -50,7 +50,7 @@ __all__ = [
     "getitem", "greater", "greater_equal", "group_norm", "group_norm_swish",
     "interpolate", "layer_norm", "less", "less_equal", "linear", "log", "log_softmax",
     "matmul", "max", "maximum", "mean", "min", "minimum", "mse_loss", "multiply",
-    "negative", "not_equal", "pad", "power", "relu", "reshape", "setitem", "sigmoid",
-    "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
+    "negative", "not_equal", "pad", "power", "relu", "reshape", "self_attention", "setitem",
+    "sigmoid", "silu", "sin", "softmax", "sqrt", "squeeze", "stack", "subtract", "sum", "swapaxes",
     "swish", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -150,8 +150,7 @@ def cos(x):
 @operation
 def maximum(x, y):
     """The larger of x and y; where they are equal each takes half of the gradient."""
-    check_broadcast("maximum", x, y)
-    xp = array_module(x, y)
+    xp = check_broadcast("maximum", x, y)
 
     def maximum_backward(dz):
         half = 0.5 * dz * (x == y)
@@ -163,8 +162,7 @@ def maximum(x, y):
 @operation
 def minimum(x, y):
     """The smaller of x and y; where they are equal each takes half of the gradient."""
-    check_broadcast("minimum", x, y)
-    xp = array_module(x, y)
+    xp = check_broadcast("minimum", x, y)
 
     def minimum_backward(dz):
         half = 0.5 * dz * (x == y)
@@ -188,8 +186,7 @@ def clip(x, min=None, max=None):
 @operation
 def where(condition, x, y):
     """x where the condition holds, y elsewhere."""
-    check_broadcast("where", condition, x, y)
-    xp = array_module(condition, x, y)
+    xp = check_broadcast("where", condition, x, y)
 
     def where_backward(dz):
         return None, xp.where(condition, dz, 0), xp.where(condition, 0, dz)
@@ -200,40 +197,40 @@ def where(condition, x, y):
 @operation
 def equal(x, y):
     """x == y, as booleans."""
-    check_broadcast("equal", x, y)
-    return array_module(x, y).equal(x, y), None
+    xp = check_broadcast("equal", x, y)
+    return xp.equal(x, y), None
 
 
 @operation
 def not_equal(x, y):
     """x != y, as booleans."""
-    check_broadcast("not_equal", x, y)
-    return array_module(x, y).not_equal(x, y), None
+    xp = check_broadcast("not_equal", x, y)
+    return xp.not_equal(x, y), None
 
 
 @operation
 def less(x, y):
     """x < y, as booleans."""
-    check_broadcast("less", x, y)
-    return array_module(x, y).less(x, y), None
+    xp = check_broadcast("less", x, y)
+    return xp.less(x, y), None
 
 
 @operation
 def less_equal(x, y):
     """x <= y, as booleans."""
-    check_broadcast("less_equal", x, y)
-    return array_module(x, y).less_equal(x, y), None
+    xp = check_broadcast("less_equal", x, y)
+    return xp.less_equal(x, y), None
 
 
 @operation
 def greater(x, y):
     """x > y, as booleans."""
-    check_broadcast("greater", x, y)
-    return array_module(x, y).greater(x, y), None
+    xp = check_broadcast("greater", x, y)
+    return xp.greater(x, y), None
 
 
 @operation
 def greater_equal(x, y):
     """x >= y, as booleans."""
-    check_broadcast("greater_equal", x, y)
-    return array_module(x, y).greater_equal(x, y), None
+    xp = check_broadcast("greater_equal", x, y)
+    return xp.greater_equal(x, y), None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 
+from minidiff.engine import registry
 from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
 from minidiff.kernels import arguments
@@ -47,3 +48,23 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
         return dquery, dkey, dvalue, dmask
 
     return y, attention_backward
+
+
+@operation(check=arguments.self_attention)
+def self_attention(projected):
+    """y = attention(query, key, value) of a projection that holds all three
+
+    projected: (B, T, 3, heads, d) -> (B, heads, T, d)
+    As one operation its gradient is one array. That of three slices would be three arrays, zero
+    but for a third, and their sum."""
+    xp = array_module(projected)
+    query, key, value = (projected[:, :, i].swapaxes(1, 2) for i in range(3))
+    y, attention_backward = registry.run(
+        "attention", attention.reference, [query, key, value], {}
+    )
+
+    def self_attention_backward(dy):
+        gradients = registry.call_backward(attention_backward, dy)[:3]
+        return xp.stack([gradient.swapaxes(1, 2) for gradient in gradients], axis=2)
+
+    return y, self_attention_backward

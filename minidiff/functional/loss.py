@@ -9,6 +9,7 @@ from __future__ import annotations
 from minidiff.engine.backend import array_module
 from minidiff.engine.checks import check_index_range, poisoned
 from minidiff.engine.operation import operation
+from minidiff.functional.activation import log_softmax
 from minidiff.kernels import arguments
 
 
@@ -17,8 +18,7 @@ def mse_loss(prediction, target, reduction="mean"):
     """loss = mean((prediction - target)^2)
 
     Both of one shape -> a scalar, or that shape for "none". Slide "Loss Function".
-    Shapes that merely broadcast are refused, unlike in PyTorch: (B, 1) and (B,) is a bug.
-    """
+    Unlike PyTorch's, it refuses shapes that only broadcast: (B, 1) and (B,) is a bug."""
     xp = array_module(prediction, target)
     difference = prediction - target
     square = difference * difference
@@ -44,8 +44,7 @@ def cross_entropy(logits, labels, reduction="mean"):
     xp = array_module(logits)
     K = logits.shape[1]
     nan_or_0 = check_index_range("cross_entropy: labels", labels, K, lowest=0)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
+    log_p, _ = log_softmax.reference(logits, axis=1)
     rows = xp.arange(len(labels))
     losses = poisoned(-log_p[rows, labels], nan_or_0)
     scale = 1 / len(labels) if reduction == "mean" else 1

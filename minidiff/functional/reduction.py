@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import check_axes, check_axis, check_not_empty
+from minidiff.engine.checks import check_axes, check_axis, check_filled_axes
 from minidiff.engine.operation import operation
 
 
@@ -33,8 +33,7 @@ def sum(x, axis=None, keepdims=False):
 def mean(x, axis=None, keepdims=False):
     """The arithmetic mean over `axis`."""
     xp = array_module(x)
-    axes = check_axes("mean", axis, x.ndim)
-    check_not_empty("mean", x.shape, axes)
+    axes = check_filled_axes("mean", axis, x.shape)
     y = x.mean(axis=axes, keepdims=True)
     shape_x, shape_y, count = x.shape, y.shape, _count(x, axes)
 
@@ -47,8 +46,7 @@ def mean(x, axis=None, keepdims=False):
 @operation
 def var(x, axis=None, keepdims=False):
     """The variance over `axis`, divided by the count N as in NumPy (PyTorch: N - 1)."""
-    axes = check_axes("var", axis, x.ndim)
-    check_not_empty("var", x.shape, axes)
+    axes = check_filled_axes("var", axis, x.shape)
     deviation = x - x.mean(axis=axes, keepdims=True)
     y = (deviation * deviation).mean(axis=axes, keepdims=True)
 
@@ -61,8 +59,7 @@ def var(x, axis=None, keepdims=False):
 @operation
 def max(x, axis=None, keepdims=False):
     """The largest value over `axis`; equal ones share the gradient equally."""
-    axes = check_axes("max", axis, x.ndim)
-    check_not_empty("max", x.shape, axes)
+    axes = check_filled_axes("max", axis, x.shape)
     y = x.max(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 
@@ -70,8 +67,7 @@ def max(x, axis=None, keepdims=False):
 @operation
 def min(x, axis=None, keepdims=False):
     """The smallest value over `axis`; equal ones share the gradient equally."""
-    axes = check_axes("min", axis, x.ndim)
-    check_not_empty("min", x.shape, axes)
+    axes = check_filled_axes("min", axis, x.shape)
     y = x.min(axis=axes, keepdims=True)
     return (y if keepdims else y.squeeze(axes)), _extremum_backward(x, y, axes)
 

@@ -5,6 +5,8 @@ not x, whose memory can thus be freed before it runs."""
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 from minidiff.engine.add_at import add_at
 from minidiff.engine.backend import array_module
 from minidiff.engine.checks import (
@@ -124,8 +126,7 @@ def astype(x, dtype):
 def getitem(x, index):
     """x[index], basic or fancy; where fancy indices repeat, their gradients add up.
 
-    Raises: IndexError for an index out of range, also on a GPU, where CuPy wraps round.
-    """
+    Raises: IndexError for an index out of range, also on a GPU (CuPy wraps round)."""
     xp = array_module(x, *items_of(index))
     nan_or_0 = check_indices("getitem", x, index)
     y = poisoned(x[index], nan_or_0)
@@ -146,8 +147,7 @@ def getitem(x, index):
 def setitem(x, index, value):
     """A copy of x in which x[index] is value; where fancy indices repeat, the last wins.
 
-    Raises: TypeError if numbers with a fraction would go into integers.
-    """
+    Raises: TypeError if numbers with a fraction would go into integers."""
     xp = array_module(x, value, *items_of(index))
     check_indices("setitem", x, index)
     value = value if hasattr(value, "dtype") else xp.asarray(value, x.dtype)
@@ -186,11 +186,9 @@ def concatenate(tensors, axis=0):
                 f"concatenate: tensor {i} has shape {x.shape}, "
                 f"which differs from {shape} elsewhere than on axis {axis}"
             )
-    ends = [0]
-    for x in tensors:
-        ends.append(ends[-1] + x.shape[axis])
+    ends = accumulate((x.shape[axis] for x in tensors), initial=0)
     before = (slice(None),) * axis
-    parts = [(*before, slice(a, b)) for a, b in zip(ends, ends[1:], strict=False)]
+    parts = [(*before, slice(a, b)) for a, b in pairwise(ends)]
 
     def concatenate_backward(dy):
         return ([dy[part] for part in parts],)

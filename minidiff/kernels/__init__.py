@@ -11,7 +11,7 @@ cuda/ calls the kernels of csrc/, on a GPU, or emulated on the CPU if they are a
 """
 
 from minidiff.kernels import cpu  # isort: skip  (slower than those of cuda/)
-from minidiff.kernels.cuda import attention, conv2d, group_norm, linear
+from minidiff.kernels.cuda import attention, conv2d, group_norm, ladder, linear
 from minidiff.kernels.cuda.cost import Cost, Costs, count
 from minidiff.kernels.cuda.library import checks, status
 from minidiff.kernels.cuda.tf32 import allow_tf32, tf32_is_allowed
@@ -19,5 +19,5 @@ from minidiff.kernels.cuda.tuning import tune_plans
 
 __all__ = [
     "Cost", "Costs", "allow_tf32", "attention", "checks", "conv2d", "count", "cpu", "group_norm",
-    "linear", "status", "tf32_is_allowed", "tune_plans",
+    "ladder", "linear", "status", "tf32_is_allowed", "tune_plans",
 ]  # fmt: skip

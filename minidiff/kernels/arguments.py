@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import is_int
+from minidiff.engine.checks import check_choice, is_int
 from minidiff.kernels.geometry import conv2d_geometry, conv_transpose2d_geometry
+
+REDUCTIONS = ("mean", "sum", "none")
 
 
 def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -98,6 +100,18 @@ def attention(query, key, value, mask=None, is_causal=False, scale=None):
         _mask(mask, query.dtype, scores=(*q[:-1], k[-2]))
 
 
+def self_attention(projected):
+    """Raises: TypeError for a dtype, ValueError for a shape that does not fit."""
+    array_module(projected)
+    shape = projected.shape
+    if len(shape) != 5 or shape[2] != 3:
+        raise ValueError(
+            f"self_attention: projected must be (B, T, 3, heads, size), got shape {shape}"
+        )
+    query, key, value = (projected[:, :, i].swapaxes(1, 2) for i in range(3))
+    attention(query, key, value)
+
+
 def matmul(x, y):
     """Raises: ValueError if the sizes do not fit; TypeError for arrays of two libraries."""
     array_module(x, y)
@@ -117,8 +131,10 @@ def matmul(x, y):
 
 
 def linear(x, weight, bias=None):
-    """Raises: ValueError if the sizes do not fit; TypeError for a bias of another dtype."""
+    """Raises: ValueError if the sizes do not fit; TypeError for dtypes that differ."""
     array_module(x, weight, bias)
+    _floating("linear", x)
+    _same_dtype("linear", x, "weight", weight)
     if weight.ndim != 2 or not x.ndim or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             "linear: weight must be (out, in) with in = x's last size, "
@@ -159,7 +175,7 @@ def interpolate(x, scale_factor):
 def mse_loss(prediction, target, reduction="mean"):
     """Raises: ValueError if the shapes differ, or for another reduction than the known ones."""
     array_module(prediction, target)
-    _reduction("mse_loss", reduction)
+    check_choice("mse_loss", "reduction", reduction, REDUCTIONS)
     if prediction.shape != target.shape:
         raise ValueError(
             "mse_loss: prediction and target must have one shape, "
@@ -174,7 +190,7 @@ def mse_loss(prediction, target, reduction="mean"):
 def cross_entropy(logits, labels, reduction="mean"):
     """Raises: ValueError for shapes and reduction; TypeError if labels are not ints."""
     array_module(logits, labels)
-    _reduction("cross_entropy", reduction)
+    check_choice("cross_entropy", "reduction", reduction, REDUCTIONS)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(
             "cross_entropy: wanted logits (B, K) and labels (B,), "
@@ -184,13 +200,6 @@ def cross_entropy(logits, labels, reduction="mean"):
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
     if not logits.size:
         raise ValueError(f"cross_entropy: logits of shape {logits.shape} are empty")
-
-
-def _reduction(name, reduction):
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(
-            f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
-        )
 
 
 def _images(name, x, weight, bias, layout):
@@ -248,7 +257,8 @@ def _parameters(name, x, parameters, shape):
 
 def _same_dtype(name, x, parameter, array):
     if array is not None and array.dtype != x.dtype:
-        raise TypeError(f"{name}: {parameter} must have x's dtype {x.dtype}, got {array.dtype}")
+        got = f"{array.dtype} and {x.dtype}"
+        raise TypeError(f"{name}: {parameter} and x must have one dtype, got {got}")
 
 
 def _floating(name, x):

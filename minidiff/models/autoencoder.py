@@ -28,7 +28,7 @@ from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder_blocks import FACTOR, Decoder, Encoder
-from minidiff.models.config import own_config
+from minidiff.models.config import own_config, plain_settings
 from minidiff.models.quantizer import VectorQuantizer
 from minidiff.nn import Module
 
@@ -45,6 +45,7 @@ class AutoencoderConfig:
     z_channels: int = 4  # D, the numbers per latent pixel
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         n_channels = self.n_channels
         if not isinstance(n_channels, int) or n_channels < 8 or n_channels % 4:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import own_config
+from minidiff.models.config import check_counts, own_config, plain_settings
 from minidiff.nn import Conv2d, Dropout, GroupNormSwish, Linear, Module
 
 
@@ -24,6 +24,11 @@ class ClassifierConfig:
     dropout: float = 0.25
 
     def __post_init__(self) -> None:
+        plain_settings(self)
+        check_counts(
+            "Classifier", image_channels=self.image_channels, image_size=self.image_size,
+            n_classes=self.n_classes, n_channels=self.n_channels, n_features=self.n_features,
+        )  # fmt: skip
         if self.image_size % 4:
             raise ValueError(
                 f"Classifier: image_size must be a multiple of 4 (two poolings halve it), "

@@ -7,7 +7,10 @@ and a checkpoint stores them as a dict: `UNet(UNet.Config(**stored))` is the sam
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
+
+import numpy as np
 
 
 def own_config(network: str, config: Any, wanted: type) -> Any:
@@ -24,6 +27,25 @@ def own_config(network: str, config: Any, wanted: type) -> Any:
             f"got {type(config).__name__}"
         )
     return config
+
+
+def plain_settings(config: Any) -> None:
+    """Make the settings of a frozen dataclass plain: Python's numbers, and tuples for lists.
+
+    Whoever computes a size may have an np.int64, and a checkpoint has lists. Call it first in
+    `__post_init__`.
+    """
+    for field in fields(config):
+        object.__setattr__(config, field.name, plain_setting(getattr(config, field.name)))
+
+
+def plain_setting(value: Any) -> Any:
+    """Python's number for NumPy's, and a tuple for a list."""
+    if isinstance(value, (list, tuple)):
+        return tuple(plain_setting(item) for item in value)
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    return value
 
 
 def check_counts(network: str, **counts: Any) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import check_channels, check_counts, own_config
+from minidiff.models.config import check_channels, check_counts, own_config, plain_settings
 from minidiff.models.unet_blocks import (
     BlockSettings,
     DownBlock,
@@ -38,6 +39,7 @@ class NoisyClassifierConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_counts(
             "NoisyClassifier", image_channels=self.image_channels, n_classes=self.n_classes,
             n_heads=self.n_heads,
@@ -49,7 +51,6 @@ class NoisyClassifierConfig:
                 f"NoisyClassifier: image_size must be a multiple of {factor} "
                 f"for {len(self.ch_mults)} levels, got {size!r}"
             )
-        object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has a list
 
     @property
     def factor(self) -> int:
@@ -90,10 +91,10 @@ class NoisyClassifier(Module):
 
     def forward(self, x: Any, t: Any) -> Tensor:
         self._check_input(x, t)
-        t = self.time_emb(t)
+        swish_t = F.swish(self.time_emb(t))
         x = self.image_proj(x)
         for m in self.down:
-            x = m(x, t)
+            x = m(x, swish_t)
         return self.final(self.norm(x).reshape(x.shape[0], -1))
 
     def _check_input(self, x: Any, t: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import check_counts, own_config
+from minidiff.models.config import check_counts, own_config, plain_settings
 from minidiff.models.unet_blocks import TimeEmbedding
 from minidiff.nn import Linear, Module, ModuleList
 
@@ -46,6 +46,7 @@ class PointDenoiserConfig:
     n_blocks: int = 3
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_counts("PointDenoiser", n_dims=self.n_dims, n_blocks=self.n_blocks)
         if not isinstance(self.n_hidden, int) or self.n_hidden < 16 or self.n_hidden % 8:
             raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
-from minidiff.models.config import check_counts, own_config
+from minidiff.models.config import check_counts, own_config, plain_settings
 from minidiff.nn import (
     Embedding,
     LayerNorm,
@@ -63,6 +63,7 @@ class TextEncoderConfig:
     padding_idx: int = 0  # the id that stands for "no word"
 
     def __post_init__(self) -> None:
+        plain_settings(self)
         check_counts(
             "TextEncoder", n_words=self.n_words, max_length=self.max_length, d=self.d,
             n_heads=self.n_heads, n_layers=self.n_layers,

@@ -99,22 +99,22 @@ class UNet(Module):
         """
         self._check_input(x, t)
         self._check_condition(x, context, concat)
-        t = self.time_emb(t)
+        swish_t = F.swish(self.time_emb(t))  # once, for all blocks
         x = x if concat is None else F.concatenate([x, concat], axis=1)
         x = self.image_proj(to_patches(x, self.config.patch_size))
 
         h = [x]  # outputs at each resolution for the skip connections
         for m in self.down:
-            x = m(x, t, context)
+            x = m(x, swish_t, context)
             h.append(x)
 
-        x = self.middle(x, t, context)
+        x = self.middle(x, swish_t, context)
 
         for m in self.up:
             if not isinstance(m, (Upsample, NearestUpsample)):
                 s = h.pop()
                 x = F.concatenate([x, s], axis=1)
-            x = m(x, t, context)
+            x = m(x, swish_t, context)
 
         output = from_patches(self.final(self.norm(x)), self.config.patch_size)
         if not self.config.learned_variance:

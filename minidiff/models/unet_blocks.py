@@ -1,6 +1,6 @@
 """The parts of the U-Net, in the order of the slides "Diffusion Model Architecture".
 
-Everywhere x is (B, C, H, W) and t, after the time embedding, (B, time_channels).
+Everywhere x is (B, C, H, W) and swish_t, the Swish of the time embedding, (B, time_channels).
 """
 
 from __future__ import annotations
@@ -128,9 +128,10 @@ class ResidualBlock(Module):
             else Identity()
         )
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, swish_t: Tensor) -> Tensor:
         h = self.conv1(self.norm1(x))
-        h = h + self.time_emb(F.swish(t))[:, :, None, None]
+        w_t = self.time_emb(swish_t)
+        h = h + w_t.reshape(*w_t.shape, 1, 1)
         h = self.conv2(self.dropout(self.norm2(h)))
         return h + self.shortcut(x)
 
@@ -158,13 +159,8 @@ class AttentionBlock(Module):
     def forward(self, x: Tensor) -> Tensor:
         B, C, H, W = x.shape
         tokens = self.norm(x).reshape(B, C, H * W).transpose(0, 2, 1)
-        qkv = (
-            self.projection(tokens)
-            .reshape(B, H * W, 3, self.n_heads, C // self.n_heads)
-            .transpose(2, 0, 3, 1, 4)
-        )
-        Q, K, V = qkv[0], qkv[1], qkv[2]
-        attended = F.attention(Q, K, V)
+        QKV = self.projection(tokens).reshape(B, H * W, 3, self.n_heads, C // self.n_heads)
+        attended = F.self_attention(QKV)
         res = self.output(attended.transpose(0, 2, 1, 3).reshape(B, H * W, C))
         return x + res.transpose(0, 2, 1).reshape(B, C, H, W)
 
@@ -209,8 +205,8 @@ class DownBlock(Module):
         if has_attn and settings.context_channels:
             self.cross = CrossAttentionBlock(out_channels, settings, rng)
 
-    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
-        x = self.res(x, t)
+    def forward(self, x: Tensor, swish_t: Tensor, context: Context | None = None) -> Tensor:
+        x = self.res(x, swish_t)
         x = self.attn(x)
         if context is not None and hasattr(self, "cross"):
             x = self.cross(x, context)
@@ -237,12 +233,12 @@ class MiddleBlock(Module):
             self.cross = CrossAttentionBlock(n_channels, settings, rng)
         self.res2 = ResidualBlock(n_channels, n_channels, settings, rng)
 
-    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
-        x = self.res1(x, t)
+    def forward(self, x: Tensor, swish_t: Tensor, context: Context | None = None) -> Tensor:
+        x = self.res1(x, swish_t)
         x = self.attn(x)
         if context is not None and hasattr(self, "cross"):
             x = self.cross(x, context)
-        x = self.res2(x, t)
+        x = self.res2(x, swish_t)
         return x
 
 
@@ -252,7 +248,7 @@ class Downsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = Conv2d(n_channels, n_channels, 3, stride=2, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
+    def forward(self, x: Tensor, swish_t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(x)
 
 
@@ -262,7 +258,7 @@ class Upsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = ConvTranspose2d(n_channels, n_channels, 4, stride=2, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
+    def forward(self, x: Tensor, swish_t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(x)
 
 
@@ -275,5 +271,5 @@ class NearestUpsample(Module):
     def __init__(self, n_channels: int, rng: RNG):
         self.conv = Conv2d(n_channels, n_channels, 3, padding=1, rng=rng)
 
-    def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
+    def forward(self, x: Tensor, swish_t: Tensor, context: Context | None = None) -> Tensor:
         return self.conv(F.interpolate(x, 2))

@@ -7,7 +7,12 @@ from dataclasses import InitVar, dataclass
 
 import numpy as np
 
-from minidiff.models.config import check_channels, check_counts
+from minidiff.models.config import (
+    check_channels,
+    check_counts,
+    plain_setting,
+    plain_settings,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class UNetConfig:
     image_size: InitVar[int | tuple[int, int] | None] = None
 
     def __post_init__(self, image_size: int | tuple[int, int] | None) -> None:
+        plain_settings(self)
         check_counts(
             "UNet", image_channels=self.image_channels, n_blocks=self.n_blocks,
             n_heads=self.n_heads, patch_size=self.patch_size,
@@ -52,11 +58,9 @@ class UNetConfig:
             raise ValueError(
                 f"UNet: upsample must be 'transposed' or 'nearest', got {self.upsample!r}"
             )
-        object.__setattr__(self, "ch_mults", tuple(self.ch_mults))  # a checkpoint has lists
-        object.__setattr__(self, "is_attn", tuple(self.is_attn))
-        if image_size is not None:
-            both = (image_size, image_size) if isinstance(image_size, int) else image_size
-            self.check_size(*both)
+        size = plain_setting(image_size)
+        if size is not None:
+            self.check_size(*((size, size) if isinstance(size, int) else size))
 
     @property
     def levels(self) -> int:

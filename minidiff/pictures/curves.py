@@ -6,11 +6,10 @@ Every file appears only when it is complete, and no figure touches pyplot's stat
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from minidiff.data.atomic import atomic_write
 from minidiff.engine.backend import to_cpu
+from minidiff.pictures.figures import Figure, save_figure
 from minidiff.pictures.images import DPI, INK, PAPER, Path
 
 
@@ -33,7 +32,7 @@ def save_loss_curve(
         axes.legend(fontsize=15, frameon=False)
     if min(curve.min() for curve in curves.values()) > 0:
         _log_scale(axes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_loss_per_t(
@@ -57,7 +56,7 @@ def save_loss_per_t(
     axes.legend(fontsize=15, frameon=False)
     if loss.min() > 0:
         _log_scale(axes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_code_usage(path: Path, counts: Any, title: str = "How often each code is chosen") -> None:
@@ -75,7 +74,7 @@ def save_code_usage(path: Path, counts: Any, title: str = "How often each code i
     axes.bar(np.arange(1, len(share) + 1), share, width=1.0, color="C0")
     axes.axhline(1 / len(share), color=INK, linestyle="--", label="all codes equally")
     axes.legend(fontsize=15)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def save_perplexity(
@@ -89,7 +88,7 @@ def save_perplexity(
     axes.axhline(n_codes, color=INK, linestyle="--", label=f"K = {n_codes}")
     axes.set_ylim(0, 1.05 * n_codes)
     axes.legend(fontsize=15)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Any]:
@@ -105,8 +104,17 @@ def _axes(title: str, x_label: str, y_label: str) -> tuple[Figure, Any]:
 
 
 def _log_scale(axes: Any) -> None:
+    """A logarithmic y axis with a few labels that don't overlap, whatever its range."""
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_ylim()
+    decades = np.log10(high / low)
+    if decades < 1:  # there may be no 1, 2 or 5 in it
+        locator: Any = MaxNLocator(6)
+    elif decades < 4:
+        locator = LogLocator(subs=(1, 2, 5))
+    else:
+        locator = LogLocator(numticks=9)
+    axes.yaxis.set_major_locator(locator)
     # 0.05 reads better on a wall than 5 x 10^-2
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_locator(NullLocator())
@@ -129,8 +137,3 @@ def _matching(
                 f"{function}: {name} has shape {array.shape} but {x_name} has {x.shape}"
             )
     return x, arrays
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_write(path) as part:
-        figure.savefig(part, format="png")

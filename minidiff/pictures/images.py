@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image  # Pillow comes with matplotlib, which needs it
 
 from minidiff.data.atomic import atomic_write
 from minidiff.data.scaling import check_range, to_bytes
 from minidiff.engine.backend import to_cpu
+from minidiff.pictures.figures import Figure
 
 DPI = 100
 SMALLEST_CELL = 84  # pixels on the screen; a 28 x 28 digit is shown three times as large

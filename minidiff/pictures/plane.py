@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
-from minidiff.data.atomic import atomic_write
 from minidiff.engine.backend import to_cpu
+from minidiff.pictures.figures import Figure, save_figure
 from minidiff.pictures.images import DPI, INK, PAPER, Path
 
 LIMIT = 2.7  # standardised data and almost all of N(0, I) are within
@@ -38,7 +37,7 @@ def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> No
             x, y = _plane("save_clouds", "points", points).T
             axes.scatter(x, y, s=1.5, color=CLOUD, alpha=0.5, linewidths=0)
             axes.set_title(title, fontsize=13, color=INK)
-    _write(figure, path)
+    save_figure(figure, path)
 
 
 def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
@@ -60,7 +59,7 @@ def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
         axes.scatter(*way[0].T, s=14, color=START, zorder=3)
         axes.scatter(*way[-1].T, s=14, color=END, zorder=3)
         axes.set_title(title, fontsize=14, color=INK)
-    _write(figure, path)
+    save_figure(figure, path)
 
 
 def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: str) -> None:
@@ -100,7 +99,7 @@ def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: s
         )  # fmt: skip
         axes.set_title(title, fontsize=14, color=INK)
     figure.colorbar(drawn, ax=list(panels[0]), label=unit, shrink=0.8)
-    _write(figure, path)
+    save_figure(figure, path)
 
 
 def _plane(function: str, name: str, points: Any) -> np.ndarray:
@@ -121,8 +120,3 @@ def _panels(rows: int, columns: int, size: float = PANEL) -> tuple[Figure, Any]:
     for axes in panels.flat:
         axes.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xticks=[], yticks=[], aspect="equal")
     return figure, panels
-
-
-def _write(figure: Figure, path: Path) -> None:
-    with atomic_write(path) as part:
-        figure.savefig(part, format="png")

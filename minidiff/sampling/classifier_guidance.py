@@ -14,10 +14,12 @@ from minidiff.engine.tensor import Tensor
 from minidiff.models import NoisyClassifier
 from minidiff.training.checkpoint import (
     CheckpointError,
+    checkpoint_in,
     load_checkpoint,
     one_line,
     understood,
 )
+from minidiff.training.classification import check_finished
 from minidiff.training.noisy_classification import KIND
 from minidiff.training.stored import stored_network
 from minidiff.training.workers import Workers
@@ -54,16 +56,18 @@ def _class_gradient(model: NoisyClassifier, x: Any, t: Any, y: Any) -> Any:
 def load_noisy_classifier(
     folder: str | os.PathLike[str], schedule: Schedule, device: str = "cpu"
 ) -> NoisyClassifier:
-    """Read what `save_noisy_classifier` wrote, in evaluation mode.
+    """Read what `NoisyClassifierTrainer` or `save_noisy_classifier` wrote, in evaluation mode.
 
-    schedule: the denoiser's, by which samples will be drawn.
+    folder: of the run, or of its checkpoint. schedule: the denoiser's, by which samples will be
+    drawn.
 
-    Raises: CheckpointError if it is of another kind, or was trained with another schedule: a t
-    would then mean another noise.
+    Raises: CheckpointError if it is of another kind or of a run that did not end, or was trained
+    with another schedule: a t would then mean another noise.
     """
-    checkpoint = load_checkpoint(folder, KIND)
+    checkpoint = load_checkpoint(checkpoint_in(folder), KIND)
     with understood(folder):
         own = checkpoint.description["schedule"]
+    check_finished(folder, checkpoint.description)
     if own != schedule.config:
         raise CheckpointError(
             f"{folder}: its schedule is {one_line(own)}, the denoiser's is {schedule.config}"

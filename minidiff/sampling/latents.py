@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff.data.dataset import Dataset
+from minidiff.data.identity import identity_difference
 from minidiff.data.scaling import to_float, to_unit
 from minidiff.diffusion.latent import decode_latent, latent_scale, perplexity
 from minidiff.engine.backend import device_of, to_cpu
+from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder import AUTOENCODERS, Autoencoder, VQAutoencoder
@@ -106,11 +108,14 @@ class TrainedAutoencoder(NamedTuple):
         Raises: ValueError for another data set than its own.
         """
         options, shape = self.facts["options"], tuple(self.facts["image_shape"])
-        own = options.get("dataset", dataset.name)
-        if own != dataset.name or dataset.images.shape[1:] != shape:
+        own = self.facts.get("dataset")
+        if own is None:  # of an older version
+            name = options.get("dataset", dataset.name)
+            own = {"name": name, "image_shape": list(shape)}
+        if difference := identity_difference(own, dataset.identity()):
             raise ValueError(
-                f"the autoencoder was trained on {own} {shape}, "
-                f"got {dataset.name} {dataset.images.shape[1:]}"
+                f"the autoencoder was trained on {own['name']} {shape}, "
+                f"got {dataset.name} {dataset.images.shape[1:]} ({difference})"
             )
         return dataset.split(len(dataset) // HELD_OUT, options["seed"])
 
@@ -160,6 +165,7 @@ def load_autoencoder(folder: str | os.PathLike[str], device: str = "cpu") -> Tra
         network, scale = AUTOENCODERS[facts["regularizer"]], facts["options"]["latent_scale"]
         if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
             raise ValueError(f"latent_scale must be a number > 0, got {scale!r}")
+        RNG(facts["options"].get("seed", 0))  # of `split`
         for name in ("image_shape", "latent_shape"):
             stored_shape(folder, name, facts[name])
     model = stored_network(folder, checkpoint, network)

@@ -69,6 +69,15 @@ class TextToImage(NamedTuple):
         )
 
 
+def stored_captions(folder: str | os.PathLike[str], options: dict[str, Any]) -> Captions:
+    """The captions of a run of train_mnist_ldm.py.    options: of its checkpoint
+
+    Raises: CheckpointError if they make no sense.
+    """
+    with understood(folder):
+        return Captions(**options["captions"])
+
+
 def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> TextToImage:
     """Read the model of train_mnist_ldm.py, and the autoencoder that it was trained with.
 
@@ -84,9 +93,9 @@ def load_text_to_image(folder: str | os.PathLike[str], device: str = "cpu") -> T
             f"{folder}: the model makes latents {denoiser.sample_shape}, its autoencoder wants "
             f"{latent_shape}"
         )
+    captions = stored_captions(folder, denoiser.facts.get("options", {}))
     with understood(folder):
-        options = denoiser.facts["options"]
-        scale, captions = options["latent_scale"], Captions(**options["captions"])
+        scale = denoiser.facts["options"]["latent_scale"]
     if scale != autoencoder.scale:
         raise CheckpointError(
             f"{folder}: the model's latents have the scale {one_line(scale)}, its autoencoder's "

@@ -1,71 +1,129 @@
-"""Training of a classifier by cross-entropy."""
+"""Training of a classifier by cross-entropy, on the loop of all trainers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from minidiff import functional as F
 from minidiff.data.loader import Loader
+from minidiff.diffusion.elementwise import plain
+from minidiff.diffusion.step import Step
 from minidiff.engine.backend import to_device
 from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module
-from minidiff.optim import Optimizer, cosine_decay
-from minidiff.training.checkpoint import save_checkpoint
-from minidiff.training.divergence import check_loss, check_parameters
+from minidiff.optim import Optimizer
+from minidiff.training.checkpoint import CheckpointError, save_checkpoint
+from minidiff.training.divergence import check_parameters
+from minidiff.training.loop import LoopSettings, TrainingLoop
 from minidiff.training.workers import Workers
 
-# (x_0, rng) of a batch -> the arguments of the model, "x" and others with one entry per image
-Inputs = Callable[[Any, RNG], dict[str, Any]]
+KIND = "classifier"
 
 
-def clean(x_0: Any, rng: RNG) -> dict[str, Any]:
-    """The images as they are."""
-    return {"x": x_0}
+@dataclass(frozen=True)
+class ClassifierSettings(LoopSettings):
+    """Settings of a `ClassifierTrainer`: cross-entropy needs no warm-up and no bound."""
+
+    lr_warmup: int = 0
+    max_norm: float = float("inf")
+    final_lr: float = 0.0
 
 
-def classifier_steps(
-    loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers,
-    inputs: Inputs = clean,
-) -> Iterator[float]:  # fmt: skip
-    """Minimise the cross-entropy of the workers' model, and yield the loss of each batch.
-
-    The learning rate falls along a cosine.
-
-    Raises: DivergenceError at the first loss that is not finite, before it moves the parameters.
-    """
-    lr, total = optimizer.lr, epochs * len(loader)
-    workers.model.train()
-    for step in range(total):
-        x_0, labels = loader.next_batch()
-        arrays = {**inputs(x_0, rng), "labels": labels}
-        seed = int(rng.integers(0, 2**62))  # for dropout
-        loss, gradients, _ = workers.loss_and_gradients(classification_loss, arrays, seed)
-        value = float(loss)
-        check_loss(value, step + 1)
-        optimizer.lr = lr * cosine_decay(step / total)
-        optimizer.step(gradients)
-        yield value
-
-
-def classification_loss(
+def classification_terms(
     model: Module, x: Any, labels: Any, **condition: Any
-) -> tuple[Tensor, None]:
-    """The mean cross-entropy of model(x, **condition).    x: (B, ...), labels: (B,), on the host"""
+) -> tuple[Tensor, dict[str, Any]]:
+    """The mean cross-entropy of model(x, **condition), and the logits.
+
+    x: (B, ...), labels: (B,), on the host
+    """
     device = next(model.parameters()).device
     with nan_for_wrong_indices():  # the Loader has checked the labels
         logits = model(Tensor(x, device=device), **condition)
-        return F.cross_entropy(logits, to_device(labels, device)), None
+        loss = F.cross_entropy(logits, to_device(labels, device))
+    return loss, {"logits": plain(logits)}
+
+
+class ClassifierTrainer(TrainingLoop):
+    """Trains a classifier on the loader's images and labels.
+
+    The learning rate falls along a cosine, from the first step on.
+    """
+
+    kind = KIND
+    loss = staticmethod(classification_terms)
+
+    def __init__(
+        self, model: Module, loader: Loader, optimizer: Optimizer, rng: RNG,
+        settings: LoopSettings | None = None,
+    ):  # fmt: skip
+        super().__init__(model, loader, optimizer, rng, settings or ClassifierSettings())
+
+    def draw_batch(self) -> dict[str, Any]:
+        x_0, labels = self.loader.next_batch()
+        return {**self.inputs(x_0), "labels": labels}
+
+    def inputs(self, x_0: Any) -> dict[str, Any]:
+        """The arguments of the model, with one entry per image. Here: the images as they are."""
+        return {"x": x_0}
+
+    def dropout_seed(self) -> int:
+        return int(self.rng.integers(0, 2**62))
+
+    def further_facts(self) -> dict[str, Any]:
+        return {"progress": self.progress}  # whoever loads it asks whether the run is finished
+
+    def as_step(self, batch: dict[str, Any], terms: dict[str, Any]) -> Step:
+        shown = {name: value for name, value in batch.items() if name != "t"}
+        return Step("classify", batch.get("t", 0), **shown, **terms)  # t = 0: clean images
+
+
+def losses_of(trainer: ClassifierTrainer, epochs: int, workers: Workers) -> Iterator[float]:
+    """Train for so many epochs, and yield the loss of each batch."""
+    total = epochs * len(trainer.loader)
+    workers.model.train()
+    steps = trainer.steps(workers)
+    while trainer.step < total:
+        trainer.progress = trainer.step / total
+        yield float(next(steps).loss)
+    trainer.progress = 1.0
+
+
+def classifier_steps(
+    loader: Loader, optimizer: Optimizer, rng: RNG, epochs: int, workers: Workers
+) -> Iterator[float]:
+    """Minimise the cross-entropy of the workers' model, and yield the loss of each batch.
+
+    It is a `ClassifierTrainer` without a run around it.
+
+    Raises: DivergenceError at the first loss that is not finite, before it moves the parameters.
+    """
+    trainer = ClassifierTrainer(workers.model, loader, optimizer, rng)
+    return losses_of(trainer, epochs, workers)
+
+
+def check_finished(folder: str | os.PathLike[str], facts: dict[str, Any]) -> None:
+    """Refuse a classifier whose training was interrupted: nobody should be judged by it.
+
+    facts: of its checkpoint. A checkpoint of `save_classifier` has no progress, and is finished.
+
+    Raises: CheckpointError
+    """
+    progress = facts.get("progress", 1)
+    if not isinstance(progress, (int, float)) or not progress >= 1:
+        raise CheckpointError(
+            f"{folder}: the training of this classifier did not end: go on with --resume"
+        )
 
 
 def save_classifier(
-    folder: str | os.PathLike[str], model: Module, facts: dict[str, Any], kind: str = "classifier"
+    folder: str | os.PathLike[str], model: Module, facts: dict[str, Any], kind: str = KIND
 ) -> None:
-    """Write a trained classifier, and further facts that JSON can hold.
+    """Write a trained classifier without the state of its training, and further facts.
 
     Raises: DivergenceError if one of its parameters is not finite; nothing is written then.
     """

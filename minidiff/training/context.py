@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from minidiff.engine import anomaly, checks, registry, tape
+from minidiff.engine.setting import Setting
 from minidiff.kernels import allow_tf32, tf32_is_allowed
 
-VARIABLES = {
+SETTINGS: dict[str, Setting[bool]] = {
     "detect_anomaly": anomaly._enabled,
     "recording": tape._recording,
     "index_checks_wait": checks._waits,
@@ -25,7 +26,7 @@ def current_context() -> dict[str, Any]:
         "use_kernels": (chosen.mode, dict(chosen.versions)),
         "allow_tf32": tf32_is_allowed(),
         "errstate": np.geterr(),
-        **{name: variable.get() for name, variable in VARIABLES.items()},
+        **{name: setting.get() for name, setting in SETTINGS.items()},
     }
 
 
@@ -34,14 +35,13 @@ def in_context(values: dict[str, Any]) -> Iterator[None]:
     """Inside, everything is as it was where `current_context` was called."""
     mode, versions = values["use_kernels"]
     tf32 = tf32_is_allowed()
-    tokens = {name: variable.set(values[name]) for name, variable in VARIABLES.items()}
     allow_tf32(values["allow_tf32"])
     with ExitStack() as stack:
+        for name, setting in SETTINGS.items():
+            stack.enter_context(setting.block(values[name]))
         stack.enter_context(registry.use_kernels(mode, **versions))
         stack.enter_context(np.errstate(**values["errstate"]))
         try:
             yield
         finally:
             allow_tf32(tf32)
-            for name, token in tokens.items():
-                VARIABLES[name].reset(token)

@@ -43,8 +43,6 @@ from minidiff.training.state import (
 )
 from minidiff.training.workers import Workers, slices
 
-FINAL_LR = 0.02  # of the highest learning rate, at the end of the run
-
 
 @dataclass(frozen=True)
 class LoopSettings:
@@ -52,7 +50,8 @@ class LoopSettings:
 
     lr_warmup: int = 100  # steps over which the learning rate rises
     max_norm: float = 1.0  # bound for the norm of the gradient
-    data: dict[str, Any] | None = None  # Dataset.identity(), for the checkpoint
+    final_lr: float = 0.02  # of the highest learning rate, at the end of the run
+    dataset: Identity | None = None  # Dataset.identity(); a checkpoint of another one is refused
 
 
 class TrainingLoop:
@@ -60,8 +59,7 @@ class TrainingLoop:
 
     `step` counts the steps done, `losses` has the loss of each, `seconds` is the time they took.
     `progress`, in 0..1, is set by whoever knows when the run ends (run.py). The learning rate falls
-    along a cosine as it grows. `dataset` may be set to what `Dataset.identity()` gives. The
-    checkpoint then holds it, and `load` refuses the checkpoint of another data set.
+    along a cosine as it grows.
     """
 
     kind: str  # the kind of its checkpoints
@@ -77,7 +75,7 @@ class TrainingLoop:
         self.device = next(model.parameters()).device
         self.step = 0
         self.progress = self.seconds = 0.0
-        self.dataset: Identity | None = None
+        self.gradient_norm: Any = float("nan")  # of the last step, on its device
         self._losses: list[Any] = []
         self._checked = 0  # losses that are known to be finite
 
@@ -129,7 +127,7 @@ class TrainingLoop:
         while True:
             batch = self.draw_batch()
             rise = warmup(self.step, self.settings.lr_warmup)
-            fall = cosine_decay(self.progress, FINAL_LR)
+            fall = cosine_decay(self.progress, self.settings.final_lr)
             self.optimizer.lr = self.lr * rise * fall
             self.optimizer.begin_step()
             if self.ema is not None:
@@ -137,6 +135,7 @@ class TrainingLoop:
             step = self.learn(batch, workers)
             self.step += 1
             self._losses.append(step.loss)
+            self.gradient_norm = step.gradient_norm
             yield step
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
@@ -233,8 +232,8 @@ class TrainingLoop:
         }  # fmt: skip
         if self.ema is not None:
             description["ema"] = {"decay": self.ema.decay, "updates": self.ema.updates}
-        if self.dataset is not None:
-            description["dataset"] = self.dataset
+        if self.settings.dataset is not None:
+            description["dataset"] = self.settings.dataset
         return {name: json_value(name, value) for name, value in description.items()}
 
     def load(self, folder: str | os.PathLike[str]) -> None:
@@ -248,7 +247,7 @@ class TrainingLoop:
         checkpoint = load_checkpoint(folder, self.kind)
         facts = checkpoint.description
         with understood(folder):
-            check_same_dataset(folder, checkpoint, self.dataset)
+            check_same_dataset(folder, checkpoint, self.settings.dataset)
             check_same_run(folder, checkpoint, self.optimizer, **self.facts())
             check_same_config(folder, checkpoint, self.model)
             check_state(folder, checkpoint, self)

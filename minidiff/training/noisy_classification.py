@@ -13,28 +13,46 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import to_device
 from minidiff.engine.random import RNG
 from minidiff.models import NoisyClassifier
+from minidiff.nn import Module
 from minidiff.optim import Optimizer
-from minidiff.training.classification import classifier_steps, save_classifier
+from minidiff.training.classification import ClassifierTrainer, losses_of, save_classifier
+from minidiff.training.loop import LoopSettings
 from minidiff.training.workers import Workers
 
 KIND = "noisy_classifier"
+
+
+class NoisyClassifierTrainer(ClassifierTrainer):
+    """Trains p_phi(y | x_t, t) on x_t ~ q(x_t | x_0).
+
+    Each image has a noise and a time of its own, t ~ Uniform({1, ..., T}).
+    """
+
+    kind = KIND
+
+    def __init__(
+        self, model: Module, schedule: Schedule, loader: Loader, optimizer: Optimizer,
+        rng: RNG, settings: LoopSettings | None = None,
+    ):  # fmt: skip
+        super().__init__(model, loader, optimizer, rng, settings)
+        self.schedule = schedule
+
+    def inputs(self, x_0: Any) -> dict[str, Any]:
+        x_0 = to_device(x_0, self.rng.device)
+        t, eps = draw_training_noise(x_0, self.schedule, self.rng)
+        return {"x": q_sample(x_0, t, eps, self.schedule), "t": t}
+
+    def facts(self) -> dict[str, Any]:
+        return {"schedule": self.schedule.config}
 
 
 def noisy_classifier_steps(
     loader: Loader, optimizer: Optimizer, schedule: Schedule, rng: RNG, epochs: int,
     workers: Workers,
 ) -> Iterator[float]:  # fmt: skip
-    """Train as `classifier_steps` does, on x_t ~ q(x_t | x_0).
-
-    Each image has a noise and a time of its own, t ~ Uniform({1, ..., T}).
-    """
-
-    def noisy(x_0: Any, rng: RNG) -> dict[str, Any]:
-        x_0 = to_device(x_0, rng.device)
-        t, eps = draw_training_noise(x_0, schedule, rng)
-        return {"x": q_sample(x_0, t, eps, schedule), "t": t}
-
-    return classifier_steps(loader, optimizer, rng, epochs, workers, noisy)
+    """Train as `classifier_steps` does, on noisy images."""
+    trainer = NoisyClassifierTrainer(workers.model, schedule, loader, optimizer, rng)
+    return losses_of(trainer, epochs, workers)
 
 
 def save_noisy_classifier(

@@ -1,4 +1,4 @@
-"""A whole training run in a terminal: progress bar, time limit, pictures, checkpoints.
+"""A whole training run in a terminal: progress bar, time limit, pictures, figures, checkpoints.
 
 Ctrl-C, the end of a batch job, a closed terminal, a lost worker process or a full disk end it
 after the present step, with a checkpoint if one can be written.
@@ -6,20 +6,29 @@ after the present step, with a checkpoint if one can be written.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.kernels.blas import warn_if_slower_than_needed
+from minidiff.training.checkpoint import make_folder
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.loop import TrainingLoop
+from minidiff.training.metrics import MetricsFile
+from minidiff.training.screen import Screen
 from minidiff.training.workers import WorkerLost, Workers
+
+Figures = Mapping[str, float]
+ROW_STEPS = 20  # from one row of metrics.csv to the next
 
 
 @dataclass(frozen=True)
@@ -61,26 +70,35 @@ class Ending(NamedTuple):
 
 def run(
     trainer: TrainingLoop, out: str | os.PathLike[str], workers: Workers, settings: RunSettings,
-    options: dict | None = None, preview: Callable[[Any], None] | None = None,
+    options: dict | None = None, preview: Callable[[Any], Figures | None] | None = None,
+    log: Callable[[Figures], Any] | None = None,
 ) -> Ending:  # fmt: skip
     """Train, and write out/checkpoint and out/loss.png at the end and at each preview.
 
+    out/metrics.csv gets a row every 20 steps and at each preview (metrics.py).
     The learning rate falls towards the end (`trainer.progress`).
-    preview: is called now and then, to draw samples, say.
+    preview: is called now and then, to draw samples, say. The figures that it returns go into
+    metrics.csv. log: is called with each row, {column: number}, for other loggers.
     -> an Ending, which is true at the end of the run, and false if something came before it
 
-    Raises: DivergenceError if a loss is not finite; the checkpoint before stays.
+    Raises: DivergenceError if a loss is not finite; the checkpoint before stays. TypeError for an
+    option that a checkpoint can't hold, before the first step.
     """
-    out = Path(out)
-    screen = _Screen(sys.stdout)
     from tqdm import tqdm  # here: in a browser there is none
 
+    warn_if_slower_than_needed()
+    out = Path(out)
+    trainer.description(options)  # refuses now what could not be saved later
+    screen = Screen.of(sys.stdout)
     bar = tqdm(
-        total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet,
+        total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet or None,
         dynamic_ncols=True, file=screen, mininterval=0.5,
     )  # fmt: skip
     last_preview, ending = trainer.seconds, Ending()
     finished = settings.progress(trainer) >= 1
+    without_bar = bool(bar.disable)  # no terminal: one line soon, then one at each preview
+    say = None if settings.quiet else functools.partial(bar.write, file=screen)
+    report = _Report(trainer, out, say, log)
     with delayed_interrupt() as interrupted, bar:
         iterator = trainer.steps(workers)
         clock = time.monotonic()
@@ -97,18 +115,63 @@ def run(
                 bar.set_postfix_str(_postfix(trainer, settings.minutes), refresh=False)
             if not finished and trainer.seconds - last_preview >= 60 * settings.preview_minutes:
                 last_preview = trainer.seconds
-                ending = _show(trainer, out, options, preview)
+                ending, figures = _show(trainer, out, options, preview)
+                ending = ending and report.write(figures, in_words=True)
                 clock = time.monotonic()
+            elif trainer.step % ROW_STEPS == 0 or finished:
+                ending = report.write(in_words=without_bar)
+                without_bar = False
             if ending:
                 ending = _why_to_end(finished, int(interrupted.number), screen, workers)
+        trainer.progress = settings.progress(trainer)  # the checkpoint says whether it is finished
         if trainer.step:
-            failed = _show(trainer, out, options, None)
+            failed, _ = _show(trainer, out, options, None)
             ending = ending if failed else failed
     return ending
 
 
-def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) -> Ending:
+class _Report:
+    """The rows of metrics.csv, and what is said at previews."""
+
+    def __init__(
+        self, trainer: TrainingLoop, out: Path, say: Callable[[str], Any] | None,
+        log: Callable[[Figures], Any] | None,
+    ):  # fmt: skip
+        make_folder(out)
+        self.trainer, self.say, self.log = trainer, say, log
+        self.file = MetricsFile(out / "metrics.csv", trainer.step)
+
+    def write(self, figures: Figures = MappingProxyType({}), in_words: bool = False) -> Ending:
+        """Write the row of the present step.    -> an Ending that is false if that failed"""
+        trainer = self.trainer
+        new = trainer.losses[self.file.last_step :]
+        row = {"step": trainer.step, "seconds": trainer.seconds, "loss": float(new.mean())}
+        row |= {"lr": trainer.optimizer.lr, "gradient_norm": float(trainer.gradient_norm)}
+        row |= figures
+        try:
+            self.file.write(row)
+        except OSError as error:
+            return Ending(str(error), 1)
+        if self.log is not None:
+            self.log(row)
+        if in_words and self.say is not None:
+            figures = {"loss": float(trainer.losses[-100:].mean()), **figures}
+            words = ", ".join(_IN_WORDS[name].format(value) for name, value in figures.items())
+            self.say(f"step {trainer.step}, {trainer.seconds / 60:.1f} minutes: {words}")
+        return Ending()
+
+
+_IN_WORDS = {
+    "loss": "loss {:.4f}",
+    "held_out_loss": "held out {:.4f}",
+    "confident": "classifier sure of {:.0%}",
+    "frechet_ratio": "Frechet distance {:.1f} x that of real images",
+}
+
+
+def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -> Ending:
     """An Ending that is false if there is a reason to end before the end."""
+    screen.flush()
     if workers.lost:
         return Ending(workers.lost, 1)
     if screen.broken:
@@ -118,43 +181,25 @@ def _why_to_end(finished: bool, number: int, screen: _Screen, workers: Workers) 
     return Ending()
 
 
-class _Screen:
-    """stdout for the progress bar. If it is closed or full, `broken` says so; nothing is raised."""
-
-    def __init__(self, file: Any):
-        self._file, self.broken = file, ""
-
-    def write(self, text: str) -> None:
-        try:
-            self._file.write(text)
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def flush(self) -> None:
-        try:
-            self._file.flush()
-        except (OSError, ValueError) as error:
-            self.broken = str(error)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
 def _show(
-    trainer: TrainingLoop, out: Path, options: dict | None, preview: Callable[[Any], None] | None
-) -> Ending:
-    """Write the checkpoint and the pictures.    -> an Ending that is false if that failed"""
-    saved = False
+    trainer: TrainingLoop, out: Path, options: dict | None,
+    preview: Callable[[Any], Figures | None] | None,
+) -> tuple[Ending, Figures]:  # fmt: skip
+    """Write the checkpoint and the pictures.
+
+    -> an Ending that is false if that failed, the figures of the preview
+    """
+    saved, figures = False, None
     try:
         trainer.check_finite()
         trainer.save(out / "checkpoint", options)
         saved = True
         _draw_losses(trainer, out)
         if preview is not None:
-            preview(trainer)
+            figures = preview(trainer)
     except (OSError, WorkerLost) as error:
-        return Ending(str(error), 1, saved)
-    return Ending()
+        return Ending(str(error), 1, saved), {}
+    return Ending(), figures or {}
 
 
 def _postfix(trainer: TrainingLoop, minutes: float | None) -> str:

@@ -141,8 +141,9 @@ def check_optimizer(
     _check_number(folder, "optimizer.lr", facts["lr"])
     skipped = facts.get("skipped", {})
     if not isinstance(skipped, dict) or not skipped.keys() <= optimizer.parameters.keys():
+        got = one_line(repr(skipped))
         raise CheckpointError(
-            f"{folder}: optimizer.skipped must be numbers by parameter, got {one_line(repr(skipped))}"
+            f"{folder}: optimizer.skipped must be numbers by parameter, got {got}"
         )
     for name, count in skipped.items():
         _check_number(folder, f"optimizer.skipped.{name}", count, whole=True)

@@ -20,6 +20,7 @@ from minidiff.optim import Optimizer
 from minidiff.training.cuda_graph import RecordedTraining
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
+from minidiff.training.times import DISTRIBUTIONS
 from minidiff.training.workers import Workers
 
 # (x_0, labels, rng) of a batch -> the x_0 to diffuse, and further arguments of the model
@@ -50,6 +51,7 @@ class TrainerSettings(LoopSettings):
     ema_decay: float = 0.999  # of the averaged parameters, from which samples are drawn
     prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde" or "v"
     kind: str = "ddpm"  # of its checkpoints
+    times: str = "uniform"  # how t is drawn: "uniform" as in Algorithm 1, or "logit-normal"
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
 
 
@@ -65,6 +67,7 @@ class Trainer(TrainingLoop):
     """
 
     loss = staticmethod(loss_terms)
+    settings: TrainerSettings
     ema: EMA
 
     def __init__(
@@ -72,6 +75,9 @@ class Trainer(TrainingLoop):
         settings: TrainerSettings | None = None, prepare: Prepare = unconditional,
     ):  # fmt: skip
         settings = settings or TrainerSettings()
+        if settings.times not in DISTRIBUTIONS:
+            wanted = " or ".join(map(repr, DISTRIBUTIONS))
+            raise ValueError(f"Trainer: settings.times must be {wanted}, got {settings.times!r}")
         super().__init__(model, loader, optimizer, rng, settings, EMA(model, settings.ema_decay))
         self.schedule, self.prepare = schedule, prepare
         self.prediction, self.kind = settings.prediction, settings.kind
@@ -85,6 +91,8 @@ class Trainer(TrainingLoop):
         self.sample_shape = x_0.shape[1:]
         # 3, 4: t ~ Uniform({1, ..., T}), eps ~ N(0, I)
         t, eps = draw_training_noise(x_0, self.schedule, self.rng)
+        if self.settings.times != "uniform":
+            t = DISTRIBUTIONS[self.settings.times](self.schedule, len(t), self.rng)
         return {"x_0": x_0, "t": t, "eps": eps, **condition}
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:

@@ -52,6 +52,32 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
     assert "A dry run on a CPU" in page and "WRONG" not in page and "NOT" not in page and "failed" not in page
 
 
+def test_only_some_shapes_batches_and_versions_are_measured(tmp_path):
+    pytest.importorskip("torch", reason="the benchmark compares with PyTorch: needs the compare extra")
+    if reason := fake_cupy.usable():
+        pytest.skip(reason)
+    command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "kernels-conv2d"]
+    chosen = ["--shapes", "2,3,6", "--batches", "2", "--versions", "tf32", "fast"]
+    result = subprocess.run([*command, *chosen], capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    rows = [row for row in json.loads((tmp_path / "gpu.json").read_text())["results"] if row["kind"] == "kernel"]
+    assert len(rows) == 3 and all(list(row["ours"]) == ["tf32", "fast"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--shapes", "64,64,2"], "--shapes: wanted how a shape of benchmarks/gpu_shapes.py begins, such as 64,64,28, got '64,64,2'"),
+        (["--batches", "7"], "--batches: wanted some of 128, 32, 1, 2, got '7'"),
+    ],
+)
+def test_a_selection_of_nothing_is_an_error(gpu_module, monkeypatch, capsys, tmp_path, words, message):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "report"), *words])
+    with pytest.raises(SystemExit, match="2"):
+        gpu_module.main()
+    assert message in capsys.readouterr().err and not (tmp_path / "report").exists()
+
+
 def part(gpu_module, code, share=30.0):
     return gpu_module.Part("a part", share, [sys.executable, "-c", code])
 

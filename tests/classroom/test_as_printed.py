@@ -39,9 +39,9 @@ def test_5_the_noise_of_one_step_is_a_small_part_of_what_the_network_predicts(li
 
 
 def test_6_the_clipped_cosine_leaves_signal():
-    left = [math.sqrt(as_printed.cosine_schedule(T).alpha_bar(T)) for T in (1000, 100, 50)]
+    left = [math.sqrt(as_printed.cosine_schedule(T).at(T).alpha_bar) for T in (1000, 100, 50)]
     np.testing.assert_allclose(left, [0.057, 0.44, 0.63], atol=0.005)
-    assert math.sqrt(make_schedule("cosine", 50).alpha_bar(50)) < 0.002
+    assert math.sqrt(make_schedule("cosine", 50).at(50).alpha_bar) < 0.002
 
 
 def test_9_formula_and_code_add_different_noise(linear):
@@ -62,7 +62,7 @@ def test_10_and_13_the_reconstruction_counted_T_minus_1_times_or_not_at_all():
 def test_14_the_squared_spectral_norm_makes_the_weight_ten_thousand_times_larger(linear):
     assert as_printed.weight_with_squared_norm(1, linear) == pytest.approx(5001, abs=0.6)
     assert loss_weight(1, linear) == pytest.approx(0.5001, abs=1e-4)
-    assert np.linalg.norm(linear.beta(1) * np.eye(5), 2) == pytest.approx(linear.beta(1), rel=1e-12)
+    assert np.linalg.norm(linear.at(1).beta * np.eye(5), 2) == pytest.approx(linear.at(1).beta, rel=1e-12)
 
 
 def test_15_the_constant_weight_falls_ninety_fold(linear):

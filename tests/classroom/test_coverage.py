@@ -1,7 +1,7 @@
 import pytest
 
 from minidiff.classroom import coverage
-from minidiff.classroom.tables.slides import Formula, Slide
+from minidiff.classroom.tables.slide import Formula, Slide
 from minidiff.diffusion.equation import equation
 
 

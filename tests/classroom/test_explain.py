@@ -51,6 +51,12 @@ def test_a_part_of_a_title_will_do_and_nonsense_names_what_is_near():
         explain("ddim.stpe")
 
 
+def test_the_name_of_the_function_will_do_where_it_means_one_equation():
+    assert explain("q_sample").startswith("forward.q_sample") and explain("merge_gaussians", short=True).startswith("forward.merge_gaussians")
+    with pytest.raises(KeyError, match="did you mean"):
+        explain("bayes")
+
+
 def test_a_new_argument_must_get_a_small_value():
     with pytest.raises(KeyError, match="new.one has an argument without a small value: unheard_of"):
         small_inputs(Equation("new.one", lambda unheard_of: 1, ""))
@@ -110,7 +116,7 @@ def test_short_shows_each_line_of_the_code_with_its_value_beside_it():
     lines = explain("forward.q_sample", short=True).splitlines()
     (signal,) = [line for line in lines if line.startswith("signal = ")]
     (x_t,) = [line for line in lines if line.startswith("x_t = ")]
-    assert signal.endswith("= [[ 0.16082, -0.32163]] (1, 2)") and x_t.endswith("= [[ 1.10768, -0.79506]] (1, 2)")
+    assert signal.endswith("= [[0.16082, -0.32163]]") and x_t.endswith("= [[1.10768, -0.79506]]")
     assert signal.index("= [[") == x_t.index("= [["), "in one column"
 
 

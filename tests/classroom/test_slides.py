@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from minidiff.classroom.tables.slides import SLIDES, normalised
+from minidiff.classroom.tables.slide import normalised
+from minidiff.classroom.tables.slides import SLIDES
 
 DECK = Path(__file__).resolve().parents[3] / "shared" / "deck" / "slides.txt"
 FORMULA = re.compile(r"=|\\sim|\\mathcal|\\propto|\\frac|\\sqrt|\\int|\\in ")

@@ -82,17 +82,17 @@ def test_the_coefficients_of_the_step_stand_below_its_terms():
     schedule = make_schedule("linear", 20)
     for name in ("beta", "alpha", "alpha_bar", "beta_tilde"):
         assert f"  {name + '_t':16} {schedule.tables[name][19]:.6g}\n" in text
-    assert f"  {'1 - alpha_bar_t':16} {schedule.one_minus_alpha_bar(19):.6g}\n" in text
-    assert f"  {'alpha_bar_t_prev':16} {schedule.alpha_bar(18):.6g}\n" in text
-    assert f"alpha_bar_t = {schedule.alpha_bar(19):.6g}\n" in text
+    assert f"  {'1 - alpha_bar_t':16} {schedule.at(19).one_minus_alpha_bar:.6g}\n" in text
+    assert f"  {'alpha_bar_t_prev':16} {schedule.at(18).alpha_bar:.6g}\n" in text
+    assert f"alpha_bar_t = {schedule.at(19).alpha_bar:.6g}\n" in text
 
 
 def test_a_jump_of_ddim_shows_alpha_bar_where_it_lands_and_training_each_images_own():
     text, walker = walk("n\nq\n", "ddim", steps=4)
-    expected = walker.schedule.alpha_bar(walker.step.t_prev)
+    expected = walker.schedule.at(walker.step.t_prev).alpha_bar
     assert f"  {'alpha_bar_t_prev':16} {expected:.6g}\n" in text
     text, walker = walk("n\nq\n", "train", n=2)
-    assert f"  {'alpha_bar_t':16} {show(walker.schedule.alpha_bar(walker.step.t))}\n" in text
+    assert f"  {'alpha_bar_t':16} {show(walker.schedule.at(walker.step.t).alpha_bar)}\n" in text
 
 
 def test_the_walk_shows_what_the_sampler_yields():

@@ -58,12 +58,12 @@ def test_the_sampler_takes_exactly_S_steps_from_T_to_the_data(T):
 def test_sigma_at_eta_1_is_the_posterior_of_the_jump(linear):
     """Precisions add, for a jump as for a step: 1/sigma^2 = alpha/beta + 1/(1 - alpha_bar_prev) with the alpha of the jump."""
     for t, t_prev in ((2, 1), (500, 499), (1000, 900), (300, 7)):
-        alpha = linear.alpha_bar(t) / linear.alpha_bar(t_prev)
-        precision = alpha / (1 - alpha) + 1 / linear.one_minus_alpha_bar(t_prev)
+        alpha = linear.at(t).alpha_bar / linear.at(t_prev).alpha_bar
+        precision = alpha / (1 - alpha) + 1 / linear.at(t_prev).one_minus_alpha_bar
         assert ddim.ddim_sigma(t, t_prev, linear, eta=1.0) ** 2 == pytest.approx(1 / precision, rel=1e-11)
         assert ddim.ddim_sigma(t, t_prev, linear, eta=0.3) == pytest.approx(0.3 * math.sqrt(1 / precision), rel=1e-11)
     assert ddim.ddim_sigma(1, 0, linear, eta=1.0) == 0
-    assert ddim.ddim_sigma(500, 499, linear, eta=1.0) ** 2 == pytest.approx(linear.beta_tilde(500), rel=1e-12)
+    assert ddim.ddim_sigma(500, 499, linear, eta=1.0) ** 2 == pytest.approx(linear.at(500).beta_tilde, rel=1e-12)
     with pytest.raises(ValueError, match=r"eta must be in \[0, 1\] .* got 1.5"):
         ddim.ddim_sigma(2, 1, linear, eta=1.5)
 
@@ -75,9 +75,9 @@ def test_sigma_hat_makes_the_noise_of_ddpm_with_beta(linear, images):
     for t in (2, 500, 1000):
         sigma, sigma_hat = ddim.ddim_sigma(t, t - 1, linear, 1.0), ddim.ddim_sigma_hat(t, t - 1, linear)
         without_noise = step_from_parts(x_0_from_eps(x_t, t, eps_hat, linear), eps_hat, t - 1, sigma, 0 * z, linear)
-        expected = p_step(mu_theta(x_t, t, eps_hat, linear), math.sqrt(linear.beta(t)), z)
+        expected = p_step(mu_theta(x_t, t, eps_hat, linear), math.sqrt(linear.at(t).beta), z)
         np.testing.assert_allclose(without_noise + sigma_hat * z, expected, rtol=1e-12, atol=1e-12)
-    assert ddim.ddim_sigma_hat(900, 100, linear) ** 2 == pytest.approx(1 - linear.alpha_bar(900) / linear.alpha_bar(100), rel=1e-12)
+    assert ddim.ddim_sigma_hat(900, 100, linear) ** 2 == pytest.approx(1 - linear.at(900).alpha_bar / linear.at(100).alpha_bar, rel=1e-12)
 
 
 @pytest.mark.checks("ddim.step", "ddim.direction")
@@ -90,8 +90,8 @@ def test_the_step_keeps_the_marginal_of_the_forward_process(linear, eta):
         mean = step_from_parts(x_0, zero, t_prev, sigma, zero, linear).item()
         from_eps = step_from_parts(zero, one, t_prev, sigma, zero, linear).item()
         from_z = step_from_parts(zero, zero, t_prev, sigma, one, linear).item()
-        assert mean == pytest.approx(0.6 * math.sqrt(linear.alpha_bar(t_prev, first=0)), rel=1e-12)
-        assert from_eps**2 + from_z**2 == pytest.approx(1 - linear.alpha_bar(t_prev, first=0), abs=1e-12)
+        assert mean == pytest.approx(0.6 * math.sqrt(linear.at(t_prev, first=0).alpha_bar), rel=1e-12)
+        assert from_eps**2 + from_z**2 == pytest.approx(1 - linear.at(t_prev, first=0).alpha_bar, abs=1e-12)
         assert from_z == pytest.approx(sigma, rel=1e-12)
         assert ddim.ddim_direction(one, t_prev, sigma, linear).item() == pytest.approx(from_eps, rel=1e-12)
 
@@ -116,8 +116,8 @@ def test_sigma_squared_beta_is_outside_the_family_at_t_1_and_2(linear):
     one = np.ones((1, 1))
     for t in (1, 2):
         with pytest.raises(ValueError, match=rf"sigma_t\^2 must be <= 1 - alpha_bar at t_prev = {t - 1}"):
-            ddim.ddim_direction(one, t - 1, math.sqrt(linear.beta(t)), linear)
-    ddim.ddim_direction(one, 2, math.sqrt(linear.beta(3)), linear)
+            ddim.ddim_direction(one, t - 1, math.sqrt(linear.at(t).beta), linear)
+    ddim.ddim_direction(one, 2, math.sqrt(linear.at(3).beta), linear)
 
 
 def test_eta_0_is_deterministic_and_needs_no_rng(linear):
@@ -135,7 +135,7 @@ def test_one_gaussian_is_carried_along_the_exact_flow(linear):
     """For x_0 ~ N(m, s^2) the ODE keeps (x - mean) / std; DDIM's width after S steps tends to s = 0.05 from below, as 1/S."""
     eps_theta = GaussianMixture([1.0], [[0.3]], 0.05).eps_theta(linear)
     z = np.array([[-1.0], [1.0]])
-    start = math.sqrt(linear.alpha_bar(1000)) * 0.3 + math.sqrt(linear.alpha_bar(1000) * 0.0025 + linear.one_minus_alpha_bar(1000)) * z
+    start = math.sqrt(linear.at(1000).alpha_bar) * 0.3 + math.sqrt(linear.at(1000).alpha_bar * 0.0025 + linear.at(1000).one_minus_alpha_bar) * z
     widths = []
     for tau in ([20 * i for i in range(1, 51)], [10 * i for i in range(1, 101)], list(range(1, 1001))):
         x_0 = ddim_sample(eps_theta, start, linear, steps=tau)
@@ -165,7 +165,7 @@ def test_wrong_times_are_named(linear):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=1001))
     with pytest.raises(ValueError, match=r"number of steps S must be in 1\.\.T = 1\.\.1000, got 0"):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=0))
-    with pytest.raises(ValueError, match="spacing must be 'uniform' or 'quadratic', got 'cubic'"):
+    with pytest.raises(ValueError, match="spacing must be one of uniform, quadratic, got 'cubic'"):
         make_tau(10, 3, "cubic")
     with pytest.raises(ValueError, match=r"the times must increase, got \[5, 3\]"):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=[5, 3]))
@@ -188,7 +188,7 @@ def test_q_sigma_by_bayes_has_a_density_for_every_eta(linear):
         x_t = q_sample(x_0, t, eps, linear)
         sigma = ddim.ddim_sigma(t, t - 1, linear, 1.0)
         mean = step_from_parts(x_0, eps, t - 1, sigma, 0 * eps, linear)
-        expected = log_density(x_0, mu_theta(x_t, t, eps, linear), linear.beta_tilde(t))
+        expected = log_density(x_0, mu_theta(x_t, t, eps, linear), linear.at(t).beta_tilde)
         np.testing.assert_allclose(log_density(x_0, mean, sigma**2), expected, rtol=1e-9)
 
 

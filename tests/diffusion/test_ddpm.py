@@ -57,8 +57,8 @@ def test_a_guide_moves_the_mean_and_nothing_else():
         next(ddpm_steps(half, (2, 3), schedule, RNG(0), variance="beta", guide=guide))
         for guide in (None, lambda mu, variance, x_t, t: mu + variance * t[:, None].astype(np.float32))
     )
-    np.testing.assert_allclose(guided.mu - free.mu, 10 * schedule.beta(10), rtol=1e-5)
-    np.testing.assert_allclose(guided.x_prev - free.x_prev, 10 * schedule.beta(10), rtol=1e-5)
+    np.testing.assert_allclose(guided.mu - free.mu, 10 * schedule.at(10).beta, rtol=1e-5)
+    np.testing.assert_allclose(guided.x_prev - free.x_prev, 10 * schedule.at(10).beta, rtol=1e-5)
 
 
 def test_no_noise_at_the_last_step_and_fresh_noise_at_every_other(rng):

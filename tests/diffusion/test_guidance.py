@@ -34,7 +34,7 @@ def test_the_shifted_mean_is_mu_theta_of_the_guided_noise_when_sigma_squared_is_
     x_t, eps, g = (rng.normal((3, 2), dtype=np.float64) for _ in range(3))
     for t in (1, 500, 1000):
         by_noise = mu_theta(x_t, t, guidance.classifier_eps(eps, t, g, linear, s=2.5), linear)
-        by_mean = guidance.classifier_mean(mu_theta(x_t, t, eps, linear), linear.beta(t), g / math.sqrt(linear.alpha(t)), s=2.5)
+        by_mean = guidance.classifier_mean(mu_theta(x_t, t, eps, linear), linear.at(t).beta, g / math.sqrt(linear.at(t).alpha), s=2.5)
         np.testing.assert_allclose(by_mean, by_noise, rtol=1e-12, atol=1e-12)
 
 
@@ -47,7 +47,7 @@ def test_where_theory_says_so_guidance_gives_the_tilted_density_for_every_s(line
     tilted = GaussianMixture([1.0], [[m + s * a * v]], math.sqrt(v))
 
     def gradient(x_t, t):
-        alpha_bar = linear.alpha_bar(t, like=x_t)
+        alpha_bar = linear.at(t, like=x_t).alpha_bar
         return a * np.sqrt(alpha_bar) * v / (alpha_bar * v + 1 - alpha_bar) + 0 * x_t
 
     guided = guidance.guide_with_classifier(data.eps_theta(linear), gradient, linear, s)
@@ -102,7 +102,7 @@ def test_the_guide_is_called_with_the_step_s_own_variance(linear):
         lambda x, t: 0 * x, (1, 1), linear, RNG(0), variance="beta", guide=lambda mu, variance, x_t, t: seen.append((variance, t[0])) or mu
     )
     next(steps)
-    assert seen == [(linear.beta(1000), 1000)]
+    assert seen == [(linear.at(1000).beta, 1000)]
 
 
 @pytest.mark.checks("guidance.classifier_free_w", "guidance.classifier_free_s")

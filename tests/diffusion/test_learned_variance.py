@@ -84,7 +84,7 @@ def test_the_bound_has_its_minimum_at_the_variance_of_the_true_reverse_step():
     mixture, schedule = GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.2), make_schedule("linear", 100)
     z, p = np.polynomial.hermite_e.hermegauss(40)
     for t, x in ((2, 0.7), (10, 0.1), (50, 0.0), (90, -1.0)):
-        alpha_bar = schedule.alpha_bar(t)
+        alpha_bar = schedule.at(t).alpha_bar
         nodes, weights = [], []
         for mean in (-0.8, 0.8):  # q(x_0 | x_t, component) by the product of two Gaussians
             precision = 1 / 0.04 + alpha_bar / (1 - alpha_bar)
@@ -163,7 +163,7 @@ def test_guidance_mixes_the_noises_and_keeps_the_variance_of_the_condition():
         np.testing.assert_allclose(guided.eps, x + s * (3 * x - x), rtol=1e-12)
         np.testing.assert_allclose(guided.v, 0.2)
     shifted = guide_with_classifier(any_pair, lambda x_t, t: 0 * x_t + 1, SCHEDULE, 2.0)(x, t)
-    expected = any_pair(x, t).eps - 2 * math.sqrt(SCHEDULE.one_minus_alpha_bar(3))
+    expected = any_pair(x, t).eps - 2 * math.sqrt(SCHEDULE.at(3).one_minus_alpha_bar)
     np.testing.assert_allclose(shifted.eps, expected, rtol=1e-12)
     np.testing.assert_array_equal(shifted.v, any_pair(x, t).v)
 

@@ -29,7 +29,7 @@ def test_the_marginal_is_the_integral_over_all_images(linear):
     """q(x_t) = sum over quadrature nodes x_0 of q(x_t | x_0): no formula for the diffused mixture is used."""
     x_0, weight = quadrature(LINE)
     for t in (300, 1000):
-        mean, variance = np.sqrt(linear.alpha_bar(t)) * x_0, 1 - linear.alpha_bar(t)
+        mean, variance = np.sqrt(linear.at(t).alpha_bar) * x_0, 1 - linear.at(t).alpha_bar
         for x in (-1.0, 0.2, 2.0):
             integral = sum(w * normal(x, m, variance) for m, w in zip(mean, weight, strict=True))
             assert oracle.log_marginal(np.array([[x]]), t, LINE, linear)[0] == pytest.approx(math.log(integral), rel=1e-12, abs=1e-12)
@@ -49,7 +49,7 @@ def test_exact_eps_is_the_conditional_mean_of_the_noise(linear):
     """E[eps | x_t] by quadrature over x_0: eps = (x_t - sqrt(abar) x_0) / sqrt(1 - abar), weighted with q(x_t | x_0)."""
     x_0, weight = quadrature(LINE)
     for t in (300, 700, 1000):
-        a, b = math.sqrt(linear.alpha_bar(t)), math.sqrt(1 - linear.alpha_bar(t))
+        a, b = math.sqrt(linear.at(t).alpha_bar), math.sqrt(1 - linear.at(t).alpha_bar)
         for x in (-1.0, 0.2, 2.0):
             likelihood = weight * np.exp(-((x - a * x_0) ** 2) / (2 * b * b))
             expected = (likelihood * (x - a * x_0) / b).sum() / likelihood.sum()
@@ -65,7 +65,7 @@ def test_the_score_is_the_gradient_of_the_log_marginal(linear, t):
     for d in range(2):
         for i in range(3):
             time = t if isinstance(t, int) else int(t[i])
-            abar = linear.alpha_bar(time, first=0)
+            abar = linear.at(time, first=0).alpha_bar
             z = x[i].astype(complex)
             z[d] += 1e-30j
             density = 0

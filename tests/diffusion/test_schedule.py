@@ -69,26 +69,26 @@ def test_one_minus_alpha_bar_is_expm1_of_the_summed_logarithms():
     ("T", "expected"), [(10, 0.904), (50, 0.603), (100, 0.364), (200, 0.132), (300, 0.048), (400, 0.0175), (500, 0.0064)]
 )
 def test_unscaled_linear_schedule_leaves_signal(T, expected):
-    assert make_schedule("linear", T, rescale=False).alpha_bar(T) == pytest.approx(expected, rel=0.01)
+    assert make_schedule("linear", T, rescale=False).at(T).alpha_bar == pytest.approx(expected, rel=0.01)
 
 
 def test_constants_of_the_linear_schedule(linear):
-    assert linear.alpha_bar(1000) == pytest.approx(4.0358e-5, rel=1e-4)
-    assert math.sqrt(1 / linear.alpha_bar(1000) - 1) == pytest.approx(157.4, abs=0.05)
+    assert linear.at(1000).alpha_bar == pytest.approx(4.0358e-5, rel=1e-4)
+    assert math.sqrt(1 / linear.at(1000).alpha_bar - 1) == pytest.approx(157.4, abs=0.05)
 
 
 def test_constants_of_the_cosine_schedule():
     paper, deck = make_schedule("cosine", 1000), make_schedule("cosine", 1000, **DECK_CLIP)
-    assert paper.alpha_bar(1000) == pytest.approx(2.4288e-9, rel=1e-4)
-    assert math.sqrt(1 / paper.alpha_bar(1000) - 1) == pytest.approx(20291, rel=1e-4)
-    assert deck.alpha_bar(1000) == pytest.approx(3.1948e-3, rel=1e-4)
+    assert paper.at(1000).alpha_bar == pytest.approx(2.4288e-9, rel=1e-4)
+    assert math.sqrt(1 / paper.at(1000).alpha_bar - 1) == pytest.approx(20291, rel=1e-4)
+    assert deck.at(1000).alpha_bar == pytest.approx(3.1948e-3, rel=1e-4)
     for T, expected in ((300, 0.033), (100, 0.194), (50, 0.401)):
-        assert make_schedule("cosine", T, **DECK_CLIP).alpha_bar(T) == pytest.approx(expected, abs=0.0006)
+        assert make_schedule("cosine", T, **DECK_CLIP).at(T).alpha_bar == pytest.approx(expected, abs=0.0006)
 
 
 @pytest.mark.checks("posterior.beta_tilde")
 def test_constants_of_beta_tilde(linear):
-    ratios = [linear.beta_tilde(t) / linear.beta(t) for t in (1, 2, 3, 5, 10, 100)]
+    ratios = [linear.at(t).beta_tilde / linear.at(t).beta for t in (1, 2, 3, 5, 10, 100)]
     np.testing.assert_allclose(ratios, [0, 0.4547, 0.6113, 0.7431, 0.8528, 0.9819], atol=5e-5)
 
 
@@ -107,25 +107,25 @@ def test_every_table_of_every_shipped_schedule_is_sane(name, options, T):
 def test_values_come_in_the_shape_and_dtype_of_the_images(linear):
     x = np.zeros((3, 2, 4, 4), np.float32)
     t = np.array([1, 500, 1000])
-    beta = linear.beta(t, like=x)
+    beta = linear.at(t, like=x).beta
     assert beta.shape == (3, 1, 1, 1) and beta.dtype == np.float32
-    assert isinstance(linear.beta(5, like=x), float)
-    assert linear.beta(t).dtype == np.float64 and linear.beta(t).shape == (3,)
-    np.testing.assert_allclose(beta.ravel(), [linear.beta(int(i)) for i in t], rtol=1e-7)
+    assert isinstance(linear.at(5, like=x).beta, float)
+    assert linear.at(t).beta.dtype == np.float64 and linear.at(t).beta.shape == (3,)
+    np.testing.assert_allclose(beta.ravel(), [linear.at(int(i)).beta for i in t], rtol=1e-7)
 
 
 def test_float32_keeps_the_digits_of_one_minus_alpha_bar(linear):
     """Subtracting in float32 is off by 1.7e-4; the table is cast after the subtraction."""
     x = np.zeros((1, 2), np.float32)
     t = np.array([1])
-    exact = linear.one_minus_alpha_bar(1)
-    assert abs(linear.one_minus_alpha_bar(t, like=x).item() / exact - 1) < 1e-7
-    assert abs((1 - linear.alpha_bar(t, like=x)).item() / exact - 1) == pytest.approx(1.7e-4, rel=0.03)
+    exact = linear.at(1).one_minus_alpha_bar
+    assert abs(linear.at(t, like=x).one_minus_alpha_bar.item() / exact - 1) < 1e-7
+    assert abs((1 - linear.at(t, like=x).alpha_bar).item() / exact - 1) == pytest.approx(1.7e-4, rel=0.03)
 
 
 def test_jump_beta_of_one_step_is_beta_and_of_many_multiplies_up(linear):
-    assert linear.jump_beta(499, 500) == pytest.approx(linear.beta(500), rel=1e-12)
-    alphas = [linear.alpha(t) for t in range(101, 201)]
+    assert linear.jump_beta(499, 500) == pytest.approx(linear.at(500).beta, rel=1e-12)
+    alphas = [linear.at(t).alpha for t in range(101, 201)]
     assert 1 - linear.jump_beta(100, 200) == pytest.approx(math.prod(alphas), rel=1e-12)
     with pytest.raises(ValueError, match="t_prev must be < t, got t_prev = 5, t = 5"):
         linear.jump_beta(5, 5)
@@ -141,7 +141,7 @@ def test_respace_keeps_alpha_bar_at_the_chosen_times(linear):
     short = respace(linear, [1, 250, 500, 1000])
     assert short.T == 4
     for i, t in enumerate((1, 250, 500, 1000), start=1):
-        assert short.alpha_bar(i) == pytest.approx(linear.alpha_bar(t), rel=1e-12)
+        assert short.at(i).alpha_bar == pytest.approx(linear.at(t).alpha_bar, rel=1e-12)
     with pytest.raises(ValueError, match=r"tau must increase, got \[5, 5\]"):
         respace(linear, [5, 5])
 
@@ -159,20 +159,20 @@ def test_configuration_survives_json(name, options):
 def test_t_outside_1_to_T_is_an_error(linear, t):
     wrong = t if isinstance(t, int) else next(int(i) for i in t if not 1 <= i <= 1000)
     with pytest.raises(ValueError, match=rf"t must be in 1\.\.T = 1\.\.1000, got {wrong} \(t = 0 is the data"):
-        linear.alpha_bar(t)
+        linear.at(t)
 
 
 def test_t_zero_is_allowed_where_asked_for(linear):
-    assert linear.alpha_bar(0, first=0) == 1.0
+    assert linear.at(0, first=0).alpha_bar == 1.0
 
 
 def test_wrong_arguments_are_named(linear):
     with pytest.raises(ValueError, match="t must be integers, got float64"):
-        linear.beta(np.array([1.0]))
+        linear.at(np.array([1.0]))
     with pytest.raises(ValueError, match=r"t must be one per image, \(2,\), or one int; got shape \(3,\)"):
-        linear.beta(np.array([1, 2, 3]), like=np.zeros((2, 5)))
+        _ = linear.at(np.array([1, 2, 3]), like=np.zeros((2, 5))).beta
     with pytest.raises(TypeError, match="images must be floats .*, got uint8"):
-        linear.beta(np.array([1, 2]), like=np.zeros((2, 5), np.uint8))
+        _ = linear.at(np.array([1, 2]), like=np.zeros((2, 5), np.uint8)).beta
     with pytest.raises(ValueError, match="name must be one of linear, cosine, custom, got 'sigmoid'"):
         make_schedule("sigmoid")
     with pytest.raises(ValueError, match="T must be an int >= 1, got 0"):

@@ -13,7 +13,7 @@ from minidiff.diffusion.vlb import L_T
 def test_L_T_of_a_unit_pixel_is_the_bound_s_L_T_at_1():
     schedule = make_schedule("linear", 100, rescale=False)
     nats = L_T(np.array([[1.0], [-1.0]]), schedule)
-    np.testing.assert_allclose(nats / math.log(2), unit_pixel_L_T(schedule.alpha_bar(100)), rtol=1e-12)
+    np.testing.assert_allclose(nats / math.log(2), unit_pixel_L_T(schedule.at(100).alpha_bar), rtol=1e-12)
 
 
 def test_the_paper_s_schedule_ends_in_noise_and_the_deck_s_cosine_does_not():

@@ -33,7 +33,7 @@ def test_v_is_the_derivative_of_x_t_with_respect_to_the_angle(linear, images):
     """x = cos(a) x_0 + sin(a) eps with cos(a)^2 = alpha_bar turns with the velocity v = -sin(a) x_0 + cos(a) eps."""
     x_0, _, eps = images
     for t in (1, 500, 1000):
-        angle = math.atan2(math.sqrt(linear.one_minus_alpha_bar(t)), math.sqrt(linear.alpha_bar(t)))
+        angle = math.atan2(math.sqrt(linear.at(t).one_minus_alpha_bar), math.sqrt(linear.at(t).alpha_bar))
         expected = -math.sin(angle) * x_0 + math.cos(angle) * eps
         np.testing.assert_allclose(targets.v_target(x_0, t, eps, linear), expected, rtol=1e-12, atol=1e-12)
 

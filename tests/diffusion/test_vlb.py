@@ -23,7 +23,7 @@ def any_network(x_t, t):
 
 def exact_for_standard_normal(x_t, t):
     """x_0 ~ N(0, I) makes every x_t ~ N(0, I), so E[eps | x_t] = sqrt(1 - alpha_bar_t) x_t."""
-    return np.sqrt(SCHEDULE.one_minus_alpha_bar(t, like=x_t)) * x_t
+    return np.sqrt(SCHEDULE.at(t, like=x_t).one_minus_alpha_bar) * x_t
 
 
 def conditional_expectation(f, mean, variance):
@@ -52,7 +52,7 @@ def grid(n, m):
 @pytest.mark.checks("vlb.L_T")
 def test_L_T_is_the_expected_log_ratio_to_the_prior(images):
     x_0, _, _ = images
-    mean, variance = math.sqrt(SCHEDULE.alpha_bar(20)) * x_0, 1 - SCHEDULE.alpha_bar(20)
+    mean, variance = math.sqrt(SCHEDULE.at(20).alpha_bar) * x_0, 1 - SCHEDULE.at(20).alpha_bar
     ratio = conditional_expectation(lambda x: log_density(x, mean, variance) - log_density(x, 0.0, 1.0), mean, variance)
     np.testing.assert_allclose(vlb.L_T(x_0, SCHEDULE), ratio.reshape(3, -1).sum(axis=1), atol=1e-12)
 
@@ -74,7 +74,7 @@ def test_L_t_minus_1_is_the_expected_log_ratio_of_the_two_steps(images, variance
 
 
 @pytest.mark.checks("vlb.L_0")
-@pytest.mark.parametrize(("variance", "used"), [("beta", lambda s: s.beta(1)), ("beta_tilde", lambda s: s.beta_tilde(2))])
+@pytest.mark.parametrize(("variance", "used"), [("beta", lambda s: s.at(1).beta), ("beta_tilde", lambda s: s.at(2).beta_tilde)])
 def test_L_0_integrates_the_decoder_over_each_bin(images, variance, used):
     """The bin's probability by Gauss-Legendre quadrature of the density, which L_0 with levels=None returns."""
     x_0, _, eps = images
@@ -162,7 +162,7 @@ def test_a_clipped_sampler_has_a_bound_of_its_own(images):
     free = any_network(step.x_t, 15)
     clipped = x_0_from_eps(step.x_t, 15, free, SCHEDULE).clip(-0.5, 0.5)
     mean = mu_tilde(step.x_t, clipped, 15, SCHEDULE)
-    expected = kl_gaussians(mu_tilde(step.x_t, x_0, 15, SCHEDULE), SCHEDULE.beta_tilde(15), mean, SCHEDULE.beta(15))
+    expected = kl_gaussians(mu_tilde(step.x_t, x_0, 15, SCHEDULE), SCHEDULE.at(15).beta_tilde, mean, SCHEDULE.at(15).beta)
     np.testing.assert_allclose(step.L, expected.reshape(3, -1).sum(axis=1), rtol=1e-10)
     assert np.abs(step.x_0_hat).max() == 0.5
 
@@ -177,10 +177,10 @@ def test_sigma_1_of_the_papers_changes_the_last_term_of_beta_alone(images, varia
     for a, b in zip(own[:-1], theirs[:-1], strict=True):
         np.testing.assert_array_equal(a.L, b.L)
     last = theirs[-1]
-    expected = vlb.L_0(x_0, last.x_t, last.eps_hat, SCHEDULE, SCHEDULE.beta_tilde(2))
+    expected = vlb.L_0(x_0, last.x_t, last.eps_hat, SCHEDULE, SCHEDULE.at(2).beta_tilde)
     np.testing.assert_allclose(last.L, expected, rtol=1e-12)
     assert (own[-1].L == last.L).all() == (variance == "beta_tilde")
-    with pytest.raises(ValueError, match="sigma_1 must be None or 'beta_tilde_2', got 'beta_1'"):
+    with pytest.raises(ValueError, match="sigma_1 must be one of None, beta_tilde_2, got 'beta_1'"):
         next(vlb.vlb_steps(any_network, x_0, SCHEDULE, RNG(0), sigma_1="beta_1"))
 
 

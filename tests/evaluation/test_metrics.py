@@ -76,8 +76,8 @@ def test_loss_per_t_of_known_predictors():
     x_0 = to_float(images)
 
     def perfect(x_t, t):
-        alpha_bar = schedule.alpha_bar(t, like=x_t)
-        return ((x_t - np.sqrt(alpha_bar) * x_0) / np.sqrt(schedule.one_minus_alpha_bar(t, like=x_t))).astype(np.float32)
+        alpha_bar = schedule.at(t, like=x_t).alpha_bar
+        return ((x_t - np.sqrt(alpha_bar) * x_0) / np.sqrt(schedule.at(t, like=x_t).one_minus_alpha_bar)).astype(np.float32)
 
     t, loss = loss_per_t(perfect, images, schedule, RNG(1), times=40)
     assert sorted(set(t.tolist())) == list(range(1, 21)) and t.shape == loss.shape == (20 * 32,)
@@ -111,8 +111,8 @@ def test_bits_per_dimension_of_a_perfect_predictor_is_what_the_last_step_costs()
     x_0 = to_float(images)
 
     def perfect(x_t, t):
-        alpha_bar = schedule.alpha_bar(t, like=x_t)
-        return ((x_t - np.sqrt(alpha_bar) * x_0) / np.sqrt(schedule.one_minus_alpha_bar(t, like=x_t))).astype(np.float32)
+        alpha_bar = schedule.at(t, like=x_t).alpha_bar
+        return ((x_t - np.sqrt(alpha_bar) * x_0) / np.sqrt(schedule.at(t, like=x_t).one_minus_alpha_bar)).astype(np.float32)
 
     bits = bits_per_dimension(perfect, images, schedule, RNG(1))
     wrong = bits_per_dimension(lambda x_t, t: np.zeros_like(x_t), images, schedule, RNG(1))

@@ -65,8 +65,8 @@ def test_it_trains_the_noisy_classifier_guides_to_all_classes_and_is_judged(run,
     assert arrays["labels"].tolist() == np.arange(10).repeat(2).tolist()
     assert "t =    1..   1" in output and "t =    5..   5" in output
     assert "scale    0: the classifier" in output and "scale    3: the classifier" in output
-    facts = load_checkpoint(tmp_path / "all" / "noisy_classifier", KIND).description
-    assert facts["schedule"] == {"name": "cosine", "T": 5} and len(facts["accuracy_per_t"]) == 5
+    facts = load_checkpoint(tmp_path / "all" / "noisy_classifier" / "checkpoint", KIND).description
+    assert facts["schedule"] == {"name": "cosine", "T": 5} and len(facts["options"]["accuracy_per_t"]) == 5
 
     again = tmp_path / "again"  # from the saved one: nothing is trained, the samples are the same
     saved = ["--noisy-classifier", tmp_path / "all" / "noisy_classifier"]

@@ -32,6 +32,6 @@ def test_the_glass_keeps_the_ink_and_fills_evenly(example):
 
 def test_the_program_writes_its_picture(example, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["ink", "--particles", "60", "--out", str(tmp_path)])
-    example.main()
+    example.main(example.parse_options())
     assert (tmp_path / "ink.png").stat().st_size > 5000
     assert "t = 1000" in capsys.readouterr().out

@@ -45,7 +45,7 @@ def ldm(data, autoencoder, tmp_path_factory):
 
 
 def test_phase_2_writes_samples_with_their_prompts(ldm):
-    names = {"autoencoder", "checkpoint", "loss.png", "samples.npz", "samples.png", "trajectory.png"}
+    names = {"autoencoder", "checkpoint", "loss.png", "metrics.csv", "samples.npz", "samples.png", "trajectory.png"}
     assert {path.name for path in ldm.iterdir()} == names
     file = np.load(ldm / "samples.npz")
     samples, labels = file["samples"], file["labels"]

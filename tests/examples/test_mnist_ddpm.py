@@ -12,7 +12,7 @@ from support.examples import command, run, write_digits
 
 from minidiff.training.checkpoint import load_checkpoint
 
-SMALL = ["--data", "mnist", "--channels", "8", "--timesteps", "20", "--batch-size", "16", "--samples", "6", "--sampling-steps", "3"]
+SMALL = ["--data", "mnist", "--channels", "8", "--timesteps", "20", "--batch-size", "16", "--samples", "6", "--sampling-steps", "3", "--held-out", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_train_then_sample(data_dir, tmp_path):
     result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 2)
     assert result.returncode == 0, result.stderr
     assert "holds only the t10k set" in result.stdout
-    assert sorted(path.name for path in out.iterdir()) == ["checkpoint", "loss.png", "loss_per_t.png", "samples.npz", "samples.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint", "loss.png", "loss_per_t.png", "metrics.csv", "samples.npz", "samples.png"]
     assert load_checkpoint(out / "checkpoint", "ddpm").description["step"] == 8
     samples = np.load(out / "samples.npz")["samples"]
     assert samples.shape == (6, 1, 28, 28) and samples.dtype == np.float32 and samples.min() >= 0 and samples.max() <= 1
@@ -49,7 +49,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(data_dir, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     line = ""
-    while "step/s" not in line and "s/step" not in line:  # the progress bar has appeared: it trains
+    while ": loss " not in line:  # it trains
         letter = process.stdout.read(1)
         assert letter, f"it ended before it trained: {process.communicate()[1]}"
         line += letter
@@ -127,3 +127,14 @@ def test_a_variance_that_was_not_learned_is_refused(data_dir, tmp_path):
     assert "variance 'learned' wants a network that returns Prediction(eps, v), got ndarray" in result.stderr
     result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--graph", "--variance", "learned", "--overwrite")
     assert result.returncode == 2 and "--graph records L_simple only" in result.stderr
+
+
+def test_images_that_are_held_out_are_not_trained_with(data_dir, tmp_path):
+    """What is held out is not trained with, and the checkpoint knows both options."""
+    result = run(
+        "train_mnist_ddpm.py", *SMALL[:-2], "--data-dir", data_dir, "--out", tmp_path / "run", "--epochs", 2, "--held-out", 16, "--times", "logit-normal",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    facts = load_checkpoint(tmp_path / "run" / "checkpoint", "ddpm").description
+    assert facts["options"]["held_out"] == 16 and facts["options"]["times"] == "logit-normal"
+    assert facts["step"] == 6  # of 48 images, not of 64

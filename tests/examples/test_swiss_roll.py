@@ -50,7 +50,7 @@ def test_a_short_run_writes_everything_and_is_nearer_to_the_roll_than_noise(run,
     small = ["--steps", 350, "--points", 2000, "--samples", 300, "--timesteps", 40, "--lr", 0.01]
     status, output, errors = run("--out", tmp_path, *small)
     assert status == 0, errors
-    names = ["checkpoint", "field.png", "forward.png", "loss.png", "reverse.png", "samples.npz", "ways.png"]
+    names = ["checkpoint", "field.png", "forward.png", "loss.png", "metrics.csv", "reverse.png", "samples.npz", "ways.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in ("field", "forward", "reverse", "ways"):
         assert min(Image.open(tmp_path / f"{name}.png").size) > 200

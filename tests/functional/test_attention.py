@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -137,3 +139,20 @@ def test_shapes_that_do_not_fit_are_refused(call, message):
 def test_dtypes_are_not_mixed(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 2, 2, 3), (2, 4, 3, 6), (3,)])
+def test_self_attention_names_the_shape_it_wants(shape):
+    message = rf"self_attention: projected must be \(B, T, 3, heads, size\), got shape {re.escape(str(shape))}"
+    with pytest.raises(ValueError, match=message):
+        F.self_attention(np.zeros(shape, np.float32))
+
+
+def test_self_attention_is_attention_of_the_three_parts():
+    projected = md.Tensor(np.random.default_rng(0).standard_normal((2, 5, 3, 4, 3)), requires_grad=True)
+    parts = projected.transpose(2, 0, 3, 1, 4)
+    y, wanted = F.self_attention(projected), F.attention(parts[0], parts[1], parts[2])
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    np.testing.assert_array_equal(y.numpy(), wanted.numpy())
+    (ours,), (theirs,) = (md.gradients((result * dy).sum(), [projected]) for result in (y, wanted))
+    np.testing.assert_array_equal(ours, theirs)

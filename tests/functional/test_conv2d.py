@@ -198,8 +198,8 @@ def test_what_does_not_fit_is_refused(call, message):
     "call, message",
     [
         (lambda: F.conv2d(X.astype(int), WEIGHT), r"^conv2d: x must be floating-point, got int64$"),
-        (lambda: F.conv2d(X, WEIGHT.astype(np.float64)), r"^conv2d: weight must have x's dtype float32, got float64$"),
-        (lambda: F.conv2d(X, WEIGHT, np.ones(4)), r"^conv2d: bias must have x's dtype float32, got float64$"),
+        (lambda: F.conv2d(X, WEIGHT.astype(np.float64)), r"^conv2d: weight and x must have one dtype, got float64 and float32$"),
+        (lambda: F.conv2d(X, WEIGHT, np.ones(4)), r"^conv2d: bias and x must have one dtype, got float64 and float32$"),
     ],
 )
 def test_dtypes_are_not_mixed(call, message):

@@ -107,5 +107,5 @@ def test_what_does_not_fit_is_refused(call, message):
 
 
 def test_dtypes_are_not_mixed():
-    with pytest.raises(TypeError, match=r"^conv_transpose2d: weight must have x's dtype float32, got float64$"):
+    with pytest.raises(TypeError, match=r"^conv_transpose2d: weight and x must have one dtype, got float64 and float32$"):
         F.conv_transpose2d(X, WEIGHT.astype(np.float64))

@@ -130,8 +130,8 @@ def test_shapes_that_do_not_fit_are_refused(call, message):
     [
         (lambda: F.group_norm(X.astype(int), 2), r"^group_norm: x must be floating-point, got int64$"),
         (lambda: F.layer_norm(X.astype(int), 4), r"^layer_norm: x must be floating-point, got int64$"),
-        (lambda: F.group_norm_swish(X, 2, np.ones(6)), r"^group_norm_swish: weight must have x's dtype float32, got float64$"),
-        (lambda: F.layer_norm(X, 4, None, np.ones(4)), r"^layer_norm: bias must have x's dtype float32, got float64$"),
+        (lambda: F.group_norm_swish(X, 2, np.ones(6)), r"^group_norm_swish: weight and x must have one dtype, got float64 and float32$"),
+        (lambda: F.layer_norm(X, 4, None, np.ones(4)), r"^layer_norm: bias and x must have one dtype, got float64 and float32$"),
     ],
 )
 def test_dtypes_are_not_mixed(call, message):

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from minidiff import kernels
+from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda.conv2d import conv2d_sizes
-from minidiff.kernels.cuda.conv2d_launch import TILES, Conv
+from minidiff.kernels.cuda.conv2d_launch import GRADIENT_TILES, TILES, Conv
+from minidiff.kernels.cuda.library import load
+from minidiff.kernels.cuda.plan import Plan
 
 # (shape of x, shape of weight, options): 1, primes, sizes just below and above tiles, and every option that changes the addresses
 CASES = {
@@ -22,15 +26,23 @@ CASES = {
     "groups": ((2, 6, 5, 7), (4, 3, 3, 3), {"padding": 1, "groups": 2}),
     "depthwise": ((1, 5, 6, 6), (5, 1, 3, 3), {"padding": 1, "groups": 5, "stride": 2}),
     "all at once": ((2, 4, 11, 14), (6, 2, 3, 2), {"padding": (3, 0), "stride": (2, 3), "dilation": (3, 1), "groups": 2}),
+    "a block of several images": ((5, 12, 5, 5), (8, 12, 3, 3), {"padding": 1}),
+    "no padding": ((2, 9, 6, 9), (10, 9, 3, 3), {}),
+    "a wider result": ((2, 3, 4, 6), (4, 3, 3, 3), {"padding": 2}),
+    "one column": ((2, 3, 9, 1), (4, 3, 3, 3), {"padding": 1}),
     "padding wider than the kernel": ((1, 2, 4, 3), (3, 2, 2, 3), {"padding": (4, 5)}),
     "no images": ((0, 3, 4, 4), (2, 3, 3, 3), {}),
 }
 TOLERANCE = {"naive": 1e-5, "tiled": 1e-5, "fast": 1e-5, "tf32": 3e-3, "tf32x3": 1e-5}
 
 
-def plans(version):
-    """(tile, splits) to try."""
-    return [(tile, splits) for tile in range(len(TILES[version])) for splits in (1, 3)] if version in TILES else [(0, 1)]
+def plans(device, version, conv, which):
+    """(tile, splits) to try for one of the three sums, those with a halo only where they are for it."""
+    if version not in TILES:
+        return [(0, 1)]
+    tiles = (GRADIENT_TILES if which == "weight gradient" else TILES)[version]
+    has_halo = device.module.conv2d_has_halo(conv, which)
+    return [(number, splits) for number, tile in enumerate(tiles) if has_halo or not tile.halo for splits in (1, 3)]
 
 
 def reference(conv: Conv, x, weight, dy):
@@ -84,21 +96,21 @@ def test_forward_and_gradients(device, case, version):
     dx += input_bias[:, None, None]
     x_, weight_, dy_, bias_, input_bias_ = (device.array(a) for a in (x, weight, dy, bias, input_bias))
     tolerance = TOLERANCE[version]
-    for tile, splits in plans(version):
-        plan = f"{version}, tile {tile}, {splits} splits"
+    run, stream = device.module, device.stream
+    for tile, splits in plans(device, version, conv, "forward"):
         result = device.empty(y.shape)
-        device.module.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, splits, y.size), device.stream)
-        assert_close(device, f"forward ({plan})", result, y, tolerance)
-
+        run.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, splits, y.size), stream)
+        assert_close(device, f"forward ({version}, tile {tile}, {splits} splits)", result, y, tolerance)
+    for tile, splits in plans(device, version, conv, "input gradient"):
         result = device.empty(dx.shape)
         arrays = dy_, weight_, input_bias_, result, tile, splits, parts(device, splits, dx.size)
-        device.module.conv2d_input_gradient(version, conv, *arrays, device.stream)
-        assert_close(device, f"input gradient ({plan})", result, dx, tolerance)
-
+        run.conv2d_input_gradient(version, conv, *arrays, stream)
+        assert_close(device, f"input gradient ({version}, tile {tile}, {splits} splits)", result, dx, tolerance)
+    for tile, splits in plans(device, version, conv, "weight gradient"):
         result = device.empty(dweight.shape)
         arrays = dy_, x_, result, tile, splits, parts(device, splits, dweight.size)
-        device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
-        assert_close(device, f"weight gradient ({plan})", result, dweight, tolerance)
+        run.conv2d_weight_gradient(version, conv, *arrays, stream)
+        assert_close(device, f"weight gradient ({version}, tile {tile}, {splits} splits)", result, dweight, tolerance)
 
     result = device.empty(dbias.shape)
     device.module.conv2d_bias_gradient(version, conv, dy_, result, device.stream)
@@ -129,21 +141,63 @@ def test_weight_of_infinity_meets_only_its_own_pixels(device):
     assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
 
 
+@pytest.mark.parametrize("case, forward, input_gradient, weight_gradient", [
+    ("small", True, True, True),
+    ("no padding", True, True, True),
+    ("one pixel", False, False, False),  # 1 x 1
+    ("stride 2", False, False, False),
+    ("dilation 2", False, False, False),
+    ("too wide", False, False, True),
+])  # fmt: skip
+def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient, weight_gradient):
+    module = load("cpu")[0]
+    conv = problem(case)[0] if case in CASES else conv2d_sizes((1, 1, 4, 72), (1, 1, 3, 3), 1, 1, 1, 1)
+    sums = "forward", "input gradient", "weight gradient"
+    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, weight_gradient]
+
+
+def test_a_halo_that_does_not_fit_is_refused(emulated):
+    conv, x, weight, dy, *_ = problem("stride 2")
+    message = "tiles with a halo are for 3 x 3 kernels, stride 1 and narrow images"
+    with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message}"):
+        load("cpu")[0].conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
+    with pytest.raises(RuntimeError, match=f"conv2d_weight_gradient_tf32x3: {message}"):
+        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), 5, 1, None, 0)
+
+
+@pytest.mark.parametrize("which", ["forward", "input gradient", "weight gradient"])
+def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
+    """halo.h: each source pixel comes once for all nine taps."""
+    conv = conv2d_sizes((2, 16, 14, 14), (64, 16, 3, 3), 1, 1, 1, 1)
+    if which == "input gradient":
+        conv = conv2d_sizes((2, 64, 14, 14), (16, 64, 3, 3), 1, 1, 1, 1)
+    rng = np.random.default_rng(0)
+    x, weight, dy = (rng.standard_normal(s, dtype=np.float32) for s in (conv.x_shape, conv.weight_shape, conv.y_shape))
+    run = {
+        "forward": lambda tile: conv2d_launch.forward("tf32", conv, x, weight, plan=Plan(tile, 1)),
+        "input gradient": lambda tile: conv2d_launch.input_gradient("tf32", conv, dy, weight, plan=Plan(tile, 1)),
+        "weight gradient": lambda tile: conv2d_launch.weight_gradient("tf32", conv, dy, x, plan=Plan(tile, 1)),
+    }[which]
+    with kernels.count() as counted:
+        run(0)
+        run(5)
+    without, with_halo = counted
+    assert with_halo.multiply_adds >= 2 * 14 * 14 * 64 * 16 * 9
+    assert with_halo.global_read < 0.55 * without.global_read
+    assert with_halo.wavefronts < without.wavefronts
+
+
 @pytest.mark.parametrize("version, dtype, message", [
     ("tiled", np.float64, "wanted an array of type <f4, got <f8"),
     ("magic", np.float32, "conv2d: there is no version magic"),
 ])  # fmt: skip
 def test_the_module_refuses(emulated, version, dtype, message):
-    from minidiff.kernels.cuda.library import load
-
     conv, x, weight, *_ = problem("small")
     with pytest.raises((TypeError, ValueError), match=message):
         load("cpu")[0].conv2d(version, conv, x.astype(dtype), weight, None, np.empty(conv.y_shape, np.float32), 0, 1, None, 0)
 
 
 def test_the_module_refuses_arrays_that_do_not_fit(emulated):
-    from minidiff.kernels.cuda.library import load
-
     conv, x, weight, *_ = problem("small")
     y = np.empty(conv.y_shape, np.float32)
     run = load("cpu")[0].conv2d

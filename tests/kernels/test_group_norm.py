@@ -185,7 +185,7 @@ def test_the_operation_runs_the_kernels_and_checks_them(version, operation, devi
 
 WRONG = {
     "float64": (lambda x, w, b: (x.astype("float64"), 3), "x is float64, the kernels compute in float32"),
-    "float64 weight": (lambda x, w, b: (x, 3, w.astype("float64"), b), "weight must have x's dtype float32, got float64"),
+    "float64 weight": (lambda x, w, b: (x, 3, w.astype("float64"), b), "weight and x must have one dtype, got float64 and float32"),
     "no images": (lambda x, w, b: (x[:0], 3, w, b), r"no size 0, got \(0, 6, 5\)"),
     "one axis": (lambda x, w, b: (w, 3), r"x must be \(N, C, ...\), got shape \(6,\)"),
     "groups": (lambda x, w, b: (x, 4, w, b), "x has C = 6, which num_groups = 4 must divide"),

@@ -6,7 +6,7 @@ import pytest
 from minidiff import functional as F
 from minidiff import use_kernels
 from minidiff.engine.registry import Unsupported
-from minidiff.kernels.cpu import native
+from minidiff.kernels.cpu import native, native_attention, native_conv2d, native_group_norm
 
 MODULE, REASON = native.load()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"the native kernels: {REASON}")
@@ -57,7 +57,7 @@ def compare(kernel, definition, arrays, options, seed=1):
 def test_group_norm(variant, C, groups, size, swish):
     x, weight, bias = draw((3, C, *size), (C,), (C,))
     definition = F.group_norm_swish if swish else F.group_norm
-    kernel = native.group_norm_kernel(swish)
+    kernel = native_group_norm.group_norm_kernel(swish)
     for w, b in ((weight, bias), (weight, None), (None, bias), (None, None)):
         y, backward = kernel(x, groups, w, b)
         exact = definition.reference(*(a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in (x, groups, w, b)))
@@ -84,7 +84,7 @@ def test_group_norm(variant, C, groups, size, swish):
 def test_conv2d(variant, N, C, O, H, W, padding, with_bias):  # noqa: E741
     x, weight, bias = draw((N, C, H, W), (O, C, 3, 3), (O,))
     arrays = [x, weight / np.float32(3 * C**0.5), bias if with_bias else None]
-    compare(native.conv2d_native, F.conv2d, arrays, (1, padding))
+    compare(native_conv2d.conv2d_native, F.conv2d, arrays, (1, padding))
 
 
 @pytest.mark.parametrize("shape, keys, value_size", [
@@ -93,16 +93,16 @@ def test_conv2d(variant, N, C, O, H, W, padding, with_bias):  # noqa: E741
 def test_attention(variant, shape, keys, value_size):
     *leading, _, size = shape
     q, k, v = draw(shape, (*leading, keys, size), (*leading, keys, value_size))
-    compare(native.attention_native, F.attention, [q, k, v], ())
+    compare(native_attention.attention_native, F.attention, [q, k, v], ())
 
 
 def test_attention_of_heads_cut_out_of_tokens_copies_nothing(variant):
     tokens = draw((2, 9, 4 * 8))[0]
     q = tokens.reshape(2, 9, 4, 8).transpose(0, 2, 1, 3)
-    assert native.heads_of(q) is q
-    y, _ = native.attention_native(q, q, q)
+    assert native_attention.heads_of(q) is q
+    y, _ = native_attention.attention_native(q, q, q)
     assert y.transpose(0, 2, 1, 3).flags.c_contiguous
-    compare(native.attention_native, F.attention, [q, q, q], ())
+    compare(native_attention.attention_native, F.attention, [q, q, q], ())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -112,13 +112,13 @@ def test_nan_and_inf_reach_the_result(variant, value):
     x[1, 3, 2, 2] = value
     with np.errstate(all="ignore"):
         for ours, exact in (
-            (native.group_norm_kernel(True)(x, 4, w, w)[0], F.group_norm_swish.reference(x, 4, w, w)[0]),
-            (native.group_norm_kernel(False)(x, 4, w, w)[0], F.group_norm.reference(x, 4, w, w)[0]),
-            (native.attention_native(x, x, x)[0], F.attention.reference(x, x, x)[0]),
+            (native_group_norm.group_norm_kernel(True)(x, 4, w, w)[0], F.group_norm_swish.reference(x, 4, w, w)[0]),
+            (native_group_norm.group_norm_kernel(False)(x, 4, w, w)[0], F.group_norm.reference(x, 4, w, w)[0]),
+            (native_attention.attention_native(x, x, x)[0], F.attention.reference(x, x, x)[0]),
         ):
             np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(exact))
         # the transforms of Winograd spread it over the whole tile, as any sum that contains it
-        spread = np.isfinite(native.conv2d_native(x, k, padding=1)[0])
+        spread = np.isfinite(native_conv2d.conv2d_native(x, k, padding=1)[0])
         exact = np.isfinite(F.conv2d.reference(x, k, padding=1)[0])
         assert not spread[~exact].any() and spread[0].all()
 
@@ -128,7 +128,7 @@ def test_swish_is_right_at_both_ends(variant, z):
     """x has mean 0 and variance 1 in each group, so that z is the bias plus a number below 1."""
     x = np.float32([[[1, -1, 1, -1]]]) * np.float32(1e-3)
     bias = np.float32([z])
-    y, backward = native.group_norm_kernel(True)(x, 1, np.float32([0]), bias)
+    y, backward = native_group_norm.group_norm_kernel(True)(x, 1, np.float32([0]), bias)
     exact = z / (1 + np.exp(-np.float64(z)))
     np.testing.assert_allclose(y, exact, rtol=1e-6, atol=1e-37)
     s = 1 / (1 + np.exp(-np.float64(z)))
@@ -138,13 +138,13 @@ def test_swish_is_right_at_both_ends(variant, z):
 def test_what_the_kernels_refuse(variant):
     x, k = draw((1, 16, 4, 4), (16, 16, 3, 3))
     for call, reason in (
-        (lambda: native.conv2d_native(x.astype(np.float64), k), "x is float64, native kernels compute in float32"),
-        (lambda: native.conv2d_native(x, k, stride=2), "a 3x3 kernel with stride 1"),
-        (lambda: native.conv2d_native(x[:, :4], k[:, :4], padding=3), "few channels, and a padding as large as the kernel"),
-        (lambda: native.conv2d_native(x[:0], k), "x is empty"),
-        (lambda: native.attention_native(x, x, x, mask=np.ones((4, 4), bool)), "a mask"),
-        (lambda: native.attention_native(*[np.zeros((1, 600, 2), np.float32)] * 3), "600 keys"),
-        (lambda: native.group_norm_kernel(True)(x.astype(np.float16), 4), "x is float16"),
+        (lambda: native_conv2d.conv2d_native(x.astype(np.float64), k), "x is float64, native kernels compute in float32"),
+        (lambda: native_conv2d.conv2d_native(x, k, stride=2), "a 3x3 kernel with stride 1"),
+        (lambda: native_conv2d.conv2d_native(x[:, :4], k[:, :4], padding=3), "few channels, and a padding as large as the kernel"),
+        (lambda: native_conv2d.conv2d_native(x[:0], k), "x is empty"),
+        (lambda: native_attention.attention_native(x, x, x, mask=np.ones((4, 4), bool)), "a mask"),
+        (lambda: native_attention.attention_native(*[np.zeros((1, 600, 2), np.float32)] * 3), "600 keys"),
+        (lambda: native_group_norm.group_norm_kernel(True)(x.astype(np.float16), 4), "x is float16"),
     ):
         with pytest.raises(Unsupported, match=reason):
             call()

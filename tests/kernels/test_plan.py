@@ -41,8 +41,9 @@ def test_a_long_sum_is_split():
 def test_every_problem_has_a_plan_that_fits(product, tiles):
     tile, splits = planning.plan(product, tiles, H100, table=True)
     slabs = -(-product.k // tiles[tile].depth)
-    assert -(-slabs // splits) * tiles[tile].depth <= MAX_TABLE
-    assert splits == 1 or splits * product.result_size <= MAX_PARTS or slabs * tiles[tile].depth > MAX_TABLE
+    too_long = not tiles[tile].halo and slabs * tiles[tile].depth > MAX_TABLE  # with a halo there is no table
+    assert tiles[tile].halo or -(-slabs // splits) * tiles[tile].depth <= MAX_TABLE
+    assert splits == 1 or splits * product.result_size <= MAX_PARTS or too_long
 
 
 def test_more_work_never_takes_less_time():

@@ -12,6 +12,8 @@ from minidiff.kernels.cuda.plan import FAST, Plan, Product, candidates, plan
 @pytest.fixture
 def tuned(monkeypatch):
     monkeypatch.setattr(tuning, "_times", {})
+    monkeypatch.setattr(tuning, "LAUNCHES", 2)
+    monkeypatch.setattr(tuning, "ROUNDS", 1)
     kernels.tune_plans()
     yield
     kernels.tune_plans(False)
@@ -26,6 +28,27 @@ def test_the_fastest_is_taken_and_remembered(cuda, tuned, monkeypatch):
         assert tuning.fastest(xp, "a convolution", tuple(times), lambda plan: None) == Plan(1, 2)
     assert asked == list(times)
     assert tuning.tuned() == {"a convolution": times}
+
+
+def test_the_models_choice_stays_unless_another_is_clearly_faster(cuda, tuned, monkeypatch):
+    xp, _ = cuda
+    times = {Plan(0, 1): 1.0, Plan(1, 2): 0.97}
+    monkeypatch.setattr(tuning, "seconds", lambda xp, plan, launch: times[plan])
+    assert tuning.fastest(xp, "a convolution", tuple(times), lambda plan: None) == Plan(0, 1)
+
+
+def test_launches_are_timed_inside_of_a_graph(cuda, tuned):
+    """By events around single launches one would time Python."""
+    xp, _ = cuda
+    recording = []
+    y = xp.zeros(4, "float32")
+
+    def launch(plan):
+        recording.append(xp.cuda.get_current_stream().is_capturing())
+        y[...] = 1.0
+
+    assert tuning.seconds(xp, Plan(0, 1), launch) >= 0
+    assert recording == [False] + [True] * tuning.LAUNCHES and not xp.cuda.get_current_stream().is_capturing()
 
 
 def test_nothing_is_tried_while_a_graph_is_recorded(cuda, tuned):

@@ -301,7 +301,7 @@ def test_input_that_does_not_fit(x, t, message):
 
 
 def test_float64_images_are_refused_by_a_float32_network():
-    with pytest.raises(TypeError, match="conv2d: weight must have x's dtype float64, got float32"):
+    with pytest.raises(TypeError, match="conv2d: weight and x must have one dtype, got float32 and float64"):
         small()(images(1, 1, 4, 4).astype(np.float64), np.array([1]))
 
 

@@ -97,7 +97,7 @@ def test_groups_that_do_not_divide_the_channels(make, message):
         (nn.Embedding(5, 3), np.array([1, 5]), IndexError, r"embedding: indices must be in 0..4, got 1..5"),
         (nn.Embedding(5, 3), np.array([-1]), IndexError, r"embedding: indices must be in 0..4, got -1..-1"),
         (nn.Embedding(5, 3), np.array([1.0]), TypeError, r"embedding: indices must be ints, got float64"),
-        (nn.Linear(3, 2), images(4, 3).astype(np.float64), TypeError, "linear: bias must have x's dtype float64, got float32"),
+        (nn.Linear(3, 2), images(4, 3).astype(np.float64), TypeError, "linear: weight and x must have one dtype, got float32 and float64"),
     ],
 )
 def test_input_that_does_not_fit(layer, x, error, message):

@@ -21,8 +21,8 @@ def pixels(path):
 def drawn(monkeypatch):
     """The matplotlib figures that were saved."""
     figures = []
-    real_save = curves._save
-    monkeypatch.setattr(curves, "_save", lambda figure, path: (figures.append(figure), real_save(figure, path)))
+    real_save = curves.save_figure
+    monkeypatch.setattr(curves, "save_figure", lambda figure, path: (figures.append(figure), real_save(figure, path)))
     return figures
 
 
@@ -101,3 +101,15 @@ def test_curves_of_other_lengths_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"save_loss_per_t: loss has shape \(2,\) but t has \(1,\)"):
         save_loss_per_t(tmp_path / "a.png", [1], [1, 2])
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.11, 0.19), (0.3, 0.32), (0.02, 0.5), (0.0005, 1.2), (1e-5, 90.0), (1e-9, 1e9), (0.5, 0.5)])
+def test_a_logarithmic_axis_has_some_labels_and_they_do_not_overlap(tmp_path, drawn, low, high):
+    save_loss_per_t(tmp_path / "t.png", np.arange(1, 101), np.geomspace(high, low, 100))
+    (axes,) = drawn[0].axes
+    assert axes.get_yscale() == "log"
+    bottom, top = axes.get_ylim()
+    shown = [text for text in axes.yaxis.get_ticklabels(which="both") if bottom <= text.get_position()[1] <= top and text.get_text()]
+    assert 2 <= len(shown) <= 12, [text.get_text() for text in shown]
+    boxes = sorted((text.get_window_extent() for text in shown), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in zip(boxes, boxes[1:], strict=False))

@@ -155,7 +155,7 @@ def q_mean_variance():
 
 def merge_gaussians():
     """The two noises as directions at right angles: the length of their sum is the merged standard deviation."""
-    now, prev = SCHEDULE.alpha(t), SCHEDULE.alpha(t - 1)
+    now, prev = SCHEDULE.at(t).alpha, SCHEDULE.at(t - 1).alpha
     older, newer = np.eye(2)
     merged = math.sqrt(now * (1 - prev)) * older + math.sqrt(1 - now) * newer
     direction = merged / merged_steps.merge_gaussians(now, prev)
@@ -176,7 +176,7 @@ def q_of_chain(env, x, *given):
         return float(np.exp(derivation.log_q_chain(BATCH, SCHEDULE))[0])
     i, places = place(x), [place(other) for other in given]
     if places == [i - 1]:
-        beta = SCHEDULE.beta(i)
+        beta = SCHEDULE.at(i).beta
         return density(x, math.sqrt(1 - beta) * given[0], beta)
     if places == [0]:
         return density(x, *forward.q_mean_variance(given[0], i, SCHEDULE))
@@ -193,7 +193,7 @@ def p_of_chain(env, x, *given):
     i = place(given[0])
     if place(x) != i - 1:
         raise LatexError("no such step")
-    return density(x, reverse.mu_theta(given[0], i, network(given[0], i), SCHEDULE), SCHEDULE.beta(i))
+    return density(x, reverse.mu_theta(given[0], i, network(given[0], i), SCHEDULE), SCHEDULE.at(i).beta)
 
 
 def q_chain():
@@ -401,7 +401,7 @@ def L_t_minus_1_of_means():
 def L_0():
     x_1 = np.array([0.48, -0.9])
     result = vlb.L_0(X_0[None], x_1[None], network(x_1, 1)[None], SCHEDULE, levels=None)[0]
-    p = {"p_theta": lambda env, x, given: density(x, reverse.mu_theta(given, 1, network(given, 1), SCHEDULE), SCHEDULE.beta(1))}
+    p = {"p_theta": lambda env, x, given: density(x, reverse.mu_theta(given, 1, network(given, 1), SCHEDULE), SCHEDULE.at(1).beta)}
     yield case(result, L={0: result, 1: 0.0}, x={1: x_1}, names=p)
 
 
@@ -415,7 +415,7 @@ def vlb_total():
 
     def p_theta(env, a, given):
         if given is x[1]:  # the last step: the density of the data itself
-            return density(a, reverse.mu_theta(given, 1, network(given, 1), SCHEDULE), SCHEDULE.beta(1))
+            return density(a, reverse.mu_theta(given, 1, network(given, 1), SCHEDULE), SCHEDULE.at(1).beta)
         return of_steps(env, a, given)
 
     yield case(result, x=x, names=names | {"p_theta": p_theta})
@@ -696,7 +696,7 @@ def q_of_mixture(env, x, y=None):
     if isinstance(y, int):
         return math.exp(oracle.log_marginal(x[None], time, MIXTURE.of_class(y), SCHEDULE)[0])
     if (time, time_of(y)) == (t, t - 1):
-        beta = SCHEDULE.beta(t)
+        beta = SCHEDULE.at(t).beta
         return density(x, math.sqrt(1 - beta) * y, beta)
     if (time, time_of(y)) == (t - 1, t):
         return math.exp(true_reverse_step.log_reverse(x[None], y[None], t, MIXTURE, SCHEDULE)[0])
@@ -735,7 +735,7 @@ def marginal():
 
 def score():
     result = oracle.exact_score(X_T[None], t, MIXTURE, SCHEDULE)[0]
-    log_joint = oracle.log_joint(X_T[None], t, MIXTURE, SCHEDULE)[0]
+    log_joint = oracle.diffused(X_T[None], t, MIXTURE, SCHEDULE)[3][0]
     share = np.exp(log_joint) / np.exp(log_joint).sum()
     r = {k: (lambda env, x, k=k: share[k] if time_of(x) == t else 0.5) for k in range(2)}
     names = {"range k": range(2), "r": r}

@@ -150,6 +150,7 @@ _all = [
         (normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 4), bools(3, 5)), (normal(2, 3, 4), normal(2, 3, 4), normal(2, 3, 4), None, True),
         (normal(2, 3, 4), normal(2, 5, 4), normal(2, 5, 4), normal(3, 5)), (normal(1, 2), normal(3, 2), normal(3, 2), {"scale": 0.3}),
     ),
+    *_cases("self_attention", (normal(2, 4, 3, 2, 3),), (normal(1, 1, 3, 1, 2),)),
     *_cases("conv2d", *((normal(2, 2, 7, 6), normal(3, 2, 3, 2), normal(3), how) for how in _convolutions if how)),
     *_cases("conv2d", (normal(2, 2, 5, 4), normal(4, 2, 3, 3)),
             (normal(1, 4, 4, 4), normal(6, 2, 3, 3), normal(6), {"groups": 2, "padding": 1})),

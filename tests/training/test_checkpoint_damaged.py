@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -197,11 +198,12 @@ def test_an_incomplete_checkpoint_is_refused_by_name_and_changes_nothing(saved, 
 def test_another_data_set_is_refused(tmp_path):
     here = {"name": "MNIST", "folder": "/data", "n_images": 30, "checksum": "1a"}
     trainer, other = make_trainer(), make_trainer()
-    trainer.dataset, other.dataset = here, here | {"name": "KMNIST", "checksum": "2b"}
+    trainer.settings = replace(trainer.settings, dataset=here)
+    other.settings = replace(other.settings, dataset=here | {"name": "KMNIST", "checksum": "2b"})
     trainer.save(tmp_path)
     with pytest.raises(CheckpointError, match="the run was trained on MNIST from /data, this is KMNIST from /data: the name is KMNIST but was MNIST"):
         other.load(tmp_path)
-    other.dataset = here | {"folder": "/moved"}
+    other.settings = replace(other.settings, dataset=here | {"folder": "/moved"})
     other.load(tmp_path)
     make_trainer().load(tmp_path)
 

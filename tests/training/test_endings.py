@@ -86,7 +86,7 @@ def test_an_output_that_is_full_or_closed_ends_with_a_checkpoint(tmp_path, monke
         monkeypatch.setattr(sys, "stdout", full)
         trainer = make_trainer()
         with Workers(trainer.model, 1) as workers:
-            ending = run(trainer, tmp_path, workers, RunSettings(steps=10**6))
+            ending = run(trainer, tmp_path, workers, RunSettings(steps=10**6, preview_minutes=0.001))
         monkeypatch.undo()
         try:
             full.flush()

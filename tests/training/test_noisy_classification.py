@@ -39,7 +39,7 @@ def test_its_probabilities_are_those_of_the_exact_classifier(trained):
     x_0, labels = draw(200, 6)
     t = np.full(200, 28)
     noise = RNG(7).normal(x_0.shape)
-    alpha_bar = SCHEDULE.alpha_bar(28)
+    alpha_bar = SCHEDULE.at(28).alpha_bar
     x_t = np.float32(np.sqrt(alpha_bar)) * x_0 + np.float32(np.sqrt(1 - alpha_bar)) * noise
     exact = np.exp(log_classifier(x_t, t, 1, DATA, SCHEDULE))
     found = np.exp(log_p(trained, x_t, t, np.ones(200, int)))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.optim import AdamW
 from minidiff.training.checkpoint import load_checkpoint
 from minidiff.training.interrupt import delayed_interrupt
-from minidiff.training.loop import LoopSettings
 from minidiff.training.run import RunSettings, run
 from minidiff.training.trainer import Trainer
 from minidiff.training.workers import Workers
@@ -33,7 +33,7 @@ def test_stops_at_the_number_of_steps_and_writes(trainer, tmp_path):
     assert trainer.step == 6
     checkpoint = load_checkpoint(tmp_path / "checkpoint", "ddpm")
     assert checkpoint.description["step"] == 6 and checkpoint.description["options"] == {"a": 1}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "loss.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "loss.png", "metrics.csv"]
 
 
 def test_stops_at_the_time_limit_and_a_finished_run_does_nothing_more(trainer, tmp_path):
@@ -86,7 +86,7 @@ def test_a_run_without_an_end_is_refused(trainer, tmp_path):
 
 
 def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
-    trainer.settings = LoopSettings(lr_warmup=0)
+    trainer.settings = replace(trainer.settings, lr_warmup=0)
     rates = []
     begin = trainer.optimizer.begin_step
     trainer.optimizer.begin_step = lambda: (rates.append(trainer.optimizer.lr), begin())

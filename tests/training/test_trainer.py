@@ -67,7 +67,7 @@ def test_a_step_has_every_term_and_they_fit_together():
     schedule = trainer.schedule
     assert step.names == ("x_0", "eps", "x_t", "eps_hat", "loss", "gradient_norm")
     assert step.t.shape == (8,) and step.t.min() >= 1 and step.t.max() <= schedule.T
-    alpha_bar = schedule.alpha_bar(step.t)[:, None, None, None]
+    alpha_bar = schedule.at(step.t).alpha_bar[:, None, None, None]
     np.testing.assert_allclose(step.x_t, np.sqrt(alpha_bar) * step.x_0 + np.sqrt(1 - alpha_bar) * step.eps, atol=1e-5)
     np.testing.assert_allclose(step.loss, ((step.eps - step.eps_hat) ** 2).mean(), rtol=1e-5)
     assert trainer.losses[-1] == step.loss
@@ -76,7 +76,7 @@ def test_a_step_has_every_term_and_they_fit_together():
 def test_a_model_may_predict_v_and_samplers_get_its_eps():
     trainer = make_trainer(dropout=0.0, prediction="v")
     step = train(trainer, 2)
-    alpha_bar = trainer.schedule.alpha_bar(step.t)[:, None, None, None]
+    alpha_bar = trainer.schedule.at(step.t).alpha_bar[:, None, None, None]
     v = np.sqrt(alpha_bar) * step.eps - np.sqrt(1 - alpha_bar) * step.x_0
     np.testing.assert_allclose(step.target, v, atol=1e-5)
     np.testing.assert_allclose(step.loss, ((step.predicted - v) ** 2).mean(), rtol=1e-5)

@@ -1,1 +1,4 @@
-"""The derivations of the slides, line by line. Programs run their results, which stand in diffusion/."""
+"""The derivations of the slides, line by line.
+
+Programs run their results, which stand in diffusion/.
+"""

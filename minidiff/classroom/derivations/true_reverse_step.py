@@ -16,7 +16,7 @@ from minidiff.diffusion.oracle import (
     diffused,
     exact_eps,
     log_marginal,
-    softmax,
+    shares,
 )
 from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
@@ -29,9 +29,8 @@ def exact_x_0(x_t, t, mixture, schedule):
 
     Each component answers as one Gaussian; r_k is its share at x_t.
     x_t: (B, ...);  t: int or (B,) in 1..T  ->  two (B, ...)"""
-    x, mean_x_t, variance_x_t, log_weights = diffused(x_t, t, mixture, schedule)
-    log_shares = log_weights + log_density(x, mean_x_t, variance_x_t).sum(axis=2)
-    r = softmax(log_shares)[:, :, None]
+    x, mean_x_t, variance_x_t, log_joint = diffused(x_t, t, mixture, schedule)
+    r = shares(log_joint)
     now, (mean_0, variance_0) = schedule.at(t, like=x), components(mixture, x)
     covariance = sqrt(now.alpha_bar) * variance_0
     mean_k = mean_0 + covariance / variance_x_t * (x - mean_x_t)

@@ -1,7 +1,8 @@
 """The equations that no program runs: steps of a derivation, or what a program is compared with.
 
-By id: the slide on which the step stands, and why nothing calls it. `tests/classroom/test_what_runs.py`
-traces the samplers and the training loops: every other equation fires there.
+By id: the slide on which the step stands, and why nothing calls it.
+`tests/classroom/test_what_runs.py` traces the samplers and the training loops: every other equation
+fires there.
 """
 
 DERIVATIONS: dict[str, tuple[int, str]] = {

@@ -80,4 +80,25 @@ LATEX_BOUND: dict[str, str] = {
         r"v = \frac{\log\mathrm{Var}[\mathbf{x}_{t-1}|\mathbf{x}_t] - \log\tilde\beta_t}"
         r"{\log\beta_t - \log\tilde\beta_t}"
     ),
+    "vlb.L_T": r"L_T = D_{KL}\big(q(\mathbf{x}_T|\mathbf{x}_0)\|p(\mathbf{x}_T)\big)",
+    "vlb.L_t_minus_1": (
+        r"L_{t-1} = D_{KL}\big(q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)"
+        r"\|p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)\big)"
+    ),
+    "vlb.L_t_minus_1_of_means": (
+        r"L_{t-1} - C = \frac{1}{2\sigma_t^2}\|\tilde{\boldsymbol\mu}_t(\mathbf{x}_t,\mathbf{x}_0)"
+        r"-\boldsymbol\mu_\theta(\mathbf{x}_t,t)\|^2"
+    ),
+    "vlb.L_0": r"L_0 = -\log p_\theta(\mathbf{x}_0|\mathbf{x}_1)",
+    "vlb.total": (
+        r"L_{VLB} = E_q\Big[D_{KL}(q(\mathbf{x}_T|\mathbf{x}_0)\|p(\mathbf{x}_T))"
+        r" + \sum_{t>1}D_{KL}(q(\mathbf{x}_{t-1}|\mathbf{x}_t,\mathbf{x}_0)"
+        r"\|p_\theta(\mathbf{x}_{t-1}|\mathbf{x}_t)) - "
+        r"\log p_\theta(\mathbf{x}_0|\mathbf{x}_1)\Big]"
+    ),
+    "vlb.log_likelihood": (
+        r"p_\theta(\mathbf{x}_0) = \int p_\theta(\mathbf{x}_{0:T})\,d\mathbf{x}_{1:T}"
+        r" = E_q\Big[\frac{p_\theta(\mathbf{x}_{0:T})}{q(\mathbf{x}_{1:T}|\mathbf{x}_0)}\Big],"
+        r" \quad L = -\log p_\theta(\mathbf{x}_0)"
+    ),
 }

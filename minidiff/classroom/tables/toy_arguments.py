@@ -1,6 +1,7 @@
 """Small numbers for every argument an equation may have, so that `explain` can run it on the spot.
 
-Arguments have the same names in all equations, so one table is enough; the few that mean something else somewhere stand by id.
+Arguments have the same names in all equations, so one table is enough. The few that mean something
+else in one equation stand in a second table, by its id.
 """
 
 from __future__ import annotations
@@ -35,27 +36,43 @@ def by_name() -> dict[str, Any]:
     beta = schedule.tables["beta"]
     chain = [_array([0.5 - 0.05 * t, -1 + 0.1 * t]) for t in range(T + 1)]
     return {
-        "schedule": schedule, "T": T, "S": 4, "t": TIME, "t_prev": TIME - 1, "t_next": TIME + 1, "rng": RNG(0),
+        "schedule": schedule, "T": T, "S": 4, "t": TIME, "t_prev": TIME - 1, "t_next": TIME + 1,
+        "rng": RNG(0),
         "start": _array([0.7, -1.2]),
-        "beta": beta, "one_minus_alpha_bar": schedule.tables["one_minus_alpha_bar"], "alpha_bar_T": schedule.alpha_bar(T),
-        "alpha_t": schedule.alpha(TIME), "alpha_prev": schedule.alpha(TIME - 1), "sigma_t": 0.1,
-        "x_0": _array([0.5, -1.0]), "x_1": _array([0.48, -0.9]), "x_prev": _array([0.3, -0.8]), "x_t": _array([0.2, -0.7]),
-        "eps": _array([1.0, -0.5]), "eps_step": _array([0.2, 1.5]), "eps_hat": _array([0.9, -0.4]), "z": _array([0.7, 0.1]),
-        "x_0_hat": _array([0.55, -0.9]), "mu_tilde": _array([0.3, -0.8]), "v": _array([0.5, 0.5]), "v_hat": _array([0.4, 0.6]),
-        "chain": Chain(chain, [0.5 * x for x in chain[1:]], schedule), "chain_bounds": [_array(3.1), _array(2.9), _array(3.3)],
-        "log_p_x_0": _array(-1.2), "log_p_latents": _array(-15.0), "L_simple": 0.25, "bits": 0.1, "x_prev_prev": _array([0.4, -0.9]),
+        "beta": beta, "one_minus_alpha_bar": schedule.tables["one_minus_alpha_bar"],
+        "alpha_bar_T": schedule.at(T).alpha_bar,
+        "alpha_t": schedule.at(TIME).alpha, "alpha_prev": schedule.at(TIME - 1).alpha,
+        "sigma_t": 0.1,
+        "x_0": _array([0.5, -1.0]), "x_1": _array([0.48, -0.9]), "x_prev": _array([0.3, -0.8]),
+        "x_t": _array([0.2, -0.7]),
+        "eps": _array([1.0, -0.5]), "eps_step": _array([0.2, 1.5]), "eps_hat": _array([0.9, -0.4]),
+        "z": _array([0.7, 0.1]),
+        "x_0_hat": _array([0.55, -0.9]), "mu_tilde": _array([0.3, -0.8]), "v": _array([0.5, 0.5]),
+        "v_hat": _array([0.4, 0.6]),
+        "chain": Chain(chain, [0.5 * x for x in chain[1:]], schedule),
+        "chain_bounds": [_array(3.1), _array(2.9), _array(3.3)],
+        "log_p_x_0": _array(-1.2), "log_p_latents": _array(-15.0), "L_simple": 0.25, "bits": 0.1,
+        "x_prev_prev": _array([0.4, -0.9]),
         "eps_merged": _array([0.8, 0.3]),
-        "eps_theta": half, "network": half, "direction": _array([0.3, -0.2]), "x": _array([0.0, 1.0, -2.0]), "x_hat": _array([0.1, 0.8, -2.0]), "mean": _array([0.4, -0.9]), "variance": 0.04,
-        "mean_1": _array([0.3]), "variance_1": 0.2, "mean_2": _array([0.0]), "variance_2": 1.0, "nats": 2000.0, "D": 784,
+        "eps_theta": half, "network": half, "direction": _array([0.3, -0.2]),
+        "x": _array([0.0, 1.0, -2.0]), "x_hat": _array([0.1, 0.8, -2.0]),
+        "mean": _array([0.4, -0.9]), "variance": 0.04,
+        "mean_1": _array([0.3]), "variance_1": 0.2, "mean_2": _array([0.0]), "variance_2": 1.0,
+        "nats": 2000.0, "D": 784,
         "x_T_0": _array([1.0, 0.0]), "x_T_1": _array([0.0, 1.0]), "a": 0.5,
-        "mu": _array([0.2, -0.6]), "log_variance": _array([-1.0, 0.0]), "gradient": _array([0.5, 0.1]),
-        "eps_y": _array([0.9, -0.4]), "eps_uncond": _array([0.7, -0.1]), "w": 2.0, "s": 3.0, "null": 10, "p_uncond": 0.5, "y": 1,
-        "z_e": _array([0.9, 0.1], [-0.2, 1.1]), "codebook": _array([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]),
+        "mu": _array([0.2, -0.6]), "log_variance": _array([-1.0, 0.0]),
+        "gradient": _array([0.5, 0.1]),
+        "eps_y": _array([0.9, -0.4]), "eps_uncond": _array([0.7, -0.1]), "w": 2.0, "s": 3.0,
+        "null": 10, "p_uncond": 0.5, "y": 1,
+        "z_e": _array([0.9, 0.1], [-0.2, 1.1]),
+        "codebook": _array([1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]),
         "e": _array([1.0, 0.0], [0.0, 1.0]),
-        "N": _array(2.0, 2.0, 2.0), "m": _array([2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]), "k": np.array([0, 1]), "K": 3,
+        "N": _array(2.0, 2.0, 2.0), "m": _array([2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]),
+        "k": np.array([0, 1]), "K": 3,
         "z_0": _array([0.5, -1.0]), "scale": 0.5, "decoder": np.tanh,
         "mixture": GaussianMixture([0.5, 0.5], [[-0.8, 0.0], [0.8, 0.0]], 0.05), "num_groups": 2,
-        "query": _array([[1.0, 0.0], [0.0, 1.0]]), "key": _array([[1.0, 0.0], [0.0, 1.0]]), "value": _array([[1.0], [2.0]]),
+        "query": _array([[1.0, 0.0], [0.0, 1.0]]), "key": _array([[1.0, 0.0], [0.0, 1.0]]),
+        "value": _array([[1.0], [2.0]]),
     }  # fmt: skip
 
 
@@ -72,7 +89,8 @@ def _projections() -> dict[str, Any]:
     pixels = np.array([[[1, 2], [0.5, -1]]], np.float32)
     words = np.array([[[1, 0, -1]]], np.float32)
     attention = MultiHeadAttention(2, 1, bias=False, kdim=3, vdim=3, rng=RNG(0))
-    return {"self": attention, "query": Tensor(pixels), "key": Tensor(words), "value": Tensor(words)}
+    query, key = Tensor(pixels), Tensor(words)
+    return {"self": attention, "query": query, "key": key, "value": key}
 
 
 BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
@@ -89,12 +107,16 @@ BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def small_inputs(equation: Equation) -> dict[str, Any]:
-    """Arguments to call the equation with.   Raises KeyError that names an argument which has no small value yet."""
+    """Arguments to call the equation with.
+
+    Raises: KeyError, which names the argument, if one has no small value yet.
+    """
     special = BY_ID.get(equation.id, dict)()
     values = by_name() | special
     parameters = inspect.signature(equation.function).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     missing = [name for name in needed if name not in values]
     if missing:
-        raise KeyError(f"small_inputs: {equation.id} has an argument without a small value: {', '.join(missing)}")
-    return {name: values[name] for name in needed} | {name: value for name, value in special.items() if name not in needed}
+        what = "has an argument without a small value"
+        raise KeyError(f"small_inputs: {equation.id} {what}: {', '.join(missing)}")
+    return {name: values[name] for name in needed} | special

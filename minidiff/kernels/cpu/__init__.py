@@ -2,6 +2,13 @@
 
 from minidiff.kernels.cpu import attention, conv2d, conv_transpose2d, group_norm
 
-from minidiff.kernels.cpu import native  # isort: skip  (faster than those before)
+from minidiff.kernels.cpu import (  # isort: skip  (faster than those before)
+    native_attention,
+    native_conv2d,
+    native_group_norm,
+)
 
-__all__ = ["attention", "conv2d", "conv_transpose2d", "group_norm", "native"]
+__all__ = [
+    "attention", "conv2d", "conv_transpose2d", "group_norm",
+    "native_attention", "native_conv2d", "native_group_norm",
+]  # fmt: skip

@@ -16,8 +16,12 @@ VERSIONS = ("naive", "tiled", "fast")
 MAX_SIZE = 128  # of a head
 
 
-def attention(version: str) -> Callable:
-    """attention by the kernels of this version."""
+def attention(version: str, gradient: str | None = None) -> Callable:
+    """attention by the kernels of this version.
+
+    gradient: the version of the backward pass, if it is another one.
+    """
+    backward = gradient or version
 
     def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
         lib = prepared(version, query, key, value, mask)
@@ -36,7 +40,7 @@ def attention(version: str) -> Callable:
             dy = xp.ascontiguousarray(dy).reshape(y.shape)
             parts = (
                 lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2])
-                if version == "fast"
+                if backward == "fast"
                 else 1
             )
             dq, dk, dv, delta = (
@@ -47,7 +51,7 @@ def attention(version: str) -> Callable:
             )
             stream = native(q).stream
             lib.module.attention_backward(
-                version,
+                backward,
                 q,
                 k,
                 v,

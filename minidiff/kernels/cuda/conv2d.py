@@ -16,17 +16,25 @@ from minidiff.kernels.cuda.conv2d_launch import (
     weight_gradient,
 )
 from minidiff.kernels.cuda.library import register_versions
+from minidiff.kernels.cuda.plan import Plan
 from minidiff.kernels.cuda.tf32 import tf32_is_allowed
 from minidiff.kernels.geometry import Geometry, conv2d_geometry, conv_transpose2d_geometry
 
 
-def conv2d(version: str) -> Callable:
-    """conv2d by the kernels of this version."""
+def conv2d(
+    version: str, gradient: str | None = None, plan_of: Callable[[Conv], Plan] | None = None
+) -> Callable:
+    """conv2d by the kernels of this version.
+
+    gradient: the version of the backward pass, if it is another one.
+    plan_of: chooses how the sums of the forward pass are made, in place of the model.
+    """
 
     def conv2d_by_kernels(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         kernel = permitted(version, x)
         conv = conv2d_sizes(x.shape, weight.shape, stride, padding, dilation, groups)
-        y = forward(kernel, conv, x, weight, bias)
+        y = forward(kernel, conv, x, weight, bias, plan_of and plan_of(conv))
+        kernel = gradient or kernel
 
         def conv2d_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
@@ -80,12 +88,14 @@ def contiguous(dy: Any) -> Any:
 def permitted(version: str, x: Any) -> str:
     """The version to run: "tf32" in place of "fast" where it is allowed, and never where it is not.
 
-    Version "tf32x3" multiplies by tensor cores, too, but with the exactness of float32: it is always allowed.
+    Version "tf32x3" multiplies by tensor cores, too, but with the exactness of float32. It is
+    always allowed.
     Raises: Unsupported if "tf32" is not allowed, or the GPU has no tensor cores for TF32.
     """
     if version == "tf32" and not tf32_is_allowed():
         raise Unsupported("TF32 keeps 3 decimal digits; allow it with minidiff.allow_tf32(True)")
-    if version in ("tf32", "tf32x3") and array_module(x).__name__ == "cupy" and not has_tensor_cores(x):
+    on_gpu = array_module(x).__name__ == "cupy"
+    if version in ("tf32", "tf32x3") and on_gpu and not has_tensor_cores(x):
         raise Unsupported(f"{version} needs tensor cores: a GPU of compute capability 8.0 or newer")
     if version == "fast" and tf32_is_allowed() and has_tensor_cores(x):
         return "tf32"
@@ -125,5 +135,6 @@ def _conv(N: int, C: int, weight_shape: tuple[int, ...], geometry: Geometry, gro
     )  # fmt: skip
 
 
-register_versions("conv2d", conv2d, ("naive", "tiled", "tf32", "tf32x3", "fast"))
-register_versions("conv_transpose2d", conv_transpose2d, ("naive", "tiled", "tf32", "tf32x3", "fast"))
+VERSIONS = ("naive", "tiled", "tf32", "tf32x3", "fast")
+register_versions("conv2d", conv2d, VERSIONS)
+register_versions("conv_transpose2d", conv_transpose2d, VERSIONS)

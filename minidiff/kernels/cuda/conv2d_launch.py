@@ -1,7 +1,7 @@
 """Calls csrc/conv2d/: the convolution and its gradients, on arrays that the kernels take.
 
-The four functions compute one of the sums of csrc/conv2d/conv2d.h each, by the version that is named. conv_transpose2d is made of
-the same four, with the roles of x and y exchanged.
+Each of the four functions computes one of the sums of csrc/conv2d/conv2d.h, by the version that is
+named. conv_transpose2d is made of the same four, with the roles of x and y exchanged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ GRADIENT_TILES: dict[str, tuple[Tile, ...]] = {
 
 
 class Conv(NamedTuple):
-    """The sizes of a convolution, with the names of conv2d/conv2d.h. x: (N, C, H, W), weight: (O, C / groups, U, V), y: (N, O, I, J)."""
+    """The sizes of a convolution, with the names of conv2d/conv2d.h.
+
+    x: (N, C, H, W), weight: (O, C / groups, U, V), y: (N, O, I, J).
+    """
 
     N: int
     C: int
@@ -78,7 +81,7 @@ def forward(
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
         sums = parts(lib, product, plan)
-        lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream)
+        lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream_now())
 
     launch(plan or choose(lib, version, ("forward", conv), product, y, launch))
     return y
@@ -87,7 +90,10 @@ def forward(
 def input_gradient(
     version: str, conv: Conv, dy: Any, weight: Any, bias: Any = None, plan: Plan | None = None
 ) -> Any:
-    """dx (N, C, H, W). With a bias (C,), added to every pixel, it is the forward pass of the transposed convolution."""
+    """dx (N, C, H, W). With a bias, it is the forward pass of the transposed convolution.
+
+    bias: (C,), added to every pixel.
+    """
     lib, (dy, weight, bias) = prepared(version, conv, dy=dy, weight=weight, bias=bias)
     dx = lib.xp.empty(conv.x_shape, "float32")
     # the largest stride class, and the kernel elements that reach it
@@ -114,7 +120,7 @@ def input_gradient(
         name, tile = named(version, plan.tile)
         arrays = dy, weight, bias, dx
         sums = parts(lib, product, plan)
-        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream)
+        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream_now())
 
     launch(plan or choose(lib, version, ("input gradient", conv), product, dx, launch))
     return dx
@@ -136,7 +142,7 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
         name, tile = named(version, plan.tile)
         sums = parts(lib, product, plan)
         lib.module.conv2d_weight_gradient(
-            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream
+            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream_now()
         )
 
     launch(plan or choose(lib, version, ("weight gradient", conv), product, dweight, launch))
@@ -154,7 +160,10 @@ def bias_gradient(version: str, conv: Conv, dy: Any) -> Any:
 
 
 def prepared(version: str, conv: Conv, **arrays: Any) -> tuple[Native, list[Any]]:
-    """The module, and the arrays as the kernels want them: float32 and contiguous.    Raises Unsupported if that cannot be."""
+    """The module, and the arrays as the kernels want them: float32 and contiguous.
+
+    Raises: Unsupported if that cannot be.
+    """
     lib = native(*arrays.values())
     float32(**arrays)
     if max(conv.N * conv.C * conv.H * conv.W, conv.N * conv.O * conv.I * conv.J) >= 2**31 - 2**16:
@@ -174,17 +183,21 @@ def choose(
     result: Any,
     launch: Callable[[Plan], None],
 ) -> Plan:
-    """The tile and the splits for this sum of this convolution: by the model, or by trying (tuning.py).
+    """The tile and the splits for this sum: by the model, or by trying (tuning.py).
 
-    Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor cores for them.
+    Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor
+    cores for them.
     """
     if version not in TILES:
         return Plan(0, 1)
-    table = what[0] != "weight gradient"  # these kernels keep one
+    name, conv = what
+    table = name != "weight gradient"  # these kernels keep one
     of_version = TILES if table else GRADIENT_TILES
     tiles = of_version[version]
     if version == "fast" and has_tensor_cores(result):
         tiles += of_version["tf32x3"]
+    if not lib.module.conv2d_has_halo(conv, name):
+        tiles = tuple(tile for tile in tiles if not tile.halo)  # the last ones: the others keep their numbers
     candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
         return tuning.fastest(
@@ -194,13 +207,16 @@ def choose(
 
 
 def named(version: str, tile: int) -> tuple[str, int]:
-    """The version and the tile's number, as csrc/ has them: after the tiles of "fast" come those of "tf32x3"."""
+    """The version and the tile's number, as csrc/ has them.
+
+    After the tiles of "fast" come those of "tf32x3".
+    """
     own = len(TILES["fast"])
     return ("tf32x3", tile - own) if version == "fast" and tile >= own else (version, tile)
 
 
 def has_tensor_cores(array: Any) -> bool:
-    """Whether the array is on a GPU whose tensor cores take TF32: compute capability 8.0 and newer."""
+    """Whether the array is on a GPU whose tensor cores take TF32: capability 8.0 and newer."""
     capability = getattr(getattr(array, "device", None), "compute_capability", "0")
     return int(capability) >= 80  # as a string, "100" would come before "80"
 

@@ -16,8 +16,11 @@ VERSIONS = ("naive", "fast")
 MAX_CHANNELS_PER_GROUP = 4096  # the fast version keeps two sums for each in shared memory
 
 
-def group_norm(version: str, swish: bool) -> Callable:
-    """group_norm, or group_norm_swish, by the kernels of this version."""
+def group_norm(version: str, swish: bool, gradient: str | None = None) -> Callable:
+    """group_norm, or group_norm_swish, by the kernels of this version.
+
+    gradient: the version of the backward pass, if it is another one.
+    """
 
     def group_norm_by_kernels(x, num_groups, weight=None, bias=None, eps=1e-5):
         lib = prepared(x, num_groups, weight, bias)
@@ -43,7 +46,7 @@ def group_norm(version: str, swish: bool) -> Callable:
             sums = xp.empty((2, *shape[:2]), "float32")  # dweight and dbias of each image
             stream, gradients = native(x).stream, (dx, dweight, dbias, *sums)
             lib.module.group_norm_backward(
-                version,
+                gradient or version,
                 x,
                 num_groups,
                 weight,

@@ -18,8 +18,10 @@ from minidiff.engine.backend import array_module
 from minidiff.engine.registry import Unsupported, register_kernel
 
 HOW_TO_BUILD = {
-    "cpu": "a C++ compiler on Linux is needed when minidiff is installed: MINIDIFF_KERNELS=cpu pip install . says what is missing",
-    "cuda": "nvcc is needed when minidiff is installed: MINIDIFF_KERNELS=cuda pip install . says what is missing",
+    "cpu": "a C++ compiler on Linux is needed when minidiff is installed: "
+           "MINIDIFF_KERNELS=cpu pip install . says what is missing",
+    "cuda": "nvcc is needed when minidiff is installed: "
+            "MINIDIFF_KERNELS=cuda pip install . says what is missing",
 }
 
 
@@ -43,6 +45,10 @@ class Native(NamedTuple):
     module: ModuleType  # _kernels_cpu or _kernels_cuda
     xp: Any  # numpy or cupy, to make arrays
     stream: int  # CuPy's current stream; 0 on the CPU
+
+    def stream_now(self) -> int:
+        """CuPy's current stream, which may have changed since: a recording has one of its own."""
+        return int(self.xp.cuda.get_current_stream().ptr) if self.xp.__name__ == "cupy" else 0
 
 
 def native(*arrays: Any) -> Native:
@@ -96,11 +102,12 @@ def register_versions(
 
 @contextmanager
 def checks(on: bool = True, capability: str | None = None) -> Iterator[None]:
-    """Inside the block, every memory access of an emulated kernel is checked, like under compute-sanitizer.
+    """Inside, every memory access of an emulated kernel is checked, like under compute-sanitizer.
 
-    A kernel that reads or writes outside of its arrays or at an address its GPU refuses, reads shared memory that nobody has written,
-    races, or lets some threads miss a barrier raises RuntimeError with the line of the source, the thread and the block.
-    About 5 times slower. The limits of a launch are those of an H100, or of `capability`, "7.5" say.
+    A kernel raises RuntimeError with the line of the source, the thread and the block if it reads
+    or writes outside of its arrays or at an address that its GPU refuses, reads shared memory that
+    nobody has written, races, or lets some threads miss a barrier.
+    About 5 times slower. The limits of a launch are those of an H100, or of `capability`: "7.5".
     Raises: RuntimeError without _kernels_cpu; ValueError for a capability that is not known.
     """
     module, reason = load("cpu")
@@ -111,7 +118,8 @@ def checks(on: bool = True, capability: str | None = None) -> Iterator[None]:
         digits = capability.replace(".", "")
         if not digits.isdecimal() or not module.set_gpu(int(digits)):
             raise ValueError(
-                f"kernels.checks: capability must be one whose limits are known here, such as '7.5', '8.0' or '9.0', got {capability!r}"
+                "kernels.checks: capability must be one whose limits are known here, "
+                f"such as '7.5', '8.0' or '9.0', got {capability!r}"
             )
     before = module.set_checking(on)
     try:
@@ -131,13 +139,15 @@ def status() -> list[str]:
     count, driver, toolkit = cuda.devices()
     capabilities = ", ".join(dotted(cuda.architectures))
     lines.append(
-        f"kernels on GPU: built with CUDA {version(toolkit)} for compute capabilities {capabilities} and newer"
+        f"kernels on GPU: built with CUDA {version(toolkit)} "
+        f"for compute capabilities {capabilities} and newer"
     )
     if driver == 0:
         lines.append("  no NVIDIA driver on this machine: they cannot run here")
     elif driver // 1000 < toolkit // 1000:
         lines.append(
-            f"  the NVIDIA driver supports CUDA {version(driver)} only: update it, or build with an older toolkit"
+            f"  the NVIDIA driver supports CUDA {version(driver)} only: "
+            "update it, or build with an older toolkit"
         )
     else:
         gpus = (

@@ -32,7 +32,8 @@ def linear(version: str) -> Callable:
         kernel = permitted(version, x)
         conv = sizes(x, weight, bias)
         as_kernel = weight.reshape(conv.weight_shape)
-        y = forward(kernel, conv, as_images(x), as_kernel, bias)
+        images = contiguous(as_images(x))  # once, also for the weight's gradient
+        y = forward(kernel, conv, images, as_kernel, bias)
 
         def linear_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
@@ -41,7 +42,7 @@ def linear(version: str) -> Callable:
                 as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1])
                 if want_x
                 else None,
-                weight_gradient(kernel, conv, dy, as_images(x)).reshape(weight.shape)
+                weight_gradient(kernel, conv, dy, images).reshape(weight.shape)
                 if want_weight
                 else None,
                 bias_gradient(kernel, conv, dy) if want_bias and bias is not None else None,

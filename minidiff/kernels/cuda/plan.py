@@ -1,7 +1,8 @@
-"""Which tile, and how many splits, a convolution's matrix product runs with: a rough model of the time, in GPU cycles.
+"""Which tile, and how many splits, a convolution's matrix product runs with.
 
-A large tile reads least per multiply-add, but a small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum
-over k makes more blocks, at the price of a second kernel that adds the parts.
+A rough model of the time, in GPU cycles, chooses. A large tile reads least per multiply-add, but a
+small problem makes too few large tiles to occupy all multiprocessors. Splitting the sum over k
+makes more blocks, at the price of a second kernel that adds the parts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class Tile(NamedTuple):
     cycles: int  # a multiprocessor's, for a slab of one block, while it has enough other blocks
     latency: int  # cycles from slab to slab of a block that is alone
     resident: int  # blocks that fit into a multiprocessor
+    halo: bool = False  # csrc/conv2d/halo.h: for 3 x 3 kernels of stride 1; keeps no table of its k
 
 
 class Product(NamedTuple):
@@ -34,36 +36,46 @@ class Plan(NamedTuple):
     splits: int
 
 
-# The tiles of csrc/conv2d/fast.cu and csrc/conv2d/tf32.h, in their order. `cycles` is the largest of three estimates: instructions of a
-# slab / 4, from the machine code; multiplications; reads and writes of shared memory. The first figures measured will replace them.
+# The tiles of csrc/conv2d/fast.cu, tf32.h and tf32_halo_tiles.h, in their order. `cycles` is the median over the plans that were timed
+# on an H200 (docs/benchmarks/nvidia-h200.json), of a clock of 1.755 GHz. Those with a halo have not run yet: there it is multiplying
+# (6.4 cycles of a quarter for an instruction, 7.9 with the splitting of tf32x3) plus copying (7.6 cycles for 32 single numbers).
 FAST = (
-    Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 790, 1400, 3), Tile(32, 128, 8, 470, 1400, 6),
-    Tile(64, 64, 8, 450, 900, 4), Tile(32, 32, 8, 190, 700, 8),
+    Tile(128, 128, 8, 1460, 1700, 2), Tile(64, 128, 8, 820, 1400, 3), Tile(32, 128, 8, 500, 1400, 6),
+    Tile(64, 64, 8, 490, 900, 4), Tile(32, 32, 8, 190, 700, 8),
+)  # fmt: skip
+HALO_TF32 = (
+    Tile(64, 128, 72, 1900, 2600, 3, halo=True), Tile(32, 128, 72, 1200, 2300, 6, halo=True), Tile(64, 64, 72, 1200, 1700, 4, halo=True),
+)  # fmt: skip
+HALO_TF32X3 = (
+    Tile(64, 128, 72, 4250, 5000, 3, halo=True), Tile(32, 128, 72, 2400, 4700, 6, halo=True), Tile(64, 64, 72, 2420, 3000, 4, halo=True),
 )  # fmt: skip
 TF32 = (
-    Tile(64, 128, 16, 550, 900, 3), Tile(32, 128, 16, 390, 900, 6), Tile(64, 64, 16, 330, 700, 3), Tile(32, 64, 16, 235, 700, 6),
-    Tile(128, 64, 16, 450, 900, 3),
+    Tile(64, 128, 16, 850, 1200, 3), Tile(32, 128, 16, 580, 1200, 6), Tile(64, 64, 16, 590, 900, 3), Tile(32, 64, 16, 410, 900, 6),
+    Tile(128, 64, 16, 1050, 1300, 3), *HALO_TF32,
 )  # fmt: skip
 TF32X3 = (
-    Tile(64, 128, 16, 750, 1500, 3), Tile(32, 128, 16, 390, 1500, 6), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
-    Tile(128, 64, 16, 760, 1600, 2),
+    Tile(64, 128, 16, 1250, 2000, 3), Tile(32, 128, 16, 760, 2000, 6), Tile(64, 64, 16, 750, 1300, 3), Tile(32, 64, 16, 480, 1300, 6),
+    Tile(128, 64, 16, 1050, 2200, 2), *HALO_TF32X3,
 )  # fmt: skip
-# The same for weight gradients, which take longer to find the numbers of a slab.
+# The same for weight gradients, whose k are pixels.
 FAST_GRADIENT = (
-    Tile(128, 128, 8, 1600, 2200, 2), Tile(64, 128, 8, 900, 1800, 3), Tile(32, 128, 8, 620, 1800, 6),
-    Tile(64, 64, 8, 560, 1300, 4), Tile(32, 32, 8, 260, 1100, 8),
+    Tile(128, 128, 8, 1500, 2200, 2), Tile(64, 128, 8, 760, 1800, 3), Tile(32, 128, 8, 480, 1600, 6),
+    Tile(64, 64, 8, 460, 1200, 4), Tile(32, 32, 8, 160, 900, 8),
 )  # fmt: skip
+HALO_TF32_GRADIENT = Tile(64, 144, 64, 1850, 2600, 3, halo=True), Tile(32, 144, 64, 1290, 2400, 5, halo=True)
+HALO_TF32X3_GRADIENT = Tile(64, 144, 64, 4300, 5000, 3, halo=True), Tile(32, 144, 64, 2540, 4800, 5, halo=True)
 TF32_GRADIENT = (
-    Tile(64, 96, 16, 420, 900, 3), Tile(32, 96, 16, 290, 900, 4), Tile(64, 64, 16, 310, 800, 3), Tile(32, 64, 16, 230, 800, 6),
-    Tile(128, 96, 16, 660, 1000, 2),
+    Tile(64, 96, 16, 660, 1200, 3), Tile(32, 96, 16, 460, 1200, 4), Tile(64, 64, 16, 510, 1100, 3), Tile(32, 64, 16, 330, 1100, 6),
+    Tile(128, 96, 16, 1100, 1500, 2), *HALO_TF32_GRADIENT,
 )  # fmt: skip
 TF32X3_GRADIENT = (
-    Tile(64, 96, 16, 570, 1300, 3), Tile(32, 96, 16, 330, 1300, 4), Tile(64, 64, 16, 430, 1000, 3), Tile(32, 64, 16, 270, 1000, 6),
-    Tile(128, 96, 16, 1150, 1700, 1),
+    Tile(64, 96, 16, 960, 1800, 3), Tile(32, 96, 16, 560, 1800, 4), Tile(64, 64, 16, 710, 1400, 3), Tile(32, 64, 16, 440, 1400, 6),
+    Tile(128, 96, 16, 1360, 2000, 1), *HALO_TF32X3_GRADIENT,
 )  # fmt: skip
 
 START = 3000  # cycles of a launch
 START_OF_BLOCK = 3  # slabs' time: its tables, its first slabs, its results
+START_WITH_HALO = 1  # of slabs that are 4 times as deep
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
 MAX_TABLE = 36 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d/correlate.h)
 MAX_PARTS = 2**26  # floats
@@ -79,7 +91,8 @@ def ceil_div(count: int, size: int) -> int:
 def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> float:
     """The estimated time of the product, cut into `splits` parts."""
     blocks = ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies * splits
-    slabs = ceil_div(ceil_div(product.k, tile.depth), splits) + START_OF_BLOCK
+    slabs = ceil_div(ceil_div(product.k, tile.depth), splits)
+    slabs += START_WITH_HALO if tile.halo else START_OF_BLOCK
     full_rounds, rest = divmod(ceil_div(blocks, multiprocessors), tile.resident)
     slab = full_rounds * max(tile.latency, tile.resident * tile.cycles)
     slab += max(tile.latency, rest * tile.cycles) if rest else 0
@@ -89,7 +102,10 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
-    """The tile and the splits with the least estimated time.    table: the kernel keeps a table of its k in shared memory."""
+    """The tile and the splits with the least estimated time.
+
+    table: the kernel keeps a table of its k in shared memory.
+    """
     return candidates(product, tiles, multiprocessors, table)[0]
 
 
@@ -97,7 +113,7 @@ def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table:
 def candidates(
     product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool
 ) -> tuple[Plan, ...]:
-    """Plans that are worth trying, the best estimate first: the best eight, and the best of each tile."""
+    """Plans worth trying, the best estimate first: the best eight, and the best of each tile."""
     choices = sorted({
         (cycles(product, tile, splits, multiprocessors), Plan(number, splits))
         for number, tile in enumerate(tiles)
@@ -117,6 +133,7 @@ def full_rounds(product: Product, tile: Tile, multiprocessors: int) -> list[int]
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     slabs = ceil_div(product.k, tile.depth)
+    table = table and not tile.halo
     if table and ceil_div(slabs, splits) * tile.depth > MAX_TABLE:
         return False
     forced = table and slabs * tile.depth > MAX_TABLE

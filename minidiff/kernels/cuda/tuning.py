@@ -1,6 +1,8 @@
-"""Which plan is fastest, by trying instead of by the model of plan.py: on a GPU, at the first call of each convolution, if switched on.
+"""Which plan is fastest, found by trying instead of by the model of plan.py.
 
-Each plan adds in another order, so that what is chosen shows in the last bits of a result: two runs then need not agree to the last bit.
+If it is switched on, this happens on a GPU at the first call of each convolution. Each plan adds in
+another order, so the choice shows in the last bits of a result: two runs need not agree to the last
+bit then.
 """
 
 from __future__ import annotations
@@ -11,15 +13,19 @@ from typing import Any
 from minidiff.engine.backend import is_recording_a_graph
 from minidiff.kernels.cuda.plan import Plan
 
-ROUNDS = 2  # of which the faster counts
-LAUNCHES = 4  # per round
+ROUNDS = 3  # of which the fastest counts
+LAUNCHES = 10  # per round, as one CUDA graph: Python takes longer to launch a small kernel than the GPU to run it
+WORTH = 0.95  # of the time of the model's choice: what takes more is within the noise, and the choice stays
 
 _on = False
 _times: dict[Hashable, dict[Plan, float]] = {}  # of each convolution that was tuned, in seconds
 
 
 def tune_plans(on: bool = True) -> None:
-    """Try out tiles and splits for each convolution that is new, some milliseconds once. Off at the start: runs repeat exactly then."""
+    """Try out tiles and splits for each convolution that is new: some milliseconds, once.
+
+    Off at the start, so that runs repeat exactly.
+    """
     global _on
     _on = bool(on)
 
@@ -36,25 +42,43 @@ def tuned() -> dict[Hashable, dict[Plan, float]]:
 def fastest(
     xp: Any, key: Hashable, candidates: tuple[Plan, ...], launch: Callable[[Plan], None]
 ) -> Plan:
-    """The candidate that takes least time. While a graph is recorded nothing can be timed: the first one, if none was timed before."""
+    """The candidate that takes least time, or the first one, the model's, if no other is clearly faster.
+
+    While a graph is recorded nothing can be timed: then it is the first one, if none was timed before.
+    """
     if key not in _times:
         if is_recording_a_graph(xp):
             return candidates[0]
         _times[key] = {plan: seconds(xp, plan, launch) for plan in candidates}
     times = _times[key]
-    return min(times, key=times.__getitem__)
+    best, first = min(times, key=times.__getitem__), next(iter(times))
+    return best if times[best] < WORTH * times[first] else first
 
 
 def seconds(xp: Any, plan: Plan, launch: Callable[[Plan], None]) -> float:
     """Of one launch, by events on the device."""
     start, end = xp.cuda.Event(), xp.cuda.Event()
-    launch(plan)
+    launch(plan)  # loads the kernel, which no recording may do
+    pool = xp.cuda.MemoryPool()  # for the parts of the sums; it lives as long as the graph
+    graph = recorded(xp, pool, lambda: launch(plan))
     rounds = []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS + 1):  # the first one warms up
         start.record()
-        for _ in range(LAUNCHES):
-            launch(plan)
+        graph.launch()
         end.record()
         end.synchronize()
         rounds.append(xp.cuda.get_elapsed_time(start, end) / 1e3 / LAUNCHES)
-    return min(rounds)
+    return min(rounds[1:])
+
+
+def recorded(xp: Any, pool: Any, launch: Callable[[], None]) -> Any:
+    """LAUNCHES of it as a CUDA graph."""
+    stream = xp.cuda.Stream(non_blocking=True)
+    with xp.cuda.using_allocator(pool.malloc), stream:
+        stream.begin_capture()
+        try:
+            for _ in range(LAUNCHES):
+                launch()
+        finally:
+            graph = stream.end_capture()
+    return graph

@@ -51,9 +51,9 @@ def precision_of_the_model(variance="beta"):
     T, precision = SCHEDULE.T, np.zeros((SCHEDULE.T + 1, SCHEDULE.T + 1))
     precision[T, T] = 1
     for t in range(1, T + 1):
-        beta, alpha_bar = SCHEDULE.beta(t), math.prod(1 - SCHEDULE.tables["beta"][1 : t + 1])
+        beta, alpha_bar = SCHEDULE.at(t).beta, math.prod(1 - SCHEDULE.tables["beta"][1 : t + 1])
         a = (1 - beta / math.sqrt(1 - alpha_bar) * slope(t)) / math.sqrt(1 - beta)
-        sigma_squared = beta if variance == "beta" else SCHEDULE.beta_tilde(max(t, 2))
+        sigma_squared = beta if variance == "beta" else SCHEDULE.at(max(t, 2)).beta_tilde
         row = np.zeros(T + 1)
         row[t - 1], row[t] = 1, -a
         precision += np.outer(row, row) / sigma_squared
@@ -95,7 +95,7 @@ def test_every_line_of_slide_13_is_the_same_number(chain, variance):
     log_p = log_normal(np.stack(chain), 0.0, precision_of_the_model(variance))
     forward = np.zeros((SCHEDULE.T, SCHEDULE.T + 1))
     for t in range(1, SCHEDULE.T + 1):
-        forward[t - 1, t - 1], forward[t - 1, t] = -math.sqrt(1 - SCHEDULE.beta(t)), 1
+        forward[t - 1, t - 1], forward[t - 1, t] = -math.sqrt(1 - SCHEDULE.at(t).beta), 1
     noise = np.einsum("ij,j...->i...", forward, np.stack(chain))
     log_q = log_normal(noise, 0.0, np.diag(1 / SCHEDULE.tables["beta"][1:]))
     expected = (log_q - log_p).reshape(5, -1).sum(axis=1)
@@ -123,8 +123,8 @@ def test_the_mean_over_chains_is_above_the_evidence_by_a_kl_divergence():
     steps = np.zeros((T, T))  # x_{1:T} = mean + steps @ noise
     mean = x_0 * np.sqrt(np.cumprod(1 - SCHEDULE.tables["beta"][1:]))
     for t in range(T):
-        steps[t] = np.sqrt(1 - SCHEDULE.beta(t + 1)) * (steps[t - 1] if t else 0)
-        steps[t, t] = math.sqrt(SCHEDULE.beta(t + 1))
+        steps[t] = np.sqrt(1 - SCHEDULE.at(t + 1).beta) * (steps[t - 1] if t else 0)
+        steps[t, t] = math.sqrt(SCHEDULE.at(t + 1).beta)
     points = np.concatenate([[mean], mean + steps.T, mean - steps.T])
     chain = [np.full((2 * T + 1, 1), x_0), *points.T[:, :, None]]
     log_p_x_0, log_p_latents = evidence_and_latents(chain)

@@ -20,7 +20,7 @@ def any_network(x_t, t):
 
 def exact_for_standard_normal(x_t, t):
     """x_0 ~ N(0, I) makes every x_t ~ N(0, I), so E[eps | x_t] = sqrt(1 - alpha_bar_t) x_t."""
-    return np.sqrt(SCHEDULE.one_minus_alpha_bar(t, like=x_t)) * x_t
+    return np.sqrt(SCHEDULE.at(t, like=x_t).one_minus_alpha_bar) * x_t
 
 
 def chain_of(eps_theta, x_0, rng, variance="beta"):

@@ -11,7 +11,7 @@ from minidiff.diffusion.forward import q_step
 def test_merging_two_gaussians_adds_their_variances(linear):
     """Against the convolution of two densities on a grid, and against the slide's closed form."""
     for t in (2, 300, 1000):
-        alpha_t, alpha_prev = linear.alpha(t), linear.alpha(t - 1)
+        alpha_t, alpha_prev = linear.at(t).alpha, linear.at(t - 1).alpha
         merged = merge_gaussians(alpha_t, alpha_prev)
         assert merged == pytest.approx(math.sqrt(1 - alpha_t * alpha_prev), rel=1e-12)
     older, newer = math.sqrt(0.6 * 0.5), math.sqrt(0.4)
@@ -28,7 +28,7 @@ def test_two_steps_with_their_own_noises_are_one_with_the_merged_noise(linear, i
     x, _, older = images
     newer = rng.normal(x.shape, dtype=np.float64)
     two = q_step(q_step(x, t - 1, older, linear), t, newer, linear)
-    alpha, alpha_prev = (np.asarray(linear.alpha(s, like=x)) for s in (t, t - 1))
+    alpha, alpha_prev = (np.asarray(linear.at(s, like=x).alpha) for s in (t, t - 1))
     merged = np.sqrt(alpha * (1 - alpha_prev)) * older + np.sqrt(1 - alpha) * newer
     eps_merged = merged / np.sqrt(1 - alpha * alpha_prev)
     np.testing.assert_allclose(q_two_steps(x, t, eps_merged, linear), two, rtol=1e-12, atol=1e-12)

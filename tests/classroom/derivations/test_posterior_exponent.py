@@ -29,7 +29,7 @@ def test_every_line_of_the_slide_is_the_same_number(linear, points, t):
     x_0, eps, x_prev = points
     x_t = q_sample(x_0, t, eps, linear)
     by_bayes = posterior_exponent.exponent_by_bayes(x_prev, x_t, x_0, t, linear)
-    large = 1e-12 * np.abs(x_t**2 / linear.beta(t, like=x_t)).max()  # the squares that cancel
+    large = 1e-12 * np.abs(x_t**2 / linear.at(t, like=x_t).beta).max()  # the squares that cancel
     np.testing.assert_allclose(posterior_exponent.exponent_expanded(x_prev, x_t, x_0, t, linear), by_bayes, rtol=1e-12, atol=large)
     np.testing.assert_allclose(posterior_exponent.exponent_collected(x_prev, x_t, x_0, t, linear), by_bayes, rtol=1e-12, atol=large)
 
@@ -42,8 +42,8 @@ def test_the_exponent_is_the_log_density_of_the_posterior(linear, points, t):
     x_t = q_sample(x_0, t, eps, linear)
     mean, variance = posterior.q_posterior(x_t, x_0, t, linear)
     x_prev = mean + np.sqrt(variance) * z  # where the density is not negligible
-    alpha, beta = linear.alpha(t, like=x_t), linear.beta(t, like=x_t)
-    a_prev, a_t = linear.alpha_bar(t - 1, like=x_t), linear.alpha_bar(t, like=x_t)
+    alpha, beta = linear.at(t, like=x_t).alpha, linear.at(t, like=x_t).beta
+    a_prev, a_t = linear.at(t - 1, like=x_t).alpha_bar, linear.at(t, like=x_t).alpha_bar
     by_bayes = (
         log_density(x_t, np.sqrt(alpha) * x_prev, beta)
         + log_density(x_prev, np.sqrt(a_prev) * x_0, 1 - a_prev)
@@ -57,9 +57,9 @@ def test_the_exponent_is_the_log_density_of_the_posterior(linear, points, t):
 @pytest.mark.checks("posterior.precision", "posterior.beta_tilde")
 def test_precisions_add_up_to_one_over_beta_tilde(linear):
     for t in range(2, 1001):
-        assert 1 / posterior_exponent.precision(t, linear) == pytest.approx(linear.beta_tilde(t), rel=1e-12)
-        middle = (linear.alpha(t) - linear.alpha_bar(t) + linear.beta(t)) / (linear.beta(t) * (1 - linear.alpha_bar(t - 1)))
-        assert 1 / middle == pytest.approx(linear.beta_tilde(t), rel=1e-11)
+        assert 1 / posterior_exponent.precision(t, linear) == pytest.approx(linear.at(t).beta_tilde, rel=1e-12)
+        middle = (linear.at(t).alpha - linear.at(t).alpha_bar + linear.at(t).beta) / (linear.at(t).beta * (1 - linear.at(t - 1).alpha_bar))
+        assert 1 / middle == pytest.approx(linear.at(t).beta_tilde, rel=1e-11)
 
 
 @pytest.mark.checks("posterior.mu_tilde", "posterior.mu_tilde_from_pull", "posterior.pull")
@@ -70,7 +70,7 @@ def test_mu_tilde_is_the_top_of_the_parabola(linear, points, t):
     x_t = q_sample(x_0, t, eps, linear)
     top = posterior.mu_tilde(x_t, x_0, t, linear)
     _close(posterior_exponent.mu_tilde_from_pull(x_t, x_0, t, linear), top)
-    h = np.sqrt(linear.beta(t, like=x_t))
+    h = np.sqrt(linear.at(t, like=x_t).beta)
     right, left = (posterior_exponent.exponent_by_bayes(top + sign * h, x_t, x_0, t, linear) for sign in (1, -1))
     np.testing.assert_allclose(right, left, rtol=1e-10)
 
@@ -98,4 +98,4 @@ def test_the_middle_form_of_beta_tilde():
     for t in range(2, 21):
         middle = posterior_exponent.precision_as_one_fraction(t, schedule)
         assert middle == pytest.approx(posterior_exponent.precision(t, schedule), rel=1e-12)
-        assert 1 / middle == pytest.approx(schedule.beta_tilde(t), rel=1e-12)
+        assert 1 / middle == pytest.approx(schedule.at(t).beta_tilde, rel=1e-12)

@@ -1,0 +1,33 @@
+"""What a plan for a class is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Stage(NamedTuple):
+    """Some minutes of a class.
+
+    show: pages of the site, as `deck/05.html#x_t-in-one-jump`; run: a command for the terminal,
+    keys: what is then typed, one line each; ask: a question for the class, answer: what to expect;
+    mistake: what people believe, and what shows that it is wrong.
+    """
+
+    minutes: int
+    title: str
+    say: str
+    show: tuple[str, ...] = ()
+    run: str = ""
+    keys: tuple[str, ...] = ()
+    ask: str = ""
+    answer: str = ""
+    mistake: str = ""
+
+
+class Plan(NamedTuple):
+    """90 minutes.   before: what to have ready"""
+
+    name: str
+    title: str
+    before: str
+    stages: tuple[Stage, ...]

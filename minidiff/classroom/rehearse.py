@@ -1,0 +1,104 @@
+"""`python -m minidiff rehearse PLAN` runs every command of a plan on this machine.
+
+It prints the seconds that each took, so that a teacher knows what to expect in class.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from minidiff.classroom.coverage import repository
+from minidiff.classroom.explain import wrap
+from minidiff.classroom.plans import PLANS, Plan, Stage
+
+LONGEST = 300.0  # seconds that a command may take
+SLOW = 60.0  # seconds: longer than this a class does not wait
+LINES = 3  # of the output of a command that failed
+
+
+class Rehearsal(NamedTuple):
+    """How a stage went.   seconds: None for a stage without a command; failure: why it failed"""
+
+    stage: Stage
+    seconds: float | None
+    failure: str = ""
+
+
+def get_plan(name: str) -> Plan:
+    """The plan with this name.
+
+    Raises: KeyError that names the plans there are.
+    """
+    if name not in PLANS:
+        raise KeyError(f"rehearse: no plan is called {name!r}; there are {', '.join(PLANS)}")
+    return PLANS[name]
+
+
+def rehearse(plan: Plan) -> Iterator[Rehearsal]:
+    """Run the commands of a plan one after another, each when it is asked for.
+
+    What a command writes goes into a folder that is deleted at the end.
+    Raises: RuntimeError where the examples are not at hand.
+    """
+    root = repository()
+    if root is None:
+        raise RuntimeError("rehearse: the examples are not here; run it in a copy of the repository")
+    with tempfile.TemporaryDirectory() as folder:
+        for number, stage in enumerate(plan.stages):
+            if not stage.run:
+                yield Rehearsal(stage, None)
+                continue
+            start = time.perf_counter()
+            failure = _failure(command_of(stage, f"{folder}/{number}"), stage.keys, root)
+            yield Rehearsal(stage, time.perf_counter() - start, failure)
+
+
+def command_of(stage: Stage, out: str) -> list[str]:
+    """The command of a stage with this interpreter, its words apart; OUT is the folder to write to."""
+    words = [out if word == "OUT" else word for word in shlex.split(stage.run)]
+    return [sys.executable, *words[1:]] if words[0] == "python" else words
+
+
+def _failure(command: list[str], keys: tuple[str, ...], root: Path) -> str:
+    """"" if the command ended well, else its last lines."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    typed = "".join(f"{key}\n" for key in keys)
+    try:
+        ran = subprocess.run(
+            command, input=typed, cwd=root, env=environment, capture_output=True, text=True, timeout=LONGEST
+        )
+    except subprocess.TimeoutExpired:
+        return f"not ready after {LONGEST:.0f} s"
+    except OSError as error:
+        return str(error)
+    complaints = [line for line in ran.stdout.splitlines() if "*** " in line]  # of a debugger
+    if ran.returncode == 0:
+        return complaints[0] if keys and complaints else ""
+    last = (ran.stderr or ran.stdout).strip().splitlines()[-LINES:]
+    return " / ".join([f"status {ran.returncode}", *last])
+
+
+def report(plan: Plan, say: Callable[[str], None] = print) -> int:
+    """Rehearse and print a line for each stage.   -> how many failed"""
+    say(f"{plan.title}: {sum(stage.minutes for stage in plan.stages)} minutes")
+    say(f"before: {plan.before}")
+    minute, failed, total = 0, 0, 0.0
+    for stage, seconds, failure in rehearse(plan):
+        took = "" if seconds is None else f"{seconds:6.1f} s  "
+        say(wrap(f"{minute:3} min  {stage.title:32} {took}{stage.run}".rstrip()))
+        if failure:
+            say(f"          FAILED: {failure}")
+        elif seconds is not None and seconds > SLOW:
+            say("          slow here: start it before the class, or show the page instead")
+        minute, failed, total = minute + stage.minutes, failed + bool(failure), total + (seconds or 0)
+    commands = sum(bool(stage.run) for stage in plan.stages)
+    say(f"{commands - failed} of {commands} commands ran, {total:.1f} s of {minute} min")
+    return failed

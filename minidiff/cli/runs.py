@@ -1,0 +1,142 @@
+"""A training run of a command line: its folder, going on with it, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from minidiff.cli.options import Options, Parser
+from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, understood
+from minidiff.training.lock import only_run_in
+from minidiff.training.loop import TrainingLoop
+from minidiff.training.run import Ending, RunSettings
+from minidiff.training.screen import Screen
+
+# for --resume: the options that every training run takes from its checkpoint, come what may
+OF_EVERY_RUN = ("batch_size", "lr", "seed", "data")
+OF_TODAY = ("out", "device", "resume", "overwrite")  # these are never taken from a checkpoint
+WRITTEN = (".png", ".npz", ".gif")
+
+
+def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
+    """The limits of a training run from its options.    batches: in an epoch"""
+    steps = None if options.epochs is None else options.epochs * batches
+    return RunSettings(steps, options.minutes, **others)
+
+
+def restore(
+    options: Options, parser: Parser, kind: str, of_run: Sequence[str], place: str = "checkpoint"
+) -> dict[str, Any]:
+    """For --resume: set the options as the run in --out has them.
+
+    of_run: the options that decide what the run is, beside OF_EVERY_RUN. They can't be changed.
+    The others keep a value that is given today.
+    place: of the checkpoint, in --out
+    -> all options of that run, and its further facts
+
+    Raises: CheckpointError if there is no such run, if it is of a version without one of `of_run`,
+    or if an option makes no sense; ValueError if another value is given for one of `of_run`.
+    """
+    folder = f"{options.out}/{place}"
+    checkpoint = load_checkpoint(folder, kind)
+    fixed = (*of_run, *(name for name in OF_EVERY_RUN if hasattr(options, name)))
+    with understood(folder):
+        saved = checkpoint.description["options"]
+        missing = [name for name in fixed if name not in saved]
+        if missing:
+            raise CheckpointError(
+                f"{folder}: written by another version: it does not say {', '.join(missing)}"
+            )
+        actions = {action.dest: action for action in parser.settable()}
+        stored = {
+            name: parser.value(actions[name], saved[name])
+            for name in saved
+            if name in actions and name not in OF_TODAY
+        }
+    for name in fixed:
+        if name in options.given and getattr(options, name) != stored[name]:
+            option = actions[name].option_strings[-1]
+            raise ValueError(
+                f"{option} {getattr(options, name)}: the run in {options.out} has {stored[name]}; "
+                f"leave it out, or begin another run"
+            )
+    given = options.given
+    if given & {"minutes", "epochs"}:  # the length belongs to the run, unless another is given
+        stored = {name: stored[name] for name in stored if name not in ("minutes", "epochs")}
+    for name, value in stored.items():
+        if name in fixed or name not in given:
+            setattr(options, name, value)
+    if options.data_dir and not os.path.isdir(options.data_dir):
+        raise CheckpointError(
+            f"{folder}: its data were in --data-dir {options.data_dir}, and there is no such "
+            f"folder here ({os.getcwd()}): give its place by --data-dir"
+        )
+    return saved
+
+
+def resume(trainer: TrainingLoop, options: Options, place: str = "checkpoint") -> None:
+    """Go on with the run in --out, and say where it is."""
+    trainer.load(f"{options.out}/{place}")
+    minutes = trainer.seconds / 60
+    print(f"continuing at step {trainer.step}, after {minutes:.1f} minutes of training")
+
+
+def end_early(ending: Ending, options: Options, place: str = "checkpoint") -> NoReturn:
+    """End the program: say why, what is saved, and which command goes on with the run."""
+    words = [sys.executable, sys.argv[0], "--resume", "--out", os.path.abspath(options.out)]
+    if getattr(options, "device", "cpu") != "cpu":
+        words += ["--device", options.device]
+    if getattr(options, "data_dir", None):
+        words += ["--data-dir", options.data_dir]
+    where = f"{options.out}/{place}"
+    saved = f"saved in {where}" if ending.saved else f"not saved; {where} is as it was before"
+    text = f"\nInterrupted; {saved} ({ending.reason}). Continue with:\n  {shlex.join(words)}"
+    for stream in (Screen.of(sys.stdout), Screen.of(sys.stderr)):  # the first may have failed
+        print(text, file=stream)
+        stream.flush()
+        if not stream.broken:
+            break
+        stream.give_up()
+    raise SystemExit(ending.status)
+
+
+@contextmanager
+def run_folder(
+    options: Options, place: str = "checkpoint", trains: bool = True
+) -> Iterator[None]:
+    """Make the folder --out and keep other runs out of it.
+
+    place: of the checkpoint, in --out. trains: whether there will be one
+
+    Raises: ValueError if another run works there, if there is a finished or interrupted one and
+    neither --resume nor --overwrite is given, or if a folder is where a file will be.
+    """
+    folder = make_folder(options.out)
+    with only_run_in(folder):
+        older = os.path.dirname(place)  # where older versions put a classifier's
+        there = any((folder / name / "checkpoint.json").exists() for name in (place, older))
+        if trains and there and not options.resume and not options.overwrite:
+            raise ValueError(
+                f"{options.out}: a run is there already: go on with it (--resume), replace it "
+                "(--overwrite), or choose another --out"
+            )
+        check_places(options.out)
+        for path in (folder / place, *(folder / place).parents):
+            if path.exists() and not path.is_dir():
+                raise ValueError(f"{path}: a file is where a folder will be")
+        yield
+
+
+def check_places(folder: str) -> None:
+    """Refuse folders that are where pictures and arrays will be written, before any work.
+
+    Raises: ValueError, which names one.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(WRITTEN) and entry.is_dir():
+                raise ValueError(f"{entry.path}: a folder is where a file will be written")

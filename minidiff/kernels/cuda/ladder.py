@@ -1,0 +1,55 @@
+"""The rungs of csrc/ladder/: numbered forms of a kernel, from naive to fast.
+
+    with minidiff.use_kernels(conv2d="03_register_column"): ...
+
+Each is one idea faster than the one before. They are for reading, counting and timing
+(docs/ladder.md), and run only where they are asked for by name. A rung computes the forward pass;
+its gradient is that of version "tiled", or "naive" where there is none.
+"""
+
+from __future__ import annotations
+
+from minidiff.engine.registry import register_kernel
+from minidiff.kernels.cuda.attention import attention
+from minidiff.kernels.cuda.conv2d import conv2d
+from minidiff.kernels.cuda.conv2d_launch import Conv
+from minidiff.kernels.cuda.group_norm import group_norm
+from minidiff.kernels.cuda.library import load
+from minidiff.kernels.cuda.plan import MAX_COPIES, MAX_PARTS, Plan, ceil_div
+
+RUNGS = {
+    "conv2d": (
+        "01_naive", "02_shared_tile", "03_register_column", "04_register_tile", "05_float4",
+        "06_lanes", "07_two_slabs", "08_split_k",
+    ),
+    "attention": (
+        "01_three_passes", "02_online_softmax", "03_shared_tile", "04_register_tile", "05_float4",
+    ),
+    "group_norm": ("01_naive", "02_block", "03_kept"),
+}  # fmt: skip
+TILE_M, TILE_N, DEPTH = 64, 128, 8  # of 08_split_k
+
+
+def splits_of(conv: Conv) -> Plan:
+    """As many parts of the sum as give each multiprocessor two blocks."""
+    module = load("cuda")[0] if load("cuda")[0] is not None else load("cpu")[0]
+    pixels, channels = conv.N * conv.I * conv.J, conv.O // conv.groups
+    blocks = max(1, ceil_div(pixels, TILE_N) * ceil_div(channels, TILE_M) * conv.groups)
+    slabs = ceil_div(conv.C // conv.groups * conv.U * conv.V, DEPTH)
+    wanted = 2 * module.multiprocessors() // blocks if module is not None else 1
+    limits = slabs, MAX_COPIES // conv.groups, MAX_PARTS // max(1, conv.O * pixels)
+    return Plan(0, max(1, min(wanted, *limits)))
+
+
+def _register(operation: str, version: str, function) -> None:
+    register_kernel(operation, version, function, devices=(), by_name=("cpu", "cuda"))
+
+
+for rung in RUNGS["conv2d"]:
+    split = splits_of if rung == "08_split_k" else None
+    _register("conv2d", rung, conv2d(rung, gradient="tiled", plan_of=split))
+for rung in RUNGS["attention"]:
+    _register("attention", rung, attention(rung, gradient="tiled"))
+for rung in RUNGS["group_norm"]:
+    _register("group_norm", rung, group_norm(rung, swish=False, gradient="naive"))
+    _register("group_norm_swish", rung, group_norm(rung, swish=True, gradient="naive"))
