@@ -1,8 +1,8 @@
 // Points: noise and data in the plane, where the exact answer is known.
 
-import { el, figure, note, number, said, segments, select, showCode, slider } from "../parts.js";
+import { el, figure, number, said, segments, select, showCode, slider } from "../parts.js";
 import { drawCurves, drawPlane } from "../picture.js";
-import { formula } from "../formula.js";
+import { showFormula } from "../formula.js";
 
 export const title = "Points";
 
@@ -90,7 +90,7 @@ function layout() {
   ui.clear.hidden = s.data !== "drawn";
   ui.curve.style.visibility = losses.length > 1 ? "visible" : "hidden";
   ui.lede.textContent = s.data === "drawn" && drawn.length < 3 ? "Draw a shape with the mouse or a finger on the picture. It becomes the data." : LEDES[s.mode];
-  ui.formula.innerHTML = formula(s.mode === "reverse" ? FORMULAS[s.sampler] : FORMULAS[s.mode]);
+  showFormula(ui.formula, s.mode === "reverse" ? FORMULAS[s.sampler] : FORMULAS[s.mode]);
   ui.numbers.replaceChildren();
   save();
 }
