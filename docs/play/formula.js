@@ -139,7 +139,7 @@ export function showFormula(node, latex, label) {
   node.innerHTML = latex ? formula(latex, label) : "";
   const math = node.firstElementChild;
   if (!math) return;
-  for (const size of [1.35, 1.2, 1.05, 0.95]) {
+  for (const size of [1.35, 1.2, 1.05, 0.95, 0.85]) {
     math.style.fontSize = `${size}rem`;
     if (node.scrollWidth <= node.clientWidth) break;
   }

@@ -63,7 +63,7 @@ export function showCode(node, code, lit) {
   node.innerHTML = lines.join("");
 }
 
-const shortened = (value) => value.replace(/\s*\((?:\d+,? ?)+\)$/, "").replace(/\b(float32|float64|int64)\s*$/, "").replace(/\[\[\s*(.*?)\s*\]\]/, "[$1]").trim();
+const shortened = (value) => value.replace(/\s+\((?:\d+,? ?)+\)$/, "").replace(/\b(float32|float64|int64)\s*$/, "").replace(/\[\[\s*(.*?)\s*\]\]/, "[$1]").trim();
 
 export function number(value, digits = 3) {
   if (typeof value === "string") return value === "inf" ? "∞" : value === "nan" ? "not a number" : value;
