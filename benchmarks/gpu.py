@@ -77,6 +77,7 @@ def parts(options: argparse.Namespace, results: Path) -> list[Part]:
         measuring("training-64", 60),
         measuring("kernels-group_norm_swish", 25),
         measuring("kernels-conv_transpose2d", 40),
+        measuring("ladder", 30),
         sanitizer("memcheck"),
         sanitizer("racecheck"),
         measuring("compile-32", 100),

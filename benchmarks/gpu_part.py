@@ -20,7 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tests")]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", help="machine, kernels-OPERATION, training-CHANNELS or compile-CHANNELS")
+    parser.add_argument("part", help="machine, kernels-OPERATION, ladder, training-CHANNELS or compile-CHANNELS")
     parser.add_argument("results", type=Path)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--dry-run", action="store_true")
@@ -61,6 +61,10 @@ def run(options: argparse.Namespace, emit, out_of_time) -> None:
         known = Ceilings(**found[-1]) if found else ceilings(Theirs(), small=dry)
         only = gpu_kernels.Only(options.shapes, options.batches, options.versions)
         gpu_kernels.run(emit, part.partition("-")[2], known, out_of_time, dry, only)
+    elif part == "ladder":
+        import gpu_ladder
+
+        gpu_ladder.run(emit, out_of_time, dry)
     elif part.startswith("training-"):
         import gpu_training
 

@@ -9,7 +9,7 @@ from typing import Any
 def report(everything: dict[str, Any]) -> str:
     """The whole page, of whatever is there."""
     rows = everything["results"]
-    kinds = ("machine", "ceilings", "kernel", "check", "step", "cut", "failed")
+    kinds = ("machine", "ceilings", "kernel", "ladder", "check", "step", "cut", "failed")
     of_kind = {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
     title = of_kind["machine"][0]["gpu"] if of_kind["machine"] else "an unknown GPU"
     lines = [f"# minidiff on {title}", ""]
@@ -33,7 +33,7 @@ def report(everything: dict[str, Any]) -> str:
         lines += ["", f"{cut['part']}: out of time at {cut['at']}."]
     for failure in of_kind["failed"]:
         lines += ["", f"{failure['part']} failed: `{failure['why']}`"]
-    lines += training(of_kind["check"], of_kind["step"]) + kernels(of_kind["kernel"])
+    lines += training(of_kind["check"], of_kind["step"]) + kernels(of_kind["kernel"]) + ladder(of_kind["ladder"])
     for o in everything["outcomes"]:
         if o["state"] != "done" and o["tail"]:
             lines += ["", f"## The end of what `{o['name']}` said", "", "```", o["tail"].replace("```", "'''"), "```"]
@@ -115,6 +115,18 @@ def kernels(rows: list[dict]) -> list[str]:
             lines.append(f"| {' | '.join(cells)} |")
         if speeds:
             lines += ["", f"Speed over these rows: median {statistics.median(speeds):.2f}, lowest {min(speeds):.2f}."]
+    return lines
+
+
+def ladder(rows: list[dict]) -> list[str]:
+    """A table of the rungs. They are timed in CUDA graphs, as the versions are."""
+    if not rows:
+        return []
+    lines = ["", "## The ladder", "", "Microseconds; share: PyTorch's time / the rung's. What each rung is: docs/ladder.md.", ""]
+    lines += ["| operation | shape | rung | time | PyTorch | share |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        share = f"{row['theirs'] / row['seconds']:.0%}" if "seconds" in row else ""
+        lines.append(f"| {row['operation']} | {row['shape']} | {row['rung']} | {cell(row)} | {1e6 * row['theirs']:.1f} | {share} |")
     return lines
 
 

@@ -62,12 +62,32 @@ def counts() -> dict[str, dict[str, Cost]]:
     return found
 
 
-def table(costs: dict[str, Cost], times: dict[str, dict]) -> str:
-    """As Markdown, a line for each rung.    times: the rows of gpu.py, by rung."""
+def instructions(operation: str) -> dict[str, str]:
+    """By rung: instructions of the hot loop for each multiply-add on sm_90, the head of 32 numbers, if there are several.
+
+    They are read from docs/benchmarks/compiled_kernels.md, which benchmarks/sass.py writes.
+    """
+    compiled = DOCS / "benchmarks" / "compiled_kernels.md"
+    if operation == "group_norm":  # it is made of few multiply-adds, and waits for memory
+        return {}
+    lines = compiled.read_text().splitlines() if compiled.exists() else []
+    found: dict[str, str] = {}
+    archs = next((line.split(" | ")[2:] for line in lines if line.startswith("| source")), [])
+    place = next((n for n, arch in enumerate(archs) if "sm_90" in arch), 0)
+    for line in lines:
+        name = re.match(rf"\| ladder/{operation}\.cu \| `{operation}_(\d\d)::kernel(<32>|<4>|)` \| (.*) \|$", line)
+        share = name and re.search(r"; (\d+)% FFMA", name[3].split(" | ")[place])
+        if share:
+            found[name[1]] = f"{100 / int(share[1]):.3g}"
+    return found
+
+
+def table(costs: dict[str, Cost], times: dict[str, dict], compiled: dict[str, str]) -> str:
+    """As Markdown, a line for each rung.    times: the rows of gpu.py, by rung; compiled: `instructions`."""
     lines = [
-        "| rung | bytes of global memory | of them written | turns of shared memory | by conflicts | multiply-adds | barriers | "
-        "busy lanes | microseconds | % of PyTorch |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| rung | bytes of global memory | of them written | turns of shared memory | by conflicts | multiply-adds | instructions for each | "
+        "barriers | busy lanes | microseconds | % of PyTorch |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for rung, c in costs.items():
         time = times.get(rung)
@@ -75,7 +95,7 @@ def table(costs: dict[str, Cost], times: dict[str, dict]) -> str:
         if time:
             measured = [f"{1e6 * time['seconds']:.1f}", f"{100 * time['theirs'] / time['seconds']:.0f}"]
         cells = [f"{c.sectors_read + c.sectors_written:,}", f"{c.sectors_written:,}", f"{c.wavefronts:,}", f"{c.bank_conflicts:,}",
-                 f"{c.multiply_adds:,}", f"{c.barriers:,}", f"{c.busy_lanes:.0%}", *measured]  # fmt: skip
+                 f"{c.multiply_adds:,}", compiled.get(rung[:2], ""), f"{c.barriers:,}", f"{c.busy_lanes:.0%}", *measured]  # fmt: skip
         lines.append(f"| `{rung}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -157,7 +177,7 @@ def main() -> None:
     page = DOCS / "ladder.md"
     text = page.read_text()
     for operation, costs in found.items():
-        text = replaced(text, operation, table(costs, times.get(operation, {})))
+        text = replaced(text, operation, table(costs, times.get(operation, {}), instructions(operation)))
     page.write_text(text)
     roofline(found, PICTURE)
     print(f"wrote {page} and {PICTURE}")

@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]  # the package of this checkout, installed or not
 
 project = "minidiff"
-extensions = ["myst_parser", "formula_svg", "slide_pages", "source_pages"]
+extensions = [
+    "myst_parser", "formula_svg", "slide_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page",
+]  # fmt: skip
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "play"]
-templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["symbols.css", "site.css"]
 html_js_files = [("slides.js", {"defer": "defer"})]

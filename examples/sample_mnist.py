@@ -2,16 +2,15 @@
 
 python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim
 python examples/sample_mnist.py --sampler ddpm --variance beta
+python examples/sample_mnist.py --sampler dpm++ --steps 10 --spacing log-snr
 """
 
 import numpy as np
 from tqdm import tqdm
 
-from minidiff import RNG, cli, models, to_cpu
+from minidiff import RNG, cli, models, sampling, to_cpu
 from minidiff.data import save_npz, to_unit
-from minidiff.diffusion import ddim_steps, ddpm_steps
 from minidiff.pictures import save_gif, save_grid
-from minidiff.sampling import eps_predictor, load_denoiser
 from minidiff.training import Workers, run_or_shipped
 
 
@@ -20,22 +19,19 @@ def main() -> None:
     cli.make_out(options.out)
     run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
     print(note)
-    denoiser = load_denoiser(run, models.UNet, device=options.device)
+    denoiser = sampling.load_denoiser(run, models.UNet, device=options.device)
     schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
     rng = RNG(options.seed, options.device)
 
     with Workers(denoiser.model, options.workers) as workers:
-        eps_theta = eps_predictor(workers, denoiser.prediction, schedule)
-        if options.sampler == "ddim":
-            total, eta = options.steps, options.eta
-            sampler = ddim_steps(
-                eps_theta, shape, schedule, rng, steps=total, eta=eta, clip=1.0
-            )
-        else:
-            total, variance = schedule.T, options.variance
-            sampler = ddpm_steps(
-                eps_theta, shape, schedule, rng, variance=variance, clip=1.0
-            )
+        total = schedule.T if options.sampler == "ddpm" else options.steps
+        settings = sampling.SamplerSettings(
+            options.sampler, total, options.spacing, 1.0, options.eta, options.variance
+        )
+        network, prediction = sampling.predictor(workers), denoiser.prediction
+        sampler = sampling.sampler_steps(
+            network, prediction, schedule, shape, rng, settings
+        )
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
@@ -65,8 +61,13 @@ def parse_options() -> cli.Options:
         "else the weights that come with the package)",
     )  # fmt: skip
     add(
-        "--sampler", default="ddim", choices=["ddim", "ddpm"],
-        help="ddim takes --steps, ddpm always takes all T",
+        "--sampler", default="ddim", choices=sampling.SAMPLERS,
+        help="all take --steps but ddpm, which takes all T; heun and flow-heun ask the "
+        "network twice a step",
+    )  # fmt: skip
+    add(
+        "--spacing", default="uniform", choices=sampling.SPACINGS,
+        help="where the steps are: uniform in t, or in the log of signal over noise",
     )  # fmt: skip
     add(
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],

@@ -7,11 +7,10 @@ It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkp
 at the end samples.npz and loss_per_t.png.
 """
 
-from minidiff import RNG, cli, evaluation, optim, pictures, to_cpu
+from minidiff import RNG, cli, evaluation, optim, pictures, sampling, to_cpu
+from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
 from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
-from minidiff.diffusion import ddim_sample, make_schedule
 from minidiff.models import UNet, UNetConfig
-from minidiff.sampling import eps_predictor, evaluating
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
@@ -21,7 +20,9 @@ def main(options: cli.Options) -> None:
     dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
-    schedule = make_schedule(options.schedule, options.timesteps)
+    schedule = any_schedule(
+        options.schedule, options.timesteps, options.zero_terminal_snr
+    )
     print(schedule.check().sentence)
     model = UNet(unet_config(dataset.images.shape, options), rng)
     model.to(options.device)
@@ -41,6 +42,7 @@ def main(options: cli.Options) -> None:
     settings = TrainerSettings(
         dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
         graph=options.graph, kind=KIND, times=options.times,
+        weighting=None if options.weighting == "none" else options.weighting,
     )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
     if options.resume:
@@ -78,22 +80,29 @@ def draw_preview(
 ) -> dict[str, float]:
     """samples.png from the averaged parameters, with few steps.    -> figures of them"""
     schedule, figures = trainer.schedule, {}
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
         if held_out is not None:
             figures["held_out_loss"] = evaluation.held_out_loss(
                 workers, to_float(held_out.images), schedule, trainer.prediction
             )
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
-        shape, steps = (64, *trainer.loader.images.shape[1:]), min(20, schedule.T)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, steps=steps, clip=1.0)
+        shape = (64, *trainer.loader.images.shape[1:])
+        x_0 = draw(trainer, workers, shape, noise, {"steps": min(20, schedule.T)})
     x_0 = to_cpu(x_0)
     images, title = to_unit(x_0, clip=True), f"step {trainer.step}"
     pictures.save_grid(
         f"{options.out}/samples.png", images, title=title, value_range=(0, 1)
     )
     return figures | (judge.figures(x_0.clip(-1, 1)) if judge else {})
+
+
+def draw(trainer: Trainer, workers: Workers, shape: tuple[int, ...], noise: RNG, how):
+    """x_0 by DDIM.    how: its steps and eta"""
+    network, settings = sampling.predictor(workers), sampling.SamplerSettings(**how)
+    return sampling.sample(
+        network, trainer.prediction, trainer.schedule, shape, noise, settings
+    )
 
 
 def draw_results(
@@ -107,9 +116,9 @@ def draw_results(
         f"sampling {options.samples} images with {how['steps']} steps of DDIM, "
         f"eta = {how['eta']:g}"
     )
-    with trainer.ema.applied_to(trainer.model), evaluating(trainer.model):
-        eps_theta = eps_predictor(workers, trainer.prediction, schedule)
-        x_0 = ddim_sample(eps_theta, shape, schedule, noise, **how, clip=1.0)
+    with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
+        eps_theta = sampling.eps_predictor(workers, trainer.prediction, schedule)
+        x_0 = draw(trainer, workers, shape, noise, how)
         images = trainer.loader.images[:64]
         t, loss = evaluation.loss_per_t(eps_theta, images, schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
@@ -141,10 +150,22 @@ def parse_options() -> cli.Options:
         "--optimizer", choices=["muon", "adamw"],
         help="default: muon, or adamw with --graph, which can record only that",
     )  # fmt: skip
-    add("--schedule", default="cosine", choices=["linear", "cosine"])
     add(
-        "--predict", default="v", choices=["eps", "x_0", "mu_tilde", "v"],
-        help="what the network predicts: eps (as on the slides) or v (clear digits soon)",
+        "--schedule", default="cosine", choices=["linear", "cosine", "straight"],
+        help="straight: the times of flow matching; it ends in pure noise",
+    )  # fmt: skip
+    add(
+        "--zero-terminal-snr", action="store_true",
+        help="rescale the schedule so that x_T is pure noise (not with --predict eps)",
+    )  # fmt: skip
+    add(
+        "--predict", default="v", choices=PREDICTIONS,
+        help="what the network predicts: eps (as on the slides), v (clear digits soon), "
+        "velocity (flow matching)",
+    )  # fmt: skip
+    add(
+        "--weighting", default="none", choices=["none", *SCHEMES],
+        help="of the loss over time: min_snr, p2 or edm (default: none, L_simple)",
     )  # fmt: skip
     add(
         "--variance", default="fixed", choices=["fixed", "learned"],
@@ -179,8 +200,27 @@ def parse_options() -> cli.Options:
         parser.error("--graph records L_simple only: it goes with --variance fixed")
     if options.graph and options.device == "cpu":
         print("--graph is for a GPU: on the CPU each step runs as without it")
+    check_loss(options, parser)
     cli.check_limits(options, parser)
     return options
+
+
+def check_loss(options: cli.Options, parser) -> None:
+    """Refuse predictions, weights and ends of the schedule that don't go together."""
+    weighted, predict = options.weighting != "none", options.predict
+    if options.graph and weighted:
+        parser.error("--graph records L_simple only: it goes without --weighting")
+    if options.variance == "learned" and (weighted or predict == "velocity"):
+        parser.error("--variance learned has a loss of its own: no weights, no velocity")
+    if weighted and predict == "mu_tilde":
+        parser.error("--weighting knows eps, x_0, v and velocity, not mu_tilde")
+    ends_in_noise = options.zero_terminal_snr or options.schedule == "straight"
+    needs_signal = predict in ("eps", "mu_tilde") or options.variance == "learned"
+    if ends_in_noise and needs_signal:
+        parser.error(
+            "the schedule ends in pure noise, where eps, mu_tilde and a learned variance "
+            "tell no image: --predict v, x_0 or velocity, --variance fixed"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     x = md.Tensor([1.0, 2.0], requires_grad=True)
 
 Floors, each of which imports only from those below it: classroom; cli; evaluation; sampling;
-training; pictures; models and data; diffusion; nn and optim; functional; kernels; engine.
+training; pictures; models and data; beyond; diffusion; nn and optim; functional; kernels; engine.
 """
 
 import sys

@@ -14,11 +14,11 @@ PACKAGE = Path(minidiff.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 
 WIDTH, WIDTH_IN_CLASS = 100, 90
-IN_CLASS = ("minidiff/functional", "minidiff/diffusion", "examples")
+IN_CLASS = ("minidiff/functional", "minidiff/diffusion", "minidiff/beyond", "examples")
 LINES = 300  # of a file
 LINES_IN_CLASS = 3300  # of functional/ and diffusion/ together
 ARGUMENTS = 8  # of a function in these folders
-FEW_ARGUMENTS = ("minidiff/models", "minidiff/diffusion", "minidiff/training")
+FEW_ARGUMENTS = ("minidiff/models", "minidiff/diffusion", "minidiff/beyond", "minidiff/training")
 IMPORT_LINES = 8  # of an example
 
 

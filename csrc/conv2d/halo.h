@@ -46,8 +46,8 @@ struct Halo {
     }
 };
 
-// For results I x J of a source H x W, whose first tap is `first_row`, `first_column` away. A block has `pixels` results, and its planes are
-// rounded up until plane % modulus = rest, so that what a warp reads at once is in different banks.
+// For results I x J of a source H x W, whose first tap is `first_row`, `first_column` away. A block has `pixels` results, and its planes
+// are rounded up until plane % modulus = rest, so that what a warp reads at once is in different banks.
 inline Halo halo_of(int images, int I, int J, int H, int W, int image, int first_row, int first_column, int pixels, int modulus,
                     int rest) {
     Halo halo{};

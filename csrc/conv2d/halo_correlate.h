@@ -38,6 +38,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     correlate_halo(const __grid_constant__ HaloCorrelation h, const float* source, const float* weight, const float* bias, float* result) {
     using Weights = HaloWeights<Tile::M, GRADIENT>;
     constexpr int THREADS = Tile::THREADS, POSITIONS = ceil_div(MAX_PLANE, THREADS), ROW_QUADS = Weights::LENGTH / 4;
+    [[maybe_unused]] constexpr int TAPS_IN_A_ROW = Tile::FACTORS == 1 ? KERNEL : 1;  // more take too many registers
     static_assert(Weights::ROWS * ROW_QUADS == TAPS * THREADS, "each thread copies 4 weights at each tap");
     const Correlation& c = h.c;
     const Halo& halo = h.halo;
@@ -101,7 +102,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         for (int u = 0; u < KERNEL; u++) {
             const float* weights = stage + weights_at + u * KERNEL;
             const float* line = stage + (GRADIENT ? KERNEL - 1 - u : u) * halo.pitch;
-#pragma unroll 1  // all nine in a row would take too many registers
+#pragma unroll TAPS_IN_A_ROW
             for (int v = 0; v < KERNEL; v++) {
                 if (slab + 1 < slab_count) copy(slab + 1, u * KERNEL + v);
                 Operand<Tile::FACTORS, 4> a[Tile::PIECES_M][1];

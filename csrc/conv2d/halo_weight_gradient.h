@@ -46,42 +46,48 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     dy += (group * conv.group_O() + first_m) * plane;
     x += (group * conv.group_C() + first_c) * x_plane;
 
-    int source_at[POSITIONS];  // in x, of the slab that is being copied
-    auto copy = [&](int slab, int step) {  // an eighth of it
+    // What this thread copies in the next step: from where in dy and x, to where in the stage.
+    const bool quads = h.quads;
+    const int dy_k = quads ? threadIdx.x % ROW_QUADS * 4 : threadIdx.x % SLAB_PIXELS;
+    const int dy_m = quads ? threadIdx.x / ROW_QUADS : threadIdx.x / SLAB_PIXELS;
+    int source_at[POSITIONS], m, channel;
+    bool pixel_inside;
+    const float *dy_from, *x_from;
+    float *dy_to, *x_to;
+    auto begin_slab = [&](int slab) {
         float* stage = stages + slab % 2 * stage_size;
-        const int first_pixel = (first_slab + slab) * SLAB_PIXELS;
-        if (step == 0) {
-            const int first_line = halo.corner(first_pixel).line;
+        const int first_pixel = (first_slab + slab) * SLAB_PIXELS, first_line = halo.corner(first_pixel).line;
 #pragma unroll
-            for (int e = 0; e < POSITIONS; e++) source_at[e] = halo.source_of(threadIdx.x + e * THREADS, first_line);
-            int* table = reinterpret_cast<int*>(stage + table_at);  // each pixel's position; beyond the last one is an image of zeros
-            if (threadIdx.x < SLAB_PIXELS) table[threadIdx.x] = halo.position(halo.corner(first_pixel + threadIdx.x), first_line);
-        }
-        if (h.quads) {
-            const int k = threadIdx.x % ROW_QUADS * 4, pixel = first_pixel + k, n = h.by_plane.divide(pixel);  // pixel = n * plane + ij
+        for (int e = 0; e < POSITIONS; e++) source_at[e] = halo.source_of(threadIdx.x + e * THREADS, first_line);
+        int* table = reinterpret_cast<int*>(stage + table_at);  // each pixel's position; beyond the last one is an image of zeros
+        if (threadIdx.x < SLAB_PIXELS) table[threadIdx.x] = halo.position(halo.corner(first_pixel + threadIdx.x), first_line);
+        const int pixel = first_pixel + dy_k, n = h.by_plane.divide(pixel);  // pixel = n * plane + ij
+        pixel_inside = pixel < K;
+        m = dy_m, channel = 0;
+        dy_from = dy + (n * (conv.O - 1) + m) * plane + pixel, dy_to = stage + m * PITCH + dy_k;
+        x_from = x, x_to = stage + x_at + threadIdx.x;
+    };
+    auto copy_step = [&] {  // an eighth of the slab
+        if (quads) {
 #pragma unroll
-            for (int q = 0; q < QUADS; q++) {
-                const int m = (step * QUADS + q) * QUAD_STEP + threadIdx.x / ROW_QUADS;
-                copy_quad_async(stage + m * PITCH + k, dy + (n * (conv.O - 1) + m) * plane + pixel, pixel < K && m < m_left);
-            }
+            for (int q = 0; q < QUADS; q++)
+                copy_quad_async(dy_to + q * QUAD_STEP * PITCH, dy_from + q * QUAD_STEP * plane, pixel_inside && m + q * QUAD_STEP < m_left);
         } else {
-            const int k = threadIdx.x % SLAB_PIXELS, pixel = first_pixel + k, n = h.by_plane.divide(pixel);
+            constexpr int STEP = THREADS / SLAB_PIXELS;
 #pragma unroll
-            for (int q = 0; q < 4 * QUADS; q++) {
-                const int m = step * QUADS * QUAD_STEP + q * (THREADS / SLAB_PIXELS) + threadIdx.x / SLAB_PIXELS;
-                copy_async(stage + m * PITCH + k, dy + (n * (conv.O - 1) + m) * plane + pixel, pixel < K && m < m_left);
-            }
+            for (int q = 0; q < 4 * QUADS; q++)
+                copy_async(dy_to + q * STEP * PITCH, dy_from + q * STEP * plane, pixel_inside && m + q * STEP < m_left);
         }
+        m += QUADS * QUAD_STEP;
+        dy_from += QUADS * QUAD_STEP * plane, dy_to += QUADS * QUAD_STEP * PITCH;
 #pragma unroll
         for (int i = 0; i < CHANNELS_A_STEP; i++) {
-            const int channel = step * CHANNELS_A_STEP + i;
-            const float* from = as_one_address(x + channel * x_plane);
 #pragma unroll
-            for (int e = 0; e < POSITIONS; e++) {
-                const int position = threadIdx.x + e * THREADS;
-                if (position < halo.plane)
-                    copy_async(stage + x_at + channel * halo.plane + position, from + source_at[e], source_at[e] >= 0 && channel < c_left);
-            }
+            for (int e = 0; e < POSITIONS; e++)
+                if (int(threadIdx.x) + e * THREADS < halo.plane)
+                    copy_async(x_to + e * THREADS, x_from + source_at[e], source_at[e] >= 0 && channel < c_left);
+            channel++;
+            x_from += x_plane, x_to += halo.plane;
         }
     };
 
@@ -89,16 +95,20 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int dy_of_lane = (tile.first_m + tile.g) * PITCH + tile.t, warp_c = tile.first_n / TAPS;
     const int x_of_lane = x_at + (warp_c + tile.g) * halo.plane, table_of_lane = table_at + tile.t;
 
-    if (slab_count > 0)
-        for (int step = 0; step < STEPS; step++) copy(0, step);
+    if (slab_count > 0) {
+        begin_slab(0);
+        for (int step = 0; step < STEPS; step++) copy_step();
+    }
     end_of_copies();
     for (int slab = 0; slab < slab_count; slab++) {
         wait_for_copies<0>();
         __syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more
         const float* stage = stages + slab % 2 * stage_size;
+        const bool another = slab + 1 < slab_count;
+        if (another) begin_slab(slab + 1);
 #pragma unroll 1
         for (int step = 0; step < STEPS; step++) {
-            if (slab + 1 < slab_count) copy(slab + 1, step);
+            if (another) copy_step();
             const int* table = reinterpret_cast<const int*>(stage + table_of_lane + 8 * step);
             const float* pixel = stage + x_of_lane + table[0];
             const float* later_pixel = stage + x_of_lane + table[4];

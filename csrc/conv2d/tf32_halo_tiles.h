@@ -40,7 +40,7 @@ void halo_correlation(const char* name, const Conv& conv, const Correlation& c, 
 
 // Of weight gradients: 9 times 16 channels.                                                 M    N pieces resident blocks
 template <int PRODUCTS> using HaloLargeGradient = TensorCoreTile<64, 144, 2, 9, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using HaloWideGradient = TensorCoreTile<32, 144, 2, 9, 5, PRODUCTS, RowsOf16>;
+template <int PRODUCTS> using HaloWideGradient = TensorCoreTile<32, 144, 2, 9, 4, PRODUCTS, RowsOf16>;
 
 template <int PRODUCTS>
 void halo_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,

@@ -34,8 +34,8 @@ from minidiff.engine.registry import use_kernels
 OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits")
 """Equations that mean something else by beta or x: their symbols keep the colour of the text."""
 WIDTHS = (88, 102)  # columns of code and values that fit 1280 pixels in the large type, in the middle one
-MANY_LINES = (14, 19)
-LONGEST = 45  # lines of a program that has no run
+MANY_LINES = (14, 19, 23)
+LONGEST = 30  # lines of a program that has no run
 
 
 class Panel(NamedTuple):
@@ -93,7 +93,7 @@ def program_html(dotted: str) -> str:
     lines = html_lines(source_of(thing), symbols=False)
     more = '<p class="more">... and more in the file</p>' if len(lines) > LONGEST else ""
     rows = "".join(f'<tr><td class="code">{line}</td></tr>' for line in lines[:LONGEST])
-    return f'{head}<table class="run lines-3">{rows}</table>{more}'
+    return f'{head}<table class="run lines-4">{rows}</table>{more}'
 
 
 def code_table(run: CodeRun, colour: bool) -> str:
@@ -116,7 +116,7 @@ def code_table(run: CodeRun, colour: bool) -> str:
 
 
 def size_of(run: CodeRun) -> int:
-    """1, 2 or 3: the large type where lines and values fit the first screen in it, or smaller ones."""
+    """1 to 4: the large type where lines and values fit the first screen in it, or smaller ones."""
     code = max((len(line.text) for line in run.lines), default=0)
     value = max((len(f"{name} = {text}") for line in run.lines for name, text in line.values), default=0)
     columns = code + min(value, 34)

@@ -36,18 +36,28 @@ def lines_html(text: str, file: str) -> str:
     lexer = LEXERS.get(Path(file).suffix, TextLexer)(stripnl=False)
     inner = highlight(text, lexer, HtmlFormatter(nowrap=True)).rstrip("\n").split("\n")
     rows = "".join(
-        f'<span class="line" id="L{n}"><a href="#L{n}">{n}</a>{line}\n</span>' for n, line in enumerate(inner, 1)
+        f'<span class="line" id="L{n}"><a href="#L{n}">{n}</a>{line}</span>' for n, line in enumerate(inner, 1)
     )
     return f'<div class="highlight"><pre>{rows}</pre></div>'
 
 
-def pages(app):
-    if app.builder.format != "html":
+def page(text: str, file: str) -> str:
+    """A page of its own, without the site's navigation: there are hundreds, and they are only jumped to."""
+    up = "../" * (file.count("/") + 1)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<title>{escape(file)}</title><link rel="stylesheet" href="{up}_static/pygments.css"><link rel="stylesheet" href="{up}_static/source.css"></head>'
+        f'<body><header><a href="{up}index.html">minidiff</a> <b>{escape(file)}</b></header>{lines_html(text, file)}</body></html>'
+    )
+
+
+def write_pages(app, exception) -> None:
+    if exception is not None or app.builder.format != "html":
         return
     for file in files():
-        text = (ROOT / file).read_text(encoding="utf-8")
-        body = f'<div class="source"><h1>{escape(file)}</h1>{lines_html(text, file)}</div>'
-        yield f"source/{file}", {"title": file, "body": body}, "page.html"
+        path = Path(app.outdir) / "source" / f"{file}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page((ROOT / file).read_text(encoding="utf-8"), file), encoding="utf-8")
 
 
 class LinkToSource(SphinxPostTransform):
@@ -67,8 +77,30 @@ class LinkToSource(SphinxPostTransform):
             node.replace_self(nodes.reference("", "", *node.children, refuri=target, internal=True))
 
 
+class LinkLines(SphinxPostTransform):
+    """A table whose head names a file: each code in it that stands in that file becomes a link to its line."""
+
+    default_priority = 6
+
+    def run(self, **kwargs):
+        up = "../" * self.env.docname.count("/")
+        for table in self.document.findall(nodes.table):
+            names = [literal.astext() for head in table.findall(nodes.thead) for literal in head.findall(nodes.literal)]
+            file = next((name for name in names if name in set(files())), None)
+            if file is None:
+                continue
+            lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+            for body in table.findall(nodes.tbody):
+                for literal in list(body.findall(nodes.literal)):
+                    found = next((n for n, line in enumerate(lines, 1) if literal.astext() in line), None)
+                    if found:
+                        target = f"{up}source/{file}.html#L{found}"
+                        literal.replace_self(nodes.reference("", "", literal.deepcopy(), refuri=target, internal=True))
+
+
 def setup(app):
-    app.connect("html-collect-pages", pages)
+    app.add_post_transform(LinkLines)
+    app.connect("build-finished", write_pages)
     app.add_post_transform(LinkToSource)
     return {"parallel_read_safe": True}
 

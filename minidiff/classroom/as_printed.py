@@ -1,7 +1,8 @@
 """The forms of the deck that break, exactly as printed, to run them beside the right ones.
 
 Each function names its erratum. `tests/classroom/test_as_printed.py` states the difference in
-numbers. Nothing else in the package imports this module.
+numbers. The last two are of no slide but of a library's programs, which were used for years.
+Nothing else in the package imports this module.
 """
 
 from __future__ import annotations
@@ -165,3 +166,20 @@ def sizes_down_and_up(size, levels):
         down.append((down[-1] + 1) // 2)
     up = [2 * side for side in down[:0:-1]]
     return down, up
+
+
+def min_snr_weight_of_v(snr, gamma=5.0):
+    """Min-SNR for v as diffusers' training programs had it up to the end of 2023 (its issue 5654): SNR + 1 in both places.   -> as snr.
+
+    The weight of v's error is min(SNR, gamma) / (SNR + 1), or else it is another loss than that for x_0 and eps: where
+    x_t is nearly all noise, the right weight goes to 0, and this one to 1.
+    """
+    return np.minimum(snr + 1, gamma) / (snr + 1)
+
+
+def min_snr_weight_of_v_floored(snr, gamma=5.0):
+    """The form of the same programs that added 1 to the weight for eps, "floored to an SNR weight of one".   -> as snr.
+
+    No weight for x_0 belongs to it: clean images count 1 + gamma / SNR for v, and (SNR + 1 + gamma) for x_0.
+    """
+    return np.minimum(snr, gamma) / snr + 1

@@ -97,6 +97,8 @@ def _run(
 
 def one_line(value: Any) -> str:
     """The value as `show` gives it, with single spaces; the shape only where it says more."""
+    if isinstance(value, dict):  # its values have names of their own
+        return "{" + ", ".join(map(str, value)) + "}"
     text = " ".join(show(value).split())
     text = re.sub(r"(?<=\[) +| +(?=[\],])", "", text)
     return re.sub(r"(\[[^()]*\]) \(\d*(?:, ?\d*)*\)$", r"\1", text)

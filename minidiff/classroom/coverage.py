@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.after_the_deck import EVERYTHING as SLIDES
 from minidiff.classroom.tables.slide import Slide
-from minidiff.classroom.tables.slides import SLIDES
 
 MARKER = "checks"
 
@@ -97,9 +97,11 @@ class Report:
     def __str__(self) -> str:
         used = {id for slide in SLIDES for formula in slide.formulas for id in formula.equations}
         n_checks = sum(map(len, tests_by_equation().values()))
+        chapters = sum(isinstance(slide.number, str) for slide in SLIDES)
         counts = (
-            f"{len(SLIDES)} slides, {self.formulas} formulas, {len(all_equations())} equations, "
-            f"{len(used)} of them on the deck"
+            f"{len(SLIDES) - chapters} slides and {chapters} chapters after them, "
+            f"{self.formulas} formulas, {len(all_equations())} equations, "
+            f"{len(used)} of them in these"
         )
         problems = [f"MISSING  {problem}" for problem in self.missing]
         verdict = "every formula is covered" if self.complete else f"{len(self.missing)} missing"

@@ -16,10 +16,10 @@ from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.plain_text import plain_text
 from minidiff.classroom.recording import Assignment
+from minidiff.classroom.tables.after_the_deck import EVERYTHING
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.slide import Slide
-from minidiff.classroom.tables.slides import SLIDES
 from minidiff.classroom.tables.toy_arguments import TIME, T, small_inputs
 from minidiff.diffusion.equation import Equation
 from minidiff.engine.printing import location_of, show
@@ -40,18 +40,20 @@ def explain(what: str, short: bool = False) -> str:
 def find_slides(what: str) -> list[Slide]:
     """The slides with this title or number, or whose title contains it; none for an equation."""
     wanted = what.strip().lower()
-    if wanted.isdigit():
-        return [slide for slide in SLIDES if slide.number == int(wanted)]
-    exact = [slide for slide in SLIDES if slide.title.lower() == wanted]
+    numbered = [slide for slide in EVERYTHING if str(slide.number).lower() == wanted]
+    if numbered or wanted.isdigit():
+        return numbered
+    exact = [slide for slide in EVERYTHING if slide.title.lower() == wanted]
     names = all_equations()
     if exact or what in names or sum(id.endswith("." + what) for id in names) == 1:
         return exact
-    return [slide for slide in SLIDES if wanted in slide.title.lower()]
+    return [slide for slide in EVERYTHING if wanted in slide.title.lower()]
 
 
 def explain_slide(slide: Slide) -> str:
     """What runs the slide: a line for each equation with the place of its code."""
-    lines = [f"Slide {slide.number}: {slide.title}"]
+    kind = "Slide" if isinstance(slide.number, int) else "After the deck"
+    lines = [f"{kind} {slide.number}: {slide.title}"]
     for formula in slide.formulas:
         lines.append(f"  {formula.name}")
         lines += [f"    {id:28} {get_equation(id).location}" for id in formula.equations]
@@ -71,7 +73,7 @@ def explain_equation(equation: Equation) -> str:
         f"  {LATEX[equation.id]}",
         "",
     ]
-    lines += [f"  slide   {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
+    lines += [f"  {_kind(slide)} {slide.number} {slide.title}" for slide in slides_of(equation.id)] or [
         "  slide   not on the deck"
     ]
     lines.append(f"  paper   {equation.paper}")
@@ -170,6 +172,10 @@ def _columns() -> int:
 
 def _cut(line: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 3] + "..."
+
+
+def _kind(slide: Slide) -> str:
+    return "slide  " if isinstance(slide.number, int) else "after  "
 
 
 def _location(dotted: str) -> str:

@@ -35,6 +35,15 @@ EQUATION_MODULES = (
     "minidiff.diffusion.oracle",
     "minidiff.classroom.derivations.true_reverse_step",
     "minidiff.classroom.architecture",
+    "minidiff.beyond.score",
+    "minidiff.beyond.flow_ode",
+    "minidiff.beyond.exact_flow",
+    "minidiff.beyond.pairs",
+    "minidiff.beyond.solvers",
+    "minidiff.beyond.flow_matching",
+    "minidiff.beyond.loss_weights",
+    "minidiff.beyond.schedules",
+    "minidiff.beyond.tilted",
 )
 
 

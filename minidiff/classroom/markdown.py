@@ -10,6 +10,7 @@ from pathlib import Path
 from minidiff.classroom.coverage import resolve, tests_by_equation
 from minidiff.classroom.difference import difference
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.after_the_deck import AFTER
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.printed import PRINTED
@@ -22,6 +23,11 @@ DECK_HEAD = """# The deck on one page
 Each formula of the deck is a function, and each function has an exact check. This page is written
 by `python -m minidiff deck --markdown docs/deck.md`. `python -m minidiff explain ID` shows the code
 and a run with numbers.
+"""
+
+BETWEEN = """# After the deck
+
+What a course teaches next, in the same forms. [After the deck](after_the_deck.md) has the figures.
 """
 
 ERRATA_HEAD = """# Errata
@@ -45,7 +51,8 @@ The letters say how much it matters:
 def deck_markdown() -> str:
     """The deck on one page. Each formula is written out wherever a slide has it, its code where it comes first."""
     shown: set[str] = set()
-    return "\n".join([DECK_HEAD, *(_slide(slide, shown) for slide in SLIDES)])
+    deck = [_slide(slide, shown) for slide in SLIDES]
+    return "\n".join([DECK_HEAD, *deck, BETWEEN, *(_slide(chapter, shown) for chapter in AFTER)])
 
 
 def errata_markdown() -> str:

@@ -11,7 +11,8 @@ import unicodedata
 _SYMBOLS = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "eta": "η", "theta": "θ",
     "lambda": "λ", "mu": "μ", "sigma": "σ", "Sigma": "Σ",
-    "tau": "τ", "phi": "φ", "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π",
+    "tau": "τ", "phi": "φ", "Phi": "Φ",
+    "varphi": "φ", "pi": "π", "varnothing": "∅", "sum": "Σ", "prod": "Π",
     "int": "∫", "nabla": "∇", "cdot": " · ",
     "sim": "~", "subseteq": "⊆", "in": "∈", "leftarrow": "<-", "to": "->", "dots": "...", "pm": "±",
     "quad": "\u2003", "big": "", "Big": "",

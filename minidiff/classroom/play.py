@@ -234,9 +234,8 @@ def play(port: int = 8000, pyodide: str | None = None, browser: bool = True) -> 
     try:
         server = make_server(port, pyodide)
     except OSError as error:
-        raise OSError(
-            f"play: port {port} can't be had ({error.strerror}): --port 0 takes a free one"
-        ) from error
+        reason = f"port {port} can't be had ({error.strerror})"
+        raise OSError(f"play: {reason}: --port 0 takes a free one") from error
     size = len(package_zip()) / 1e6
     address = f"http://localhost:{server.server_address[1]}/"
     origin = "the folder that you gave" if pyodide else "its CDN (about 15 MB once, then cached)"

@@ -50,7 +50,9 @@ def rehearse(plan: Plan) -> Iterator[Rehearsal]:
     """
     root = repository()
     if root is None:
-        raise RuntimeError("rehearse: the examples are not here; run it in a copy of the repository")
+        raise RuntimeError(
+            "rehearse: the examples are not here; run it in a copy of the repository"
+        )
     with tempfile.TemporaryDirectory() as folder:
         for number, stage in enumerate(plan.stages):
             if not stage.run:
@@ -62,19 +64,21 @@ def rehearse(plan: Plan) -> Iterator[Rehearsal]:
 
 
 def command_of(stage: Stage, out: str) -> list[str]:
-    """The command of a stage with this interpreter, its words apart; OUT is the folder to write to."""
+    """The words of a stage's command, with this interpreter.   out: stands for the word OUT"""
     words = [out if word == "OUT" else word for word in shlex.split(stage.run)]
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
 def _failure(command: list[str], keys: tuple[str, ...], root: Path) -> str:
     """"" if the command ended well, else its last lines."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
     typed = "".join(f"{key}\n" for key in keys)
     try:
         ran = subprocess.run(
-            command, input=typed, cwd=root, env=environment, capture_output=True, text=True, timeout=LONGEST
-        )
+            command, input=typed, cwd=root, env=environment, capture_output=True, text=True,
+            timeout=LONGEST,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"not ready after {LONGEST:.0f} s"
     except OSError as error:
@@ -98,7 +102,8 @@ def report(plan: Plan, say: Callable[[str], None] = print) -> int:
             say(f"          FAILED: {failure}")
         elif seconds is not None and seconds > SLOW:
             say("          slow here: start it before the class, or show the page instead")
-        minute, failed, total = minute + stage.minutes, failed + bool(failure), total + (seconds or 0)
+        minute, total = minute + stage.minutes, total + (seconds or 0)
+        failed += bool(failure)
     commands = sum(bool(stage.run) for stage in plan.stages)
     say(f"{commands - failed} of {commands} commands ran, {total:.1f} s of {minute} min")
     return failed

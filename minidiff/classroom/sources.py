@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.beyond.pairs import any_eps_theta
 from minidiff.data import make_digits, to_float
 from minidiff.diffusion.ddim import ddim_steps
 from minidiff.diffusion.ddpm import ddpm_steps
@@ -16,7 +17,6 @@ from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import as_eps_theta
 from minidiff.engine.random import RNG
 
 ALGORITHMS = ("ddpm", "ddim", "train")
@@ -69,7 +69,7 @@ def _trained(folder: str) -> Source:
     from minidiff.sampling.denoiser import load_denoiser
 
     denoiser = load_denoiser(folder, UNet)
-    eps_theta = as_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)
+    eps_theta = any_eps_theta(denoiser.model, denoiser.prediction, denoiser.schedule)
     images = to_float(make_digits(N_DIGITS, seed=0).images)
     return Source(
         eps_theta,

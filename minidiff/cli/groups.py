@@ -107,7 +107,7 @@ def add_sampler_options(
     note: str = "",
 ) -> None:  # fmt: skip
     """The steps of DDIM and its --eta.    note: goes on with the help of the latter."""
-    parser.add_argument(name, type=positive_int, default=steps, help="S, the steps of DDIM")
+    parser.add_argument(name, type=positive_int, default=steps, help="S, the number of steps")
     parser.add_argument(
         "--eta", type=zero_to_one, default=eta,
         help=f"DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM{note}",

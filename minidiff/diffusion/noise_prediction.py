@@ -92,7 +92,11 @@ def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
     """x_0_hat = clip(x_0_hat, -clip, clip),  eps_hat = the noise that then makes x_t
 
     x_t, eps_hat: (B, ...);  t: int or (B,) in 1..T  ->  x_0_hat, eps_hat: (B, ...)
-    clip: None leaves both as they are."""
+    clip: None leaves both as they are.
+    Raises: ValueError where alpha_bar_t = 0: there eps says nothing about x_0."""
+    if not np.all(schedule.at(t).alpha_bar):
+        way = "take the samplers of minidiff/beyond, which divide by nothing"
+        raise ValueError(f"sampling: no x_0_hat from eps at alpha_bar_t = 0: {way}")
     x_0_hat, clip = x_0_from_eps(x_t, t, eps_hat, schedule), number(clip)
     if clip is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)

@@ -88,13 +88,15 @@ def beta_tilde_table(beta, one_minus_alpha_bar):
 class Schedule:
     """beta_1..beta_T and the tables made from them.
 
-    beta: (T,) floats in (0, 1); config: what `make_schedule(**config)` needs to build the
-    same schedule again, JSON-able.
-    Raises: ValueError if a beta is outside (0, 1)."""
+    beta: (T,) floats in (0, 1), of which the last may be 1; config: what
+    `make_schedule(**config)` needs to build the same schedule again, JSON-able.
+    Raises: ValueError if another beta is outside (0, 1)."""
 
     def __init__(self, beta: Any, config: dict[str, Any] | None = None):
         beta = np.asarray(beta, dtype=np.float64)
-        if beta.ndim != 1 or beta.size == 0 or not np.all((beta > 0) & (beta < 1)):
+        inside = (beta > 0) & (beta < 1)
+        fits = beta.ndim == 1 and beta.size and inside[:-1].all() and 0 < beta[-1] <= 1
+        if not fits:
             got = f"shape {beta.shape}, range {_range(beta)}"
             raise ValueError(f"Schedule: beta must be (T,) numbers in (0, 1), got {got}")
         self.T = len(beta)

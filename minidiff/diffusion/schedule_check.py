@@ -21,7 +21,7 @@ cosine with the slide's clip 2.3e-3."""
 def unit_pixel_L_T(alpha_bar_T):
     """bits = -1/2 log2(1 - alpha_bar_T)
 
-    L_T of a black or a white pixel, the largest there is.   alpha_bar_T: in (0, 1)"""
+    L_T of a black or a white pixel, the largest there is.   alpha_bar_T: in [0, 1)"""
     nats = -0.5 * math.log1p(-alpha_bar_T)
     bits = nats / math.log(2)
     return bits
@@ -37,7 +37,8 @@ class TerminalCheck:
     def __init__(self, schedule: Schedule):
         beta, limits = schedule.tables["beta"][1:], schedule.config
         self.alpha_bar_T = schedule.at(schedule.T).alpha_bar
-        self.amplification = math.sqrt(1 / self.alpha_bar_T - 1)
+        left = self.alpha_bar_T
+        self.amplification = math.sqrt(1 / left - 1) if left else math.inf
         self.snr_T = schedule.snr(schedule.T)
         self.L_T_bits = unit_pixel_L_T(self.alpha_bar_T)
         self.close_enough = self.L_T_bits <= ENOUGH

@@ -50,6 +50,12 @@ def check_broadcast(name: str, *values: Any) -> Any:
     return xp
 
 
+def check_floating(name: str, x: Any) -> None:
+    """Raises: TypeError for integers and booleans."""
+    if x.dtype.kind != "f":
+        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+
+
 def is_int(value: Any) -> bool:
     """Whether it is a whole number of Python or NumPy; True and False are none."""
     if type(value) is int:

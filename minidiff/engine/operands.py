@@ -94,6 +94,9 @@ def let_in(operation: Operation, values: dict[int, Any]) -> list[Any]:
                 arrays.append(value)
             elif value is not None or place not in operation.optional:
                 others.append(place)
+    for place, value in values.items():
+        if isinstance(value, np.generic) and place not in operation.arrays:
+            values[place] = value.item()  # an option, such as eps: np.float64 would rule float32
     if not others:
         return arrays
     for place in sorted(others, key=lambda place: not is_array(values[place])):

@@ -29,8 +29,9 @@ from typing import Any, overload
 import numpy as np
 
 from minidiff.engine import anomaly, profiler, registry
+from minidiff.engine.backend import is_array
 from minidiff.engine.node import Input, Node, as_array, call_of, source_of
-from minidiff.engine.operands import ARRAYS, let_in, widen
+from minidiff.engine.operands import ARRAYS, MOVING, let_in, widen
 from minidiff.engine.saved_arrays import note_view
 from minidiff.engine.tape import is_recording
 from minidiff.engine.tensor import Tensor
@@ -81,6 +82,9 @@ class Operation:
                 lambda: registry.run(self.name, self.reference, arrays, options),
             )  # fmt: skip
         y = as_array(y)
+        if y.dtype.char == "e" and not is_half and self.name not in MOVING:
+            # NumPy makes float16 of booleans and bytes: exp(True) would be 2.719
+            return self(*map(_float32, args), **{key: _float32(x) for key, x in kwargs.items()})
         if is_half and y.dtype.char == "f":
             y = y.astype(np.float16)
         elif y.dtype.kind == "f":
@@ -161,6 +165,13 @@ def operation(
     if function is None:
         return lambda function: Operation(function, check)
     return Operation(function, check)
+
+
+def _float32(value: Any) -> Any:
+    """Integers and booleans as float32."""
+    if not isinstance(value, Tensor) and not is_array(value) or value.dtype.kind == "f":
+        return value
+    return value.astype(np.float32)
 
 
 def _plain(value: Any, position: int, tensors: list[tuple[Tensor, int, int | None]]) -> Any:

@@ -44,8 +44,11 @@ class Operators:
     def __rtruediv__(self, other: Any) -> Tensor:
         return F.divide(other, self)
 
-    def __pow__(self, exponent: float) -> Tensor:
+    def __pow__(self, exponent: Any) -> Tensor:
         return F.power(self, exponent)
+
+    def __rpow__(self, base: Any) -> Tensor:
+        return F.power(base, self)
 
     def __iadd__(self, other: Any) -> Tensor:
         return edit(self, F.add, other)  # type: ignore[arg-type]
@@ -67,6 +70,20 @@ class Operators:
 
     def __abs__(self) -> Tensor:
         return F.absolute(self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return F.minimum(*_booleans("&", self, other))
+
+    def __or__(self, other: Any) -> Tensor:
+        return F.maximum(*_booleans("|", self, other))
+
+    def __xor__(self, other: Any) -> Tensor:
+        return F.not_equal(*_booleans("^", self, other))
+
+    def __invert__(self) -> Tensor:
+        return F.not_equal(*_booleans("~", self, True))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __matmul__(self, other: Any) -> Tensor:
         return F.matmul(self, other)
@@ -121,7 +138,25 @@ class Operators:
         return F.var(self, axis, keepdims)
 
     def std(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return F.sqrt(F.var(self, axis, keepdims))
+        return F.std(self, axis, keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.prod(self, axis, keepdims)
+
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.any(self, axis, keepdims)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.all(self, axis, keepdims)
+
+    def cumsum(self, axis: int) -> Tensor:
+        return F.cumsum(self, axis)
+
+    def cumprod(self, axis: int) -> Tensor:
+        return F.cumprod(self, axis)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return F.logsumexp(self, axis, keepdims)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return F.max(self, axis, keepdims)
@@ -134,6 +169,23 @@ class Operators:
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    view = reshape
+
+    def flatten(self, start: int = 0, end: int = -1) -> Tensor:
+        return F.flatten(self, start, end)
+
+    def permute(self, *axes: int | Sequence[int]) -> Tensor:
+        return self.transpose(*axes)
+
+    def flip(self, axis: Axis = None) -> Tensor:
+        return F.flip(self, axis)
+
+    def split(self, size: int | Sequence[int], axis: int = 0) -> list[Tensor]:
+        return F.split(self, size, axis)
+
+    def chunk(self, chunks: int, axis: int = 0) -> list[Tensor]:
+        return F.chunk(self, chunks, axis)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
         as_sequence = len(axes) == 1 and not is_int(axes[0])
@@ -162,6 +214,14 @@ class Operators:
 
     def clip(self, min: float | None = None, max: float | None = None) -> Tensor:
         return F.clip(self, min, max)
+
+
+def _booleans(operator: str, *values: Any) -> tuple[Any, ...]:
+    for value in values:
+        if not isinstance(value, bool) and getattr(value, "dtype", "") != "bool":
+            got = getattr(value, "dtype", type(value).__name__)
+            raise TypeError(f"{operator} is for booleans, such as those of x > 0, got {got}")
+    return values
 
 
 def plain_index(index: Any) -> Any:

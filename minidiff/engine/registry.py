@@ -118,7 +118,7 @@ def run(
 ) -> tuple[Any, Callable | None]:
     """The `(y, backward)` of operation `name` by the implementation that is chosen."""
     table, choice = _kernels.get(name), _choice.get()
-    if table is None or choice.mode == "reference":
+    if table is None or choice.mode == "reference" or _has_empty([*args, *kwargs.values()]):
         return reference(*args, **kwargs)
     device = _device_kind([*args, *kwargs.values()])
     named = choice.versions.get(name)
@@ -140,6 +140,11 @@ def run(
     if refused and (named or choice.mode == "strict"):
         raise RuntimeError(f"{name}: {', '.join(refused)}, and a fallback is not allowed here")
     return reference(*args, **kwargs)
+
+
+def _has_empty(arguments: list[Any]) -> bool:
+    """Whether an array has no elements. A kernel has nothing to do then, and may not expect it."""
+    return any(is_array(value) and not value.size for value in arguments)
 
 
 def _device_kind(arguments: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of the engine, such as `no_grad`, that hold inside of a block, a function or a generator.
+"""Settings, such as `no_grad`, that hold inside of a block, a function or a generator.
 
     with no_grad(): ...
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.engine import backend, operators
+from minidiff.engine import backend, numpy_functions, operators
 from minidiff.engine.backend import is_array
 from minidiff.engine.in_place import ViewOf, edit, is_view_at
 from minidiff.engine.node import Node, source_of
 from minidiff.engine.operands import array_of, check_array
 from minidiff.engine.operators import Operators, plain_index
+from minidiff.engine.pickling import reduced
 from minidiff.engine.saved_arrays import Guard
 from minidiff.engine.tape import add_to_grad, backpropagate
 
@@ -44,7 +45,8 @@ class Tensor(Operators):
     ):
         if isinstance(data, Tensor):
             data = data.data
-        data = check_array("Tensor: data", data) if is_array(data) else array_of("Tensor: data", data)
+        who = "Tensor: data"
+        data = check_array(who, data) if is_array(data) else array_of(who, data)
         if dtype is not None:
             data = check_array("Tensor: dtype", data.astype(dtype, copy=False))
         if device is not None:
@@ -55,6 +57,11 @@ class Tensor(Operators):
         self.view_of: ViewOf | None = None
         self._requires_grad = False
         self.requires_grad = requires_grad
+
+    def restore(self, data: Any, requires_grad: bool, grad: Any) -> None:
+        """Be a leaf again, as it was stored: see pickling.py."""
+        Tensor.__init__(self, data, requires_grad)
+        self.grad = grad
 
     @classmethod
     def _of(cls, data: Any) -> Tensor:
@@ -108,21 +115,7 @@ class Tensor(Operators):
         return self._data.item()
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """A function of NumPy on the values, such as np.stack.
-
-        Raises: TypeError if a gradient would be lost.
-        """
-        wanted = (args, tuple(kwargs.values()))
-        if function in (np.shape, np.ndim, np.size):
-            return function(self._data, *args[1:], **kwargs)
-        if any(x.requires_grad for x in _tensors_in(wanted)):
-            name = function.__name__
-            also = f"x.{name}(), " if hasattr(self, name) else ""
-            raise TypeError(
-                f"np.{name} of a Tensor that requires a gradient would lose it: use {also}"
-                f"a function of minidiff.functional, or np.{name}(x.data)"
-            )
-        return function(*_without_tensors(args), **_without_tensors(kwargs))
+        return numpy_functions.call(function, Tensor, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
@@ -275,47 +268,12 @@ class Tensor(Operators):
 
     # -- copies ------------------------------------------------------------------------------------
 
-    def __reduce__(self) -> tuple:
-        """What `pickle` stores and `copy.deepcopy` copies: a leaf, with its gradient.
-
-        Raises: TypeError for a result, whose graph can't be copied.
-        """
-        if self.node is not None:
-            raise TypeError(
-                f"a result of {self.node.operation.name} can't be copied or pickled, because its "
-                "graph can't: only leaves can. Use x.detach(), or x.data"
-            )
-        return _leaf, (type(self), self._data, self._requires_grad, self.grad)
-
     def __reduce_ex__(self, protocol: Any) -> tuple:
-        return self.__reduce__()
+        return reduced(self)
 
     def to(self, device: str) -> Tensor:
         """A tensor on `device`, outside of the graph (the same array if it is there already)."""
         return Tensor(backend.to_device(self._data, device), requires_grad=self._requires_grad)
-
-
-def _leaf(kind: type[Tensor], data: Any, requires_grad: bool, grad: Any) -> Tensor:
-    """A tensor of a subclass, as it was stored."""
-    leaf = Tensor.__new__(kind)
-    Tensor.__init__(leaf, data, requires_grad)
-    leaf.grad = grad
-    return leaf
-
-
-def _tensors_in(value: Any) -> list[Tensor]:
-    if isinstance(value, (list, tuple)):
-        return [x for item in value for x in _tensors_in(item)]
-    return [value] if isinstance(value, Tensor) else []
-
-
-def _without_tensors(value: Any) -> Any:
-    """Arrays in place of Tensors, in nested lists too."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_without_tensors, value))
-    if isinstance(value, dict):
-        return {key: _without_tensors(item) for key, item in value.items()}
-    return value.data if isinstance(value, Tensor) else value
 
 
 def gradients(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from minidiff.data.scaling import to_float
-from minidiff.diffusion.losses import training_terms
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import to_device
 from minidiff.engine.random import RNG
@@ -17,6 +16,7 @@ from minidiff.evaluation.judgement import Judgement, find_classifier, judge
 from minidiff.evaluation.metrics import quality_of
 from minidiff.models import Classifier
 from minidiff.nn import Module
+from minidiff.training.trainer import batch_terms
 from minidiff.training.workers import Workers
 
 MOST_REAL = 2000  # images; their features take a second or two once
@@ -48,7 +48,7 @@ def _losses(
         for start in range(0, len(x_0), chunk):
             part = slice(start, start + chunk)
             further = {name: array[part] for name, array in condition.items()}
-            step = training_terms(
+            step = batch_terms(
                 model, x_0[part], t[part], eps[part], schedule, prediction, **further
             )
             losses.append(np.full(len(x_0[part]), step.loss.numpy()))

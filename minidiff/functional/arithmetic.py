@@ -5,6 +5,8 @@ The derivative of a broadcast argument is summed over the repeated axes by the e
 
 from __future__ import annotations
 
+import math
+
 from minidiff.engine.backend import array_module
 from minidiff.engine.checks import check_broadcast
 from minidiff.engine.operation import operation
@@ -58,15 +60,27 @@ def divide(x, y):
 
 @operation
 def power(x, exponent):
-    """x ** exponent for a constant exponent."""
-    if getattr(exponent, "ndim", 0):
-        got = f"an array of shape {exponent.shape}"
-        raise TypeError(f"power: exponent must be a number, got {got}")
+    """x ** exponent"""
+    check_broadcast("power", x, exponent)
+    xp = array_module(x, exponent)
+    y = x**exponent
+    if hasattr(exponent, "dtype"):
+        lower = xp.where(exponent == 0, exponent, exponent - 1)
+    else:
+        lower = exponent - 1 if exponent else 0
 
-    def power_backward(dy):
-        return dy * (exponent * x ** (exponent - 1)) if exponent else dy * 0
+    def power_backward(dy, wanted):
+        """dy/dx = exponent x^(exponent - 1),  dy/dexponent = y log x"""
+        return dy * (exponent * x**lower), dy * y * _log(x, dy) if wanted[1] else None
 
-    return x**exponent, power_backward
+    return y, power_backward
+
+
+def _log(x, like):
+    """log x, in the dtype of `like`; 0 at x = 0, where x^n is 0 for each n > 0."""
+    xp = array_module(like)
+    x = xp.asarray(x, like.dtype)
+    return xp.log(xp.where(x == 0, xp.ones_like(x), x))
 
 
 @operation
@@ -173,12 +187,16 @@ def minimum(x, y):
 
 @operation
 def clip(x, min=None, max=None):
-    """x limited to min..max, numbers or None; no gradient flows where the limit acts."""
-    xp = array_module(x)
+    """x limited to min..max; where a limit acts, the gradient is that limit's."""
+    check_broadcast("clip", x, min, max)
+    xp = array_module(x, min, max)
     y = xp.clip(x, min, max)
 
     def clip_backward(dy):
-        return dy * (x == y)
+        low, high = -math.inf if min is None else min, math.inf if max is None else max
+        above = xp.maximum(x, low) > high
+        below = (x < low) & ~above
+        return dy * ((x == y) & ~above), dy * below, dy * above
 
     return y, clip_backward
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minidiff.engine.checks import check_floating
 from minidiff.engine.operation import operation
 
 
@@ -13,6 +14,7 @@ def dropout(x, p, rng):
     -> x's shape. To be called in training only."""
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p must be in [0, 1), got {p}")
+    check_floating("dropout", x)
     mask = (rng.uniform(x.shape) >= p) * x.dtype.type(1 / (1 - p))
 
     def dropout_backward(dy):

@@ -21,7 +21,8 @@ def erfc(x):
 
         y = special.erfc(x)
     else:
-        y = xp.asarray(np.asarray(np.frompyfunc(math.erfc, 1, 1)(to_cpu(x)), x.dtype))
+        dtype = x.dtype if x.dtype.kind == "f" else np.float64
+        y = xp.asarray(np.asarray(np.frompyfunc(math.erfc, 1, 1)(to_cpu(x)), dtype))
 
     def erfc_backward(dy):
         return dy * (-2 / math.sqrt(math.pi)) * xp.exp(-(x**2))

@@ -1,7 +1,10 @@
-"""Products of matrices: `matmul` (batched) and `linear`, the fully connected layer."""
+"""Products: `matmul` (batched), `linear`, the fully connected layer, and `contract`."""
 
 from __future__ import annotations
 
+import math
+
+from minidiff.engine.backend import array_module
 from minidiff.engine.operation import operation
 from minidiff.kernels import arguments
 
@@ -42,11 +45,36 @@ def linear(x, weight, bias=None):
         y += bias
 
     def linear_backward(dy, wanted):
-        rows_dy = dy.reshape(-1, dy.shape[-1])
-        rows_x = x.reshape(-1, x.shape[-1])
+        count = math.prod(x.shape[:-1])
+        rows_dy, rows_x = dy.reshape(count, dy.shape[-1]), x.reshape(count, x.shape[-1])
         dx = dy @ weight if wanted[0] else None
         dweight = rows_dy.T @ rows_x if wanted[1] else None
         dbias = rows_dy.sum(axis=0) if wanted[2] else None
         return dx, dweight, dbias
 
     return y, linear_backward
+
+
+@operation(check=arguments.contract)
+def contract(tensors, subscripts):
+    """y = the sum of products that subscripts name, such as "ij,jk->ik"
+
+    Each letter is an axis. The sum is over those that the result does not name."""
+    xp = array_module(*tensors)
+    *inputs, output = subscripts.replace("->", ",").split(",")
+    y = xp.einsum(subscripts, *tensors)
+
+    def contract_backward(dy):
+        """The same sum, with dy in place of the tensor whose letters it names."""
+        gradients = []
+        for i, letters in enumerate(inputs):
+            names = ",".join([output, *inputs[:i], *inputs[i + 1 :]])
+            reached = "".join(a for a in letters if a in names)
+            others = [*tensors[:i], *tensors[i + 1 :]]
+            dx = xp.einsum(f"{names}->{reached}", dy, *others)
+            alone = tuple(axis for axis, a in enumerate(letters) if a not in names)
+            dx = xp.expand_dims(dx, alone)
+            gradients.append(xp.broadcast_to(dx, tensors[i].shape))
+        return (gradients,)
+
+    return y, contract_backward

@@ -35,27 +35,33 @@ def mse_loss(prediction, target, reduction="mean"):
 
 
 @operation(check=arguments.cross_entropy)
-def cross_entropy(logits, labels, reduction="mean"):
-    """loss = mean(-log softmax(logits)[label])
+def cross_entropy(
+    logits, labels, reduction="mean", ignore_index=-100, label_smoothing=0.0
+):
+    """loss = mean(-sum over k of q_k log softmax(logits)_k),  q = one_hot(label)
 
-    logits: (B, K); labels: (B,) ints in 0..K-1 -> a scalar, or (B,) for "none".
+    logits: (B, K, ...); labels: (B, ...) ints in 0..K-1 -> a scalar, or (B, ...) for
+    "none". Places with the label ignore_index count for nothing. label_smoothing s in
+    0..1: q = (1 - s) one_hot(label) + s / K.
     Raises: ValueError for other shapes; TypeError if labels are not ints; IndexError if
     one is outside 0..K-1."""
     xp = array_module(logits)
-    K = logits.shape[1]
+    K, s, dtype = logits.shape[1], label_smoothing, logits.dtype
+    used = labels.astype("int64") != ignore_index
+    labels = xp.where(used, labels, 0)
     nan_or_0 = check_index_range("cross_entropy: labels", labels, K, lowest=0)
     log_p, _ = log_softmax.reference(logits, axis=1)
-    rows = xp.arange(len(labels))
-    losses = poisoned(-log_p[rows, labels], nan_or_0)
-    scale = 1 / len(labels) if reduction == "mean" else 1
-    total = losses if reduction == "none" else losses.sum()
-    loss = xp.asarray(total * losses.dtype.type(scale))
+    classes = xp.arange(K).reshape(K, *(1,) * (labels.ndim - 1))
+    used = used[:, None].astype(dtype)
+    q = ((1 - s) * (labels[:, None] == classes).astype(dtype) + s / K) * used
+    log_q = xp.where(q == 0, xp.zeros_like(log_p), log_p)  # 0 log 0 = 0
+    losses = poisoned(-(q * log_q).sum(axis=1), nan_or_0)
+    scale = (1 / used.sum(dtype="float64")).astype(dtype) if reduction == "mean" else 1
+    loss = xp.asarray((losses if reduction == "none" else losses.sum()) * scale)
 
     def cross_entropy_backward(dloss):
-        """dloss/dlogits = softmax(logits) - one_hot(label)"""
-        dlogits = xp.exp(log_p)
-        dlogits[rows, labels] -= 1
+        """dloss/dlogits = softmax(logits) - q"""
         dlosses = dloss[:, None] if reduction == "none" else dloss * scale
-        return dlogits * dlosses
+        return (xp.exp(log_p) * used - q) * dlosses
 
     return loss, cross_entropy_backward

@@ -1,4 +1,4 @@
-"""Reductions: sum, mean, variance, maximum, minimum, argmax.
+"""Reductions: sum, product, mean, variance, maximum, minimum, argmax; and running sums.
 
 axis: an int, a tuple of ints, or None for all. keepdims as in NumPy."""
 
@@ -27,6 +27,39 @@ def sum(x, axis=None, keepdims=False):
         return xp.broadcast_to(dy.reshape(shape_y), shape_x)
 
     return (y if keepdims else y.squeeze(axes)), sum_backward
+
+
+@operation
+def prod(x, axis=None, keepdims=False):
+    """The product over `axis`."""
+    xp = array_module(x)
+    axes = check_axes("prod", axis, x.ndim)
+    y = x.prod(axis=axes, keepdims=True)
+
+    def prod_backward(dy):
+        """dy/dx_i = the product of the numbers before x_i and of those behind it"""
+        moved = xp.moveaxis(x, axes, range(-len(axes), 0))
+        rows = moved.reshape(*moved.shape[: x.ndim - len(axes)], _count(x, axes))
+        ones = xp.ones_like(rows[..., :1])
+        before = xp.concatenate([ones, rows[..., :-1]], -1)
+        behind = xp.concatenate([ones, rows[..., :0:-1]], -1)
+        before, behind = xp.cumprod(before, -1), xp.cumprod(behind, -1)[..., ::-1]
+        others = (before * behind)[..., : rows.shape[-1]].reshape(moved.shape)
+        return dy.reshape(y.shape) * xp.moveaxis(others, range(-len(axes), 0), axes)
+
+    return (y if keepdims else y.squeeze(axes)), prod_backward
+
+
+@operation
+def cumsum(x, axis):
+    """y_i = x_0 + ... + x_i along one axis."""
+    xp = array_module(x)
+    axis = check_axis("cumsum", axis, x.ndim)
+
+    def cumsum_backward(dy):
+        return xp.flip(xp.flip(dy, axis).cumsum(axis), axis)
+
+    return x.cumsum(axis), cumsum_backward
 
 
 @operation

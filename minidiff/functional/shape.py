@@ -218,19 +218,43 @@ def stack(tensors, axis=0):
 
 
 @operation
-def pad(x, pad, value=0.0):
-    """x with `value` around it
+def pad(x, pad, mode="constant", value=0.0):
+    """x with `value` around it, or with its own numbers
 
-    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch."""
+    pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch.
+    mode: "constant", or "reflect", "replicate" or "circular"."""
     whole = all(is_int(p) and p >= 0 for p in pad)
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
         wanted = f"at most {x.ndim} pairs (before, after) of ints >= 0, last axis first"
         raise ValueError(f"pad: wanted {wanted}, got {tuple(pad)}")
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        raise TypeError(f"pad: x is {x.dtype} and can't hold value {value}")
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    if mode != "constant":
+        return _pad_with_own(x, widths, mode)
     inside = tuple(slice(a, a + n) for (a, _), n in zip(widths, x.shape, strict=True))
 
     def pad_backward(dy):
         return dy[inside]
 
     return array_module(x).pad(x, widths, constant_values=value), pad_backward
+
+
+def _pad_with_own(x, widths, mode):
+    modes = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    if mode not in modes:
+        raise ValueError(f"pad: mode must be constant, {', '.join(modes)}, got {mode!r}")
+    pairs = zip(widths, x.shape, strict=True)
+    if any(max(w) > n - (mode == "reflect") for w, n in pairs if any(w)):
+        raise ValueError(f"pad: mode {mode!r} can't take {widths} from shape {x.shape}")
+    xp, shape_x = array_module(x), x.shape
+    rows = [(xp.arange(n), w) for n, w in zip(shape_x, widths, strict=True)]
+    places = xp.ix_(*(xp.pad(row, w, mode=modes[mode]) for row, w in rows))  # in x
+
+    def pad_backward(dy):
+        dx = xp.zeros(shape_x, dy.dtype)
+        add_at(dx, places, dy)
+        return dx
+
+    return x[places], pad_backward

@@ -60,9 +60,9 @@ def layer_norm(x, normalized_shape, weight=None, bias=None, eps=1e-5):
     whole = is_int(normalized_shape)
     shape = (normalized_shape,) if whole else tuple(normalized_shape)
     _floating("layer_norm", x)
-    if not shape or x.shape[-len(shape) :] != shape:
+    if not shape or 0 in shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
-            f"layer_norm: x must end in normalized_shape = {shape}, got shape {x.shape}"
+            f"layer_norm: x must end in normalized_shape = {shape}, sizes >= 1, got shape {x.shape}"
         )
     _parameters("layer_norm", x, {"weight": weight, "bias": bias}, shape)
 
@@ -176,6 +176,7 @@ def mse_loss(prediction, target, reduction="mean"):
     """Raises: ValueError if the shapes differ, or for another reduction than the known ones."""
     array_module(prediction, target)
     check_choice("mse_loss", "reduction", reduction, REDUCTIONS)
+    _floating("mse_loss", prediction, "prediction")
     if prediction.shape != target.shape:
         raise ValueError(
             "mse_loss: prediction and target must have one shape, "
@@ -187,14 +188,37 @@ def mse_loss(prediction, target, reduction="mean"):
         )
 
 
-def cross_entropy(logits, labels, reduction="mean"):
+def contract(tensors, subscripts):
+    """Raises: TypeError, ValueError for subscripts that do not name each axis by a letter."""
+    array_module(*tensors)
+    inputs, arrow, output = str(subscripts).partition("->")
+    each = [*inputs.split(","), output]
+    if not arrow or not all(letters.isalpha() or not letters for letters in each):
+        raise ValueError(
+            "einsum: subscripts must be letters with -> before those of the result, such as "
+            f"'ij,jk->ik', got {subscripts!r}"
+        )
+    if any(len(set(letters)) < len(letters) for letters in each):
+        raise ValueError(f"einsum: a letter may come once in each tensor, got {subscripts!r}")
+    if [len(letters) for letters in each[:-1]] != [x.ndim for x in tensors]:
+        shapes = ", ".join(str(x.shape) for x in tensors)
+        raise ValueError(f"einsum: {subscripts!r} does not fit tensors of shapes {shapes}")
+
+
+def cross_entropy(logits, labels, reduction="mean", ignore_index=-100, label_smoothing=0.0):
     """Raises: ValueError for shapes and reduction; TypeError if labels are not ints."""
     array_module(logits, labels)
     check_choice("cross_entropy", "reduction", reduction, REDUCTIONS)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+    if logits.ndim < 2 or labels.shape != logits.shape[:1] + logits.shape[2:]:
         raise ValueError(
-            "cross_entropy: wanted logits (B, K) and labels (B,), "
+            "cross_entropy: wanted logits (B, K, ...) and labels (B, ...), "
             f"got {logits.shape} and {labels.shape}"
+        )
+    _floating("cross_entropy", logits, "logits")
+    if not is_int(ignore_index) or not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            "cross_entropy: ignore_index must be an int and label_smoothing in 0..1, "
+            f"got {ignore_index!r} and {label_smoothing!r}"
         )
     if labels.dtype.kind not in "iu":
         raise TypeError(f"cross_entropy: labels must be ints, got {labels.dtype}")
@@ -242,6 +266,8 @@ def _group_norm(name, x, num_groups, weight, bias):
     _floating(name, x)
     if x.ndim < 2:
         raise ValueError(f"{name}: x must be (N, C, ...), got shape {x.shape}")
+    if x.shape[0] and not x.size:
+        raise ValueError(f"{name}: there are no pixels to normalise in shape {x.shape}")
     C = x.shape[1]
     if not is_int(num_groups) or num_groups < 1 or C % num_groups:
         raise ValueError(f"{name}: x has C = {C}, which num_groups = {num_groups!r} must divide")
@@ -261,9 +287,9 @@ def _same_dtype(name, x, parameter, array):
         raise TypeError(f"{name}: {parameter} and x must have one dtype, got {got}")
 
 
-def _floating(name, x):
+def _floating(name, x, parameter="x"):
     if x.dtype.kind != "f":
-        raise TypeError(f"{name}: x must be floating-point, got {x.dtype}")
+        raise TypeError(f"{name}: {parameter} must be floating-point, got {x.dtype}")
 
 
 def _mask(mask, dtype, scores):

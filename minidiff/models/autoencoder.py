@@ -25,6 +25,7 @@ from minidiff.diffusion.latent import (
     vq_loss,
 )
 from minidiff.diffusion.step import Step
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.autoencoder_blocks import FACTOR, Decoder, Encoder
@@ -47,14 +48,14 @@ class AutoencoderConfig:
     def __post_init__(self) -> None:
         plain_settings(self)
         n_channels = self.n_channels
-        if not isinstance(n_channels, int) or n_channels < 8 or n_channels % 4:
+        if not is_int(n_channels) or n_channels < 8 or n_channels % 4:
             raise ValueError(
                 f"Autoencoder: n_channels must be a multiple of 4 and at least 8, "
                 f"got {n_channels!r}"
             )
         for name in ("image_channels", "z_channels"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not is_int(value) or value < 1:
                 raise ValueError(f"Autoencoder: {name} must be an int >= 1, got {value!r}")
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.engine.checks import is_int
+
 
 def own_config(network: str, config: Any, wanted: type) -> Any:
     """The settings of a network, by default those of the dataclass `wanted`.
@@ -51,15 +53,15 @@ def plain_setting(value: Any) -> Any:
 def check_counts(network: str, **counts: Any) -> None:
     """Refuse settings that count something and are below 1."""
     for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
+        if not is_int(count) or count < 1:
             raise ValueError(f"{network}: {name} must be an int >= 1, got {count!r}")
 
 
 def check_channels(network: str, n_channels: Any, ch_mults: Sequence[int]) -> None:
     """Refuse channels that the levels of a U-Net can't have."""
-    if not isinstance(n_channels, int) or n_channels < 4 or n_channels % 4:
+    if not is_int(n_channels) or n_channels < 4 or n_channels % 4:
         raise ValueError(f"{network}: n_channels must be a multiple of 4, got {n_channels!r}")
-    if not ch_mults or any(not isinstance(m, int) or m < 1 for m in ch_mults):
+    if not ch_mults or any(not is_int(m) or m < 1 for m in ch_mults):
         raise ValueError(
             f"{network}: ch_mults must be ints >= 1, one for each resolution, got {tuple(ch_mults)}"
         )

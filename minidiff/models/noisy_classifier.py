@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidiff import functional as F
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import check_channels, check_counts, own_config, plain_settings
@@ -46,7 +47,7 @@ class NoisyClassifierConfig:
         )  # fmt: skip
         check_channels("NoisyClassifier", self.n_channels, self.ch_mults)
         size, factor = self.image_size, self.factor
-        if not isinstance(size, int) or size < 1 or size % factor:
+        if not is_int(size) or size < 1 or size % factor:
             raise ValueError(
                 f"NoisyClassifier: image_size must be a multiple of {factor} "
                 f"for {len(self.ch_mults)} levels, got {size!r}"

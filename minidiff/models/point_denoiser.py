@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minidiff import functional as F
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models.config import check_counts, own_config, plain_settings
@@ -48,7 +49,7 @@ class PointDenoiserConfig:
     def __post_init__(self) -> None:
         plain_settings(self)
         check_counts("PointDenoiser", n_dims=self.n_dims, n_blocks=self.n_blocks)
-        if not isinstance(self.n_hidden, int) or self.n_hidden < 16 or self.n_hidden % 8:
+        if not is_int(self.n_hidden) or self.n_hidden < 16 or self.n_hidden % 8:
             raise ValueError(
                 f"PointDenoiser: n_hidden must be a multiple of 8 and at least 16, "
                 f"got {self.n_hidden!r}"

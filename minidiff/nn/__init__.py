@@ -16,9 +16,26 @@ from minidiff.nn.layers import (
     Swish,
 )
 from minidiff.nn.module import Module, Parameter
+from minidiff.nn.stateless import (
+    GELU,
+    AvgPool2d,
+    CrossEntropyLoss,
+    Flatten,
+    LogSoftmax,
+    MaxPool2d,
+    MSELoss,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    Upsample,
+)
+
+SiLU = Swish
 
 __all__ = [
-    "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "GroupNorm", "GroupNormSwish", "Identity",
-    "LayerNorm", "Linear", "Module", "ModuleList", "MultiHeadAttention", "Parameter", "Sequential",
-    "Swish",
+    "AvgPool2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Embedding",
+    "Flatten", "GELU", "GroupNorm", "GroupNormSwish", "Identity", "LayerNorm", "Linear",
+    "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleList", "MultiHeadAttention",
+    "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Swish", "Tanh", "Upsample",
 ]  # fmt: skip

@@ -140,13 +140,16 @@ class LayerNorm(Module):
     (..., *normalized_shape) -> the same shape
     """
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5):
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5,
+        elementwise_affine: bool = True,
+    ):  # fmt: skip
         several = isinstance(normalized_shape, (tuple, list))
         sizes: Any = normalized_shape if several else (normalized_shape,)
         shape = tuple(operator.index(size) for size in sizes)
         self.normalized_shape, self.eps = shape, eps
-        self.weight = Parameter(np.ones(shape, np.float32))
-        self.bias = Parameter(np.zeros(shape, np.float32))
+        self.weight = Parameter(np.ones(shape, np.float32)) if elementwise_affine else None
+        self.bias = Parameter(np.zeros(shape, np.float32)) if elementwise_affine else None
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)

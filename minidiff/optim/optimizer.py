@@ -206,17 +206,21 @@ class SGD(Optimizer):
 
         velocity = momentum * velocity + g
         p = p - lr * velocity
+
+    nesterov: p moves along g + momentum * velocity instead, as in PyTorch.
     """
 
     slots = ("velocity",)
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool = False,
     ):  # fmt: skip
         super().__init__(parameters, lr)
         self._check_at_least_0(momentum=momentum, weight_decay=weight_decay)
-        self.momentum, self.weight_decay = momentum, weight_decay
+        if nesterov and not momentum:
+            raise ValueError(f"SGD: nesterov needs momentum > 0, got {momentum}")
+        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
 
     def update(self, p: Any, g: Any, state: dict[str, Any]) -> Any:
         if self.weight_decay:
@@ -224,4 +228,6 @@ class SGD(Optimizer):
         velocity = state["velocity"]
         velocity *= self.momentum
         velocity += g
+        if self.nesterov:
+            return p - self.lr * (g + self.momentum * velocity)
         return p - self.lr * velocity

@@ -7,11 +7,11 @@ from minidiff.pictures.curves import (
     save_loss_per_t,
     save_perplexity,
 )  # fmt: skip
-from minidiff.pictures.images import save_gif, save_grid
+from minidiff.pictures.images import image_grid, save_gif, save_grid
 from minidiff.pictures.plane import LIMIT, save_clouds, save_fields, save_ways
 
 __all__ = [
-    "LIMIT", "Figure",
+    "LIMIT", "Figure", "image_grid",
     "save_clouds", "save_code_usage", "save_fields", "save_figure", "save_gif", "save_grid",
     "save_loss_curve", "save_loss_per_t", "save_perplexity", "save_ways",
 ]  # fmt: skip

@@ -53,6 +53,21 @@ def save_grid(
         Image.fromarray(picture).save(part, format="PNG")
 
 
+def image_grid(
+    images: Any,
+    columns: int | None = None,
+    title: str | None = None,
+    labels: Sequence[Any] | None = None,
+    value_range: Range = (-1, 1),
+) -> Image.Image:
+    """The picture that `save_grid` writes, for a notebook: noisy values are clipped to the range.
+
+    The arguments are those of `save_grid`.
+    """
+    images = np.clip(to_cpu(images), *value_range)
+    return Image.fromarray(_draw_grid(images, columns, title, labels, value_range))
+
+
 def save_gif(
     path: Path,
     frames: Sequence[Any],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
+from minidiff.beyond.pairs import PREDICTIONS
 from minidiff.diffusion.schedule import Schedule
 from minidiff.training.checkpoint import (
     CheckpointError,
@@ -15,14 +16,12 @@ from minidiff.training.checkpoint import (
 )
 from minidiff.training.stored import stored_network, stored_schedule, stored_shape
 
-PREDICTIONS = ("eps", "x_0", "mu_tilde", "v")
-
 
 class Denoiser(NamedTuple):
     """Everything that samples are drawn with."""
 
     model: Any  # with its averaged (EMA) parameters, in evaluation mode
-    prediction: str  # what the model returns: "eps", "x_0" or "v"
+    prediction: str  # what the model returns, of PREDICTIONS
     schedule: Schedule
     sample_shape: tuple[int, ...]  # (C, H, W)
     facts: dict[str, Any]  # of the checkpoint, with the options of `trainer.save`

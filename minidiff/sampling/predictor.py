@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from minidiff.beyond.pairs import any_eps_theta
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import Schedule
-from minidiff.diffusion.targets import Prediction, as_eps_theta
+from minidiff.diffusion.targets import Prediction
 from minidiff.engine.backend import array_module, device_of
 from minidiff.engine.tape import no_grad
 from minidiff.nn import Module
@@ -20,9 +21,9 @@ def eps_predictor(
 ) -> Callable[[Any, Any], Any]:
     """eps_theta(x_t, t) for a sampler, from the workers' model.
 
-    prediction: what the model returns, "eps", "x_0" or "v". condition: as for `predictor`.
+    prediction: what the model returns, of beyond's PREDICTIONS. condition: as for `predictor`.
     """
-    return as_eps_theta(predictor(workers, **condition), prediction, schedule)
+    return any_eps_theta(predictor(workers, **condition), prediction, schedule)
 
 
 def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[Any, Any], Any]:

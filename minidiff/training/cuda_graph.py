@@ -21,10 +21,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from minidiff.beyond.loss_weights import target_of
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import named, prediction_and_loss
 from minidiff.diffusion.step import Step
-from minidiff.diffusion.targets import regression_target
 from minidiff.engine.backend import array_module, to_device
 from minidiff.engine.checks import nan_for_wrong_indices
 from minidiff.engine.random import RNG, layers_draw_from
@@ -159,6 +159,8 @@ class RecordedTraining:
     def __init__(self, trainer: Trainer):
         if getattr(getattr(trainer.model, "config", None), "learned_variance", False):
             raise ValueError("graph: it records L_simple only, not the loss of a learned variance")
+        if trainer.settings.weighting is not None:
+            raise ValueError("graph: it records L_simple only, not a loss with weights")
         self.trainer = trainer
         self.recorded = Recorded(self._learn, self._watched)
 
@@ -171,7 +173,7 @@ class RecordedTraining:
         condition = dict(batch)
         x_0, t, eps = (condition.pop(name) for name in ("x_0", "t", "eps"))
         x_t = q_sample(x_0, t, eps, trainer.schedule)
-        target = regression_target(trainer.prediction, x_0, t, eps, trainer.schedule)
+        target = target_of(trainer.prediction, x_0, t, eps, trainer.schedule)
         further = {name: to_device(array, device) for name, array in condition.items()}
         with layers_draw_from(RNG(seed, device)):  # in plain calls; it can't be recorded
             outputs = self.recorded(x_t=x_t, t=to_device(t, device), target=target, **further)

@@ -228,7 +228,8 @@ class TrainingLoop:
                 "skipped": optimizer.skipped,
             },
             "rng": self.rng.state(), "loader": self.loader.state(), "options": options or {},
-            **self.facts(), **self.further_facts(),
+            **{name: fact for name, fact in self.facts().items() if fact is not None},
+            **self.further_facts(),
         }  # fmt: skip
         if self.ema is not None:
             description["ema"] = {"decay": self.ema.decay, "updates": self.ema.updates}

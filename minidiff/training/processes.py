@@ -68,6 +68,10 @@ class SharedArrays:
             else context.RawArray("B", size)
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the layout: `wait_until_ready` sends it."""
+        return {"block": self.block, "layout": {}}
+
     @property
     def arrays(self) -> dict[str, np.ndarray]:
         views, start = {}, 0
@@ -98,9 +102,13 @@ class OtherProcess:
     def __init__(self, model: Module, parameters: SharedArrays, context: Any):
         self.answer = SharedArrays(parameters.arrays, context)
         self.pipe, theirs = context.Pipe()
+        # a process that is spawned gets the model later: if it dies at its start, what does not
+        # fit into a pipe would never be read, and the caller would wait for ever
+        forked = forks(context)
+        self.later = None if forked else (model, parameters.layout)
         self.process = context.Process(
             target=_serve,
-            args=(theirs, self.pipe, model, parameters, self.answer, not forks(context)),
+            args=(theirs, self.pipe, model if forked else None, parameters, self.answer),
             daemon=True,
         )
         self.process.start()
@@ -108,9 +116,13 @@ class OtherProcess:
         self.lost = ""  # why, if it is
 
     def wait_until_ready(self) -> None:
-        """Raises: RuntimeError if the process ends while it starts."""
+        """Wait for a process that was spawned, and give it the model.
+
+        Raises: RuntimeError if the process ends while it starts.
+        """
         try:
             self._patiently(self.pipe.recv)
+            self._patiently(lambda: self.pipe.send(self.later))
         except (EOFError, OSError):
             self.process.join(5)
             raise RuntimeError(NO_GUARD.format(self.process.exitcode)) from None
@@ -200,18 +212,25 @@ def packed(*message: Any) -> Any:
 
 
 def _serve(
-    pipe: Any, callers_end: Any, model: Module, parameters: SharedArrays, answer: SharedArrays,
-    greet: bool,
-) -> None:  # fmt: skip
-    """The life of a worker process: say "ready" if it is to greet, wait for a task, do it, answer.
+    pipe: Any, callers_end: Any, model: Any, parameters: SharedArrays, answer: SharedArrays
+) -> None:
+    """The life of a worker process: wait for a task, do it, answer.
 
-    It ends when it is told to, or when the caller is gone.
+    It ends when it is told to, or when the caller is gone. model: None if it comes later, after a
+    "ready" of this process.
     """
     callers_end.close()
     for name in IGNORED:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     keep_freed_memory()
+    if model is None:
+        try:
+            pipe.send("ready")
+            model, parameters.layout = pipe.recv()
+        except (EOFError, OSError):  # the caller is gone
+            return
+        answer.layout = parameters.layout
     shared = parameters.arrays
     for name, parameter in model.named_parameters():
         parameter.assign(shared[name])
@@ -219,8 +238,6 @@ def _serve(
 
     with ThreadpoolController().limit(limits=1, user_api="blas"):
         try:
-            if greet:
-                pipe.send("ready")
             while (message := pipe.recv()) is not None:
                 pipe.send_bytes(_answer(message, model, answer))
         except (EOFError, OSError):  # the caller is gone

@@ -21,13 +21,15 @@ def check_same_run(
 ) -> None:
     """Refuse the checkpoint of another run.    own: facts that both share; folder: for messages
 
+    A fact that is None here may be missing there: older checkpoints don't know of it.
     Raises: CheckpointError if a fact or the optimiser differ.
     """
     facts = checkpoint.description
     for what, value in own.items():
-        if facts[what] != value:
+        theirs = facts.get(what) if value is None else facts[what]
+        if theirs != value:
             raise CheckpointError(
-                f"{folder}: its {what} is {one_line(facts[what])}, this run's is {value}"
+                f"{folder}: its {what} is {one_line(theirs)}, this run's is {value}"
             )
     theirs, ours = facts["optimizer"]["name"], type(optimizer).__name__
     if theirs != ours:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.schedule import Schedule, make_schedule
+from minidiff.beyond.schedules import any_schedule
+from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.random import RNG, Shape
 from minidiff.training.checkpoint import Checkpoint, CheckpointError, one_line, understood
 
@@ -72,7 +73,7 @@ def stored_schedule(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> S
             raise CheckpointError(
                 f"{folder}: the schedule's T must be in 1..{MOST_STEPS}, got {one_line(repr(T))}"
             )
-        return make_schedule(**settings)
+        return any_schedule(**settings)
 
 
 def stored_shape(folder: str | os.PathLike[str], name: str, value: Any) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from minidiff.beyond.loss_weights import weighted_training_terms
 from minidiff.data.loader import Loader
 from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
@@ -32,15 +33,28 @@ def unconditional(x_0: Any, labels: Any, rng: RNG) -> tuple[Any, dict[str, Any]]
     return x_0, {}
 
 
+def batch_terms(
+    model: Any, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
+    weighting: str | None = None, **condition: Any,
+) -> Step:  # fmt: skip
+    """Algorithm 1 up to the loss, or its form with weights, or that of flow matching."""
+    if weighting is None and prediction != "velocity":
+        return training_terms(model, x_0, t, eps, schedule, prediction, **condition)
+    how = (prediction, weighting)
+    return weighted_training_terms(model, x_0, t, eps, schedule, *how, **condition)
+
+
 def loss_terms(
-    model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str, **condition: Any
-) -> tuple[Tensor, dict[str, Any]]:
-    """L_simple over a slice of the batch.
+    model: Module, x_0: Any, t: Any, eps: Any, schedule: Schedule, prediction: str,
+    weighting: str | None = None, **condition: Any,
+) -> tuple[Tensor, dict[str, Any]]:  # fmt: skip
+    """L_simple over a slice of the batch, or its weighted or flow-matching form.
 
     -> loss, the terms with one entry per image, as arrays
     """
     with nan_for_wrong_indices():  # a check of the tokens, say, would wait for the GPU at each step
-        step = training_terms(model, x_0, t, eps, schedule, prediction, **condition)
+        how = (prediction, weighting)
+        step = batch_terms(model, x_0, t, eps, schedule, *how, **condition)
     return step.loss, {name: plain(value) for name, value in step if name != "loss"}
 
 
@@ -49,7 +63,8 @@ class TrainerSettings(LoopSettings):
     """Settings of a `Trainer`."""
 
     ema_decay: float = 0.999  # of the averaged parameters, from which samples are drawn
-    prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde" or "v"
+    prediction: str = "eps"  # what the model returns: "eps", "x_0", "mu_tilde", "v", "velocity"
+    weighting: str | None = None  # of the loss over time: "min_snr", "p2" or "edm"
     kind: str = "ddpm"  # of its checkpoints
     times: str = "uniform"  # how t is drawn: "uniform" as in Algorithm 1, or "logit-normal"
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
@@ -102,7 +117,8 @@ class Trainer(TrainingLoop):
         return super().learn(batch, workers)
 
     def loss_options(self) -> dict[str, Any]:
-        return {"schedule": self.schedule, "prediction": self.prediction}
+        options = {"schedule": self.schedule, "prediction": self.prediction}
+        return options | {"weighting": self.settings.weighting}
 
     def dropout_seed(self) -> int:
         return int(self.rng.integers(0, 2**62))
@@ -111,7 +127,8 @@ class Trainer(TrainingLoop):
         return Step("train", batch["t"], **terms)
 
     def facts(self) -> dict[str, Any]:
-        return {"schedule": self.schedule.config, "prediction": self.prediction}
+        facts = {"schedule": self.schedule.config, "prediction": self.prediction}
+        return facts | {"weighting": self.settings.weighting}
 
     def further_facts(self) -> dict[str, Any]:
         return {"sample_shape": list(self.sample_shape)}

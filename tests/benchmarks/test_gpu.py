@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support import fake_cupy
 
+from minidiff.kernels.cuda.ladder import RUNGS
+
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 OPERATIONS = {"conv2d", "conv_transpose2d", "attention", "group_norm_swish"}
@@ -28,13 +30,13 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
         pytest.skip(reason)
     result = subprocess.run(
         [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "build", "machine",
-         *(f"kernels-{operation}" for operation in OPERATIONS), "training-32", "compile-32", "compute-sanitizer memcheck"],
+         *(f"kernels-{operation}" for operation in OPERATIONS), "ladder", "training-32", "compile-32", "compute-sanitizer memcheck"],
         capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stand-in-for-a-gpu.json", "stand-in-for-a-gpu.md"]
     everything = json.loads((tmp_path / "stand-in-for-a-gpu.json").read_text())
-    assert [outcome["state"] for outcome in everything["outcomes"]] == ["done"] * 9
+    assert [outcome["state"] for outcome in everything["outcomes"]] == ["done"] * 10
     rows = everything["results"]
     kernels = [row for row in rows if row["kind"] == "kernel"]
     assert {row["operation"].split(",")[0] for row in kernels} == OPERATIONS
@@ -42,6 +44,9 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
         assert all("seconds" in entry for entry in [*row["ours"].values(), *row["theirs"].values()]), row
         assert all(entry["graph"] for entry in row["ours"].values()), row
         assert all(error < 1e-5 or version == "tf32" for version, error in row["errors"].items()), row
+    rungs = [row for row in rows if row["kind"] == "ladder"]
+    assert [(row["operation"], row["rung"]) for row in rungs] == [(o, rung) for o, names in RUNGS.items() for rung in names]
+    assert all(row["seconds"] > 0 and row["error"] < 1e-5 for row in rungs), rungs
     network, graph = (row for row in rows if row["kind"] == "check")
     assert network["agrees"] and graph["graph_agrees"]
     assert sum(len(row["found"]) for row in rows if row["kind"] == "plans") > 0

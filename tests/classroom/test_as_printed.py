@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from minidiff.beyond.loss_weights import prediction_weight, x_0_error_of
 from minidiff.classroom import as_printed
 from minidiff.classroom.derivations.loss_weight import loss_weight, squared_norm
 from minidiff.classroom.derivations.removed_fraction import removed_fraction
@@ -140,3 +141,24 @@ def test_39_four_levels_do_not_fit_28_pixels():
     assert as_printed.sizes_down_and_up(28, 4) == ([28, 14, 7, 4], [8, 14, 28])
     assert as_printed.sizes_down_and_up(28, 3) == ([28, 14, 7], [14, 28])
     assert as_printed.sizes_down_and_up(32, 4) == ([32, 16, 8, 4], [8, 16, 32])
+
+
+def test_the_famous_weights_of_v_are_another_loss(linear):
+    """As a weight for |x_0 - x_0_hat|^2, the one number that all forms share: min(SNR, 5) against what the programs trained with."""
+    for t, right, printed, floored in ((1000, 4.04e-5, 1.0, 2.0), (500, 0.0853, 1.0853, 2.1706), (1, 5.0, 5.0, 10005.0)):
+        snr, unit = linear.snr(t), x_0_error_of("v", t, linear)
+        assert prediction_weight("v", t, linear) / unit == pytest.approx(right, rel=2e-3)
+        assert as_printed.min_snr_weight_of_v(snr) / unit == pytest.approx(printed, rel=2e-3)
+        assert as_printed.min_snr_weight_of_v_floored(snr) / unit == pytest.approx(floored, rel=2e-3)
+
+
+def test_the_famous_weight_is_felt_where_the_image_is_lost(linear):
+    """Of the sum of the weights of v over all t, the noisier half of the times has 3.5 % by the right form, 55 % as it was."""
+    t = np.arange(1, 1001)
+    snr = linear.snr(t)
+
+    def share_of_noisy_half(w):
+        return w[500:].sum() / w.sum()
+
+    assert share_of_noisy_half(prediction_weight("v", t, linear)) == pytest.approx(0.035, abs=0.001)
+    assert share_of_noisy_half(as_printed.min_snr_weight_of_v(snr)) == pytest.approx(0.551, abs=0.001)

@@ -44,3 +44,4 @@ def test_one_line_drops_the_shape_of_an_array_that_is_shown_in_full():
     assert one_line(np.array([[1.0, -0.5]])) == "[[1., -0.5]]"
     assert one_line(np.zeros((5, 5))).startswith("float64 (5, 5), min 0")
     assert one_line(0.25) == "0.25"
+    assert one_line({"mu": np.zeros(2), "z": 1}) == "{mu, z}"

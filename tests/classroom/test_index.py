@@ -1,14 +1,14 @@
 import pytest
 
 from minidiff.classroom.index import all_equations, get_equation
+from minidiff.classroom.tables.after_the_deck import EVERYTHING
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
-from minidiff.classroom.tables.slides import SLIDES
 
 
 def test_every_equation_has_latex_a_paper_and_a_slide_that_lists_it():
-    titles = {slide.title: [] for slide in SLIDES}
-    for slide in SLIDES:
+    titles = {slide.title: [] for slide in EVERYTHING}
+    for slide in EVERYTHING:
         titles[slide.title] += [id for formula in slide.formulas for id in formula.equations]
     for id, equation in all_equations().items():
         assert LATEX[id] and equation.paper and equation.summary or id == "unet.time_embedding"

@@ -2,13 +2,17 @@
 
 import numpy as np
 import pytest
-from support.latex_cases import CASES
+from support.latex_cases import CASES as CASES_OF_THE_DECK
+from support.latex_cases_after import CASES_AFTER
 from support.latex_check import mutants_of, states
 from support.latex_eval import LatexError, evaluate, is_words, statements, tokens_of
 
 from minidiff.classroom.tables.latex import LATEX
 
+CASES = CASES_OF_THE_DECK | CASES_AFTER
 NOT_EVALUATED = {
+    "solver.log_snr_times": "the nearest times of the table; test_solvers.py measures the distances",
+    "tilted.interval": "a choice by t; test_tilted.py counts it",
     "ddim.tau": "a set of times; test_ddim.py checks its members",
     "guidance.drop_condition": "an assignment by chance; test_guidance.py counts it",
 }

@@ -2,6 +2,7 @@ from minidiff.classroom.coverage import repository
 from minidiff.classroom.difference import difference, has_difference
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.markdown import deck_markdown, errata_markdown, errata_text
+from minidiff.classroom.tables.after_the_deck import EVERYTHING
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.printed import PRINTED
@@ -15,7 +16,7 @@ def test_the_page_in_the_docs_is_what_the_registry_says():
 
 def test_every_formula_is_written_out_wherever_a_slide_has_it():
     sections = deck_markdown().split("\n## ")[1:]
-    for slide, section in zip(SLIDES, sections, strict=True):
+    for slide, section in zip(EVERYTHING, sections, strict=True):
         assert section.startswith(f"{slide.number}. {slide.title}\n")
         for formula in slide.formulas:
             assert all(f"$$\n{LATEX[id]}\n$$" in section for id in formula.equations), (slide.number, formula.name)

@@ -11,9 +11,18 @@ import numpy as np
 import pytest
 
 from minidiff import use_kernels
+from minidiff.beyond import (
+    any_schedule,
+    guide_in_interval,
+    likelihood_steps,
+    straight_schedule,
+    zero_terminal,
+)
+from minidiff.beyond.flow_ode import drift_divergence
+from minidiff.beyond.score import score_from_eps
 from minidiff.classroom.index import all_equations
+from minidiff.classroom.tables.after_the_deck import EVERYTHING
 from minidiff.classroom.tables.derivations import DERIVATIONS
-from minidiff.classroom.tables.slides import SLIDES
 from minidiff.data import Captions, Loader, make_digits
 from minidiff.data.points import swiss_roll
 from minidiff.diffusion.ddim import ddim_sample, ddim_steps
@@ -40,6 +49,7 @@ from minidiff.models import (
 )
 from minidiff.optim import AdamW
 from minidiff.sampling.latents import TrainedAutoencoder, scale_of
+from minidiff.sampling.solvers import SamplerSettings, sampler_steps
 from minidiff.training.autoencoder_trainer import AutoencoderTrainer
 from minidiff.training.text_condition import with_captions
 from minidiff.training.trainer import Trainer, TrainerSettings
@@ -90,6 +100,21 @@ def latent_sample():
     TrainedAutoencoder(model, scale_of(z), {}).decode(z)
 
 
+def likelihood():
+    """Of points of the mixture."""
+
+    def score(x, t):
+        return score_from_eps(ORACLE(x, max(t, 1)), max(t, 1), SCHEDULE)
+
+    sample(likelihood_steps(score, lambda x, t: drift_divergence(x, t, MIXTURE, SCHEDULE), np.ones((2, 2)), SCHEDULE))
+
+
+def by_name(sampler, prediction="eps", schedule=SCHEDULE, **settings):
+    """sample_mnist.py --sampler"""
+    settings = SamplerSettings(sampler, steps=4, **settings)
+    return lambda: sample(sampler_steps(lambda x, t: 0.5 * x, prediction, schedule, (2, 2), RNG(0), settings))
+
+
 SAMPLERS = {
     "forward": lambda: sample(forward_steps(np.zeros((2, 2)), SCHEDULE, RNG(0))),
     "DDPM": ddpm(clip=1.0),
@@ -108,6 +133,12 @@ SAMPLERS = {
     ) for name in "sw"},
     **{f"DDIM, a network that predicts {what}": predicting(what) for what in ("x_0", "mu_tilde", "v")},
     "LDM": latent_sample,
+    "the likelihood by the ODE": likelihood,
+    "guidance in an interval": lambda: sample(ddim_steps(guide_in_interval(conditional, 1, 0, 3.0, 1, 2), (2, 2), SCHEDULE, RNG(0))),
+    **{name: by_name(name) for name in ("heun", "dpm++", "flow-euler", "flow-heun")},
+    "flow-heun, a network that predicts velocity": by_name("flow-heun", "velocity", straight_schedule(4)),
+    "ddim from pure noise": by_name("ddim", "v", zero_terminal(SCHEDULE)),
+    "heun, times uniform in log-SNR": by_name("heun", spacing="log-snr"),
 }  # fmt: skip
 
 
@@ -126,16 +157,16 @@ def digits_loader(rng):
     return Loader(DIGITS.images, DIGITS.labels, 4, rng)
 
 
-def pixels(prediction="eps", schedule="cosine", **config):
+def pixels(prediction="eps", schedule="cosine", weighting=None, zero_terminal=False, **config):
     """train_mnist_ddpm.py"""
 
     def run():
         rng = RNG(0)
         model = UNet(UNetConfig(1, 8, (1, 2), (False, True), n_heads=1, **config), rng)
         optimizer = AdamW(model.named_parameters())
-        plan = make_schedule(schedule, 10)
+        plan = any_schedule(schedule, 10, zero_terminal)
         plan.check()
-        one_step(Trainer(model, plan, digits_loader(rng), optimizer, rng, TrainerSettings(prediction=prediction)))
+        one_step(Trainer(model, plan, digits_loader(rng), optimizer, rng, TrainerSettings(prediction=prediction, weighting=weighting)))
 
     return run
 
@@ -173,7 +204,10 @@ def autoencoder(model):
 
 
 TRAINING = {
-    "train_mnist_ddpm.py": [pixels(), pixels("v"), pixels("mu_tilde", "linear"), pixels(learned_variance=True)],
+    "train_mnist_ddpm.py": [
+        pixels(), pixels("v"), pixels("mu_tilde", "linear"), pixels(learned_variance=True), pixels("v", zero_terminal=True),
+        pixels("velocity", "straight"), *(pixels("velocity", weighting=scheme) for scheme in ("min_snr", "p2", "edm")),
+    ],
     "train_mnist_ldm.py": [words],
     "train_mnist_vqvae.py": [
         autoencoder(VQAutoencoder(VQConfig(n_channels=8), RNG(0))),
@@ -236,7 +270,8 @@ def test_a_derivation_step_is_marked_only_where_no_program_runs_it(by_run):
     runs = set().union(*by_run.values())
     assert not runs & set(DERIVATIONS)
     for id, (number, _) in DERIVATIONS.items():
-        assert any(id in formula.equations for formula in SLIDES[number - 1].formulas), f"{id} is not on slide {number}"
+        (slide,) = [slide for slide in EVERYTHING if slide.number == number]
+        assert any(id in formula.equations for formula in slide.formulas), f"{id} is not on slide {number}"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +281,11 @@ def test_a_derivation_step_is_marked_only_where_no_program_runs_it(by_run):
         ("DDIM", {"ddim.step", "ddim.direction", "ddim.sigma", "ddim.tau"}),
         ("DDIM with sigma_hat", {"ddim.sigma_hat"}),
         ("train_mnist_ddpm.py 1", {"ddpm.algorithm_1", "forward.q_sample", "losses.L_simple", "unet.swish", "unet.group_norm"}),
+        ("heun", {"solver.heun_step", "ode.euler_step", "ode.edm_sigma"}),
+        ("dpm++", {"solver.dpm_pp_step", "solver.data_2m", "solver.half_log_snr"}),
+        ("flow-heun, a network that predicts velocity", {"flow.heun_step", "flow.time_and_scale", "pair.from_velocity"}),
+        ("train_mnist_ddpm.py 5", {"zero_snr.rescale", "ddpm.algorithm_1"}),
+        ("train_mnist_ddpm.py 7", {"weights.min_snr", "weights.of_prediction", "weights.loss", "flow.target"}),
         ("train_mnist_ldm.py 1", {"ldm.loss", "ldm.projections", "ldm.attention", "guidance.drop_condition"}),
         ("train_mnist_vqvae.py 1", {"vq.loss", "vq.nearest", "vq.straight_through", "vq.codebook_loss", "vq.commitment_loss"}),
     ],

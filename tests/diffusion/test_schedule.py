@@ -180,7 +180,7 @@ def test_wrong_arguments_are_named(linear):
     with pytest.raises(TypeError, match="the cosine schedule has no such option: .*'beta_1'"):
         make_schedule("cosine", 10, beta_1=0.1)
     with pytest.raises(ValueError, match=r"beta must be \(T,\) numbers in \(0, 1\), got shape \(2,\), range 0.1..1"):
-        Schedule([0.1, 1.0])
+        Schedule([1.0, 0.1])  # only beta_T may be 1
     with pytest.raises(ValueError, match="beta must have T = 3 entries, got 2"):
         make_schedule("custom", 3, beta=[0.1, 0.2])
 

@@ -48,7 +48,7 @@ def test_what_is_refused(call, message):
 @pytest.mark.parametrize("other", [np.arange(2), np.int64(2)], ids=["array", "scalar"])
 def test_integers_that_would_make_float64_are_called_by_their_name(other):
     with pytest.raises(TypeError, match=r"float32 would become float64, because one argument is int64 \("):
-        X / other
+        X * other
 
 
 def test_rows_of_two_lengths():
@@ -74,6 +74,13 @@ def test_a_matrix_and_a_memory_map_become_plain_arrays(tmp_path):
         (x * array).sum().backward()
         assert type(x.data) is type(x.grad) is np.ndarray
         np.testing.assert_array_equal(x.grad, array)
+
+
+def test_options_that_are_numbers_of_numpy_do_not_make_float64():
+    x, eps = md.Tensor(np.ones((2, 4, 3), "f"), requires_grad=True), np.float64(1e-5)
+    for y in (F.layer_norm(x, 3, eps=eps), F.group_norm(x, np.int64(2), None, None, eps), F.dropout(x, np.float64(0.3), md.RNG(0)), F.attention(x, x, x, scale=eps)):
+        assert y.dtype == np.float32
+    assert F.pad(x, (np.int64(1), 0), value=np.float64(2)).dtype == np.float32
 
 
 def test_comparing_with_none_and_text():
@@ -105,3 +112,34 @@ def test_operations_that_only_move_float16_still_make_views():
     x = np.zeros((2, 3), np.float16)
     for y in (F.getitem(x, 0), F.reshape(x, 6), F.transpose(x), F.squeeze(x), F.expand_dims(x, 0)):
         assert y.dtype == np.float16 and np.shares_memory(y.data, x)
+
+
+@pytest.mark.parametrize("name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "swish", "erfc", "gelu", "mean", "divide"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int64"])
+def test_integers_become_numbers_with_a_fraction_in_full_precision(name, dtype):
+    """NumPy makes float16 of booleans and bytes: exp(True) would be 2.719. erfc must not come back as integers."""
+    x = np.array([1, 0, 1], dtype) + np.array([0, 1, 1], dtype)
+    arguments = (x, x) if name == "divide" else (x,)
+    y = getattr(F, name)(*arguments)
+    assert y.dtype in (np.float32, np.float64)
+    np.testing.assert_allclose(y.data, getattr(F, name)(*(a.astype(np.float64) for a in arguments)).data, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda x: F.mse_loss(x, x), "mse_loss: prediction must be floating-point, got int64"),
+        (lambda x: F.dropout(x, 0.3, md.RNG(0)), "dropout: x must be floating-point, got int64"),
+        (F.softmax, "softmax: x must be floating-point, got int64"),
+        (F.log_softmax, "log_softmax: x must be floating-point, got int64"),
+        (F.logsumexp, "logsumexp: x must be floating-point, got int64"),
+        (lambda x: F.cross_entropy(x, [0, 1]), "cross_entropy: logits must be floating-point, got int64"),
+        (lambda x: F.pad(x, (1, 1), value=0.5), "pad: x is int64 and can't hold value 0.5"),
+        (lambda x: F.pad(x, (1, 1), value=-np.inf), "pad: x is int64 and can't hold value -inf"),
+        (lambda x: F.linear(x, x), "linear: x must be floating-point, got int64"),
+        (lambda x: F.max_pool2d(x[None, None], 2, padding=1), "max_pool2d: with padding, x must be floating-point, got int64"),
+    ],
+)
+def test_integers_that_would_lose_a_fraction_are_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(np.ones((2, 2), np.int64))

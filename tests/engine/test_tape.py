@@ -245,6 +245,19 @@ def test_a_graph_of_50000_nodes():
     assert x.grad == 1
 
 
+def test_a_chain_of_20000_views_is_freed_without_recursion():
+    def run():
+        y = leaf(3.0)
+        for _ in range(20_000):
+            y = y[:]
+
+    before = threading.stack_size(256 * 1024)
+    thread = threading.Thread(target=run)
+    thread.start()
+    threading.stack_size(before)
+    thread.join()
+
+
 def test_results_that_no_derivative_needs_are_freed_with_their_tensor():
     x = md.Tensor(np.ones(3), requires_grad=True)
     h = x + 1  # the derivative of the addition below needs neither of its arguments

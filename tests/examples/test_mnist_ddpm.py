@@ -138,3 +138,50 @@ def test_images_that_are_held_out_are_not_trained_with(data_dir, tmp_path):
     facts = load_checkpoint(tmp_path / "run" / "checkpoint", "ddpm").description
     assert facts["options"]["held_out"] == 16 and facts["options"]["times"] == "logit-normal"
     assert facts["step"] == 6  # of 48 images, not of 64
+
+
+BEYOND = {
+    "velocity on the straight path": ["--predict", "velocity", "--schedule", "straight"],
+    "v to pure noise": ["--predict", "v", "--zero-terminal-snr", "--weighting", "min_snr"],
+    "velocity on the deck's path": ["--predict", "velocity", "--weighting", "edm"],
+}
+
+
+@pytest.mark.parametrize("options", BEYOND.values(), ids=BEYOND)
+def test_what_comes_after_the_deck_trains_resumes_and_samples(data_dir, tmp_path, options):
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 1, *options)
+    assert result.returncode == 0, result.stderr
+    result = run("train_mnist_ddpm.py", "--resume", "--out", out, "--epochs", 2, "--sampling-steps", 3, "--samples", 3)
+    assert result.returncode == 0, result.stderr
+    facts = load_checkpoint(out / "checkpoint", "ddpm").description
+    assert facts["step"] == 8 and facts["prediction"] == options[1]
+    assert facts["schedule"].get("zero_terminal", False) == ("--zero-terminal-snr" in options)
+    assert facts.get("weighting") == (options[-1] if "--weighting" in options else None)
+    ends_in_noise = "straight" in options or "--zero-terminal-snr" in options
+    for sampler in ("ddim", "heun", "dpm++", "flow-euler", "flow-heun") if "straight" in options else ("dpm++",):
+        arguments = ["--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--samples", 2, "--frames", 2, "--sampler", sampler]
+        result = run("sample_mnist.py", *arguments, "--steps", 4, "--spacing", "log-snr")
+        assert result.returncode == 0, result.stderr
+        assert np.isfinite(np.load(tmp_path / "s" / f"{sampler}-4.npz")["samples"]).all()
+    result = run("sample_mnist.py", "--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--samples", 2, "--sampler", "ddpm")
+    assert result.returncode == (2 if ends_in_noise else 0), result.stderr
+    assert "alpha_bar_T = 0 leaves no x_0_hat in an eps: take ddim with eta = 1" in result.stderr or not ends_in_noise
+    bits = run("evaluate.py", "--bits-per-dim", out / "checkpoint", "--data-dir", data_dir, "--images", 2)
+    assert bits.returncode == (2 if ends_in_noise else 0), bits.stderr
+    assert "no x_0_hat from eps at alpha_bar_t = 0" in bits.stderr or not ends_in_noise
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--predict", "eps", "--zero-terminal-snr"], "the schedule ends in pure noise"),
+        (["--variance", "learned", "--schedule", "straight"], "the schedule ends in pure noise"),
+        (["--predict", "mu_tilde", "--weighting", "p2"], "--weighting knows eps, x_0, v and velocity, not mu_tilde"),
+        (["--variance", "learned", "--predict", "velocity"], "--variance learned has a loss of its own"),
+        (["--graph", "--weighting", "edm"], "--graph records L_simple only: it goes without --weighting"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_the_training(data_dir, tmp_path, options, message):
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", tmp_path / "o", "--epochs", 1, *options)
+    assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr, result.stderr

@@ -26,9 +26,17 @@ def test_it_is_torchs_function(name):
     against_torch(getattr(F, name), getattr(torch.nn.functional, name), values=WIDE)
 
 
-def test_gelu_is_torchs_with_tanh():
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_is_torchs(approximate):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
-    against_torch(F.gelu, lambda x: torch.nn.functional.gelu(x, approximate="tanh"), values=WIDE)
+    against_torch(lambda x: F.gelu(x, approximate), lambda x: torch.nn.functional.gelu(x, approximate=approximate), values=WIDE)
+    if approximate == "none":
+        against_torch(F.gelu, torch.nn.functional.gelu, values=WIDE)
+
+
+def test_another_gelu_is_refused():
+    with pytest.raises(ValueError, match="gelu: approximate must be 'none' or 'tanh', got 'erf'"):
+        F.gelu(WIDE, approximate="erf")
 
 
 def test_gelu_is_close_to_the_exact_one():

@@ -61,7 +61,7 @@ def test_labels_of_any_integer_dtype():
         (lambda: F.mse_loss(np.ones((0, 2)), np.ones((0, 2))), ValueError, r"nothing to take the mean of in shape \(0, 2\)"),
         (lambda: F.cross_entropy(np.ones((0, 2)), np.ones(0, int)), ValueError, r"cross_entropy: logits of shape \(0, 2\) are empty"),
         (lambda: F.cross_entropy(np.ones((2, 3)), np.zeros(2, int), None), ValueError, "cross_entropy: reduction must be .*, got None"),
-        (lambda: F.cross_entropy(np.ones(3), np.zeros(3, int)), ValueError, r"wanted logits \(B, K\) and labels \(B,\), got \(3,\) and"),
+        (lambda: F.cross_entropy(np.ones(3), np.zeros(3, int)), ValueError, r"wanted logits \(B, K, ...\) and labels \(B, ...\), got \(3,\) and"),
         (lambda: F.cross_entropy(np.ones((2, 3)), np.zeros(3, int)), ValueError, r"got \(2, 3\) and \(3,\)"),
         (lambda: F.cross_entropy(np.ones((2, 3)), np.zeros(2)), TypeError, "cross_entropy: labels must be ints, got float64"),
         (lambda: F.cross_entropy(np.ones((2, 3)), np.array([0, 3])), IndexError, "labels: indices must be in 0..2, got 0..3"),
@@ -71,3 +71,31 @@ def test_labels_of_any_integer_dtype():
 def test_what_it_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (2, 2, 3)])
+def test_cross_entropy_is_torchs_with_more_axes_ignored_labels_and_smoothing(shape, smoothing, reduction):
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
+    from support.against_torch import compare
+
+    labels = md.RNG(3).integers(0, 5, shape)
+    labels.flat[1] = -100
+    logits = md.RNG(4).normal((shape[0], 5, *shape[1:]))
+    options = {"reduction": reduction, "label_smoothing": smoothing}
+    theirs = torch.nn.functional.cross_entropy
+    compare(lambda x: F.cross_entropy(x, labels, **options), lambda x: theirs(x, torch.tensor(labels), **options), [logits])
+    labels[labels == -100] = 2
+    compare(lambda x: F.cross_entropy(x, labels, ignore_index=2), lambda x: theirs(x, torch.tensor(labels), ignore_index=2), [logits])
+
+
+def test_an_impossible_class_costs_infinitely_much_and_its_neighbours_nothing():
+    logits = np.array([[0.0, -np.inf, 0.0]], "f")
+    assert F.cross_entropy(logits, [0]).item() == pytest.approx(np.log(2)) and F.cross_entropy(logits, [1]).item() == np.inf
+
+
+@pytest.mark.parametrize("options", [{"label_smoothing": 1.5}, {"ignore_index": 0.5}])
+def test_cross_entropy_refuses_other_options(options):
+    with pytest.raises(ValueError, match="cross_entropy: ignore_index must be an int and label_smoothing in 0..1, got"):
+        F.cross_entropy(np.ones((2, 3)), [0, 1], **options)

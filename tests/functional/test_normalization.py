@@ -115,8 +115,8 @@ X = np.ones((2, 6, 4, 4), np.float32)
         (lambda: F.group_norm(X[0, 0, 0], 1), r"^group_norm: x must be \(N, C, ...\), got shape \(4,\)$"),
         (lambda: F.group_norm(X, 2, X[0, 0, 0]), r"^group_norm: weight must have shape \(6,\), got \(4,\)$"),
         (lambda: F.group_norm_swish(X, 2, None, X[0]), r"^group_norm_swish: bias must have shape \(6,\), got \(6, 4, 4\)$"),
-        (lambda: F.layer_norm(X, 5), r"^layer_norm: x must end in normalized_shape = \(5,\), got shape \(2, 6, 4, 4\)$"),
-        (lambda: F.layer_norm(X, ()), r"^layer_norm: x must end in normalized_shape = \(\), got shape"),
+        (lambda: F.layer_norm(X, 5), r"^layer_norm: x must end in normalized_shape = \(5,\), sizes >= 1, got shape \(2, 6, 4, 4\)$"),
+        (lambda: F.layer_norm(X, ()), r"^layer_norm: x must end in normalized_shape = \(\), sizes >= 1, got shape"),
         (lambda: F.layer_norm(X, (4, 4), X[0, 0, 0]), r"^layer_norm: weight must have shape \(4, 4\), got \(4,\)$"),
     ],
 )

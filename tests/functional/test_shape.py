@@ -36,7 +36,19 @@ def test_it_is_numpys(ours, expected):
 def test_pad_is_torchs(widths):
     torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
     expected = torch.nn.functional.pad(torch.tensor(X), widths, value=7.0)
-    np.testing.assert_array_equal(F.pad(X, widths, 7.0).data, expected.numpy())
+    np.testing.assert_array_equal(F.pad(X, widths, value=7.0).data, expected.numpy())
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_pad_with_its_own_numbers_is_torchs(mode):
+    torch = pytest.importorskip("torch", reason="PyTorch comes with the compare extra")
+    image = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    expected = torch.nn.functional.pad(torch.tensor(image), (2, 1, 0, 2), mode)
+    np.testing.assert_array_equal(F.pad(image, (2, 1, 0, 2), mode).data, expected.numpy())
+    with pytest.raises(ValueError, match=f"pad: mode '{mode}' can't take .* from shape"):
+        F.pad(image, (5, 0), mode)
+    with pytest.raises(ValueError, match="pad: mode must be constant, reflect, replicate, circular, got 'mirror'"):
+        F.pad(image, (1, 0), "mirror")
 
 
 def test_an_index_out_of_range_also_on_a_gpu(strict):

@@ -178,7 +178,7 @@ def test_the_page_has_the_tables_that_are_counted(ladder):
     page = (ROOT / "docs" / "ladder.md").read_text()
     blank = re.compile(r"\| [^|]* \| [^|]* \|$", re.MULTILINE)  # times, where they were measured
     for operation, costs in counted.items():
-        assert blank.sub("", program.replaced(page, operation, program.table(costs, {}))) == blank.sub("", page), operation
+        assert blank.sub("", program.replaced(page, operation, program.table(costs, {}, program.instructions(operation)))) == blank.sub("", page), operation
     with pytest.raises(ValueError, match="docs/ladder.md must have one place for the table 'pooling'"):
         program.replaced(page, "pooling", "")
 
@@ -193,8 +193,8 @@ def test_measured_times_fill_the_table(ladder, tmp_path):
     rows = [{"kind": "ladder", "operation": "conv2d", "rung": "01_naive", "seconds": 4e-3, "theirs": 1e-4}, {"kind": "machine"}]
     (tmp_path / "gpu.json").write_text(json.dumps({"results": rows}))
     times = program.measured_times(tmp_path / "gpu.json")
-    lines = program.table(counted["conv2d"], times["conv2d"]).splitlines()
-    assert lines[2].endswith("| 4000.0 | 2 |") and lines[3].endswith("| not measured yet |  |")
+    lines = program.table(counted["conv2d"], times["conv2d"], {"01": "23"}).splitlines()
+    assert "| 2,359,296 | 23 |" in lines[2] and lines[2].endswith("| 4000.0 | 2 |") and lines[3].endswith("| not measured yet |  |")
 
 
 def test_the_picture_is_drawn(ladder, tmp_path):

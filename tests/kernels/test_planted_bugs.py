@@ -8,6 +8,8 @@ from support.planted import Bug, Library, Program, flattened, possible
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
 CORRELATE, WEIGHT, NORM, PARTS = "conv2d/correlate.h", "conv2d/weight_gradient.h", "group_norm/forward.cu", "group_norm/parts.h"
+HALO, HALO_CORRELATE, HALO_WEIGHT = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h", "conv2d/halo_weight_gradient.h"
+HALO_BARRIER = "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more"
 
 BUGS = {
     # shared memory
@@ -44,7 +46,21 @@ BUGS = {
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
+    "no barrier between slabs with a halo": Bug(
+        HALO, HALO_CORRELATE, HALO_BARRIER, "", r"a copy that is on its way|shared memory that nobody has written"),
+    "pixels with a halo multiplied before they arrive": Bug(
+        HALO, HALO_WEIGHT, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_weight_gradient.h:\d+"),
+    "the slab with a halo overwritten too early": Bug(
+        HALO, HALO_WEIGHT, "float* stage = stages + slab % 2 * stage_size;\n        const int first_pixel",
+        "float* stage = stages;\n        const int first_pixel", r"a copy that is on its way|data race in shared memory"),
     # global memory
+    "images beyond the last, with a halo": Bug(
+        HALO, "conv2d/halo.h", "n < images && h < source_h", "h < source_h", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
+    "rows beyond the last, with a halo": Bug(
+        HALO, "conv2d/halo.h", "n < images && h < source_h", "n < images", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
+    "weights beyond the last, with a halo": Bug(
+        HALO, HALO_CORRELATE, "row < rows_left && x + e < length_left", "row < rows_left",
+        r"out of bounds: .* reads at conv2d/halo_correlate.h:\d+"),
     "reads beside the image": Bug(
         TILED, TILED, "return conv.inside(h, w) ? x[", "return true ? x[",
         rf"out of bounds: {THREAD} reads at conv2d/tiled.cu:\d+, \d+ elements before an array of \d+ elements"),
@@ -123,7 +139,7 @@ BUGS = {
         rf"{THREAD} uses \d+ bytes of static and 0 of dynamic shared memory at conv2d/tiled.cu:\d+, of static may be 49152"),
 }  # fmt: skip
 
-NOT_BUGS = {source: Bug(source, source, "\nnamespace {", "\nnamespace {", "") for source in (TILED, NAIVE, FAST, NORM)}
+NOT_BUGS = {source: Bug(source, source, "\nnamespace {", "\nnamespace {", "") for source in (TILED, NAIVE, FAST, NORM)} | {HALO: Bug(HALO, HALO, "#pragma once", "#pragma once", "")}
 
 CALLS = {
     NAIVE: """conv2d_naive(conv, x, weight, bias, y, 0); conv2d_input_gradient_naive(conv, dy, weight, nullptr, dx, 0);
@@ -134,6 +150,12 @@ CALLS = {
     FAST: """const Plan plan{4, 2, parts};
              conv2d_fast(conv, x, weight, bias, y, plan, 0); conv2d_input_gradient_fast(conv, dy, weight, nullptr, dx, plan, 0);
              conv2d_weight_gradient_fast(conv, dy, x, dweight, plan, 0);""",
+    HALO: """Correlation c{};
+             c.N = 2, c.groups = 1, c.M = 18, c.C = 5, c.result_h = c.source_h = 7, c.result_w = c.source_w = 5;
+             c.weight_m = 45, c.weight_c = 9, c.weight_group = 810, c.splits = 1;
+             const Plan plan{HALO_TILE, 1, nullptr};
+             launch_halo_correlation<HaloWide<1>, false>("halo", conv, c, x, weight, bias, y, plan, 0);
+             launch_halo_weight_gradient<HaloWideGradient<1>>("halo", conv, dy, x, dweight, plan, 0);""",
     NORM: """group_norm_forward_fast({2, 3, 2, 36, 1e-5f, true, dy + 1, bias, bias, y, dbias, parts}, 0);
              group_norm_forward_naive({2, 3, 6, 35, 1e-5f, false, dy, bias, bias, y, dbias, parts}, 0);""",
 }  # fmt: skip
@@ -145,9 +167,16 @@ def shorten(file, text):
     return re.sub(r"case [0-3]: .*", "", text) if file == FAST else text
 
 
+# What fast.cu defines for the kernels with a halo.
+OF_FAST = """
+bool aligned(const float*) { return true; }
+void sum_parts(const char*, const float*, int, int, const float*, int, int, float*, cudaStream_t) {}"""
+
+
 def planted(bug):
     call = CALLS[bug.source]
-    return Program(flattened(bug, shorten), call if bug.source == NORM else CONV + call)
+    text = flattened(bug, shorten) + (OF_FAST if bug.source == HALO else "")
+    return Program(text, call if bug.source == NORM else CONV + call)
 
 # Kernels of their own, for what today's kernels do not do. Each is launched with 64 threads and writes y or reads x.
 MISTAKES = {

@@ -93,7 +93,7 @@ def test_groups_that_do_not_divide_the_channels(make, message):
         (nn.Linear(3, 2), images(4, 2), ValueError, r"linear: weight must be \(out, in\) .* got x \(4, 2\) and weight \(2, 3\)"),
         (nn.Conv2d(2, 2, 3), images(1, 3, 5, 5), ValueError, r"conv2d: x has C = 3 but weight wants C = 2 \* groups = 2"),
         (nn.GroupNorm(2, 4), images(1, 6, 2, 2), ValueError, r"group_norm: weight must have shape \(6,\), got \(4,\)"),
-        (nn.LayerNorm(4), images(2, 3), ValueError, r"layer_norm: x must end in normalized_shape = \(4,\), got shape \(2, 3\)"),
+        (nn.LayerNorm(4), images(2, 3), ValueError, r"layer_norm: x must end in normalized_shape = \(4,\), sizes >= 1, got shape \(2, 3\)"),
         (nn.Embedding(5, 3), np.array([1, 5]), IndexError, r"embedding: indices must be in 0..4, got 1..5"),
         (nn.Embedding(5, 3), np.array([-1]), IndexError, r"embedding: indices must be in 0..4, got -1..-1"),
         (nn.Embedding(5, 3), np.array([1.0]), TypeError, r"embedding: indices must be ints, got float64"),

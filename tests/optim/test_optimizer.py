@@ -7,6 +7,7 @@ from minidiff import nn, optim
 SETTINGS = [
     ("SGD", {"lr": 0.05}),
     ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}),
+    ("SGD", {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True}),
     ("Adam", {"lr": 0.05}),
     ("Adam", {"lr": 0.05, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.05}),
@@ -224,3 +225,8 @@ def test_gradients_wants_a_list_of_tensors(inputs):
     x = nn.Parameter(np.ones(2, np.float32))
     with pytest.raises(TypeError, match=r"gradients: inputs must be a list of Tensors, such as \[x\]"):
         md.gradients((x * x).sum(), inputs(x))
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(ValueError, match="SGD: nesterov needs momentum > 0, got 0.0"):
+        optim.SGD(parameters().items(), nesterov=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minidiff.pictures import images as pictures
 from minidiff.pictures import (
+    image_grid,
     save_code_usage,
     save_gif,
     save_grid,
@@ -15,6 +15,7 @@ from minidiff.pictures import (
     save_loss_per_t,
     save_perplexity,
 )
+from minidiff.pictures import images as pictures
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.uniform(-1, 1, (5, 1, 28, 28)).astype(np.float32)
@@ -218,3 +219,11 @@ def test_pyplot_is_left_alone(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=True, timeout=120)
     assert sorted(os.listdir(tmp_path)) == ["grid.png", "loss.png"]
+
+
+def test_a_picture_for_a_notebook_is_the_one_that_is_saved_and_clips_noise(tmp_path):
+    images = np.random.default_rng(0).normal(0, 2, (3, 1, 8, 8))
+    with pytest.raises(ValueError):
+        save_grid(tmp_path / "noisy.png", images)
+    save_grid(tmp_path / "clipped.png", np.clip(images, -1, 1), labels="abc")
+    assert np.array_equal(np.asarray(image_grid(images, labels="abc")), np.asarray(Image.open(tmp_path / "clipped.png")))

@@ -1,7 +1,8 @@
 """Does a printed formula state what its equation computes? Every statement on the numbers of every case."""
 
 import numpy as np
-from support.latex_cases import CASES
+from support.latex_cases import CASES as CASES_OF_THE_DECK
+from support.latex_cases_after import CASES_AFTER
 from support.latex_eval import (
     LatexError,
     Parser,
@@ -13,6 +14,7 @@ from support.latex_eval import (
     tokens_of,
 )
 
+CASES = CASES_OF_THE_DECK | CASES_AFTER
 TOLERANCE = 1e-7  # float32 layers and numerical gradients; a wrong symbol is off by far more
 
 

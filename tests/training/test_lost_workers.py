@@ -125,12 +125,13 @@ def test_signals_to_the_group_leave_the_others_alone():
         assert both.map(pid, {"x": X})[1] == other
 
 
-def test_a_program_without_a_main_guard_is_told_where_processes_are_spawned(tmp_path):
+@pytest.mark.parametrize("size", [3, 500])  # numbers of a model that a pipe holds at once, and of one that it does not
+def test_a_program_without_a_main_guard_is_told_where_processes_are_spawned(tmp_path, size):
     program = tmp_path / "program.py"
     program.write_text(
         "import multiprocessing, numpy as np\nimport minidiff.training.workers as W\nfrom minidiff.nn import Linear\n"
         "W._context = multiprocessing.get_context('spawn')\n"
-        "with W.Workers(Linear(3, 2), 2) as both:\n    print('started')\n"
+        f"with W.Workers(Linear({size}, {size}), 2) as both:\n    print('started')\n"
     )
     result = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60)
     assert result.returncode != 0 and "started" not in result.stdout

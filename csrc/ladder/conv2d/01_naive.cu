@@ -22,8 +22,9 @@ __global__ void kernel(const Product p) {
     const int m = p.by_N.divide(t), n = t - m * p.N;
     if (m >= p.M) return;
 
+    const Pixel pixel = p.pixel(group, n);
     float sum = 0;
-    for (int k = 0; k < p.K; k++) sum += p.left(group, m, k) * p.right(group, k, n);
+    for (int k = 0; k < p.K; k++) sum += p.left(group, m, k) * p.right(pixel, k);
     p.store(group, m, n, sum);
 }
 

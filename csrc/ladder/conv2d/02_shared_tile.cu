@@ -27,11 +27,12 @@ __global__ void __launch_bounds__(TILE* TILE) kernel(const Product p) {
     __shared__ float left[TILE][TILE], right[TILE][TILE];  // [m][k], [k][n]
     const int x = threadIdx.x, y = threadIdx.y, group = blockIdx.z;
     const int m = blockIdx.y * TILE + y, n = blockIdx.x * TILE + x;
+    const Pixel pixel = p.pixel(group, n);
 
     float sum = 0;
     for (int first_k = 0; first_k < p.K; first_k += TILE) {
         left[y][x] = p.left(group, m, first_k + x);
-        right[y][x] = p.right(group, first_k + y, n);
+        right[y][x] = p.right(pixel, first_k + y);
         __syncthreads();  // the squares are complete
         for (int k = 0; k < TILE; k++) sum += left[y][k] * right[k][x];
         __syncthreads();  // nobody needs them any more

@@ -25,11 +25,12 @@ __global__ void __launch_bounds__(THREADS) kernel(const Product p) {
     __shared__ float left[M][DEPTH], right[DEPTH][N];
     const int t = threadIdx.x, column = t % N, first_row = t / N * ROWS;
     const int first_m = blockIdx.y * M, first_n = blockIdx.x * N, group = blockIdx.z;
+    const Pixel pixel = p.pixel(group, first_n + column);
 
     float sum[ROWS] = {};
     for (int first_k = 0; first_k < p.K; first_k += DEPTH) {
         left[t / DEPTH][t % DEPTH] = p.left(group, first_m + t / DEPTH, first_k + t % DEPTH);
-        right[t / N][t % N] = p.right(group, first_k + t / N, first_n + t % N);
+        right[t / N][column] = p.right(pixel, first_k + t / N);
         __syncthreads();  // the slabs are complete
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {

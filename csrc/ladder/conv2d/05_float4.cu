@@ -20,12 +20,13 @@ __global__ void __launch_bounds__(THREADS) kernel(const Product p) {
     __shared__ __align__(16) float left[DEPTH][M + 4], right[DEPTH][N];
     const int t = threadIdx.x, first_row = t / (N / COLUMNS) * ROWS, first_column = t % (N / COLUMNS) * COLUMNS;
     const int first_m = blockIdx.y * M, first_n = blockIdx.x * N, group = blockIdx.z;
+    const Pixel pixel = p.pixel(group, first_n + t);  // a thread copies the same column in every slab
 
     float sum[ROWS][COLUMNS] = {};
     for (int first_k = 0; first_k < p.K; first_k += DEPTH) {
         for (int e = t; e < M * DEPTH; e += THREADS)
             left[e % DEPTH][e / DEPTH] = p.left(group, first_m + e / DEPTH, first_k + e % DEPTH);
-        for (int e = t; e < DEPTH * N; e += THREADS) right[e / N][e % N] = p.right(group, first_k + e / N, first_n + e % N);
+        for (int k = 0; k < DEPTH; k++) right[k][t] = p.right(pixel, first_k + k);
         __syncthreads();  // the slabs are complete
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {

@@ -26,12 +26,13 @@ __global__ void __launch_bounds__(THREADS) kernel(const Product p) {
     const int t = threadIdx.x, warp = t / 32, lane_row = t % 2 + t / 16 % 2 * 2, lane_column = t / 2 % 8;
     const int first_row = warp / (N / WARP_N) * WARP_M + lane_row * 4, first_column = warp % (N / WARP_N) * WARP_N + lane_column * 4;
     const int first_m = blockIdx.y * M, first_n = blockIdx.x * N, group = blockIdx.z;
+    const Pixel pixel = p.pixel(group, first_n + t);  // a thread copies the same column in every slab
 
     float sum[ROWS][COLUMNS] = {};
     for (int first_k = 0; first_k < p.K; first_k += DEPTH) {
         for (int e = t; e < M * DEPTH; e += THREADS)
             left[e % DEPTH][e / DEPTH] = p.left(group, first_m + e / DEPTH, first_k + e % DEPTH);
-        for (int e = t; e < DEPTH * N; e += THREADS) right[e / N][e % N] = p.right(group, first_k + e / N, first_n + e % N);
+        for (int k = 0; k < DEPTH; k++) right[k][t] = p.right(pixel, first_k + k);
         __syncthreads();  // the slabs are complete
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {

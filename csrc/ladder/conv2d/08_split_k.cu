@@ -28,12 +28,13 @@ __global__ void __launch_bounds__(THREADS) kernel(const Product whole, int split
     const int slabs = ceil_div(p.K, DEPTH), begin = int(1LL * slabs * split / splits) * DEPTH;
     const int end = int(1LL * slabs * (split + 1) / splits) * DEPTH;
 
-    float lefts[LEFTS], rights[RIGHTS];  // on their way
+    const Pixel pixel = p.pixel(group, first_n + t);  // a thread copies the same column in every slab
+    float lefts[LEFTS], rights[RIGHTS];               // on their way
     const auto ask = [&](int first_k) {
 #pragma unroll
         for (int e = 0; e < LEFTS; e++) lefts[e] = p.left(group, first_m + t / DEPTH + e * THREADS / DEPTH, first_k + t % DEPTH);
 #pragma unroll
-        for (int e = 0; e < RIGHTS; e++) rights[e] = p.right(group, first_k + e, first_n + t);
+        for (int e = 0; e < RIGHTS; e++) rights[e] = p.right(pixel, first_k + e);
     };
     const auto write = [&](int slab) {
 #pragma unroll

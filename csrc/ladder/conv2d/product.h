@@ -15,6 +15,11 @@
 #include "conv2d/conv2d.h"
 #include "ladder/rung.h"
 
+struct Pixel {  // of the output: which image it is of (null for none), and where its first tap falls
+    const float* channel_0;
+    int h, w;
+};
+
 struct Product {
     Conv conv;
     const float *x, *weight, *bias;
@@ -29,12 +34,18 @@ struct Product {
 
     // Zero beyond the edges of the matrices, and where a tap falls outside of the image.
     __device__ float left(int group, int m, int k) const { return m < M && k < K ? weight[(group * M + m) * K + k] : 0; }
-    __device__ float right(int group, int k, int n) const {
-        if (k >= K || n >= N) return 0;
+    __device__ float right(const Pixel& pixel, int k) const {
+        if (k >= K || !pixel.channel_0) return 0;
         const int c = by_taps.divide(k), uv = k - c * conv.U * conv.V, u = by_V.divide(uv), v = uv - u * conv.V;
+        const int h = pixel.h + u * conv.dilation_h, w = pixel.w + v * conv.dilation_w;
+        return conv.inside(h, w) ? pixel.channel_0[(c * conv.H + h) * conv.W + w] : 0;
+    }
+
+    // What right(., k) needs of a column n, the same for every k.
+    __device__ Pixel pixel(int group, int n) const {
+        if (n >= N) return {nullptr, 0, 0};
         const int image = by_pixels.divide(n), ij = n - image * conv.I * conv.J, i = by_J.divide(ij), j = ij - i * conv.J;
-        const int h = conv.h(i, u), w = conv.w(j, v);
-        return conv.inside(h, w) ? x[((image * conv.C + group * conv.group_C() + c) * conv.H + h) * conv.W + w] : 0;
+        return {x + (image * conv.C + group * conv.group_C()) * conv.H * conv.W, conv.h(i, 0), conv.w(j, 0)};
     }
 
     __device__ float* address(int group, int m, int n) const {

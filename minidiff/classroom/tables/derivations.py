@@ -5,7 +5,7 @@ By id: the slide on which the step stands, and why nothing calls it.
 fires there.
 """
 
-DERIVATIONS: dict[str, tuple[int, str]] = {
+DERIVATIONS: dict[str, tuple[int | str, str]] = {
     "forward.q_chain": (4, "the density of a chain; programs draw from it"),
     "forward.merge_gaussians": (5, "why the closed form holds"),
     "forward.q_two_steps": (5, "one line of that argument"),
@@ -41,5 +41,18 @@ DERIVATIONS: dict[str, tuple[int, str]] = {
     "losses.weighted": (14, "the squared error with its weight"),
     "targets.x_0_from_v": (17, "the image in v; samplers go through eps"),
     "reverse.removed_fraction": (20, "a number of the slide's text"),
+    "score.conditional": ("A1", "what denoising score matching has for its target"),
+    "score.explicit_loss": ("A1", "needs the score of the data: known for a mixture only"),
+    "score.denoising_loss": ("A1", "L_simple in another unit"),
+    "ode.sde_step": ("A1", "programs take DDPM's step, which it approximates"),
+    "flow_map.map": ("A1", "known for a mixture on a line only: what solvers are compared with"),
+    "flow_map.distribution": ("A1", "known for a mixture on a line only"),
+    "flow_map.quantile": ("A1", "known for a mixture on a line only"),
+    "flow.path": ("A3", "programs noise by q_sample, the same in another scale"),
+    "flow.velocity_from_v": ("A3", "samplers go through the pair of image and noise"),
+    "flow.oracle_velocity": ("A3", "the best velocity of a mixture, with which a learned one is compared"),
+    "tilted.log_density": ("A6", "known for a mixture only: what one would like to sample"),
+    "tilted.score": ("A6", "known for a mixture only: what guidance follows"),
+    "tilted.noisy_score": ("A6", "known for a mixture only: what guidance should follow"),
     "oracle.classifier": (33, "the exact classifier, with which a trained one is compared"),
 }

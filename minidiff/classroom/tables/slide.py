@@ -29,7 +29,7 @@ class Formula:
 class Slide:
     """A slide; `code`: dotted names of what implements the program text or the picture on it."""
 
-    number: int
+    number: int | str  # "A1" for what comes after the deck
     title: str
     formulas: tuple[Formula, ...] = ()
     code: tuple[str, ...] = ()

@@ -70,6 +70,11 @@ def by_name() -> dict[str, Any]:
         "N": _array(2.0, 2.0, 2.0), "m": _array([2.0, 0.0], [0.0, 2.0], [-2.0, 0.0]),
         "k": np.array([0, 1]), "K": 3,
         "z_0": _array([0.5, -1.0]), "scale": 0.5, "decoder": np.tanh,
+        "score_hat": _array([-0.5, 0.9]), "score": _array([-0.2, 0.8]), "x_T": _array([0.6, -1.3]), "log_volume": _array(0.4),
+        "left": _array(0.3), "right": _array(0.7), "u_hat": _array([0.4, 0.6]), "u_next": _array([0.3, 0.7]), "z_s": _array([0.2, -0.7]),
+        "s_prev": 0.25, "eps_next": _array([0.8, -0.3]), "x_0_before": _array([0.4, -0.7]), "t_before": TIME + 1, "snr": 8.0,
+        "prediction": "v", "target": _array([0.4, 0.6]), "predicted": _array([0.5, 0.3]), "alpha_bar": schedule.tables["alpha_bar"],
+        "first": 3, "last": 7,
         "mixture": GaussianMixture([0.5, 0.5], [[-0.8, 0.0], [0.8, 0.0]], 0.05), "num_groups": 2,
         "query": _array([[1.0, 0.0], [0.0, 1.0]]), "key": _array([[1.0, 0.0], [0.0, 1.0]]),
         "value": _array([[1.0], [2.0]]),
@@ -93,7 +98,17 @@ def _projections() -> dict[str, Any]:
     return {"self": attention, "query": query, "key": key, "value": key}
 
 
+def _on_a_line(**more: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: {"mixture": GaussianMixture([0.5, 0.5], [[-0.8], [0.8]], 0.3)} | more
+
+
 BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
+    "flow_map.distribution": _on_a_line(x_t=_array([0.2])),
+    "flow_map.quantile": _on_a_line(),
+    "flow_map.map": _on_a_line(x_t=_array([0.2]), s=0),
+    **dict.fromkeys(("flow.path", "flow.oracle_velocity", "flow.euler_step", "flow.heun_step"), lambda: {"s": 0.5}),
+    "solver.dpm_pp_step": lambda: {"D": _array([0.5, -0.9])},
+    "tilted.noisy_score": lambda: {"x_t": _array([0.2]), "x_0": np.array([[-0.8], [0.1], [0.9]]), "p": np.array([0.2, 0.5, 0.3])},
     "schedule.linear": lambda: {"rescale": False},  # the formula is the line itself
     "gaussian.log_density": lambda: {"x": _array([0.5, -1.0])},
     "guidance.drop_condition": lambda: {"y": np.arange(6)},

@@ -62,8 +62,8 @@ FAST_GRADIENT = (
     Tile(128, 128, 8, 1500, 2200, 2), Tile(64, 128, 8, 760, 1800, 3), Tile(32, 128, 8, 480, 1600, 6),
     Tile(64, 64, 8, 460, 1200, 4), Tile(32, 32, 8, 160, 900, 8),
 )  # fmt: skip
-HALO_TF32_GRADIENT = Tile(64, 144, 64, 1850, 2600, 3, halo=True), Tile(32, 144, 64, 1290, 2400, 5, halo=True)
-HALO_TF32X3_GRADIENT = Tile(64, 144, 64, 4300, 5000, 3, halo=True), Tile(32, 144, 64, 2540, 4800, 5, halo=True)
+HALO_TF32_GRADIENT = Tile(64, 144, 64, 1850, 2600, 3, halo=True), Tile(32, 144, 64, 1290, 2400, 4, halo=True)
+HALO_TF32X3_GRADIENT = Tile(64, 144, 64, 4300, 5000, 3, halo=True), Tile(32, 144, 64, 2540, 4800, 4, halo=True)
 TF32_GRADIENT = (
     Tile(64, 96, 16, 660, 1200, 3), Tile(32, 96, 16, 460, 1200, 4), Tile(64, 64, 16, 510, 1100, 3), Tile(32, 64, 16, 330, 1100, 6),
     Tile(128, 96, 16, 1100, 1500, 2), *HALO_TF32_GRADIENT,

@@ -1,0 +1,228 @@
+"""What nvcc makes of the kernels: registers, shared memory, spills, and how much of each hot loop is multiply-adds. Needs no GPU.
+
+    python benchmarks/sass.py                                # all sources, for sm_75, 80, 90 and 100: docs/benchmarks/compiled_kernels.md
+    python benchmarks/sass.py conv2d/fast.cu --archs 90 --out /tmp/one.md
+
+Registers and spills are what `nvcc -Xptxas -v` says. The hot loop is read from the machine code (SASS), which nvdisasm writes down; pip has it:
+nvidia-cuda-nvdisasm. Without it those columns stay empty, and the page says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+CSRC = ROOT / "csrc"
+PAGE = ROOT / "docs" / "benchmarks" / "compiled_kernels.md"
+ARCHS = (75, 80, 90, 100)
+DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "attention/fast_forward.cu", "attention/fast_backward.cu", "group_norm/")
+SHARE = 0.8  # of the hot loop of a default version that should be multiply-adds
+MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA")  # one number a lane, two, a tile of a warp's
+
+
+class Compiled(NamedTuple):
+    """One kernel for one architecture, as ptxas reports it. Bytes."""
+
+    kernel: str
+    registers: int
+    shared: int
+    stack: int
+    spilled: int  # stores and loads
+
+
+class Loop(NamedTuple):
+    """The loop of a kernel with the most multiply-adds."""
+
+    instructions: int
+    multiply_adds: int
+    kind: str  # "FFMA" or "HMMA"
+
+    @property
+    def share(self) -> float:
+        return self.multiply_adds / self.instructions
+
+
+def reported(said: str) -> list[Compiled]:
+    """The kernels in the output of `-Xptxas -v`."""
+    found = []
+    for entry in re.split(r"^ptxas info\s*: Compiling entry function '", said, flags=re.MULTILINE)[1:]:
+        stack, stores, loads = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", entry).groups()
+        registers = re.search(r"Used (\d+) registers", entry)[1]
+        shared = re.search(r"(\d+) bytes smem", entry)
+        found.append(Compiled(entry.partition("'")[0], int(registers), int(shared[1]) if shared else 0, int(stack), int(stores) + int(loads)))
+    return found
+
+
+def functions(sass: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """(mangled name, [(opcode or "label", operands)]) of each function in nvdisasm's text."""
+    for part in re.split(r"^\s*\.section\s+\.text\.", sass, flags=re.MULTILINE)[1:]:
+        lines = []
+        for line in part.splitlines():
+            if label := re.match(r"\s*(\.L_\w+):", line):
+                lines.append(("label", label[1]))
+            elif code := re.match(r"\s*/\*[0-9a-f]+\*/\s+(?:@!?\w+\s+)?([A-Z][A-Z0-9_]*)[^\s;]*\s*([^;]*);", line):
+                lines.append((code[1], code[2]))
+        yield re.match(r"[\w$.]+", part)[0].rstrip(","), lines
+
+
+def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
+    """The loop with the most multiply-adds, of those whose multiply-adds are their own and not those of loops inside of them."""
+    places = {name: number for number, (what, name) in enumerate(lines) if what == "label"}
+    loops: dict[tuple[int, int], Loop] = {}
+    for number, (opcode, operands) in enumerate(lines):
+        target = re.search(r"\.L_\w+", operands)
+        if opcode == "BRA" and target and places.get(target[0], number) < number:
+            body = [what for what, _ in lines[places[target[0]] : number + 1] if what not in ("label", "NOP")]
+            counts = {kind: sum(what in kinds for what in body) for kind, kinds in (("FFMA", MULTIPLY_ADDS[:2]), ("HMMA", MULTIPLY_ADDS[2:]))}
+            kind = "HMMA" if counts["HMMA"] else "FFMA"
+            if counts[kind]:
+                loops[places[target[0]], number] = Loop(len(body), counts[kind], kind)
+
+    def of_its_own(place: tuple[int, int]) -> bool:
+        inside = [loop for other, loop in loops.items() if other != place and place[0] <= other[0] and other[1] <= place[1]]
+        return all(4 * loop.multiply_adds < loops[place].multiply_adds for loop in inside)
+
+    own = [loop for place, loop in loops.items() if of_its_own(place)]
+    return max(own, key=lambda loop: (loop.multiply_adds, -loop.instructions), default=None)
+
+
+def tool(name: str) -> str | None:
+    """Its path: in CUDA_HOME, on PATH, or from pip."""
+    folders = [Path(os.environ["CUDA_HOME"], "bin")] if os.environ.get("CUDA_HOME") else []
+    folders += [Path(path, "nvidia", "cu13", "bin") for path in [*sys.path, sysconfig.get_path("purelib")]]
+    found = next((folder / name for folder in folders if (folder / name).exists()), None)
+    return str(found) if found else shutil.which(name)
+
+
+def compiled(source: str, arch: int, nvcc: str, nvdisasm: str | None) -> tuple[list[Compiled], dict[str, Loop | None]]:
+    """The kernels of a source for an architecture, and their hot loops by kernel.    Raises: RuntimeError if nvcc fails."""
+    texts = [CSRC / source, *sorted(CSRC.rglob("*.h")), *sorted(CSRC.glob("ladder/*/*.cu"))]
+    stamp = hashlib.sha256(b"".join([nvcc.encode(), *(path.read_bytes() for path in texts)])).hexdigest()[:12]
+    target = ROOT / "build" / "sass" / f"{source.replace('/', '_')}-{arch}-{stamp}.cubin"
+    said = target.with_suffix(".txt")
+    if not said.exists():  # what was compiled before need not be compiled again
+        target.parent.mkdir(parents=True, exist_ok=True)
+        command = [nvcc, "-std=c++17", "-O3", f"-I{CSRC}", "-cubin", f"-arch=sm_{arch}", "-Xptxas", "-v", str(CSRC / source), "-o", str(target)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise RuntimeError(f"{source} for sm_{arch}: nvcc fails\n{result.stderr}")
+        said.write_text(result.stderr + result.stdout)
+    kernels = reported(said.read_text())
+    if nvdisasm is None:
+        return kernels, {}
+    sass = subprocess.run([nvdisasm, "-c", str(target)], capture_output=True, text=True, check=True).stdout
+    return kernels, {name: hot_loop(lines) for name, lines in functions(sass)}
+
+
+def readable(names: list[str]) -> list[str]:
+    """Without mangling, parameters and namespaces without a name; as they are where there is no c++filt."""
+    if not shutil.which("c++filt"):
+        return names
+    said = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True).stdout.splitlines()
+    return [shortened(name) for name in said]
+
+
+def shortened(name: str) -> str:
+    name = re.sub(r"\(anonymous namespace\)::|^void |\((?:int|bool)\)|\(anonymous namespace\)", "", name)
+    depth = 0
+    for place, letter in enumerate(name):  # the parameters begin at the first bracket outside of <...>
+        depth += {"<": 1, ">": -1}.get(letter, 0)
+        if letter == "(" and not depth:
+            return name[:place]
+    return name
+
+
+def is_default(source: str, kernel: str) -> bool:
+    """Whether it belongs to what runs if nobody chooses."""
+    return source.startswith(DEFAULT) and "naive" not in kernel
+
+
+def page(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]], archs: list[int], notes: list[str]) -> str:
+    """As Markdown: a line for each kernel."""
+    lines = [
+        "# What nvcc makes of the kernels",
+        "",
+        "Written by `python benchmarks/sass.py`. For each kernel and architecture: registers a thread / bytes of shared memory that the kernel "
+        "declares (what a launch adds is not in it) / bytes spilled to memory; then how much of the hot loop, the loop with most multiply-adds, "
+        "is FFMA, or HMMA for tensor cores, of how many instructions. A loop of tensor cores has few, large instructions: its share says little.",
+        "",
+        *notes,
+        "",
+        "| source | kernel | " + " | ".join(f"sm_{arch}" for arch in archs) + " |",
+        "|---|---|" + "---|" * len(archs),
+    ]
+    for (source, kernel), found in rows.items():
+        cells = [cell(*found[arch]) if arch in found else "" for arch in archs]
+        mark = "**" if is_default(source, kernel) else ""
+        lines.append(f"| {source} | {mark}`{kernel}`{mark} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(kernel: Compiled, loop: Loop | None) -> str:
+    spilled = f"**{kernel.spilled}**" if kernel.spilled else "0"
+    text = f"{kernel.registers} / {kernel.shared:,} / {spilled}"
+    return text + (f"; {loop.share:.0%} {loop.kind} of {loop.instructions}" if loop else "")
+
+
+def judged(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]], arch: int) -> list[str]:
+    """What the default versions (bold in the table) miss on this architecture: a spill, or a hot loop of less than 80 % FFMA."""
+    spilling, slow, good = [], [], 0
+    for (source, kernel), found in rows.items():
+        if not is_default(source, kernel) or arch not in found:
+            continue
+        entry, loop = found[arch]
+        if entry.spilled:
+            spilling.append(f"`{kernel}` ({entry.spilled} bytes)")
+        if loop and loop.kind == "FFMA" and loop.multiply_adds >= 64:
+            if loop.share < SHARE:
+                slow.append(f"`{kernel}` ({loop.share:.0%})")
+            else:
+                good += 1
+    lines = [f"Default versions (bold) on sm_{arch}: " + ("no spills." if not spilling else f"spills in {', '.join(spilling)}.")]
+    if good or slow:
+        lines.append(f"Hot loops of FFMA with 64 or more of them: {good} have at least {SHARE:.0%}, {len(slow)} less"
+                     + (f": {', '.join(slow)}." if slow else "."))  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="*", help="below csrc/, such as conv2d/fast.cu; all, if none is named")
+    parser.add_argument("--archs", type=int, nargs="*", default=list(ARCHS))
+    parser.add_argument("--out", type=Path, default=PAGE)
+    options = parser.parse_args()
+    nvcc, nvdisasm = tool("nvcc"), tool("nvdisasm")
+    if nvcc is None:
+        raise SystemExit('sass.py: no nvcc in CUDA_HOME, PATH or the pip package "cuda-toolkit[nvcc,cudart,cccl]"')
+    sources = options.sources or sorted(str(path.relative_to(CSRC)) for path in CSRC.glob("*/*.cu"))
+    rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]] = {}
+    # no tensor cores for TF32 before 8.0
+    jobs = [(source, arch) for source in sources for arch in options.archs if arch >= 80 or not Path(source).name.startswith("tf32")]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = list(pool.map(lambda job: compiled(*job, nvcc, nvdisasm), jobs))
+    for (source, arch), (kernels, loops) in zip(jobs, results, strict=True):
+        for name, kernel in zip(readable([k.kernel for k in kernels]), kernels, strict=True):
+            rows.setdefault((source, name), {})[arch] = kernel, loops.get(kernel.kernel)
+    version = re.search(r"release (\S+),", subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout)
+    notes = [f"nvcc {version[1] if version else 'of unknown version'}."]
+    if nvdisasm is None:
+        notes.append("No nvdisasm was found, so that there are no hot loops: pip install nvidia-cuda-nvdisasm")
+    for arch in (90,):
+        notes += ["", *judged(rows, arch)] if arch in options.archs else []
+    options.out.write_text(page(dict(sorted(rows.items())), options.archs, notes))
+    print("\n".join(notes), f"wrote {options.out}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
