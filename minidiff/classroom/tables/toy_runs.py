@@ -41,7 +41,7 @@ def _forward(module: Any, **arguments: Any) -> Run:
 
 def _block(module: Any, channels: int, size: int) -> Run:
     time = Tensor(RNG(2).normal((1, 32)))
-    return _forward(module, x=_images(channels, size), t=time)
+    return _forward(module, x=_images(channels, size), swish_t=time)
 
 
 def _unet() -> Run:
