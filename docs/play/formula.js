@@ -134,6 +134,17 @@ function symbolName(name, sub) {
   return plain;
 }
 
+// Draws into a node, and makes the letters smaller where the formula is wider than its place.
+export function showFormula(node, latex, label) {
+  node.innerHTML = latex ? formula(latex, label) : "";
+  const math = node.firstElementChild;
+  if (!math) return;
+  for (const size of [1.35, 1.2, 1.05, 0.95, 0.85]) {
+    math.style.fontSize = `${size}rem`;
+    if (node.scrollWidth <= node.clientWidth) break;
+  }
+}
+
 export function formula(latex, label) {
   const html = new Reader(latex).row();
   const spoken = label ? ` aria-label="${label.replace(/"/g, "&quot;")}"` : "";
