@@ -44,9 +44,6 @@ PENDING_WIDTH = {
     "minidiff/classroom/tables/symbols.py",
     "minidiff/classroom/tables/toy_arguments.py",
     "minidiff/classroom/tables/toy_runs.py",
-    "minidiff/kernels/cuda/conv2d_launch.py",
-    "minidiff/kernels/cuda/plan.py",
-    "minidiff/kernels/cuda/tuning.py",
 }
 PENDING_LINES = {"minidiff/kernels/arguments.py"}
 
