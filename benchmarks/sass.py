@@ -155,7 +155,8 @@ def page(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]], a
         "",
         "Written by `python benchmarks/sass.py`. For each kernel and architecture: registers a thread / bytes of shared memory that the kernel "
         "declares (what a launch adds is not in it) / bytes spilled to memory; then how much of the hot loop, the loop with most multiply-adds, "
-        "is FFMA, or HMMA for tensor cores, of how many instructions. A loop of tensor cores has few, large instructions: its share says little.",
+        "is FFMA, or HMMA for tensor cores, of how many instructions. A loop of tensor cores has few, large instructions: its share says little. "
+        "Where the compiler unrolls small products into the loop around them, the share is that of the whole loop.",
         "",
         *notes,
         "",

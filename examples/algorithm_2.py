@@ -9,10 +9,10 @@ No network and no training: eps_theta is the formula that a network would have t
 import sys
 
 import minidiff as md
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.diffusion.reverse import mu_theta, sigma_squared
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.elementwise import sqrt
 
 rng = md.RNG(0)
 schedule = make_schedule("linear", T=100)

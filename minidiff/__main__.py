@@ -85,10 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="a folder with Pyodide, for a class without a network (default: its CDN)",
     )  # fmt: skip
     play_command.add_argument(
-        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
+        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
     )
     play_command.add_argument(
-        "--fetch", metavar="DIR", help="load Pyodide into a folder for --pyodide, and end"
+        "--write", metavar="DIR", help="write the page as plain files instead of serving it"
     )
     play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"

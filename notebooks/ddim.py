@@ -11,13 +11,7 @@ from minidiff import RNG
 from minidiff.classroom.index import get_equation
 from minidiff.data import make_digits, to_float
 from minidiff.diffusion import (
-    GaussianMixture,
-    ddim_invert,
-    ddim_sample,
-    ddim_steps,
-    ddpm_steps,
-    make_schedule,
-    make_tau,
+    GaussianMixture, ddim_invert, ddim_sample, ddim_steps, ddpm_steps, make_schedule, make_tau,
 )
 from minidiff.pictures import image_grid
 

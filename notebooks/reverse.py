@@ -11,7 +11,9 @@ from minidiff import RNG
 from minidiff.classroom.derivations.loss_weight import loss_weight
 from minidiff.classroom.index import get_equation
 from minidiff.data import make_digits, to_float
-from minidiff.diffusion import GaussianMixture, ddpm_steps, make_schedule, training_terms, vlb_steps
+from minidiff.diffusion import (
+    GaussianMixture, ddpm_steps, make_schedule, training_terms, vlb_steps,
+)
 from minidiff.pictures import image_grid
 
 schedule = make_schedule("linear", T=1000)

@@ -27,11 +27,11 @@ image_grid(digits[:10], columns=10)
 # Each part called by hand, as `UNet.forward` does.
 
 # %%
-x, t = md.Tensor(digits[:1]), model.time_emb(np.array([500]))
+x, swish_t = md.Tensor(digits[:1]), swish(model.time_emb(np.array([500])))
 h = model.image_proj(x)
 shapes = [h.shape]
 for block in model.down:
-    h = block(h, t)
+    h = block(h, swish_t)
     shapes.append(h.shape)
 shapes
 

@@ -42,7 +42,7 @@ CHAINS = {
         [
             ("minidiff/models/unet.py", "from minidiff.models.unet_blocks import"),
             ("minidiff/models/unet_blocks.py", "F.self_attention("),
-            ("minidiff/functional/attention.py", "def self_attention("),
+            ("minidiff/functional/attention.py", "def attention("),
         ],
     ),
     "the codebook loss": (

@@ -41,7 +41,8 @@ def write_pages(app) -> None:
 
 def operations(module: str) -> str:
     """The operations of a module: they are objects, not functions, so autodoc passes them over."""
-    found = [thing for thing in vars(importlib.import_module(module)).values() if isinstance(thing, Operation)]
+    names = vars(importlib.import_module(module)).values()
+    found = {id(thing): thing for thing in names if isinstance(thing, Operation)}.values()  # silu is swish
     lines = [f".. py:currentmodule:: {module}", ""]
     for operation in found:
         function = inspect.unwrap(operation)

@@ -48,6 +48,10 @@ function makeTabs() {
     location.hash = names[(to + names.length) % names.length];
     $(`tab-${names[(to + names.length) % names.length]}`).focus();
   });
+  document.querySelector(".brand").addEventListener("click", (event) => {
+    event.preventDefault(); // the page stays loaded
+    location.hash = "points";
+  });
   // Ctrl and a number, or Alt and an arrow, from anywhere
   document.addEventListener("keydown", (event) => {
     const names = Object.keys(TABS);

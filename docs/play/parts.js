@@ -63,11 +63,12 @@ export function showCode(node, code, lit) {
   node.innerHTML = lines.join("");
 }
 
-const shortened = (value) => value.replace(/\s*\((?:\d+,? ?)+\)$/, "").replace(/\b(float32|float64|int64)\s*$/, "").replace(/\[\[\s*(.*?)\s*\]\]/, "[$1]").trim();
+const shortened = (value) => value.replace(/\s+\((?:\d+,? ?)+\)$/, "").replace(/\b(float32|float64|int64)\s*$/, "").replace(/\[\[\s*(.*?)\s*\]\]/, "[$1]").trim();
 
 export function number(value, digits = 3) {
   if (typeof value === "string") return value === "inf" ? "∞" : value === "nan" ? "not a number" : value;
   if (value === 0) return "0";
+  if (Math.abs(value) >= 1000 && Math.abs(value) < 1e6) return Math.round(value).toLocaleString("en");
   return Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3 ? value.toExponential(1) : value.toPrecision(digits);
 }
 

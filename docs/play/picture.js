@@ -13,8 +13,8 @@ function sharp(canvas, height) {
   return [g, ratio];
 }
 
-// layers: {cloud, ghost, places, arrows, limit, way}
-export function drawPlane(canvas, { cloud, ghost, places, arrows, limit = 2.6, family = "noisy", drawn }) {
+// layers: the cloud and a pale one behind it, arrows at places and other arrows under them
+export function drawPlane(canvas, { cloud, ghost, places, arrows, under, limit = 2.6, family = "noisy", drawn }) {
   const [g, ratio] = sharp(canvas);
   const side = canvas.width, scale = side / (2 * limit);
   const X = (x) => side / 2 + x * scale, Y = (y) => canvas.height / 2 - y * scale;
@@ -36,14 +36,15 @@ export function drawPlane(canvas, { cloud, ghost, places, arrows, limit = 2.6, f
     g.globalAlpha = 1;
   };
   if (ghost) dots(ghost.data, "data", side / 320, 0.22);
-  if (arrows) {
-    g.strokeStyle = colour("field");
+  for (const [field, name, alpha] of [[under, "data", 0.45], [arrows, "field", 0.85]]) {
+    if (!field) continue;
+    g.strokeStyle = colour(name);
     g.lineWidth = Math.max(1, side / 480);
-    g.globalAlpha = 0.8;
+    g.globalAlpha = alpha;
     g.beginPath();
     const most = (2 * limit) / 17 * 0.95;
-    for (let i = 0; i < arrows.data.length; i += 2) {
-      let dx = arrows.data[i], dy = arrows.data[i + 1];
+    for (let i = 0; i < field.data.length; i += 2) {
+      let dx = field.data[i], dy = field.data[i + 1];
       const length = Math.hypot(dx, dy) || 1, drawn = Math.min(length * 0.17, most);
       dx *= drawn / length; dy *= drawn / length;
       const x = places.data[i], y = places.data[i + 1], ex = x + dx, ey = y + dy, head = 0.32;

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidiff.diffusion.elementwise import erfc, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.oracle import GaussianMixture, diffused
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import array_module
+from minidiff.engine.elementwise import erfc, sqrt
 
 HALVINGS = 70  # of an interval of some 80 standard deviations: less than a rounding
 FAR = 40  # standard deviations, beyond which float64 has no probability left

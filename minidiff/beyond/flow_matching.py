@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minidiff.beyond.pairs import downwards, predict_pair
-from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.noise_prediction import starting_noise
@@ -21,6 +20,7 @@ from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import number, sqrt
 from minidiff.engine.random import RNG
 
 METHODS = ("euler", "heun")

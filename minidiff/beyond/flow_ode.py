@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from minidiff.diffusion.ddim import choose_times
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.oracle import diffused, shares
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.elementwise import sqrt, sum_per_image
 
 Field = Callable[[Any, int], Any]  # (x_t, t) -> (B, ...), or (B,)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from minidiff.beyond.flow_matching import velocity_target
-from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.losses import L_simple
@@ -21,6 +20,7 @@ from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import Prediction, regression_target
 from minidiff.engine.backend import array_module, is_array
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import number, sqrt
 
 WEIGHTED = ("eps", "x_0", "v", "velocity")
 

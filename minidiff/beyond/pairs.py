@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from minidiff.diffusion.ddim import choose_times, ddim_direction, ddim_step
-from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import predict_noise
 from minidiff.diffusion.schedule import Schedule
@@ -23,6 +22,7 @@ from minidiff.diffusion.targets import (
     x_0_from_eps,
 )
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import number, sqrt
 
 Network = Callable[..., Any]
 Pair = tuple[Any, Any]

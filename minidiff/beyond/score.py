@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
+from minidiff.engine.elementwise import sqrt, sum_per_image
 
 
 @equation("score.from_eps", "Song et al. 2011.13456 sec. 3; Vincent 2011", errata=5)

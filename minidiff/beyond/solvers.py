@@ -15,11 +15,11 @@ import numpy as np
 from minidiff.beyond.flow_ode import euler_step
 from minidiff.beyond.pairs import downwards, move, predict_pair
 from minidiff.diffusion.ddim import ddim_direction, ddim_sigma, ddim_step
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import fresh_noise, starting_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.elementwise import sqrt
 from minidiff.engine.random import RNG
 
 Network = Callable[..., Any]

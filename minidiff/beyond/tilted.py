@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import number
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance
 from minidiff.diffusion.gaussian import log_density
@@ -24,6 +23,7 @@ from minidiff.diffusion.oracle import (
     shares,
 )
 from minidiff.engine.backend import array_module
+from minidiff.engine.elementwise import number
 
 Network = Callable[..., Any]
 

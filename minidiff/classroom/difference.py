@@ -52,7 +52,8 @@ def _right_samples() -> str:
 def _1() -> str:
     x, eps = np.array([[0.9]]), np.array([[0.3]])
     printed, right = as_printed.q_step(x, 1, eps, LINEAR), q_step(x, 1, eps, LINEAR)
-    return f"x_0 = 0.9, t = 1, eps = 0.3: printed x_1 = {printed.item():.4f}, right {right.item():.4f}."
+    values = f"printed x_1 = {printed.item():.4f}, right {right.item():.4f}"
+    return f"x_0 = 0.9, t = 1, eps = 0.3: {values}."
 
 
 def _2() -> str:
@@ -65,8 +66,10 @@ def _2() -> str:
 
 
 def _4() -> str:
-    left = {T: math.sqrt(make_schedule("linear", T, rescale=False).at(T).alpha_bar) for T in (1000, 50)}
-    return f"Part of the image left in x_T: {left[1000]:.4f} for T = 1000, {left[50]:.2f} for T = 50."
+    long, short = (
+        math.sqrt(make_schedule("linear", T, rescale=False).at(T).alpha_bar) for T in (1000, 50)
+    )
+    return f"Part of the image left in x_T: {long:.4f} for T = 1000, {short:.2f} for T = 50."
 
 
 def _5() -> str:
@@ -79,7 +82,8 @@ def _6() -> str:
     for T in (1000, 50):
         printed = math.sqrt(as_printed.cosine_schedule(T).at(T).alpha_bar)
         right = math.sqrt(make_schedule("cosine", T).at(T).alpha_bar)
-        parts.append(f"T = {T}: {100 * printed:.1f} % of the image is left, right {100 * right:.2g} %")
+        left = f"{100 * printed:.1f} % of the image is left, right {100 * right:.2g} %"
+        parts.append(f"T = {T}: {left}")
     return "; ".join(parts) + "."
 
 
@@ -121,12 +125,14 @@ def _15() -> str:
 
 def _17() -> str:
     error = np.full((1, 1, 28, 28), 0.1)
-    return f"An error of 0.1 in each of 784 pixels: norm {(error**2).sum():.2f}, MSE {(error**2).mean():.2f}."
+    values = f"norm {(error**2).sum():.2f}, MSE {(error**2).mean():.2f}"
+    return f"An error of 0.1 in each of 784 pixels: {values}."
 
 
 def _18() -> str:
     factors = ", ".join(
-        f"{math.sqrt(LINEAR.at(t).one_minus_alpha_bar / LINEAR.at(t).alpha_bar):.2g}" for t in (1, 500, 1000)
+        f"{math.sqrt(now.one_minus_alpha_bar / now.alpha_bar):.2g}"
+        for now in map(LINEAR.at, (1, 500, 1000))
     )
     return f"An error of 1 in eps is an error in x_0 of this size at t = 1, 500, 1000: {factors}."
 
@@ -137,7 +143,8 @@ def _21() -> str:
     printed = as_printed.diffuse_image(images, t, alpha_hat, 0)[0, 0, 0]
     right = q_sample(images, t + 1, 0 * images, LINEAR)[:, 0, 0, 0]
     row = ", ".join(f"{value:.2f}" for value in printed)
-    return f"The factors of 4 images, {', '.join(f'{r:.2f}' for r in right)}, scale columns of each: {row}."
+    factors = ", ".join(f"{value:.2f}" for value in right)
+    return f"The factors of 4 images, {factors}, scale columns of each: {row}."
 
 
 def _22() -> str:
@@ -149,13 +156,14 @@ def _22() -> str:
 
 
 def _24() -> str:
-    times = as_printed.noise_free_times(1000)
-    return f"With i = 0..T-1 counting down, the steps t = {', '.join(map(str, times))} get no noise; right is t = 1."
+    times = ", ".join(map(str, as_printed.noise_free_times(1000)))
+    return f"With i = 0..T-1 counting down, the steps t = {times} get no noise; right is t = 1."
 
 
 def _25() -> str:
     pairs = "; ".join(
-        f"t = {t}: printed {as_printed.removed_fraction(t, LINEAR):.4f}, right {removed_fraction(t, LINEAR):.4f}"
+        f"t = {t}: printed {as_printed.removed_fraction(t, LINEAR):.4f}, "
+        f"right {removed_fraction(t, LINEAR):.4f}"
         for t in (1, 10, 500)
     )
     return pairs + "."
@@ -165,7 +173,8 @@ def _28() -> str:
     x, eps_theta = _start(), MODES.eps_theta(LINEAR)
     for t in range(1000, 1, -1):
         x = as_printed.ddim_step(x, t, eps_theta(x, np.full(N, t)), LINEAR)
-    return f"Samples near a mode, with the exact predictor: printed {_near_a_mode(x)}, right {_right_samples()}."
+    shares = f"printed {_near_a_mode(x)}, right {_right_samples()}"
+    return f"Samples near a mode, with the exact predictor: {shares}."
 
 
 def _29() -> str:

@@ -8,12 +8,14 @@ from minidiff.classroom.plans import PLANS, Plan, Stage
 
 OVERVIEW = """# Teacher's guide
 
-Six plans of 90 minutes. Each says by the minute what to show, what to run, what to ask and which answer to expect, and what people
-get wrong. The commands are real: rehearse a plan on the machine that you will use, and see how long each takes.
+Six plans of 90 minutes. Each says by the minute what to show, what to run, what to ask and which
+answer to expect, and what people get wrong. The commands are real: rehearse a plan on the machine
+that you will use, and see how long each takes.
 
     python -m minidiff rehearse forward
 
-Every page opens without a network. On a projector of 1280 x 720 the first screen of a slide has the formula, the code and the values.
+Every page opens without a network. On a projector of 1280 x 720 the first screen of a slide has the
+formula, the code and the values.
 """
 
 
@@ -21,7 +23,8 @@ def guide_overview() -> str:
     """The page that lists the plans."""
     lines = [OVERVIEW]
     for plan in PLANS.values():
-        lines.append(f"- [{plan.title}]({plan.name}.md): {'; '.join(stage.title for stage in plan.stages)}")
+        titles = "; ".join(stage.title for stage in plan.stages)
+        lines.append(f"- [{plan.title}]({plan.name}.md): {titles}")
     names = "\n".join(PLANS)
     return "\n".join([*lines, "", f"```{{toctree}}\n:hidden:\n\n{names}\n```", ""])
 
@@ -32,27 +35,36 @@ def plan_markdown(plan: Plan) -> str:
     for stage in plan.stages:
         rows.append(_row(stage, minute))
         minute += stage.minutes
-    table = f'<table class="plan"><thead><tr><th>min</th><th>stage</th><th>ask, and expect</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    head = "<tr><th>min</th><th>stage</th><th>ask, and expect</th></tr>"
+    body = "".join(rows)
+    table = f'<table class="plan"><thead>{head}</thead><tbody>{body}</tbody></table>'
     return (
-        f"# {plan.title}: {minute} minutes\n\n{plan.before}\nRehearse it: `python -m minidiff rehearse {plan.name}`.\n\n"
+        f"# {plan.title}: {minute} minutes\n\n{plan.before}\n"
+        f"Rehearse it: `python -m minidiff rehearse {plan.name}`.\n\n"
         f'````{{raw}} html\n<div class="plan-page">{table}</div>\n````\n'
     )
 
 
 def _row(stage: Stage, minute: int) -> str:
-    links = " ".join(f'<a class="show" href="../{page}">{escape(link_text(page))}</a>' for page in stage.show)
+    links = " ".join(
+        f'<a class="show" href="../{page}">{escape(link_text(page))}</a>' for page in stage.show
+    )
     run = f"<pre>{escape(stage.run)}</pre>" if stage.run else ""
-    keys = f'<p class="keys">then type: {", ".join(f"<kbd>{escape(key)}</kbd>" for key in stage.keys)}</p>' if stage.keys else ""
+    typed = ", ".join(f"<kbd>{escape(key)}</kbd>" for key in stage.keys)
+    keys = f'<p class="keys">then type: {typed}</p>' if typed else ""
     ask = f"<p><b>{escape(stage.ask)}</b></p><p>{escape(stage.answer)}</p>" if stage.ask else ""
-    mistake = f'<p class="mistake"><b>Often believed:</b> {escape(stage.mistake)}</p>' if stage.mistake else ""
+    believed = f"<b>Often believed:</b> {escape(stage.mistake)}"
+    mistake = f'<p class="mistake">{believed}</p>' if stage.mistake else ""
     return (
         f'<tr><td class="minute">{minute}&ndash;{minute + stage.minutes}</td>'
-        f"<td><h3>{escape(stage.title)}</h3><p>{escape(stage.say)}</p><p>{links}</p>{run}{keys}</td><td>{ask}{mistake}</td></tr>"
+        f"<td><h3>{escape(stage.title)}</h3><p>{escape(stage.say)}</p>"
+        f"<p>{links}</p>{run}{keys}</td>"
+        f"<td>{ask}{mistake}</td></tr>"
     )
 
 
 def link_text(page: str) -> str:
-    """What a link to a page is called: deck/05.html#x_t-in-one-jump is "slide 5: x_t in one jump"."""
+    """What a link is called: deck/05.html#x_t-in-one-jump is "slide 5: x_t in one jump"."""
     path, _, anchor = page.partition("#")
     name = path.removesuffix(".html")
     if name.startswith("deck/"):

@@ -32,9 +32,10 @@ What a course teaches next, in the same forms. [After the deck](after_the_deck.m
 
 ERRATA_HEAD = """# Errata
 
-What the slides say, what is right, and the difference in numbers where there is one. The numbers are computed when this page is
-written: `python -m minidiff errata --markdown docs/errata.md`. The printed forms are functions, too, in
-[`as_printed.py`](../minidiff/classroom/as_printed.py), and tests run them beside the right ones.
+What the slides say, what is right, and the difference in numbers where there is one. The numbers
+are computed when this page is written: `python -m minidiff errata --markdown docs/errata.md`.
+The printed forms are functions, too, in [`as_printed.py`](../minidiff/classroom/as_printed.py),
+and tests run them beside the right ones.
 
 The letters say how much it matters:
 
@@ -49,7 +50,10 @@ The letters say how much it matters:
 
 
 def deck_markdown() -> str:
-    """The deck on one page. Each formula is written out wherever a slide has it, its code where it comes first."""
+    """The deck on one page.
+
+    Each formula is written out wherever a slide has it, its code where it comes first.
+    """
     shown: set[str] = set()
     deck = [_slide(slide, shown) for slide in SLIDES]
     return "\n".join([DECK_HEAD, *deck, BETWEEN, *(_slide(chapter, shown) for chapter in AFTER)])
@@ -65,7 +69,8 @@ def errata_text() -> str:
     lines = []
     for number, (letter, right) in ERRATA.items():
         slides = ", ".join(map(str, PRINTED[number].slides))
-        lines += [f"{number} ({letter}), slide {slides}", f"    says   {PRINTED[number].says}", f"    right  {right}"]
+        lines += [f"{number} ({letter}), slide {slides}"]
+        lines += [f"    says   {PRINTED[number].says}", f"    right  {right}"]
         numbers = difference(number)
         lines += [f"           {numbers}"] if numbers else []
     return "\n".join(lines)
@@ -110,13 +115,17 @@ def _slide(slide: Slide, shown: set[str]) -> str:
 def _details(equation: Equation) -> list[str]:
     """Where its code and its checks are, and what the slide has wrong."""
     lines = [
-        f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), {equation.paper}"
+        f"- `{equation.id}`: [`{equation.function.__name__}`]({_source(equation.function)}), "
+        f"{equation.paper}"
     ]
     files = sorted({test.partition("::")[0] for test in tests_by_equation().get(equation.id, [])})
     if files:
-        lines.append(f"- checked in {', '.join(f'[`{Path(file).name}`](../{file})' for file in files)}")
+        links = ", ".join(f"[`{Path(file).name}`](../{file})" for file in files)
+        lines.append(f"- checked in {links}")
     for number in equation.errata:
-        lines.append(f"- [erratum {number}](errata.md#erratum-{number}) ({ERRATA[number][0]}): {_plain(ERRATA[number][1])}")
+        letter, right = ERRATA[number]
+        link = f"[erratum {number}](errata.md#erratum-{number})"
+        lines.append(f"- {link} ({letter}): {_plain(right)}")
     return [*lines, ""]
 
 

@@ -69,7 +69,7 @@ class _FirstFailure:
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed and self.failed is None:
             self.failed = report.nodeid
-            said = [line[1:].strip() for line in report.longreprtext.splitlines() if line[:2] == "E "]
+            said = [line[1:] for line in report.longreprtext.splitlines() if line[:2] == "E "]
             self.why = " ".join(" ".join(said[:5]).split())[:240]
         self.passed += report.when == "call" and report.passed
 

@@ -130,7 +130,8 @@ def _contents() -> Iterator[tuple[str, Path]]:
         return
     tests = {root / test.partition("::")[0] for ids in tests_by_equation().values() for test in ids}
     tests |= {*(root / "tests").rglob("conftest.py"), *(root / "tests" / "support").glob("*.py")}
-    for path in [root / "pyproject.toml", *sorted(tests)]:
+    settings = [path for path in (root / "pyproject.toml",) if path.is_file()]
+    for path in [*settings, *sorted(tests)]:
         yield path.relative_to(root).as_posix(), path
     for module in TESTERS:
         yield from _module(module)

@@ -21,9 +21,9 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         options = super().parse_args(args, namespace)
-        unset = argparse.Namespace(**{action.dest: _UNSET for action in self.settable()})
-        again = vars(super().parse_args(args, unset))
-        options.given = frozenset(name for name in again if again[name] is not _UNSET)
+        names = [action.dest for action in self.settable()]
+        again = super().parse_args(args, argparse.Namespace(**dict.fromkeys(names, _UNSET)))
+        options.given = frozenset(name for name in names if getattr(again, name) is not _UNSET)
         return options
 
     def error(self, message: str) -> NoReturn:

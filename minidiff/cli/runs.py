@@ -70,9 +70,10 @@ def restore(
     for name, value in stored.items():
         if name in fixed or name not in given:
             setattr(options, name, value)
-    if options.data_dir and not os.path.isdir(options.data_dir):
+    data_dir = getattr(options, "data_dir", None)
+    if data_dir and not os.path.isdir(data_dir):
         raise CheckpointError(
-            f"{folder}: its data were in --data-dir {options.data_dir}, and there is no such "
+            f"{folder}: its data were in --data-dir {data_dir}, and there is no such "
             f"folder here ({os.getcwd()}): give its place by --data-dir"
         )
     return saved

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import per_image, plain
 from minidiff.engine.backend import device_of, to_device
+from minidiff.engine.elementwise import per_image, plain
 
 if TYPE_CHECKING:
     from minidiff.diffusion.schedule import Schedule

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     EpsTheta,
@@ -15,10 +14,11 @@ from minidiff.diffusion.noise_prediction import (
     fresh_noise,
     predict_noise,
     starting_noise,
-)
+)  # fmt: skip
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import number, sqrt
 from minidiff.engine.random import RNG
 
 

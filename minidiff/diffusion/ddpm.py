@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from minidiff.diffusion.elementwise import number, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     EpsTheta,
@@ -14,10 +13,11 @@ from minidiff.diffusion.noise_prediction import (
     predict,
     starting_noise,
     times,
-)
+)  # fmt: skip
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
+from minidiff.engine.elementwise import number, sqrt
 from minidiff.engine.random import RNG
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
+from minidiff.engine.elementwise import sqrt
 from minidiff.engine.random import RNG
 
 

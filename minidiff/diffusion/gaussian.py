@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import erfc, log, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.engine.backend import array_module
+from minidiff.engine.elementwise import erfc, log, sqrt
 
 FAR = 1e6
 """In place of infinity, whose product with a derivative of 0 would be NaN."""

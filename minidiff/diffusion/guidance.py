@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import number, per_image, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import change_eps
 from minidiff.engine.backend import array_module
+from minidiff.engine.elementwise import number, per_image, sqrt
 from minidiff.engine.tape import enable_grad
 from minidiff.engine.tensor import Tensor, gradients
 

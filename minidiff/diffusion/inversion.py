@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from minidiff.diffusion.ddim import choose_times
-from minidiff.diffusion.elementwise import number, per_image, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import EpsTheta, predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import x_0_from_eps
 from minidiff.engine.backend import array_module, is_array
+from minidiff.engine.elementwise import number, per_image, sqrt, sum_per_image
 
 
 @equation("ddim.inversion_step", "DDIM sec. 4.3 (Euler steps towards noise)", errata=30)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import math
 
-from minidiff.diffusion.elementwise import detach, exp, plain, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.engine.backend import array_module
+from minidiff.engine.elementwise import detach, exp, plain, sum_per_image
 
 
 @equation("vq.nearest", "VQ-VAE eq. 1", errata=44)

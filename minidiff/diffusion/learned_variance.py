@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import bits_per_dim
 from minidiff.diffusion.reverse import learned_variance
 from minidiff.diffusion.vlb import L_0, L_t_minus_1
 from minidiff.engine.backend import device_of, to_device
+from minidiff.engine.elementwise import plain
 
 
 @equation("learned.bits", "improved DDPM sec. 3.1", errata=13)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.learned_variance import L_hybrid, bits_of_random_times
@@ -13,6 +12,7 @@ from minidiff.diffusion.noise_prediction import check_shape_of
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.diffusion.targets import Prediction, regression_target, to_eps
+from minidiff.engine.elementwise import plain
 from minidiff.engine.random import RNG
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import number, plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.targets import Prediction, eps_from_x_0, x_0_from_eps
 from minidiff.engine.backend import array_module, is_array
+from minidiff.engine.elementwise import number, plain
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.diffusion.elementwise import exp, per_image, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import discretised_log_probability, log_density
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import array_module, device_of, is_array, to_cpu, to_device
+from minidiff.engine.elementwise import exp, per_image, sqrt, sum_per_image
 from minidiff.engine.random import RNG
 
 

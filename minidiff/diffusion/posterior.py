@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
+from minidiff.engine.elementwise import sqrt
 
 
 @equation("posterior.mu_tilde", "DDPM eq. 7")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import exp, log, sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import exp, log, sqrt
 
 VARIANCES = ("beta", "beta_tilde")
 

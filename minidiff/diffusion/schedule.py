@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from minidiff.diffusion.coefficients import Coefficients, shaped
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.schedule_check import TerminalCheck
 from minidiff.engine.backend import is_array, to_cpu
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import plain
 
 DECK_CLIP = {"beta_min": 0.0001, "beta_max": 0.02}
 """The clip printed on the slide; it leaves 5.7 % of the signal at T = 1000 (errata 6)."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from minidiff.diffusion import posterior
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import sqrt
 
 
 class Prediction(NamedTuple):

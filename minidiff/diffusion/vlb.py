@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from minidiff.diffusion import gaussian
-from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance, q_sample
 from minidiff.diffusion.noise_prediction import EpsTheta, clip_x_0, predict
@@ -17,6 +16,7 @@ from minidiff.diffusion.reverse import learned_variance, likelihood_variance, mu
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.checks import check_choice
+from minidiff.engine.elementwise import sum_per_image
 from minidiff.engine.random import RNG
 
 

@@ -1,6 +1,7 @@
 """Functions that are written with a Tensor's own methods and operations.
 
-They need no derivative of their own: the chain rule goes through what they call.
+They need no derivative of their own: the chain rule goes through what they call. The one operation
+is `contract`, on which einsum stands.
 `minidiff.functional` shows them beside the operations.
 """
 
@@ -14,7 +15,8 @@ from typing import Any
 
 from minidiff.engine import operators
 from minidiff.engine.backend import array_module
-from minidiff.engine.checks import check_axes, check_axis, check_floating, is_int
+from minidiff.engine.checks import check_axes, check_axis, check_contract, check_floating, is_int
+from minidiff.engine.operation import operation
 from minidiff.engine.tensor import Tensor
 
 Axis = int | tuple[int, ...] | None
@@ -179,6 +181,31 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether none of the values is 0."""
     return (_tensor(x) == 0).sum(axis, keepdims) == 0
+
+
+@operation(check=check_contract)
+def contract(tensors: Any, subscripts: Any) -> Any:
+    """y = the sum of products that subscripts name, such as "ij,jk->ik"
+
+    Each letter is an axis. The sum is over those that the result does not name."""
+    xp = array_module(*tensors)
+    *inputs, output = subscripts.replace("->", ",").split(",")
+    y = xp.einsum(subscripts, *tensors)
+
+    def contract_backward(dy: Any) -> Any:
+        """The same sum, with dy in place of the tensor whose letters it names."""
+        gradients = []
+        for i, letters in enumerate(inputs):
+            names = ",".join([output, *inputs[:i], *inputs[i + 1 :]])
+            reached = "".join(a for a in letters if a in names)
+            others = [*tensors[:i], *tensors[i + 1 :]]
+            dx = xp.einsum(f"{names}->{reached}", dy, *others)
+            alone = tuple(axis for axis, a in enumerate(letters) if a not in names)
+            dx = xp.expand_dims(dx, alone)
+            gradients.append(xp.broadcast_to(dx, tensors[i].shape))
+        return (gradients,)
+
+    return y, contract_backward
 
 
 def einsum(subscripts: str, *tensors: Any) -> Tensor:

@@ -11,7 +11,7 @@ from minidiff.engine.printing import PACKAGE
 
 SKIPPED = (  # module.function, as patterns: what a formula stands on, but is no formula itself
     "minidiff.engine.*", "minidiff.kernels.*",
-    "minidiff.diffusion.elementwise.*", "minidiff.diffusion.coefficients.*",
+    "minidiff.engine.elementwise.*", "minidiff.diffusion.coefficients.*",
     "minidiff.diffusion.step.*", "minidiff.diffusion.equation.*",
     "minidiff.diffusion.schedule.Schedule.*", "minidiff.diffusion.schedule._*",
     "minidiff.nn.module.*", "minidiff.data.*", "minidiff.training.workers.*",

@@ -22,7 +22,7 @@ Otherwise the table of minidiff.engine.registry may hold something faster: see k
 
 # isort: off
 from minidiff.engine.composed import (
-    all, any, chunk, cumprod, cumsum, einsum, flatten, flip, logsumexp, max_pool2d, pad,
+    all, any, chunk, contract, cumprod, cumsum, einsum, flatten, flip, logsumexp, max_pool2d, pad,
     prod, resize, split, std, tril, triu,
 )
 from minidiff.functional.activation import (
@@ -39,7 +39,7 @@ from minidiff.functional.conv_transpose2d import conv_transpose2d
 from minidiff.functional.dropout import dropout
 from minidiff.functional.embedding import embedding
 from minidiff.functional.error_function import erfc
-from minidiff.functional.linear import contract, linear, matmul
+from minidiff.functional.linear import linear, matmul
 from minidiff.functional.loss import cross_entropy, mse_loss
 from minidiff.functional.normalization import group_norm, group_norm_swish, layer_norm
 from minidiff.functional.reduction import argmax, max, mean, min, sum, var

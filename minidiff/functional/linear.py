@@ -1,11 +1,9 @@
-"""Products: `matmul` (batched), `linear`, the fully connected layer, and `contract`."""
+"""Products: `matmul` (batched) and `linear`, the fully connected layer."""
 
 from __future__ import annotations
 
 import math
 
-from minidiff.engine.backend import array_module
-from minidiff.engine.checks import check_contract
 from minidiff.engine.operation import operation
 from minidiff.kernels import arguments
 
@@ -54,28 +52,3 @@ def linear(x, weight, bias=None):
         return dx, dweight, dbias
 
     return y, linear_backward
-
-
-@operation(check=check_contract)
-def contract(tensors, subscripts):
-    """y = the sum of products that subscripts name, such as "ij,jk->ik"
-
-    Each letter is an axis. The sum is over those that the result does not name."""
-    xp = array_module(*tensors)
-    *inputs, output = subscripts.replace("->", ",").split(",")
-    y = xp.einsum(subscripts, *tensors)
-
-    def contract_backward(dy):
-        """The same sum, with dy in place of the tensor whose letters it names."""
-        gradients = []
-        for i, letters in enumerate(inputs):
-            names = ",".join([output, *inputs[:i], *inputs[i + 1 :]])
-            reached = "".join(a for a in letters if a in names)
-            others = [*tensors[:i], *tensors[i + 1 :]]
-            dx = xp.einsum(f"{names}->{reached}", dy, *others)
-            alone = tuple(axis for axis, a in enumerate(letters) if a not in names)
-            dx = xp.expand_dims(dx, alone)
-            gradients.append(xp.broadcast_to(dx, tensors[i].shape))
-        return (gradients,)
-
-    return y, contract_backward

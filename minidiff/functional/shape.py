@@ -17,7 +17,7 @@ from minidiff.engine.checks import (
     is_int,
     items_of,
     poisoned,
-)
+)  # fmt: skip
 from minidiff.engine.operation import operation
 
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from minidiff.beyond.pairs import any_eps_theta
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import Prediction
 from minidiff.engine.backend import array_module, device_of
+from minidiff.engine.elementwise import plain
 from minidiff.engine.tape import no_grad
 from minidiff.nn import Module
 from minidiff.training.workers import Workers

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from minidiff.data.loader import Loader
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.latent import perplexity
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import array_module, to_cpu, to_device
 from minidiff.engine.checks import nan_for_wrong_indices
+from minidiff.engine.elementwise import plain
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor

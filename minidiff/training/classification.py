@@ -9,10 +9,10 @@ from typing import Any
 
 from minidiff import functional as F
 from minidiff.data.loader import Loader
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import to_device
 from minidiff.engine.checks import nan_for_wrong_indices
+from minidiff.engine.elementwise import plain
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module

@@ -251,6 +251,10 @@ def _answer(message: tuple[Any, ...], model: Module, answer: SharedArrays) -> An
         model.train(training)
         with in_context(context):
             result = task(model, answer, index, n, function, arrays, options)
-        return ForkingPickler.dumps((shared, result))
     except Exception as error:
         return ForkingPickler.dumps((False, Failure(error)))
+    try:
+        return ForkingPickler.dumps((shared, result))
+    except Exception as error:
+        wrong = TypeError(f"the result of a worker cannot be pickled: {error}")
+        return ForkingPickler.dumps((False, Failure(wrong)))

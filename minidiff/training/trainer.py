@@ -8,12 +8,12 @@ from typing import Any
 
 from minidiff.beyond.loss_weights import weighted_training_terms
 from minidiff.data.loader import Loader
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.losses import draw_training_noise, training_terms
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.backend import to_device
 from minidiff.engine.checks import nan_for_wrong_indices
+from minidiff.engine.elementwise import plain
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module

@@ -1,7 +1,9 @@
 import pytest
 
-from minidiff.classroom.code_lines import code_lines, one_line
+from minidiff.classroom.code_lines import code_lines, lines_of, one_line
 from minidiff.classroom.index import all_equations, get_equation
+from minidiff.classroom.tables.slides import SLIDES
+from minidiff.classroom.tables.toy_runs import TOY_RUNS
 from minidiff.diffusion.equation import Equation
 
 
@@ -45,3 +47,12 @@ def test_one_line_drops_the_shape_of_an_array_that_is_shown_in_full():
     assert one_line(np.zeros((5, 5))).startswith("float64 (5, 5), min 0")
     assert one_line(0.25) == "0.25"
     assert one_line({"mu": np.zeros(2), "z": 1}) == "{mu, z}"
+
+
+@pytest.mark.parametrize("name", list(TOY_RUNS))
+def test_a_program_of_a_slide_runs_on_its_toy_arguments(name):
+    assert any(name in slide.code for slide in SLIDES), "each run belongs to a slide"
+    function, inputs = TOY_RUNS[name]()
+    shown = lines_of(function, inputs)
+    assert shown.lines and shown.head.startswith("def ") and shown.file.startswith("minidiff/")
+    assert any(line.values for line in shown.lines) or name.endswith("as_eps_theta"), "which only defines a function"

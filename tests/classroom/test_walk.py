@@ -9,9 +9,9 @@ from minidiff.classroom.sources import make_source, steps_of
 from minidiff.classroom.walk import Walker, picture
 from minidiff.data import Captions, Loader, draw_digits, make_digits
 from minidiff.diffusion.ddpm import ddpm_steps
-from minidiff.diffusion.elementwise import plain
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.diffusion.targets import eps_from_v
+from minidiff.engine.elementwise import plain
 from minidiff.engine.printing import show
 from minidiff.engine.random import RNG
 from minidiff.models import TextUNet, TextUNetConfig, UNet, UNetConfig, VQAutoencoder, VQConfig

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from minidiff.diffusion.forward import q_sample
+
 
 def test_every_coefficient_of_a_time_is_an_attribute(linear):
     now = linear.at(500)
@@ -40,3 +42,11 @@ def test_printing_shows_all_of_them_with_their_roots(linear):
 def test_a_coefficient_that_does_not_exist_is_named_with_those_that_do(linear):
     with pytest.raises(AttributeError, match="schedule.at.t. has no 'gamma'; it has beta, alpha, alpha_bar, one_minus_alpha_bar, beta_tilde"):
         linear.at(5).gamma  # noqa: B018
+
+
+@pytest.mark.parametrize("t", [5, np.int64(5), np.array([5, 5])])
+def test_pictures_of_whole_numbers_are_refused_for_every_kind_of_t(linear, t):
+    """0..255 would be taken for x_0 in [-1, 1]."""
+    x_0 = np.zeros((2, 1, 2, 2), np.uint8)
+    with pytest.raises(TypeError, match=r"the images must be floats \(scaled to \[-1, 1\]\), got uint8"):
+        q_sample(x_0, t, np.zeros(x_0.shape, np.float32), linear)

@@ -222,7 +222,7 @@ def test_a_block_of_the_network_shows_its_maps_its_code_and_a_gradient(play):
     play.page.locator('[data-block="down.0"]').click()
     play.page.wait_for_function("document.querySelector('#panel-unet h2').innerText.startsWith('down.0: DownBlock')")
     assert play.page.locator("#unet-maps canvas").count() >= 8
-    assert "def forward(self, x: Tensor, t: Tensor" in play.text("#panel-unet .code")
+    assert "def forward(self, x: Tensor" in play.text("#panel-unet .code")
     play.page.get_by_role("button", name="Its gradient").click()
     play.page.wait_for_selector("#unet-gradient .number")
     by_tape, by_difference = (float(play.page.locator("#unet-gradient b").nth(i).inner_text()) for i in (0, 1))

@@ -2,7 +2,7 @@
 
 import { el, figure, note, number, said, segments } from "../parts.js";
 import { drawCurves, drawOne, drawPlane } from "../picture.js";
-import { colouredCode, escape } from "../symbols.js";
+import { escape } from "../symbols.js";
 
 export const title = "Broken on purpose";
 

@@ -1,9 +1,9 @@
 // Digits: one image's way from noise by the shipped weights; every term of each step as a picture, and how it was made.
 
-import { el, figure, note, number, said, segments, showCode, slider } from "../parts.js";
+import { el, number, said, segments, showCode, slider } from "../parts.js";
 import { drawOne } from "../picture.js";
-import { formula } from "../formula.js";
-import { classOf, colouredCode } from "../symbols.js";
+import { showFormula } from "../formula.js";
+import { classOf } from "../symbols.js";
 
 export const title = "Digits";
 
@@ -152,7 +152,7 @@ async function explain(name) {
   await said(ui.say, async () => {
     const reply = await app.python.newest("digits.term", "digits.term", { index: at, name });
     if (!reply) return;
-    ui.formula.innerHTML = reply.latex ? formula(reply.latex, name) : "";
+    showFormula(ui.formula, reply.latex, name);
     showCode(ui.loop, { lines: reply.loop }, name === "x_t" ? "x_t" : name);
     const lit = ui.loop.querySelector(".lit");
     if (lit) ui.loop.scrollTop = lit.offsetTop - ui.loop.offsetTop - 40;

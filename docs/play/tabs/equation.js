@@ -1,7 +1,7 @@
 // Equation: any formula of the deck with its code to edit, its numbers to change, its checks, and its bugs to find.
 
-import { el, note, number, said, showCode, toast } from "../parts.js";
-import { formula } from "../formula.js";
+import { el, note, said, showCode } from "../parts.js";
+import { showFormula } from "../formula.js";
 import { colouredCode } from "../symbols.js";
 
 export const title = "Equation";
@@ -68,7 +68,7 @@ async function load(id) {
   here = await app.python.call("equations.open_equation", { id });
   wanted = id;
   ui.pick.value = id;
-  ui.formula.innerHTML = formula(here.latex, here.summary);
+  showFormula(ui.formula, here.latex, here.summary);
   const slides = here.slides.length ? `slide ${here.slides.map(([n]) => n).join(", ")}` : "not on the deck";
   ui.about.title = here.slides.map(([n, name]) => `${n}: ${name}`).join("\n");
   ui.about.textContent = `${slides} · ${here.paper} · ${here.place}`;

@@ -1,8 +1,8 @@
 // Points: noise and data in the plane, where the exact answer is known.
 
-import { el, figure, note, number, said, segments, select, showCode, slider } from "../parts.js";
+import { el, figure, number, said, segments, select, showCode, slider } from "../parts.js";
 import { drawCurves, drawPlane } from "../picture.js";
-import { formula } from "../formula.js";
+import { showFormula } from "../formula.js";
 
 export const title = "Points";
 
@@ -90,8 +90,9 @@ function layout() {
   ui.clear.hidden = s.data !== "drawn";
   ui.curve.style.visibility = losses.length > 1 ? "visible" : "hidden";
   ui.lede.textContent = s.data === "drawn" && drawn.length < 3 ? "Draw a shape with the mouse or a finger on the picture. It becomes the data." : LEDES[s.mode];
-  ui.formula.innerHTML = formula(s.mode === "reverse" ? FORMULAS[s.sampler] : FORMULAS[s.mode]);
+  showFormula(ui.formula, s.mode === "reverse" ? FORMULAS[s.sampler] : FORMULAS[s.mode]);
   ui.numbers.replaceChildren();
+  document.getElementById("points-caption").textContent = s.mode === "forward" ? "" : "The data.";
   save();
 }
 
@@ -160,8 +161,8 @@ async function train() {
   let report = await app.python.call("points.train_start", world());
   const from = report.distance;
   const exact = await app.python.call("points.forward", { ...world(), t, arrows: "exact" });
-  view = { ...exact, arrows: null, family: "noisy" };
-  document.getElementById("points-caption").textContent = `The network's arrows at t = ${t}, while it learns.`;
+  view = { ...exact, arrows: null, under: exact.arrows, family: "noisy" };
+  document.getElementById("points-caption").textContent = `Blue: the network's arrows at t = ${t}, while it learns. Green: the exact score.`;
   while (mine === run) {
     report = await app.python.call("points.train_more", { seconds: 0.3, t });
     if (mine !== run) break;

@@ -1,6 +1,6 @@
 // U-Net: the network of the shipped weights, drawn with the shapes that it has here; click a block to look inside.
 
-import { el, figure, note, number, said, select, slider } from "../parts.js";
+import { el, figure, number, said, select, slider } from "../parts.js";
 import { drawOne } from "../picture.js";
 import { colouredCode } from "../symbols.js";
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from minidiff.diffusion.elementwise import exp, log, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import likelihood_variance, mu_theta
 from minidiff.diffusion.schedule import Schedule
+from minidiff.engine.elementwise import exp, log, sqrt, sum_per_image
 
 
 class Chain:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
+from minidiff.engine.elementwise import sqrt
 
 
 @equation("targets.x_0_from_v", "Salimans & Ho app. D")

@@ -4,10 +4,10 @@ L_simple leaves the weight out."""
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.posterior import q_posterior
 from minidiff.diffusion.reverse import mu_theta, sigma_squared
+from minidiff.engine.elementwise import sum_per_image
 
 
 @equation("vlb.L_t_minus_1_of_means", "DDPM eq. 8", errata=14)

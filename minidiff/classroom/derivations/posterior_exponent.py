@@ -6,9 +6,9 @@ t = 1, too."""
 
 from __future__ import annotations
 
-from minidiff.diffusion.elementwise import sqrt
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.reverse import mu_theta
+from minidiff.engine.elementwise import sqrt
 
 
 @equation("posterior.bayes", "DDPM eq. 6")

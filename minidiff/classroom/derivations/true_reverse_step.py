@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from minidiff.diffusion.elementwise import log, sqrt, sum_per_image
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.gaussian import log_density
 from minidiff.diffusion.oracle import (
@@ -21,6 +20,7 @@ from minidiff.diffusion.oracle import (
 from minidiff.diffusion.reverse import beta_tilde_clipped
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import Prediction
+from minidiff.engine.elementwise import log, sqrt, sum_per_image
 
 
 @equation("oracle.x_0", "Bayes' theorem")

@@ -78,6 +78,7 @@ def sentence(error: BaseException) -> str:
     said = " ".join(str(text).split())
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
-    if isinstance(error, (ValueError, KeyError, RuntimeError)) and said:
+    told = (ValueError, KeyError, RuntimeError, FileNotFoundError)
+    if isinstance(error, told) and said:
         return said
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -1,4 +1,4 @@
-r"""The symbols that have a colour of their own on the site: in the formula, the code and the values.
+r"""The symbols that have a colour of their own on the site, in formula, code and values.
 
 Each has a name (its CSS class is `s-` and the name), the LaTeX that writes it, as a pattern without
 its index, the indices that it may have, and the names that mean it in the code. Data only.
@@ -29,7 +29,8 @@ SYMBOLS = (
     Symbol("x_t", _X + r"_t", ("x_t",)),
     Symbol("eps_theta", r"(?:\\(?:hat|tilde)\{?\\boldsymbol\\epsilon\}?|" + _EPS + r"_\\theta)",
            ("eps_hat", "eps_theta", "eps_y", "eps_uncond")),
-    Symbol("eps", r"(?:\\bar\{" + _EPS + r"\}|" + _NOISE + r")(?:_t|_\{t(?:-[12])?\})?(?![_A-Za-z])",
+    Symbol("eps",
+           r"(?:\\bar\{" + _EPS + r"\}|" + _NOISE + r")(?:_t|_\{t(?:-[12])?\})?(?![_A-Za-z])",
            ("eps", "eps_step", "eps_merged")),
     Symbol("alpha_bar", r"\\bar\{?\\alpha\}?(?:_(?:\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}|\w|\\tau))?",
            ("alpha_bar", "one_minus_alpha_bar", "alpha_bar_T")),

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from minidiff.diffusion import elementwise as el
+from minidiff.engine import elementwise as el
 from minidiff.engine.tensor import Tensor
 
 

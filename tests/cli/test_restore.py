@@ -1,0 +1,91 @@
+"""--resume: what belongs to the run, what may be changed, and what is refused."""
+
+import os
+
+import numpy as np
+import pytest
+
+from minidiff import cli
+from minidiff.training.checkpoint import CheckpointError, save_checkpoint
+
+SAVED = {
+    "batch_size": 8, "lr": 0.1, "seed": 3, "data": "digits", "channels": 16, "samples": 7, "eta": 0.5, "sampling_steps": 4, "workers": 2,
+    "minutes": None, "epochs": 9, "data_dir": None, "out": "/elsewhere", "device": "cuda", "resume": False, "overwrite": True, "graph": True, "optimizer": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def resume(tmp_path):
+    """resume(saved, *words) -> the options of a program that is called so, where a run was saved with other options."""
+
+    def resume(saved, *words):
+        out = tmp_path / "run"
+        save_checkpoint(out / "checkpoint", "ddpm", {"options": saved}, {"losses": np.zeros(1)})
+        parser = cli.make_parser("")
+        cli.add_training_options(parser, out="runs/x", minutes=5, graph=True)
+        cli.add_sampling_options(parser)
+        parser.add_argument("--channels", type=cli.channels, default=32)
+        parser.add_argument("--optimizer", choices=["muon", "adamw"])
+        options = parser.parse_args(["--resume", "--out", str(out), *words])
+        cli.restore(options, parser, "ddpm", ("channels", "optimizer"))
+        cli.check_limits(options, parser)
+        return options
+
+    return resume
+
+
+def test_everything_that_is_not_given_is_as_the_run_has_it_but_its_place_and_device(resume, tmp_path):
+    options = vars(resume(SAVED))
+    for name, value in SAVED.items():
+        if name not in ("out", "device", "resume", "overwrite"):
+            assert options[name] == value, name
+    assert options["out"] == str(tmp_path / "run") and options["device"] == "cpu"
+    assert options["resume"] is True and options["overwrite"] is False
+
+
+def test_what_is_given_today_counts_where_it_may_be_changed(resume):
+    options = resume(SAVED, "--samples", "2", "--eta", "0", "--workers", "1", "--minutes", "3", "--channels", "16")
+    assert (options.samples, options.eta, options.workers, options.minutes, options.epochs) == (2, 0.0, 1, 3.0, None)
+    assert options.sampling_steps == 4
+    assert resume(SAVED, "--epochs", "512").samples == 7
+
+
+def test_what_the_run_is_cannot_be_changed(resume):
+    with pytest.raises(ValueError, match=r"--channels 64: the run in .*run has 16; leave it out, or begin another run"):
+        resume(SAVED, "--channels", "64")
+    with pytest.raises(ValueError, match="--lr 0.2: the run in .* has 0.1"):
+        resume(SAVED, "--lr", "0.2")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": "many"}, "its --channels is 'many': wanted a whole number >= 1"),
+        ({"channels": 10**12}, "its --channels is 1000000000000: wanted at most 1,024"),
+        ({"channels": [1]}, r"its --channels is \[1\]"),
+        ({"channels": True}, "its --channels is True"),
+        ({"lr": "1e400"}, "its --lr is '1e400': wanted at most"),
+        ({"seed": None}, "its --seed is None"),
+        ({"data": "../x"}, "its --data is '../x': invalid choice"),
+        ({"epochs": -1}, "its --epochs is -1: wanted a whole number >= 1"),
+        ({"graph": 3}, "its --graph is 3"),
+        ({"optimizer": "sgd"}, "its --optimizer is 'sgd': invalid choice"),
+        ({"data_dir": "/no/such/folder"}, "its data were in --data-dir /no/such/folder, and there is no such folder here .*: give its place by --data-dir"),
+    ],
+)
+def test_options_that_make_no_sense_are_a_damaged_checkpoint(resume, change, message):
+    with pytest.raises(CheckpointError, match=message):
+        resume({**SAVED, **change})
+
+
+def test_what_is_missing_is_named(resume):
+    with pytest.raises(CheckpointError, match="written by another version: it does not say channels, batch_size"):
+        resume({name: SAVED[name] for name in SAVED if name not in ("channels", "batch_size")})
+
+
+def test_stored_paths_are_absolute_and_the_rest_is_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = cli.Options(out="runs/a", autoencoder="../vq", data_dir=None, lr=0.1, given=frozenset(("out",)))
+    kept = cli.stored_options(options, scale=2)
+    assert kept == {"out": str(tmp_path / "runs/a"), "autoencoder": str(tmp_path.parent / "vq"), "data_dir": None, "lr": 0.1, "scale": 2}
+    assert os.path.isabs(kept["out"]) and options.out == "runs/a"
