@@ -40,7 +40,8 @@ class Plan(NamedTuple):
 # come last, so that the others keep their numbers without them. `cycles` and `latency` are fitted
 # to the seconds of all plans that were timed on an H200 (docs/benchmarks/nvidia-h200.json), of a
 # clock of 1.755 GHz, so that the cheapest plan by the model is the fastest one or close to it.
-# tests/kernels/test_plan.py says how close. They absorb what the model leaves out.
+# tests/kernels/test_plan.py says how close; for shapes that were not fitted it is less close
+# (docs/benchmarks/gpu_predictions.md). They absorb what the model leaves out.
 FAST = (
     Tile(128, 128, 8, 1980, 2560, 2), Tile(64, 128, 8, 990, 2350, 3),
     Tile(32, 128, 8, 550, 1850, 6), Tile(64, 64, 8, 500, 1170, 4), Tile(32, 32, 8, 180, 780, 8),
