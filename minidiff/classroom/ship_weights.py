@@ -33,11 +33,13 @@ def ship(run: str, figures: str = "", data: str = "", weights: Path = WEIGHTS) -
     Raises: CheckpointError if the run is none of those that can be shipped, or is cut off.
     """
     found = load_checkpoint(checkpoint_in(run))
-    names = {kind: name for name, kind in RUNS.items()}
-    if found.kind not in names:
-        wanted = ", ".join(RUNS.values())
+    kinds = list(RUNS.values())
+    if found.kind not in kinds:
+        wanted = ", ".join(dict.fromkeys(kinds))
         raise CheckpointError(f"{run}: kind must be one of {wanted}, got {found.kind!r}")
-    name = names[found.kind]
+    name = list(RUNS)[kinds.index(found.kind)]
+    if name == "mnist" and found.description["model"].get("patch_size") == 1:
+        name = "mnist_on_pixels"
     lines = [_write(weights / file_of(name), found, figures, data)]
     if found.kind == "ldm":
         autoencoder = load_checkpoint(Path(run) / "autoencoder")

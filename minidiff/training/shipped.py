@@ -19,14 +19,15 @@ from minidiff.data.atomic import atomic_write
 from minidiff.engine.printing import PACKAGE
 
 WEIGHTS = PACKAGE / "weights"
-RUNS = {"mnist": "ddpm", "ldm": "ldm", "classifier": "classifier"}  # folder: kind of checkpoint
+# folder: kind of checkpoint; mnist_on_pixels is the U-Net of the slides, 28-14-7
+RUNS = {"mnist": "ddpm", "mnist_on_pixels": "ddpm", "ldm": "ldm", "classifier": "classifier"}
 LEFT_OUT = ("optimizer", "rng", "loader", "ema", "format")
 MOST_BYTES = 6 * 2**20  # of all weights together
 DESCRIPTION = "description"  # the name of the JSON among the arrays
 
 
 def shipped_run(name: str) -> Path:
-    """The folder of the shipped weights called "mnist", "ldm" or "classifier".
+    """The folder of the shipped weights of that name, one of RUNS.
 
     Raises: ValueError for another name; FileNotFoundError if this copy of the package has none.
     """

@@ -190,7 +190,7 @@ def test_the_blocks_have_the_shapes_of_the_deck():
     sides = {block["output"][1] for block in reply["blocks"] if len(block["output"]) == 3}
     assert sides == {28, 14, 7} or reply["patch_size"] == 2
     assert sum(block["parameters"] for block in reply["blocks"]) == reply["parameters"]
-    assert all("forward" not in vars(module) for _, module in unet.parts(digits.pixel_model().model))
+    assert all("forward" not in vars(module) for _, module in unet.parts(unet.network().model))
 
 
 def test_a_gradient_is_that_of_the_tape_and_leaves_the_weights_alone():

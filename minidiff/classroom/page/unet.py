@@ -6,11 +6,11 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from minidiff.classroom.page.digits import pixel_model
 from minidiff.classroom.page.lines import without_docstring
 from minidiff.classroom.page.wire import on_page
 from minidiff.data import make_digits, to_float
@@ -20,9 +20,21 @@ from minidiff.diffusion.targets import regression_target, to_eps, x_0_from_eps
 from minidiff.engine.printing import location_of, plain_array
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
+from minidiff.models import UNet
 from minidiff.nn import Module
+from minidiff.sampling import load_denoiser
+from minidiff.training import shipped_run
 
 MOST_MAPS = 32
+
+
+@lru_cache(maxsize=1)
+def network() -> Any:
+    """The shipped noise predictor on pixels, whose sizes are those of the slides: 28, 14, 7.
+
+    Raises: FileNotFoundError if there is none.
+    """
+    return load_denoiser(shipped_run("mnist_on_pixels"), UNet)
 
 
 class Look:
@@ -79,7 +91,7 @@ def run(t: int = 300, digit: int = 3, seed: int = 0) -> dict[str, Any]:
 
     -> x_0, x_t, what the network says about the noise and the image, and the blocks with shapes
     """
-    denoiser = pixel_model()
+    denoiser = network()
     images = make_digits(100, seed=seed)
     which = int(np.flatnonzero(images.labels == digit % 10)[0])
     look.x_0 = to_float(images.images[which : which + 1])
@@ -120,7 +132,7 @@ def block_called(name: str) -> Module:
 
     Raises: ValueError for another name.
     """
-    blocks = dict(parts(pixel_model().model))
+    blocks = dict(parts(network().model))
     if name not in blocks:
         raise ValueError(f"unet: the block must be one of {', '.join(blocks)}, got {name!r}")
     return blocks[name]
@@ -155,7 +167,7 @@ def gradient(name: str, parameter: str, index: int = 0) -> dict[str, Any]:
     """
     if look.x_t is None:
         raise ValueError("unet: run the network first")
-    denoiser = pixel_model()
+    denoiser = network()
     found = dict(block_called(name).named_parameters())
     if parameter not in found:
         raise ValueError(f"unet: {name} has no parameter {parameter!r}")
