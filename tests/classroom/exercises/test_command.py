@@ -1,0 +1,118 @@
+import subprocess
+import sys
+
+import pytest
+
+from minidiff.__main__ import main
+from minidiff.classroom.exercises.exercise import returned_names
+from minidiff.classroom.exercises.isolated import grade_apart
+from minidiff.classroom.exercises.stubs import with_code
+from minidiff.classroom.exercises.tables.exercises import EXERCISES, get_exercise
+from minidiff.classroom.exercises.tables.hints import HINTS
+
+HEAD = "def q_sample(x_0, t, eps, schedule):\n"
+
+
+def write(folder, name, code=None):
+    exercise = get_exercise(name)
+    (folder / f"{name}.py").write_text(with_code(exercise, code or exercise.source), encoding="utf-8")
+
+
+def test_without_a_name_it_lists_all_exercises(capsys):
+    assert main(["exercise"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {exercise.name} " in text for exercise in EXERCISES)
+    assert "q_sample               slide 5 " in text and max(map(len, text.splitlines())) <= 100
+
+
+def test_new_writes_a_folder_and_leaves_what_is_there(tmp_path, capsys):
+    folder = tmp_path / "mine"
+    assert main(["exercise", "--new", str(folder)]) == 0
+    assert f"wrote {len(EXERCISES) + 1} files into {folder}. Begin with" in capsys.readouterr().out
+    (folder / "q_sample.py").write_text("my work")
+    (folder / "mu_theta.py").unlink()
+    assert main(["exercise", "--new", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"wrote 1 files into {folder}, and left {len(EXERCISES)} as they were" in said
+    assert (folder / "q_sample.py").read_text() == "my work" and (folder / "mu_theta.py").exists()
+
+
+def test_new_refuses_a_file(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["exercise", "--new", str(tmp_path / "file")]) == 2
+    assert "exercise --new: wanted a folder, but" in capsys.readouterr().err
+
+
+def test_a_stub_runs_by_itself(tmp_path):
+    main(["exercise", "--new", str(tmp_path)])
+    done = subprocess.run([sys.executable, str(tmp_path / "q_sample.py")], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not done.stderr
+    assert "q_sample: the body is still to be written" in done.stdout
+
+
+def test_a_right_answer_names_the_next_exercise(tmp_path, capsys):
+    write(tmp_path, "q_sample")
+    assert main(["exercise", "q_sample", str(tmp_path)]) == 0
+    assert "q_sample: right (3 calls, 45 numbers agree with the package's own). Next: beta_tilde_table" in capsys.readouterr().out
+
+
+def test_a_wrong_answer_is_status_1_with_the_way_to_a_hint(tmp_path, capsys):
+    write(tmp_path, "q_sample", HEAD + "    return x_0\n")
+    assert main(["exercise", "q_sample", str(tmp_path), "--debug"]) == 1
+    said = capsys.readouterr().out
+    assert "the part with eps is missing" in said
+    assert "(hints: python -m minidiff exercise q_sample --hint)" in said
+
+
+def test_hints_come_one_by_one(capsys):
+    assert main(["exercise", "q_sample", "--hint"]) == 0
+    assert capsys.readouterr().out.startswith("hint 1 of 3: All t steps in one")
+    assert main(["exercise", "q_sample", "--hint", "3"]) == 0
+    assert "square roots" in capsys.readouterr().out
+    assert main(["exercise", "q_sample", "--hint", "4"]) == 2
+    assert "exercise: q_sample has hints 1 to 3, got 4" in capsys.readouterr().err
+    assert len(HINTS["q_sample"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["q_smaple"], "exercise: there is none called 'q_smaple'; did you mean q_sample"),
+        (["--hint"], "exercise: --hint needs the name of an exercise"),
+        (["q_sample", "nowhere"], "exercise: there is no nowhere/q_sample.py; python -m minidiff exercise --new DIR writes it"),
+        (["all", "nowhere"], "exercise: there are no exercises in nowhere; python -m minidiff exercise --new DIR writes them"),
+        (["q_sample", "--seconds", "0"], "exercise: --seconds must be > 0, got 0"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, said, capsys):
+    assert main(["exercise", *arguments]) == 2
+    assert said in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_all_grades_those_that_were_begun(tmp_path, capsys):
+    main(["exercise", "--new", str(tmp_path)])
+    write(tmp_path, "p_step")
+    write(tmp_path, "L_simple", "def L_simple(eps, eps_hat):\n    return ((eps - eps_hat) ** 2).sum()\n")
+    capsys.readouterr()
+    assert main(["exercise", "all", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "p_step: right" in said and "L_simple: loss is" in said
+    assert f"1 right, 1 wrong, {len(EXERCISES) - 2} to begin" in said
+
+
+def test_a_loop_without_an_end_is_ended_and_its_line_is_named(tmp_path):
+    write(tmp_path, "q_sample", HEAD + "    while True:\n        x_0 = x_0 + 1\n")
+    verdict = grade_apart(get_exercise("q_sample"), tmp_path / "q_sample.py", seconds=3)
+    assert not verdict.right
+    assert "q_sample: it is not done after 3 s: a loop without an end? It was at q_sample.py:1" in verdict.text
+
+
+def test_a_program_that_ends_in_the_middle(tmp_path):
+    write(tmp_path, "q_sample", "import os\n\n" + HEAD + "    os._exit(7)\n")
+    verdict = grade_apart(get_exercise("q_sample"), tmp_path / "q_sample.py")
+    assert not verdict.right and "the program ended in the middle (exit status 7)" in verdict.text
+
+
+def test_the_names_of_what_is_returned():
+    assert returned_names("def f(x):\n    def g():\n        return a\n    return N, m + 1") == ["N", "result"]
+    assert returned_names("def f(x):\n    yield x") == ["result"]
