@@ -85,11 +85,17 @@ def hint(name: str, number: int = 1) -> str:
 
 
 def grade_files(
-    name: str, folder: str | Path = ".", seconds: float = SECONDS, debug: bool = False
+    name: str,
+    folder: str | Path = ".",
+    seconds: float = SECONDS,
+    *,
+    debug: bool = False,
+    checks: bool = False,
 ) -> tuple[bool, str]:
     """Grade one exercise in a folder, or "all" that were begun.   -> all right?, the text
 
-    debug: in this process and without a time limit, so that breakpoint() works.
+    debug: in this process and without a time limit, so that breakpoint() works; checks: run the
+    package's tests of the function, too.
     Raises: ValueError if the file is not there.
     """
     if name == "all":
@@ -99,7 +105,7 @@ def grade_files(
     if not file.is_file():
         what = "python -m minidiff exercise --new DIR writes it"
         raise ValueError(f"exercise: there is no {file}; {what}")
-    verdict = grade(exercise, file) if debug else grade_apart(exercise, file, seconds)
+    verdict = grade(exercise, file) if debug else grade_apart(exercise, file, seconds, checks)
     return verdict.right, _text(exercise, verdict)
 
 

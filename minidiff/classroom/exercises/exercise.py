@@ -59,6 +59,11 @@ class Exercise:
         return text or f"minidiff's {self.function.__qualname__}"
 
     @property
+    def is_a_part(self) -> bool:
+        """Whether the student may leave a part of the package's function out."""
+        return self.hole == "forward" or bool(self.task and not self.hole)
+
+    @property
     def slides(self) -> list[int]:
         """The numbers of the slides that show it."""
         ids = [id for id, known in all_equations().items() if known.function is self.function]

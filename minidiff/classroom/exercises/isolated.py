@@ -18,12 +18,18 @@ SECONDS = 30.0  # that the student's code may take
 START = 60.0  # that the process may take besides, to start and to end
 
 
-def grade_apart(exercise: Exercise, file: str | Path, seconds: float = SECONDS) -> Verdict:
-    """`grade` in another process, which is ended if it takes longer than `seconds`."""
+def grade_apart(
+    exercise: Exercise, file: str | Path, seconds: float = SECONDS, checks: bool = False
+) -> Verdict:
+    """`grade` in another process, which is ended if it takes longer than `seconds`.
+
+    checks: run the package's tests of this function, too.
+    """
     with tempfile.TemporaryDirectory() as folder:
         verdict, stack = Path(folder, "verdict.json"), Path(folder, "stack.txt")
         command = [sys.executable, "-m", "minidiff.classroom.exercises.isolated", exercise.name,
-                   str(file), str(verdict), str(stack), str(seconds)]  # fmt: skip
+                   str(file), str(verdict), str(stack), str(seconds),
+                   *["checks"] * checks]  # fmt: skip
         try:
             done = subprocess.run(command, timeout=seconds + START, check=False)
         except subprocess.TimeoutExpired:
@@ -53,11 +59,24 @@ def _line_in(stack: str, file: Path) -> str:
     return ""
 
 
-def main(name: str, file: str, verdict: str, stack: str, seconds: str) -> None:
+def _and_guards(exercise: Exercise, file: str, graded: Verdict) -> Verdict:
+    from minidiff.classroom.exercises.guards import run_guards
+
+    try:
+        guards = run_guards(exercise, file)
+    except RuntimeError as error:  # the tests are not here
+        return Verdict(True, f"{graded.text} ({error})")
+    return Verdict(guards.right, f"{graded.text} {guards.text}")
+
+
+def main(name: str, file: str, verdict: str, stack: str, seconds: str, *checks: str) -> None:
     """In the other process: grade, and write the verdict to a file."""
     with Path(stack).open("w", encoding="utf-8") as dump:
         faulthandler.dump_traceback_later(float(seconds), exit=True, file=dump)
-        result = grade(get_exercise(name), file)
+        exercise = get_exercise(name)
+        result = grade(exercise, file)
+        if checks and result.right:
+            result = _and_guards(exercise, file, result)
         faulthandler.cancel_dump_traceback_later()
     Path(verdict).write_text(json.dumps(list(result)), encoding="utf-8")
 

@@ -25,6 +25,9 @@ def add_exercise(commands: Any) -> None:
     command.add_argument(
         "--debug", action="store_true", help="without a time limit, so that breakpoint() works"
     )
+    command.add_argument(
+        "--checks", action="store_true", help="run the package's tests on your function, too"
+    )
 
 
 def exercise(options: argparse.Namespace) -> int:
@@ -42,8 +45,8 @@ def exercise(options: argparse.Namespace) -> int:
     else:
         if not options.seconds > 0:
             raise ValueError(f"exercise: --seconds must be > 0, got {options.seconds:g}")
-        given = (options.name, options.folder, options.seconds, options.debug)
-        right, text = command.grade_files(*given)
+        given = options.name, options.folder, options.seconds
+        right, text = command.grade_files(*given, debug=options.debug, checks=options.checks)
         print(text)
         return 0 if right else 1
     return 0

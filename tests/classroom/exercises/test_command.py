@@ -116,3 +116,29 @@ def test_a_program_that_ends_in_the_middle(tmp_path):
 def test_the_names_of_what_is_returned():
     assert returned_names("def f(x):\n    def g():\n        return a\n    return N, m + 1") == ["N", "result"]
     assert returned_names("def f(x):\n    yield x") == ["result"]
+
+
+def test_the_packages_own_tests_run_on_a_students_function(tmp_path, capfd):
+    write(tmp_path, "q_sample")
+    assert main(["exercise", "q_sample", str(tmp_path), "--checks", "--seconds", "300"]) == 0
+    said = " ".join(capfd.readouterr().out.split())
+    assert "tests of it pass, too" in said and "The package's own 0" not in said
+
+
+def test_a_part_of_a_function_has_no_tests_of_its_own(tmp_path, capfd):
+    write(tmp_path, "ddpm_steps")
+    assert main(["exercise", "ddpm_steps", str(tmp_path), "--checks"]) == 0
+    assert "ddpm_steps is graded by numbers alone" in " ".join(capfd.readouterr().out.split())
+
+
+def test_a_wrong_function_in_place_of_the_packages_fails_its_tests(tmp_path):
+    """In a process of its own: pytest does not run inside pytest."""
+    write(tmp_path, "q_step", "def q_step(x_prev, t, eps_step, schedule):\n    return x_prev\n")
+    file = str(tmp_path / "q_step.py")
+    code = (
+        "from minidiff.classroom.exercises.guards import run_guards\n"
+        "from minidiff.classroom.exercises.tables.exercises import get_exercise\n"
+        f"print(*run_guards(get_exercise('q_step'), {file!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False q_step: the test ") and "of the package fails" in done.stdout

@@ -75,8 +75,8 @@ EXERCISES = (
     Exercise("ddpm_steps", "ddpm.algorithm_2",
              cases.samplers(variance=("beta_tilde", "beta")), task=(
         "Algorithm 2: guide, clip, tau and the learned variance may be left out. Draw z with\n"
-        "rng.normal(x_t.shape, dtype=x_t.dtype), and yield Step(\"ddpm\", t, x_t=...,\n"
-        "eps_hat=..., mu=..., sigma_t=..., z=..., x_prev=...) for each t; only x_prev must be there.")),
+        "rng.normal(x_t.shape, dtype=x_t.dtype). For each t yield Step(\"ddpm\", t, x_t=...,\n"
+        "eps_hat=..., mu=..., sigma_t=..., z=..., x_prev=...); only x_prev must be there.")),
     Exercise("clip_x_0", "sampling.clip_x_0", images("x_t", "eps_hat")),
     Exercise("make_tau", "ddim.tau",
              given({"T": 1000, "S": 10}, {"T": 10, "S": 4}, {"T": 7, "S": 1},
