@@ -136,9 +136,22 @@ def _of_the_difference(
         if right.size >= MINIMUM or text:
             return f"the difference is {text or f'{one:.6g}'}" + ("" if text else " everywhere")
     for other, value in context.items():
-        if isinstance(value, np.ndarray) and value.shape == right.shape and value.all():
-            text = name_of_ratio(difference / value, context)
+        fitted = _beside(value, right)
+        if fitted is not None and fitted.all():
+            text = name_of_ratio(difference / fitted, context)
+            text = text or ("1" if np.allclose(difference, fitted) else None)
             if text:
                 factor = {"-1": "-", "1": ""}.get(text, f"{text} times ")
                 return f"the difference is {factor}{other}"
     return ""
+
+
+def _beside(value: Any, right: np.ndarray) -> np.ndarray | None:
+    """An argument in the shape of the result; one number per channel beside images."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return None
+    if value.shape == right.shape:
+        return value
+    if value.ndim == 1 and right.ndim > 2 and len(value) == right.shape[1]:
+        return value.reshape(-1, *(1,) * (right.ndim - 2))
+    return None

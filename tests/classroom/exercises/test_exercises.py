@@ -117,6 +117,19 @@ OWN_WORDS = [
      "    now = schedule.at(t, like=x_t)\n"
      "    return (x_t - now.beta / now.one_minus_alpha_bar**0.5 * eps_hat) * now.alpha**0.5",
      "the ratio is alpha_t"),
+    ("group_norm", "def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5):\n"
+     "    g = x.reshape(len(x), num_groups, -1)\n"
+     "    g = (g - g.mean(2, keepdims=True)) / np.sqrt(g.var(2, keepdims=True) + eps)\n"
+     "    return g.reshape(x.shape) * weight[:, None, None]", "the difference is -bias"),
+    ("v_target", "def v_target(x_0, t, eps, schedule):\n"
+     "    now = schedule.at(t, like=x_0)\n"
+     "    a, b = now.alpha_bar**0.5, now.one_minus_alpha_bar**0.5\n"
+     "    return a * x_0 - b * eps", "the factor of x_0 is 0.706584, exact -0.707629"),
+    ("alpha_bar_table", "def alpha_bar_table(beta):\n    return np.cumprod(1 - beta) ** 2", "the ratio is alpha_bar_t"),
+    ("ema_codebook", "def ema_codebook(N, m, z_e, k, gamma=0.99):\n"
+     "    one = (k[:, None] == np.arange(len(N))) * 1.0\n"
+     "    N, m = gamma * N + (1 - gamma) * one.sum(0), gamma * m + (1 - gamma) * one.T @ z_e\n"
+     "    return N, m, m", "codebook[0, 0] is"),
 ]  # fmt: skip
 
 
