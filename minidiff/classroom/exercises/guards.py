@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minidiff.classroom.coverage import tests_by_equation
+from minidiff.classroom.coverage import repository, tests_by_equation
 from minidiff.classroom.exercises.exercise import Exercise
 from minidiff.classroom.exercises.grading import Verdict, load
 from minidiff.classroom.index import all_equations
@@ -33,6 +33,8 @@ def run_guards(exercise: Exercise, file: str) -> Verdict:
 
     Raises: RuntimeError without the tests or pytest; Wrong if the file has no such function.
     """
+    if repository() is None:
+        raise RuntimeError("its tests are not installed here: they need a clone of the project")
     ids = guards_of(exercise)
     if not ids:
         why = "is graded by numbers alone: no test of the package is for just this"
@@ -40,7 +42,8 @@ def run_guards(exercise: Exercise, file: str) -> Verdict:
     with replaced(exercise.function, load(exercise, file)):
         seen = run_checks(ids)
     if seen.failed is None:
-        return Verdict(True, f"The package's own {seen.passed} tests of it pass, too.")
+        tests = "one test of it passes" if seen.passed == 1 else f"{seen.passed} tests of it pass"
+        return Verdict(True, f"The package's own {tests}, too.")
     name = seen.failed.rpartition("::")[2].removeprefix("test_").replace("_", " ")
     return Verdict(False, f'{exercise.name}: the test "{name}" of the package fails: {seen.why}')
 
