@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from minidiff.classroom.exercises.options import add_exercise, exercise
 from minidiff.classroom.status import status
 from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
@@ -93,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     play_command.add_argument(
         "--no-browser", action="store_true", help="only print the address"
     )
+    add_exercise(commands)
     weights_command = commands.add_parser(
         "weights", help="the weights that come with the package, or new ones made from a run"
     )
@@ -153,6 +155,8 @@ def _run(options: argparse.Namespace) -> int:
             print(f"wrote the page into {write_page(options.write, options.pyodide)}")
             return 0
         return play(options.port, options.pyodide, browser=not options.no_browser)
+    elif options.command == "exercise":
+        return exercise(options)
     elif options.command == "weights":
         from minidiff.classroom.ship_weights import describe, ship
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "python -m minidiff explain forward.q_sample": "a formula, its code, a run with numbers",
     "python -m minidiff deck": "what covers each formula of the deck",
     "python -m minidiff step ddpm --t 500": "walk through a sampler, term by term",
+    "python -m minidiff exercise": "write a formula yourself, graded number by number",
     "python examples/algorithm_1.py --debug": "step from a program into its formulas",
     "python -m minidiff mutants": "break each formula, see a test catch it",
 }
