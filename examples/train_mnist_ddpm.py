@@ -14,6 +14,10 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
+AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, for the debugger
+    "predict": "eps", "patch_size": 1, "optimizer": "adamw", "schedule": "linear",
+    "times": "uniform", "workers": 1, "lr": 1e-3,
+}  # fmt: skip
 
 
 def main(options: cli.Options) -> None:
@@ -172,7 +176,7 @@ def parse_options() -> cli.Options:
         help="learned: a second output for the variance of a step, trained with L_hybrid",
     )  # fmt: skip
     add(
-        "--times", default="uniform", choices=["uniform", "logit-normal"],
+        "--times", default="logit-normal", choices=["uniform", "logit-normal"],
         help="how t is drawn: uniform as on the slides, or mostly from the middle",
     )  # fmt: skip
     add(
@@ -185,11 +189,21 @@ def parse_options() -> cli.Options:
         help="a classifier (train_classifier.py) that looks at each preview's samples",
     )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
+    add(
+        "--deck", action="store_true",
+        help="the settings of the slides where none is given: eps, pixels, AdamW, the "
+        "linear schedule, uniform t, one process",
+    )  # fmt: skip
     options = parser.parse_args()
+    if options.deck and not options.resume:
+        for name, value in AS_ON_THE_SLIDES.items():
+            if name not in options.given:
+                setattr(options, name, value)
     if options.resume:  # the run's own network and training
         network = ("patch_size", "channels", "schedule", "predict", "timesteps")
         saved = cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
         options.held_out = saved.get("held_out", 0)  # older runs held nothing out
+        options.times = saved.get("times", "uniform")
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(

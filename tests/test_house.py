@@ -23,34 +23,6 @@ FEW_ARGUMENTS = ("minidiff/models", "minidiff/diffusion", "minidiff/beyond", "mi
 IMPORT_LINES = 8  # of an example
 
 
-# files of branches that grew beside this rule: their lines are still to be wrapped, then the name goes
-PENDING_WIDTH = {
-    "minidiff/classroom/as_printed.py",
-    "minidiff/classroom/difference.py",
-    "minidiff/classroom/explain.py",
-    "minidiff/classroom/guide.py",
-    "minidiff/classroom/markdown.py",
-    "minidiff/classroom/mutants.py",
-    "minidiff/classroom/plans/ddim.py",
-    "minidiff/classroom/plans/forward.py",
-    "minidiff/classroom/plans/kernels.py",
-    "minidiff/classroom/plans/latent.py",
-    "minidiff/classroom/plans/reverse.py",
-    "minidiff/classroom/plans/unet.py",
-    "minidiff/classroom/tables/after_the_deck.py",
-    "minidiff/classroom/tables/derivations.py",
-    "minidiff/classroom/tables/lecture.py",
-    "minidiff/classroom/tables/printed.py",
-    "minidiff/classroom/tables/symbols.py",
-    "minidiff/classroom/tables/toy_arguments.py",
-    "minidiff/classroom/tables/toy_runs.py",
-    "minidiff/kernels/cuda/conv2d_launch.py",
-    "minidiff/kernels/cuda/plan.py",
-    "minidiff/kernels/cuda/tuning.py",
-}
-PENDING_LINES = {"minidiff/kernels/arguments.py"}
-
-
 def name_of(path):
     """minidiff/... or examples/..., wherever the package is installed."""
     if path.is_relative_to(PACKAGE):
@@ -91,9 +63,6 @@ def test_lines_fit():
         name = name_of(path)
         width = WIDTH_IN_CLASS if name.startswith(IN_CLASS) else WIDTH
         lines = wide_lines(path.read_text(encoding="utf-8"), width)
-        if name in PENDING_WIDTH:
-            assert lines, f"{name} is not pending any more"
-            continue
         wrong += [f"{name}:{number}: {length} columns, at most {width}" for number, length in lines]
     assert not wrong, "\n".join(wrong)
 
@@ -102,7 +71,7 @@ def test_files_fit_in_a_head():
     wrong = []
     for path in files():
         count = len(path.read_text(encoding="utf-8").splitlines())
-        if path.is_relative_to(PACKAGE) and count > LINES and name_of(path) not in PENDING_LINES:
+        if path.is_relative_to(PACKAGE) and count > LINES:
             wrong.append(f"{name_of(path)}: {count} lines, at most {LINES}")
     assert not wrong, "\n".join(wrong)
 

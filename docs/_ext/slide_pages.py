@@ -34,7 +34,8 @@ from minidiff.engine.registry import use_kernels
 OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits")
 """Equations that mean something else by beta or x: their symbols keep the colour of the text."""
 WIDTHS = (88, 102)  # columns of code and values that fit 1280 pixels in the large type, in the middle one
-MANY_LINES = (14, 19, 23)
+MANY_LINES = (14, 19, 23)  # rows, with those of wrapped values
+WRAP = 40  # columns of values in a row, about
 LONGEST = 30  # lines of a program that has no run
 
 
@@ -120,7 +121,9 @@ def size_of(run: CodeRun) -> int:
     code = max((len(line.text) for line in run.lines), default=0)
     value = max((len(f"{name} = {text}") for line in run.lines for name, text in line.values), default=0)
     columns = code + min(value, 34)
-    return 1 + max(sum(columns > wide for wide in WIDTHS), sum(len(run.lines) > many for many in MANY_LINES))
+    beside = [sum(len(f"{name} = {text}") + 2 for name, text in line.values) for line in run.lines]
+    rows = sum(max(1, -(-length // WRAP)) for length in beside)
+    return 1 + max(sum(columns > wide for wide in WIDTHS), sum(rows > many for many in MANY_LINES))
 
 
 def short_head(head: str) -> str:

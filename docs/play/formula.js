@@ -4,14 +4,15 @@ import { familyOf } from "./symbols.js";
 
 const LETTERS = {
   alpha: "α", beta: "β", gamma: "γ", epsilon: "ϵ", eta: "η", theta: "θ", lambda: "λ", mu: "μ", pi: "π", sigma: "σ", tau: "τ",
-  phi: "ϕ", varphi: "φ", Sigma: "Σ", varnothing: "∅",
+  phi: "ϕ", varphi: "φ", Sigma: "Σ", Phi: "Φ", varnothing: "∅",
+  chi: "χ", delta: "δ", rho: "ρ", omega: "ω", psi: "ψ", Omega: "Ω", Delta: "Δ", Gamma: "Γ", Psi: "Ψ", infty: "∞", ell: "ℓ", partial: "∂",
 };
 const OPERATORS = {
-  cdot: "·", sim: "∼", in: "∈", leftarrow: "←", to: "→", pm: "±", "|": "‖", "{": "{", "}": "}", subseteq: "⊆", nabla: "∇", dots: "…",
+  cdot: "·", sim: "∼", in: "∈", leftarrow: "←", to: "→", pm: "±", "|": "‖", "{": "{", "}": "}", subseteq: "⊆", nabla: "∇", dots: "…", le: "≤", ge: "≥", approx: "≈", times: "×", neq: "≠", propto: "∝",
 };
 const BIG = { sum: "∑", prod: "∏", int: "∫" };
 const NAMED = new Set(["log", "exp", "sin", "cos", "max", "min", "arg"]);
-const ACCENTS = { bar: "¯", tilde: "~", hat: "^" };
+const ACCENTS = { bar: "¯", tilde: "~", hat: "^", dot: "˙" };
 const SIZES = { Big: "1.6em", big: "1.25em" };
 
 const mo = (text, more = "") => `<mo${more}>${text === "<" ? "&lt;" : text === "&" ? "&amp;" : text}</mo>`;

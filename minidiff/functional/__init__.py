@@ -22,8 +22,8 @@ Otherwise the table of minidiff.engine.registry may hold something faster: see k
 
 # isort: off
 from minidiff.engine.composed import (
-    all, any, chunk, contract, cumprod, cumsum, einsum, flatten, flip, logsumexp, max_pool2d, pad,
-    prod, resize, split, std, tril, triu,
+    all, any, chunk, contract, cumprod, cumsum, einsum, flatten, flip, logsumexp,
+    max_pool2d, pad, prod, resize, split, std, tril, triu,
 )
 from minidiff.functional.activation import (
     gelu, log_softmax, relu, sigmoid, silu, softmax, swish, tanh,

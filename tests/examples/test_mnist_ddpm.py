@@ -185,3 +185,13 @@ def test_what_comes_after_the_deck_trains_resumes_and_samples(data_dir, tmp_path
 def test_what_does_not_go_together_is_refused_before_the_training(data_dir, tmp_path, options, message):
     result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", tmp_path / "o", "--epochs", 1, *options)
     assert result.returncode == 2 and message in result.stderr and "Traceback" not in result.stderr, result.stderr
+
+
+def test_deck_takes_the_settings_of_the_slides_where_none_is_given(data_dir, tmp_path):
+    small = ["--data", "mnist", "--timesteps", "20", "--batch-size", "16", "--samples", "4", "--sampling-steps", "3", "--held-out", "0"]
+    result = run("train_mnist_ddpm.py", *small, "--channels", 4, "--data-dir", data_dir, "--out", tmp_path / "run", "--epochs", 1, "--deck", "--lr", "2e-3")
+    assert result.returncode == 0, result.stderr
+    facts = load_checkpoint(tmp_path / "run" / "checkpoint", "ddpm").description
+    options = facts["options"]
+    assert (facts["prediction"], facts["schedule"]["name"], facts["optimizer"]["name"]) == ("eps", "linear", "AdamW")
+    assert (options["patch_size"], options["times"], options["workers"], options["lr"]) == (1, "uniform", 1, 2e-3)

@@ -8,6 +8,7 @@ from minidiff import Tensor, gradients, kernels, use_kernels
 from minidiff.functional import conv2d, conv_transpose2d
 from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda.conv2d import conv2d_sizes
+from minidiff.kernels.cuda.ladder import RUNGS
 from minidiff.kernels.cuda.plan import Plan
 
 VERSIONS = ("naive", "tiled", "tf32x3", "fast")
@@ -165,6 +166,7 @@ def test_fast_takes_the_exact_tiles_of_tensor_cores_where_a_gpu_has_them(cuda):
 
 def test_versions_are_registered_simplest_first():
     versions = {op: [v for v in minidiff.kernel_versions(op) if v != "native"] for op in ("conv2d", "conv_transpose2d")}
-    assert versions["conv2d"] == ["im2col", "winograd", "naive", "tiled", "tf32", "tf32x3", "fast"]
+    rungs = list(RUNGS["conv2d"])  # last, but never chosen unless they are named
+    assert versions["conv2d"] == ["im2col", "winograd", "naive", "tiled", "tf32", "tf32x3", "fast", *rungs]
     assert versions["conv_transpose2d"] == ["im2col", "naive", "tiled", "tf32", "tf32x3", "fast"]
     assert minidiff.kernel_versions("conv2d", "cuda") == ["im2col", "fast"]

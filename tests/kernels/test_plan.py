@@ -1,11 +1,17 @@
-"""The choice of tiles and splits: not that it is the fastest, which only a GPU can say, but that it is possible and reasonable."""
+"""The choice of tiles and splits: that it is possible and reasonable, and close to the fastest of the plans that a GPU has timed."""
+
+import json
+from pathlib import Path
 
 import pytest
 
+from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda import plan as planning
+from minidiff.kernels.cuda.conv2d_launch import Conv, product_of, tiles_of
 from minidiff.kernels.cuda.plan import FAST, MAX_PARTS, MAX_TABLE, TF32, TF32X3, Plan, Product
 
-H100 = 132  # multiprocessors
+H100 = 132  # multiprocessors; an H200 has as many
+FIGURES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "nvidia-h200.json"
 
 
 def blocks(product, plan, tiles=FAST):
@@ -50,3 +56,40 @@ def test_more_work_never_takes_less_time():
     small, large = Product(64, 1000, 576, 1, 64000), Product(64, 2000, 576, 1, 128000)
     for tile in FAST + TF32 + TF32X3:
         assert planning.cycles(small, tile, 1, H100) <= planning.cycles(large, tile, 1, H100)
+
+
+def timed_plans():
+    """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed, halos among them."""
+    for row in json.loads(FIGURES.read_text())["halo"]["results"]:
+        for found in row["found"] if row["kind"] == "plans" else ():
+            version, what, sizes, _ = found["convolution"]
+            yield version, what, Conv(*sizes), {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
+
+
+def cost_of_the_models_choice(version, what, conv, times):
+    """By how much the plan that the model prefers, of those that were timed, takes longer than the fastest one: 1 is best."""
+    halo = (conv.U, conv.V, conv.stride_h) == (3, 3, 1)  # all images here are narrow enough
+    tiles, product = tiles_of(version, what, tensor_cores=True, halo=halo), product_of(what, conv)
+    assert max(plan.tile for plan in times) < len(tiles)
+    choice = min(times, key=lambda plan: planning.cycles(product, tiles[plan.tile], plan.splits, H100))
+    return times[choice] / min(times.values())
+
+
+def test_the_models_choice_is_close_to_the_fastest_plan_that_was_timed():
+    """No GPU is needed: the seconds are those of docs/benchmarks/nvidia-h200.json. The constants of plan.py were fitted to them."""
+    if not FIGURES.exists():
+        pytest.skip("the docs are not installed")
+    costs = {case[:3]: cost_of_the_models_choice(*case) for case in timed_plans()}
+    assert len(costs) == 72 and min(costs.values()) >= 1
+    assert {case: round(cost, 2) for case, cost in costs.items() if cost > 1.15} == {}
+    assert sum(costs.values()) / len(costs) <= 1.03
+
+
+def test_a_model_that_takes_halos_for_faster_than_they_are_is_noticed(monkeypatch):
+    """As it was before they had run: copies and products were taken for the whole time of a slab."""
+    if not FIGURES.exists():
+        pytest.skip("the docs are not installed")
+    hopeful = tuple(tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.halo else tile for tile in planning.TF32X3_GRADIENT)
+    monkeypatch.setitem(conv2d_launch.GRADIENT_TILES, "tf32x3", hopeful)
+    gradients = [case for case in timed_plans() if case[:2] == ("fast", "weight gradient")]
+    assert max(cost_of_the_models_choice(*case) for case in gradients) > 1.4

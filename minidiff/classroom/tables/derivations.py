@@ -50,7 +50,9 @@ DERIVATIONS: dict[str, tuple[int | str, str]] = {
     "flow_map.quantile": ("A1", "known for a mixture on a line only"),
     "flow.path": ("A3", "programs noise by q_sample, the same in another scale"),
     "flow.velocity_from_v": ("A3", "samplers go through the pair of image and noise"),
-    "flow.oracle_velocity": ("A3", "the best velocity of a mixture, with which a learned one is compared"),
+    "flow.oracle_velocity": (
+        "A3", "the best velocity of a mixture, with which a learned one is compared",
+    ),  # fmt: skip
     "tilted.log_density": ("A6", "known for a mixture only: what one would like to sample"),
     "tilted.score": ("A6", "known for a mixture only: what guidance follows"),
     "tilted.noisy_score": ("A6", "known for a mixture only: what guidance should follow"),

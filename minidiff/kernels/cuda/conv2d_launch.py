@@ -70,13 +70,7 @@ def forward(
     """y (N, O, I, J)."""
     lib, (x, weight, bias) = prepared(version, conv, x=x, weight=weight, bias=bias)
     y = lib.xp.empty(conv.y_shape, "float32")
-    product = Product(
-        conv.O // conv.groups,
-        conv.N * conv.I * conv.J,
-        conv.C // conv.groups * conv.U * conv.V,
-        conv.groups,
-        y.size,
-    )
+    product = product_of("forward", conv)
 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
@@ -96,31 +90,15 @@ def input_gradient(
     """
     lib, (dy, weight, bias) = prepared(version, conv, dy=dy, weight=weight, bias=bias)
     dx = lib.xp.empty(conv.x_shape, "float32")
-    # the largest stride class, and the kernel elements that reach it
-    rows, columns = (
-        planning.ceil_div(conv.H, conv.stride_h),
-        planning.ceil_div(conv.W, conv.stride_w),
-    )
-    dilated = conv.dilation_h > 1 or conv.dilation_w > 1
-    taps = (
-        conv.U * conv.V
-        if dilated
-        else planning.ceil_div(conv.U, conv.stride_h) * planning.ceil_div(conv.V, conv.stride_w)
-    )
-    copies = conv.groups * conv.stride_h * conv.stride_w
-    product = Product(
-        conv.C // conv.groups,
-        conv.N * rows * columns,
-        conv.O // conv.groups * taps,
-        copies,
-        dx.size,
-    )
+    product = product_of("input gradient", conv)
 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
         arrays = dy, weight, bias, dx
         sums = parts(lib, product, plan)
-        lib.module.conv2d_input_gradient(name, conv, *arrays, tile, plan.splits, sums, lib.stream_now())
+        lib.module.conv2d_input_gradient(
+            name, conv, *arrays, tile, plan.splits, sums, lib.stream_now()
+        )
 
     launch(plan or choose(lib, version, ("input gradient", conv), product, dx, launch))
     return dx
@@ -130,13 +108,7 @@ def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None
     """dweight (O, C / groups, U, V)."""
     lib, (dy, x) = prepared(version, conv, dy=dy, x=x)
     dweight = lib.xp.empty(conv.weight_shape, "float32")
-    product = Product(
-        conv.O // conv.groups,
-        conv.C // conv.groups * conv.U * conv.V,
-        conv.N * conv.I * conv.J,
-        conv.groups,
-        dweight.size,
-    )
+    product = product_of("weight gradient", conv)
 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
@@ -175,6 +147,41 @@ def prepared(version: str, conv: Conv, **arrays: Any) -> tuple[Native, list[Any]
     return lib, [None if a is None else lib.xp.ascontiguousarray(a) for a in arrays.values()]
 
 
+def product_of(what: str, conv: Conv) -> Product:
+    """The matrix product that one of the three sums is.
+
+    what: "forward", "input gradient" or "weight gradient".
+    """
+    c, inputs, outputs = conv, conv.C // conv.groups, conv.O // conv.groups
+    if what == "forward":
+        y_size = c.N * c.O * c.I * c.J
+        return Product(outputs, c.N * c.I * c.J, inputs * c.U * c.V, c.groups, y_size)
+    if what == "weight gradient":
+        return Product(
+            outputs, inputs * c.U * c.V, c.N * c.I * c.J, c.groups, c.O * inputs * c.U * c.V
+        )
+    # the largest stride class, and the kernel elements that reach it
+    rows, columns = planning.ceil_div(c.H, c.stride_h), planning.ceil_div(c.W, c.stride_w)
+    taps = planning.ceil_div(c.U, c.stride_h) * planning.ceil_div(c.V, c.stride_w)
+    if c.dilation_h > 1 or c.dilation_w > 1:
+        taps = c.U * c.V
+    copies = c.groups * c.stride_h * c.stride_w
+    return Product(inputs, c.N * rows * columns, outputs * taps, copies, c.N * c.C * c.H * c.W)
+
+
+def tiles_of(version: str, what: str, tensor_cores: bool, halo: bool) -> tuple[Tile, ...]:
+    """The tiles that a plan's number counts.
+
+    Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor
+    cores for them. Those with a halo are the last ones, so that the others keep their numbers.
+    """
+    of_version = GRADIENT_TILES if what == "weight gradient" else TILES
+    tiles = of_version[version]
+    if version == "fast" and tensor_cores:
+        tiles += of_version["tf32x3"]
+    return tiles if halo else tuple(tile for tile in tiles if not tile.halo)
+
+
 def choose(
     lib: Native,
     version: str,
@@ -183,21 +190,13 @@ def choose(
     result: Any,
     launch: Callable[[Plan], None],
 ) -> Plan:
-    """The tile and the splits for this sum: by the model, or by trying (tuning.py).
-
-    Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor
-    cores for them.
-    """
+    """The tile and the splits for this sum: by the model, or by trying (tuning.py)."""
     if version not in TILES:
         return Plan(0, 1)
     name, conv = what
+    halo = lib.module.conv2d_has_halo(conv, name)
+    tiles = tiles_of(version, name, has_tensor_cores(result), halo)
     table = name != "weight gradient"  # these kernels keep one
-    of_version = TILES if table else GRADIENT_TILES
-    tiles = of_version[version]
-    if version == "fast" and has_tensor_cores(result):
-        tiles += of_version["tf32x3"]
-    if not lib.module.conv2d_has_halo(conv, name):
-        tiles = tuple(tile for tile in tiles if not tile.halo)  # the last ones: the others keep their numbers
     candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
         return tuning.fastest(

@@ -14,8 +14,10 @@ from minidiff.engine.backend import is_recording_a_graph
 from minidiff.kernels.cuda.plan import Plan
 
 ROUNDS = 3  # of which the fastest counts
-LAUNCHES = 10  # per round, as one CUDA graph: Python takes longer to launch a small kernel than the GPU to run it
-WORTH = 0.95  # of the time of the model's choice: what takes more is within the noise, and the choice stays
+# Launches of a round, as one CUDA graph: a small kernel runs faster than Python can launch it.
+LAUNCHES = 10
+# Of the time of the model's choice: what takes more is within the noise, and the choice stays.
+WORTH = 0.95
 
 _on = False
 _times: dict[Hashable, dict[Plan, float]] = {}  # of each convolution that was tuned, in seconds
@@ -42,9 +44,10 @@ def tuned() -> dict[Hashable, dict[Plan, float]]:
 def fastest(
     xp: Any, key: Hashable, candidates: tuple[Plan, ...], launch: Callable[[Plan], None]
 ) -> Plan:
-    """The candidate that takes least time, or the first one, the model's, if no other is clearly faster.
+    """The candidate that takes least time, or the first one if no other is clearly faster.
 
-    While a graph is recorded nothing can be timed: then it is the first one, if none was timed before.
+    The first one is the model's. While a graph is recorded nothing can be timed: then it is the
+    first one, if none was timed before.
     """
     if key not in _times:
         if is_recording_a_graph(xp):
