@@ -85,7 +85,7 @@ def main(options):
     pictures.save_grid(f"{options.out}/digits.png", digits.clip(-1, 1))
 
     torch.manual_seed(options.seed)
-    torch.set_num_threads(1)  # so small a network waits longer for threads than it computes
+    torch.set_num_threads(1)  # more cost time: the network is so small
     schedule, roll = diffusion.make_schedule("linear", T=100), data.swiss_roll(2000, 0)
     network = PointNetwork(schedule.T)
     train_in_torch(network, roll, schedule, options.training_steps, rng)
