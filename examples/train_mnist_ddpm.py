@@ -14,7 +14,7 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
-AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, for the debugger
+AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, to debug
     "predict": "eps", "patch_size": 1, "optimizer": "adamw", "schedule": "linear",
     "times": "uniform", "workers": 1, "lr": 1e-3,
 }  # fmt: skip

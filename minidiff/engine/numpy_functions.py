@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from minidiff.engine.tensor import Tensor
 
 OF_SHAPES = (np.shape, np.ndim, np.size)
 
 
-def call(function: Callable, kind: type[Tensor], args: Any, kwargs: Any) -> Any:
-    """The function on the values.    kind: the class Tensor
+def call(function: Callable, kind: Any, args: Any, kwargs: Any) -> Any:
+    """The function on the values.    kind: the class of Tensors, with their methods
 
     Raises: TypeError if a gradient would be lost.
     """
@@ -30,13 +27,13 @@ def call(function: Callable, kind: type[Tensor], args: Any, kwargs: Any) -> Any:
     return function(*_without_tensors(args, kind), **_without_tensors(kwargs, kind))
 
 
-def _tensors_in(value: Any, kind: type[Tensor]) -> list[Tensor]:
+def _tensors_in(value: Any, kind: Any) -> list[Any]:
     if isinstance(value, (list, tuple)):
         return [x for item in value for x in _tensors_in(item, kind)]
     return [value] if isinstance(value, kind) else []
 
 
-def _without_tensors(value: Any, kind: type[Tensor]) -> Any:
+def _without_tensors(value: Any, kind: Any) -> Any:
     """Arrays in place of Tensors, in nested lists too."""
     if isinstance(value, (list, tuple)):
         return type(value)(_without_tensors(item, kind) for item in value)

@@ -6,7 +6,7 @@
     x.grad            # array([2., 4.])
 
 The array is `x.data` and the gradient `x.grad`, both plain NumPy or CuPy arrays. The operators are
-those of `minidiff.functional`, see operators.py.
+those of `minidiff.functional`, see operators.py. What other libraries see is in exchange.py.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.engine import backend, numpy_functions, operators
+from minidiff.engine import backend, operators
 from minidiff.engine.backend import is_array
+from minidiff.engine.exchange import Exchange
 from minidiff.engine.in_place import ViewOf, edit, is_view_at
 from minidiff.engine.node import Node, source_of
 from minidiff.engine.operands import array_of, check_array
@@ -28,7 +29,7 @@ from minidiff.engine.saved_arrays import Guard
 from minidiff.engine.tape import add_to_grad, backpropagate
 
 
-class Tensor(Operators):
+class Tensor(Operators, Exchange):
     """An n-dimensional array with a gradient.
 
     data: an array of NumPy or CuPy (kept, not copied), another Tensor, or numbers in nested lists
@@ -38,7 +39,6 @@ class Tensor(Operators):
     """
 
     __slots__ = ("_data", "grad", "node", "view_of", "_requires_grad", "__weakref__")
-    __array_ufunc__ = None  # numpy_array * tensor asks the tensor
 
     def __init__(
         self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str | None = None
@@ -103,39 +103,6 @@ class Tensor(Operators):
     def device(self) -> str:
         """ "cpu" or "cuda:N"."""
         return backend.device_of(self._data)
-
-    def numpy(self) -> np.ndarray:
-        """The values as a NumPy array (copied from the GPU if they are there)."""
-        return backend.to_cpu(self._data)
-
-    def item(self) -> float | int:
-        """The value of a tensor of one element, as a Python number."""
-        if self.size != 1:
-            raise ValueError(f"item: wanted a tensor of one element, got shape {self.shape}")
-        return self._data.item()
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return numpy_functions.call(function, Tensor, args, kwargs)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad:
-            raise TypeError(
-                "this Tensor requires a gradient, which a NumPy function would lose: "
-                "use x.detach() or x.data"
-            )
-        return np.array(self._data, dtype=dtype, copy=copy)
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self._data)
 
     def __repr__(self) -> str:
         note = ", requires_grad" if self._requires_grad else ""

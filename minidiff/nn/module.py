@@ -10,6 +10,7 @@ import numpy as np
 from minidiff.engine import anomaly
 from minidiff.engine.backend import array_module, is_array, on_device, to_device
 from minidiff.engine.tensor import Tensor
+from minidiff.nn.summary import summary
 
 
 class Parameter(Tensor):
@@ -95,6 +96,14 @@ class Module:
         """The number of trained numbers."""
         return sum(parameter.size for parameter in self.parameters())
 
+    def summary(self, *inputs: Any, depth: int | None = None) -> None:
+        """Print a table of the modules with their numbers of parameters.
+
+        inputs: with arguments for `forward` there is a column for the shapes that the modules
+        return. depth: so many levels below this module are shown.
+        """
+        print(summary(self, inputs, depth))
+
     # -- modes -------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Module:
@@ -132,6 +141,13 @@ class Module:
             if parameter.grad is not None:
                 parameter.grad = to_device(parameter.grad, device)
         return self
+
+    def cpu(self) -> Module:
+        """Move the parameters and their gradients, in place, to the main memory.
+
+        -> the module itself
+        """
+        return self.to("cpu")
 
     # -- the state ---------------------------------------------------------------------------------
 
