@@ -14,6 +14,7 @@ import importlib.util
 import io
 import json
 import shutil
+import sys
 import urllib.request
 import webbrowser
 import zipfile
@@ -221,6 +222,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """A class wants to see no list of requests."""
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that is silent when a browser leaves before a file has come."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 def make_server(port: int = 0, pyodide: str | Path | None = None) -> http.server.HTTPServer:
     """A server on localhost.    port: 0 takes a free one; pyodide: a folder, else the CDN
 
@@ -230,7 +239,7 @@ def make_server(port: int = 0, pyodide: str | Path | None = None) -> http.server
     folder = check_pyodide(pyodide).resolve() if pyodide is not None else None
     of_page = type("PageHandler", (Handler,), {"pyodide": folder})
     handler = functools.partial(of_page, directory=str(page_folder()))
-    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    return Server(("127.0.0.1", port), handler)
 
 
 def play(port: int = 8000, pyodide: str | None = None, browser: bool = True) -> int:

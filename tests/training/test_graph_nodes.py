@@ -41,9 +41,11 @@ def nodes_of_a_step(fake_cuda):
     return nodes
 
 
-def test_a_training_step_has_at_most_600_nodes(nodes_of_a_step):
-    """792 by the count of an audit, 741 by this one, before swish(t) was computed once and self_attention had one gradient."""
-    assert 400 < sum(nodes_of_a_step.values()) <= 600, nodes_of_a_step.most_common()
+def test_a_training_step_has_few_nodes(nodes_of_a_step):
+    """792 by the count of an audit, 741 by this one, before swish(t) was computed once and self_attention had one gradient.
+
+    597 then; the plans that were fitted to an H200 split four sums more, which is faster, and adds a launch each."""
+    assert 400 < sum(nodes_of_a_step.values()) <= 601, nodes_of_a_step.most_common()
     assert nodes_of_a_step["tanh"] == 2  # swish in the time embedding, and swish of it for all blocks
     assert nodes_of_a_step["zeros"] == nodes_of_a_step["__setitem__"] == 0
 
