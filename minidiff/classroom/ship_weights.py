@@ -21,7 +21,7 @@ PROGRAMS = {
     "ldm": "train_mnist_ldm.py", "classifier": "train_classifier.py",
 }  # fmt: skip
 PART = {"ddpm": "ema", "ldm": "ema", "autoencoder": "model", "classifier": "model"}
-PLACES = ("out", "resume", "overwrite", "data_dir", "workers", "device", "autoencoder")
+PLACES = ("out", "resume", "overwrite", "data_dir", "workers", "device", "autoencoder", "judge")
 
 
 def ship(run: str, figures: str = "", data: str = "", weights: Path = WEIGHTS) -> list[str]:
@@ -64,6 +64,8 @@ def _write(path: Path, found: Any, figures: str, data: str) -> str:
         "steps": found.description.get("step"), "figures": figures,
     }  # fmt: skip
     description = found.description | {"options": without_places(options)}
+    if isinstance(description.get("dataset"), dict):
+        description["dataset"] = description["dataset"] | {"folder": None}
     size = write_weights(path, found.kind, description, arrays, made)
     return f"{path}: {sum(a.size for a in arrays.values()):,} numbers, {size:,} bytes"
 

@@ -10,6 +10,7 @@ from minidiff.classroom.index import all_equations
 from minidiff.classroom.plans import PLANS
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.printed import PRINTED
+from minidiff.classroom.tables.after_the_deck import AFTER
 from minidiff.classroom.tables.slides import SLIDES
 
 LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("object", "data"), ("use", "href")}
@@ -106,8 +107,14 @@ def test_a_slide_has_each_formula_with_its_code_numbers_and_checks(site, slide):
 
 
 def test_each_equation_is_on_a_slide_page(site):
+    """Those of the chapters after the deck stand on the page that has the whole deck."""
     every = "".join(path.read_text(encoding="utf-8") for path in sorted((site / "deck").glob("[0-9]*.html")))
-    assert all(f'data-equation="{id}"' in every for id in all_equations())
+    after = {id for chapter in AFTER for formula in chapter.formulas for id in formula.equations}
+    on_slides = {id for slide in SLIDES for formula in slide.formulas for id in formula.equations}
+    assert on_slides | after == set(all_equations())
+    assert all(f'data-equation="{id}"' in every for id in on_slides)
+    page = (site / "deck.html").read_text(encoding="utf-8")
+    assert all(f">{id}</span>" in page for id in after)
 
 
 def test_slides_lead_to_the_ones_before_and_after(pages):

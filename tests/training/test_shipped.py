@@ -32,6 +32,7 @@ def test_they_are_small_and_say_how_they_were_made():
         assert made["command"].startswith("python examples/train_") and made["data"] and made["seed"] is not None
         assert all(array.dtype == np.float32 for array in arrays.values())
         assert str(ROOT) not in str(description) and "/tmp" not in str(description)
+        assert (description.get("dataset") or {}).get("folder") is None
 
 
 def test_every_loader_takes_them():
@@ -57,7 +58,7 @@ def test_loading_equals_the_checkpoint_to_rounding(tmp_path):
 def test_a_shipped_network_keeps_its_averaged_parameters(tmp_path):
     run = OLD_RUNS / "unet"
     ship_weights.ship(str(run), weights=tmp_path)
-    before, after = load_denoiser(run, UNet), load_denoiser(tmp_path / "mnist", UNet)
+    before, after = load_denoiser(run, UNet), load_denoiser(tmp_path / "mnist_on_pixels", UNet)
     for (name, a), (_, b) in zip(before.model.named_parameters(), after.model.named_parameters(), strict=True):
         np.testing.assert_allclose(b.data, a.data, rtol=2**-10, atol=1e-6, err_msg=name)
 
@@ -93,7 +94,7 @@ def test_another_kind_is_told():
 
 
 def test_missing_and_unknown_weights_are_told(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="name must be one of mnist, ldm, classifier, got 'cats'"):
+    with pytest.raises(ValueError, match="name must be one of mnist, mnist_on_pixels, ldm, classifier, got 'cats'"):
         shipped_run("cats")
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     with pytest.raises(FileNotFoundError, match="no weights come with this copy of minidiff for 'mnist'"):
