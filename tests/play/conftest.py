@@ -26,7 +26,7 @@ def pyodide():
     return folder
 
 
-@pytest.fixture(scope="package")  # Playwright runs once at a time: other folders have their own
+@pytest.fixture(scope="module")  # Playwright runs once at a time, and files may be run in any order
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")
     path = os.environ.get("MINIDIFF_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -38,7 +38,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def address(pyodide):
     server = make_server(0, pyodide)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -85,7 +85,7 @@ class Play:
         return self.page.inner_text(selector)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared(browser, address):
     play = Play(browser, address)
     play.open()
