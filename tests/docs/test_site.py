@@ -8,9 +8,9 @@ import pytest
 
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.plans import PLANS
+from minidiff.classroom.tables.after_the_deck import AFTER
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.printed import PRINTED
-from minidiff.classroom.tables.after_the_deck import AFTER
 from minidiff.classroom.tables.slides import SLIDES
 
 LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("object", "data"), ("use", "href")}
