@@ -110,7 +110,7 @@ def run(
             clock = now
             finished = settings.progress(trainer) >= 1
             bar.update()
-            if trainer.step % 20 == 0 or finished:
+            if trainer.step % ROW_STEPS == 0 or finished:
                 trainer.check_losses()
                 bar.set_postfix_str(_postfix(trainer, settings.minutes), refresh=False)
             if not finished and trainer.seconds - last_preview >= 60 * settings.preview_minutes:
