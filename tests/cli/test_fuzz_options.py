@@ -5,7 +5,7 @@ import re
 
 import pytest
 from support.fuzzing import cases, no_hang
-from support.programs import EXAMPLES, PROGRAMS, module_of, options_of
+from support.programs import EVERY_PROGRAM, EXAMPLES, PROGRAMS, module_of, options_of
 
 from minidiff import cli
 from minidiff.cli.options import Parser
@@ -33,7 +33,7 @@ def parser_of(name, monkeypatch):
 
 def test_every_example_with_options_is_here():
     """And starts inside cli.program(), from which errors come as one line."""
-    assert len(PROGRAMS) == len(list(EXAMPLES.glob("*.py"))) - 2
+    assert len(EVERY_PROGRAM) == len(list(EXAMPLES.glob("*.py"))) - 2
     for name in PROGRAMS:
         text = (EXAMPLES / name).read_text(encoding="utf-8")
         assert "    with cli.program():" in text.split('if __name__ == "__main__":')[1], name

@@ -6,8 +6,11 @@ from contextlib import contextmanager
 
 from support.examples import EXAMPLES
 
+NEEDS = {"interop.py": ("torch", "diffusers")}  # the compare extra
+MISSING = {name for name, packages in NEEDS.items() if not all(map(importlib.util.find_spec, packages))}
 # those with options; algorithm_1.py and algorithm_2.py have none
-PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if "parse_options" in path.read_text(encoding="utf-8"))
+EVERY_PROGRAM = sorted(path.name for path in EXAMPLES.glob("*.py") if "parse_options" in path.read_text(encoding="utf-8"))
+PROGRAMS = [name for name in EVERY_PROGRAM if name not in MISSING]  # those that run here
 
 
 def module_of(name):

@@ -71,18 +71,20 @@ def test_ctrl_c_at_any_instruction_of_a_save_loses_no_run(tmp_path, monkeypatch)
     save(tmp_path, 1)
     _, moments = traced_save(tmp_path, 2, 0)
     assert moments > 1000
-    last, kept, replaced = 2, 0, 0
+    last, kept, replaced, whole = 2, 0, 0, 0
     for step in range(3, 3 + 2000):
         interrupted, _ = traced_save(tmp_path, step, dice.randrange(1, moments))
         found = step_in(tmp_path)
-        assert interrupted and found in (last, step), f"step {step}"
+        # a save is now and then some instructions shorter than the one that was counted, and ends before its moment
+        assert found in ((last, step) if interrupted else (step,)), f"step {step}"
+        whole += not interrupted
         kept, replaced, last = kept + (found == last), replaced + (found == step), found
         if step % 20 == 0:
             gc.collect()
             save(tmp_path, step)
             last = step
             assert len(os.listdir(tmp_path)) == 2, os.listdir(tmp_path)
-    assert min(kept, replaced) > 50
+    assert min(kept, replaced) > 50 and whole < 100
 
 
 def test_ctrl_c_by_a_timer_loses_no_run(tmp_path):
