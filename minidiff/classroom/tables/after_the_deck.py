@@ -85,6 +85,24 @@ AFTER = (
             _f("guidance in an interval", "tilted.interval"),
         ),
     ),
+    Slide(
+        "A7",
+        "In One Call",
+        (
+            _f("where a path ends", "consistency.function"),
+            _f("what a network is trained on", "consistency.loss"),
+        ),
+        code=("minidiff.beyond.consistency.consistency_steps",),
+    ),
+    Slide(
+        "A8",
+        "Filling Holes",
+        (
+            _f("the known part put back", "inpaint.replace"),
+            _f("the exact answer on a mixture", "inpaint.weights"),
+        ),
+        code=("minidiff.beyond.inpainting.repaint_steps",),
+    ),
 )
 
 EVERYTHING = (*SLIDES, *AFTER)
