@@ -2,6 +2,7 @@
 
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
+    python examples/train_mnist_ddpm.py --data DIR --size 32       # your own pictures
 
 It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
 at the end samples.npz and loss_per_t.png.
@@ -9,7 +10,7 @@ at the end samples.npz and loss_per_t.png.
 
 from minidiff import RNG, cli, evaluation, optim, pictures, sampling, to_cpu
 from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
-from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
+from minidiff.data import Loader, save_npz, to_float, to_unit
 from minidiff.models import UNet, UNetConfig
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
@@ -21,7 +22,7 @@ AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, to de
 
 
 def main(options: cli.Options) -> None:
-    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
     schedule = any_schedule(
@@ -36,9 +37,11 @@ def main(options: cli.Options) -> None:
         options.held_out = min(500, len(dataset) // 20)
     if options.held_out:
         train, held_out = dataset.split(options.held_out)
+    cli.fit_batch(options, len(train))
     loader = Loader(
-        train.images, train.labels, options.batch_size, rng, drop_last=True
-    )
+        train.images, train.labels, options.batch_size, rng, drop_last=True,
+        n_classes=len(dataset.classes),
+    )  # fmt: skip
     Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
@@ -52,7 +55,9 @@ def main(options: cli.Options) -> None:
     if options.resume:
         cli.resume(trainer, options)
 
-    judge = evaluation.preview_judge(options.judge, train.images)
+    judge, note = evaluation.preview_judge(options.judge, dataset, train)
+    if note:
+        print(note)
     how_long = cli.run_settings(options, len(loader))
     with Workers(model, options.workers) as workers:
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from minidiff.cli.options import Options, Parser
+from minidiff.data import NAMES, is_place
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, understood
 from minidiff.training.lock import only_run_in
 from minidiff.training.loop import TrainingLoop
@@ -51,6 +52,7 @@ def restore(
             raise CheckpointError(
                 f"{folder}: written by another version: it does not say {', '.join(missing)}"
             )
+        saved = _with_data_of_today(saved, options, folder)
         actions = {action.dest: action for action in parser.settable()}
         stored = {
             name: parser.value(actions[name], saved[name])
@@ -75,6 +77,26 @@ def restore(
         raise CheckpointError(
             f"{folder}: its data were in --data-dir {data_dir}, and there is no such "
             f"folder here ({os.getcwd()}): give its place by --data-dir"
+        )
+    return saved
+
+
+def _with_data_of_today(saved: dict[str, Any], options: Options, folder: str) -> dict[str, Any]:
+    """The options of a run whose own pictures may have been moved: --data then says where to.
+
+    The checksum in the checkpoint tells whether they are the same.
+
+    Raises: CheckpointError if they are not where they were, and --data does not say where.
+    """
+    before, now = saved.get("data"), getattr(options, "data", None)
+    if not isinstance(before, str) or before in NAMES or "/" not in before.replace(os.sep, "/"):
+        return saved
+    if "data" in options.given and now not in NAMES:
+        return {**saved, "data": now}
+    if not is_place(before):
+        raise CheckpointError(
+            f"{folder}: its pictures were in --data {before}, and there is no such folder or "
+            f"file here ({os.getcwd()}): give its place by --data"
         )
     return saved
 

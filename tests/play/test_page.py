@@ -82,6 +82,22 @@ def test_the_sampler_walks_back_to_the_data(play):
     assert distance < 0.1
 
 
+def test_each_new_sampler_shows_its_distance_to_the_exact_map(play):
+    found = {}
+    for sampler in ("ddim", "heun", "dpm++", "flow-euler"):
+        play.open(f"points?mode=reverse&data=four&T=100&schedule=linear&sampler={sampler.replace('+', '%2B')}&S=20&spacing=log-snr")
+        play.page.get_by_role("button", name="▶ Play").click()
+        play.page.wait_for_selector("text=from the exact map, each point")  # while it walks
+        play.page.wait_for_selector("text=calls of the noise predictor")
+        lines = play.text("#panel-points .numbers").splitlines()
+        found[sampler] = float(lines[0])
+        assert lines[-2] == {"heun": "39"}.get(sampler, "20")
+        points.reverse_start("four", "linear", 100, sampler, S=20, spacing="log-snr")
+        wanted = points.reverse_more(100)
+        assert found[sampler] == pytest.approx(wanted["map_distance"], rel=0.02)
+    assert max(found["heun"], found["dpm++"]) < 0.5 * found["ddim"]
+
+
 def test_a_drawn_shape_becomes_the_data(play):
     play.open("points?data=drawn")
     box = play.page.locator("#panel-points canvas").first.bounding_box()
