@@ -26,6 +26,7 @@ from minidiff.cli.limits import (
 )
 from minidiff.cli.options import Options, make_parser, stored_options
 from minidiff.cli.program import make_out, one_line_error, program
+from minidiff.cli.ranks import workers
 from minidiff.cli.runs import (
     OF_EVERY_RUN,
     end_early,
@@ -41,5 +42,5 @@ __all__ = [
     "at_least_0", "channels", "check_limits", "device", "end_early", "fraction", "images",
     "make_out", "make_parser",
     "one_line_error", "path", "positive_float", "positive_int", "program", "restore", "resume",
-    "run_folder", "run_settings", "seed", "stored_options", "up_to", "zero_to_one",
+    "run_folder", "run_settings", "seed", "stored_options", "up_to", "workers", "zero_to_one",
 ]  # fmt: skip
