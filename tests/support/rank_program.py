@@ -11,6 +11,7 @@ import numpy as np
 from minidiff import functional as F
 from minidiff.data import Loader
 from minidiff.diffusion.schedule import make_schedule
+from minidiff.engine.backend import to_cpu
 from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.models import UNet, UNetConfig
@@ -117,6 +118,24 @@ def stopped(folder):
 
 def interrupted(folder, who):
     a_run_with(folder, lambda rank: rank == int(who) and os.kill(os.getpid(), signal.SIGINT), 6)
+
+
+def on_gpus(folder):
+    """The same training on a device "cuda", whose sums go by NCCL: stand-ins of both."""
+    from support import fake_cupy, fake_nccl
+
+    with fake_cupy.installed() as (module, watcher):
+        fake_nccl.install(module)
+        trainer = make_trainer(device="cuda", dtype=np.float32)
+        with Ranks(trainer.model) as ranks:
+            found = trained(trainer, ranks, 3)
+            calls = ranks._nccl.communicator.calls
+            loss, gradients, _ = ranks.loss_and_gradients(type(trainer).loss, trainer.draw_batch(), **trainer.loss_options())
+            gradients = {f"gradient.{name}": to_cpu(array) for name, array in gradients.items()}
+            ranks._lost("for the test")
+            aborted = ranks._nccl.communicator.aborted
+        found = {name: to_cpu(array) for name, array in {**found, "loss": loss}.items()}
+    np.savez(folder / f"gpu.{ranks.rank}.npz", calls=calls, aborted=aborted, **gradients, **found)
 
 
 def mistakes(folder):

@@ -1,11 +1,19 @@
 """Ranks of MPI give the numbers of one process, and leave a checkpoint behind whatever happens to them."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from support import fake_cupy
 from support import rank_program as program
+from support.autoencoders import VARIANTS
+from support.autoencoders import make_trainer as make_autoencoder_trainer
 from support.mpi import PROGRAM, do_on_ranks, on_ranks
 
+from minidiff.engine.backend import to_cpu
 from minidiff.training.checkpoint import load_checkpoint
+from minidiff.training.distributed import Ranks, world
 from minidiff.training.metrics import read_metrics
 from minidiff.training.workers import Workers
 
@@ -103,3 +111,45 @@ def test_errors_name_what_differs(tmp_path):
         "Ranks: after 0 steps the ranks differ in their rng, loader, parameters: all need the same command, the same data and the same versions",
         "Ranks: after 1 steps the ranks differ in their parameters: all need the same command, the same data and the same versions",
     ]
+
+
+@pytest.mark.skipif(bool(fake_cupy.usable()), reason=fake_cupy.usable())
+def test_on_gpus_the_sum_goes_by_nccl(tmp_path):
+    do_on_ranks(2, "on_gpus", tmp_path)
+    with fake_cupy.installed():
+        trainer = program.make_trainer(device="cuda", dtype=np.float32)
+        with Workers(trainer.model, 1) as alone:
+            expected = program.trained(trainer, alone, 3)
+            loss, gradients, _ = alone.loss_and_gradients(type(trainer).loss, trainer.draw_batch(), **trainer.loss_options())
+        expected = {name: to_cpu(array) for name, array in expected.items()}
+        gradients = {name: to_cpu(array) for name, array in gradients.items()}
+        loss = to_cpu(loss)
+    found = [np.load(tmp_path / f"gpu.{rank}.npz") for rank in range(2)]
+    for of_rank in found:
+        assert of_rank["calls"] == 3 and of_rank["aborted"]  # once a step; a GPU must not wait for a lost rank
+        np.testing.assert_allclose(of_rank["losses"], expected["losses"], rtol=1e-5)
+        np.testing.assert_allclose(of_rank["loss"], loss, rtol=1e-5)
+        for name in expected:
+            np.testing.assert_array_equal(of_rank[name], found[0][name])
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(of_rank[f"gradient.{name}"], gradient, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_a_trainer_that_a_slice_can_t_serve_is_refused():
+    ranks = object.__new__(Ranks)
+    with pytest.raises(ValueError, match="looks at all images of a batch after each update .a codebook does."):
+        ranks.begin(SimpleNamespace(needs_whole_batch=True))
+    with pytest.raises(ValueError, match="recorded as a CUDA graph can't be shared"):
+        ranks.begin(SimpleNamespace(needs_whole_batch=False, recorded=object()))
+
+
+@VARIANTS
+def test_a_codebook_needs_the_whole_batch(variant):
+    trainer = make_autoencoder_trainer(variant)
+    assert trainer.needs_whole_batch == (trainer.model.regularizer != "kl")
+
+
+def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(RuntimeError, match=r"several ranks needs mpi4py and an MPI library: pip install 'minidiff\[mpi\]'"):
+        world()
