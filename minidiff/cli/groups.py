@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from minidiff.cli.limits import (
+    Place,
     device,
     fraction,
     images,
@@ -45,7 +46,7 @@ def add_data_options(parser: Any, default: str) -> None:
         help="auto: MNIST if it can be had, else digits that the program draws",
     )  # fmt: skip
     parser.add_argument(
-        "--data-dir", type=lambda text: os.path.abspath(path(text)),
+        "--data-dir", type=lambda text: Place(os.path.abspath(path(text))),
         help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
     )  # fmt: skip
 

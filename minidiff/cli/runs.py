@@ -19,7 +19,7 @@ from minidiff.training.screen import Screen
 # for --resume: the options that every training run takes from its checkpoint, come what may
 OF_EVERY_RUN = ("batch_size", "lr", "seed", "data")
 OF_TODAY = ("out", "device", "resume", "overwrite")  # these are never taken from a checkpoint
-WRITTEN = (".png", ".npz", ".gif")
+WRITTEN = (".png", ".npz", ".gif", ".csv")
 
 
 def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
