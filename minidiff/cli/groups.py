@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from minidiff.cli.limits import (
+    Place,
     data,
     device,
     fraction,
@@ -56,7 +57,7 @@ def add_data_options(parser: Any, default: str) -> None:
         "--grey", action="store_true", help="take the pictures from --data DIR without colour"
     )
     parser.add_argument(
-        "--data-dir", type=lambda text: os.path.abspath(path(text)),
+        "--data-dir", type=lambda text: Place(os.path.abspath(path(text))),
         help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
     )  # fmt: skip
 

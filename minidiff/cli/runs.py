@@ -25,7 +25,7 @@ from minidiff.training.screen import Screen
 OF_EVERY_RUN = ("batch_size", "lr", "seed", "data")
 # these are never taken from a checkpoint
 OF_TODAY = ("out", "device", "resume", "overwrite", "distributed")
-WRITTEN = (".png", ".npz", ".gif")
+WRITTEN = (".png", ".npz", ".gif", ".csv")
 
 
 def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
