@@ -65,8 +65,7 @@ static Bindings bind([](py::module_& module) {
     });
 
     define(module, "conv2d_has_halo", [](const Numbers& numbers, const std::string& sum) {
-        const Sum known = sum == "forward" ? Sum::FORWARD : sum == "input gradient" ? Sum::INPUT_GRADIENT : Sum::WEIGHT_GRADIENT;
-        return conv2d_has_halo(conv_of(numbers), known);
+        return sum != "weight gradient" && conv2d_has_halo(conv_of(numbers), sum == "input gradient");
     });
 
     define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,

@@ -77,9 +77,7 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     return nullptr;
 }
 
-bool conv2d_has_halo(const Conv& conv, Sum sum) {
-    return sum == Sum::WEIGHT_GRADIENT ? weight_gradient_has_halo(conv) : correlation_has_halo(conv, sum == Sum::INPUT_GRADIENT);
-}
+bool conv2d_has_halo(const Conv& conv, bool input_gradient) { return correlation_has_halo(conv, input_gradient); }
 
 Correlation forward_correlation(const Conv& conv, int splits, const float* weight, const float* result) {
     Correlation c{};

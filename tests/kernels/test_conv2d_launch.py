@@ -141,19 +141,19 @@ def test_weight_of_infinity_meets_only_its_own_pixels(device):
     assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
 
 
-@pytest.mark.parametrize("case, forward, input_gradient, weight_gradient", [
-    ("small", True, True, True),
-    ("no padding", True, True, True),
-    ("one pixel", False, False, False),  # 1 x 1
-    ("stride 2", False, False, False),
-    ("dilation 2", False, False, False),
-    ("too wide", False, False, True),
+@pytest.mark.parametrize("case, forward, input_gradient", [
+    ("small", True, True),
+    ("no padding", True, True),
+    ("one pixel", False, False),  # 1 x 1
+    ("stride 2", False, False),
+    ("dilation 2", False, False),
+    ("too wide", False, False),
 ])  # fmt: skip
-def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient, weight_gradient):
+def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient):
     module = load("cpu")[0]
     conv = problem(case)[0] if case in CASES else conv2d_sizes((1, 1, 4, 72), (1, 1, 3, 3), 1, 1, 1, 1)
     sums = "forward", "input gradient", "weight gradient"
-    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, weight_gradient]
+    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, False]
 
 
 def test_a_halo_that_does_not_fit_is_refused(emulated):
@@ -161,11 +161,11 @@ def test_a_halo_that_does_not_fit_is_refused(emulated):
     message = "tiles with a halo are for 3 x 3 kernels, stride 1 and narrow images"
     with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message}"):
         load("cpu")[0].conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
-    with pytest.raises(RuntimeError, match=f"conv2d_weight_gradient_tf32x3: {message}"):
+    with pytest.raises(RuntimeError, match="conv2d_weight_gradient_tf32x3: there is no tile 5"):
         load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), 5, 1, None, 0)
 
 
-@pytest.mark.parametrize("which", ["forward", "input gradient", "weight gradient"])
+@pytest.mark.parametrize("which", ["forward", "input gradient"])
 def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
     """halo.h: each source pixel comes once for all nine taps."""
     conv = conv2d_sizes((2, 16, 14, 14), (64, 16, 3, 3), 1, 1, 1, 1)
@@ -176,7 +176,6 @@ def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
     run = {
         "forward": lambda tile: conv2d_launch.forward("tf32", conv, x, weight, plan=Plan(tile, 1)),
         "input gradient": lambda tile: conv2d_launch.input_gradient("tf32", conv, dy, weight, plan=Plan(tile, 1)),
-        "weight gradient": lambda tile: conv2d_launch.weight_gradient("tf32", conv, dy, x, plan=Plan(tile, 1)),
     }[which]
     with kernels.count() as counted:
         run(0)

@@ -8,7 +8,7 @@ from support.planted import Bug, Library, Program, flattened, possible
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
 CORRELATE, WEIGHT, NORM, PARTS = "conv2d/correlate.h", "conv2d/weight_gradient.h", "group_norm/forward.cu", "group_norm/parts.h"
-HALO, HALO_CORRELATE, HALO_WEIGHT = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h", "conv2d/halo_weight_gradient.h"
+HALO, HALO_CORRELATE = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h"
 HALO_BARRIER = "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more"
 
 BUGS = {
@@ -49,10 +49,10 @@ BUGS = {
     "no barrier between slabs with a halo": Bug(
         HALO, HALO_CORRELATE, HALO_BARRIER, "", r"a copy that is on its way|shared memory that nobody has written"),
     "pixels with a halo multiplied before they arrive": Bug(
-        HALO, HALO_WEIGHT, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_weight_gradient.h:\d+"),
+        HALO, HALO_CORRELATE, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_correlate.h:\d+"),
     "the slab with a halo overwritten too early": Bug(
-        HALO, HALO_WEIGHT, "float* stage = stages + slab % 2 * stage_size;\n        const int first_pixel",
-        "float* stage = stages;\n        const int first_pixel", r"a copy that is on its way|data race in shared memory"),
+        HALO, HALO_CORRELATE, "float* stage = stages + slab % 2 * stage_size;\n        const", "float* stage = stages;\n        const",
+        r"a copy that is on its way|data race in shared memory"),
     # global memory
     "images beyond the last, with a halo": Bug(
         HALO, "conv2d/halo.h", "n < images && h < source_h", "h < source_h", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
@@ -155,7 +155,8 @@ CALLS = {
              c.weight_m = 45, c.weight_c = 9, c.weight_group = 810, c.splits = 1;
              const Plan plan{HALO_TILE, 1, nullptr};
              launch_halo_correlation<HaloWide<1>, false>("halo", conv, c, x, weight, bias, y, plan, 0);
-             launch_halo_weight_gradient<HaloWideGradient<1>>("halo", conv, dy, x, dweight, plan, 0);""",
+             c.M = 5, c.C = 18, c.weight_m = 9, c.weight_c = 45;
+             launch_halo_correlation<HaloWide<1>, true>("halo", conv, c, dy, weight, nullptr, dx, plan, 0);""",
     NORM: """group_norm_forward_fast({2, 3, 2, 36, 1e-5f, true, dy + 1, bias, bias, y, dbias, parts}, 0);
              group_norm_forward_naive({2, 3, 6, 35, 1e-5f, false, dy, bias, bias, y, dbias, parts}, 0);""",
 }  # fmt: skip
