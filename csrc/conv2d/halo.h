@@ -1,4 +1,5 @@
-// 3 x 3 convolutions of stride 1, forward pass and input gradient: where a block keeps the source pixels that its results read, each of them once for all nine taps.
+// 3 x 3 convolutions of stride 1, forward pass and input gradient: where a block keeps the source pixels that its results read, each of
+// them once for all nine taps.
 //
 // A block owns some results side by side: pixels first, first + 1, ... of all images, counted row by row. They read the source rows around
 // them. These come to shared memory as lines, with zeros where the kernel looks outside of the image:

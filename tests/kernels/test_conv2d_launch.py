@@ -107,10 +107,15 @@ def test_forward_and_gradients(device, case, version):
         run.conv2d_input_gradient(version, conv, *arrays, stream)
         assert_close(device, f"input gradient ({version}, tile {tile}, {splits} splits)", result, dx, tolerance)
     for tile, splits in plans(device, version, conv, "weight gradient"):
-        result = device.empty(dweight.shape)
-        arrays = dy_, x_, result, tile, splits, parts(device, splits, dweight.size)
+        result = device.empty(dweight.size + dbias.size)
+        arrays = dy_, x_, result, True, tile, splits, parts(device, splits, result.size)
         run.conv2d_weight_gradient(version, conv, *arrays, stream)
-        assert_close(device, f"weight gradient ({version}, tile {tile}, {splits} splits)", result, dweight, tolerance)
+        how = f"({version}, tile {tile}, {splits} splits)"
+        assert_close(device, f"weight gradient {how}", result[: dweight.size].reshape(dweight.shape), dweight, tolerance)
+        assert_close(device, f"bias gradient {how}", result[dweight.size :], dbias, 1e-5)
+        alone = device.empty(dweight.shape)
+        run.conv2d_weight_gradient(version, conv, dy_, x_, alone, False, tile, splits, parts(device, splits, alone.size), stream)
+        assert_close(device, f"weight gradient alone {how}", alone, device.numpy(result[: dweight.size].reshape(dweight.shape)), 0)
 
     result = device.empty(dbias.shape)
     device.module.conv2d_bias_gradient(version, conv, dy_, result, device.stream)
@@ -125,7 +130,7 @@ def test_two_runs_agree_to_the_last_bit(device, version):
     for _ in range(2):
         result = device.empty(conv.weight_shape)
         splits = 3 if version == "fast" else 1
-        arrays = dy_, x_, result, 3, splits, parts(device, splits, result.size)
+        arrays = dy_, x_, result, False, 3, splits, parts(device, splits, result.size)
         device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
         results.append(device.numpy(result))
     np.testing.assert_array_equal(*results)
@@ -162,7 +167,7 @@ def test_a_halo_that_does_not_fit_is_refused(emulated):
     with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message}"):
         load("cpu")[0].conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
     with pytest.raises(RuntimeError, match="conv2d_weight_gradient_tf32x3: there is no tile 5"):
-        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), 5, 1, None, 0)
+        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 5, 1, None, 0)
 
 
 @pytest.mark.parametrize("which", ["forward", "input gradient"])
