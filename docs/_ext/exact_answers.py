@@ -9,7 +9,12 @@ import after_the_deck as figures
 import numpy as np
 
 from minidiff.beyond import flow_map, heun_steps
-from minidiff.beyond.flow_matching import exact_velocity, flow_steps, time_and_scale, velocity_target
+from minidiff.beyond.flow_matching import (
+    exact_velocity,
+    flow_steps,
+    time_and_scale,
+    velocity_target,
+)
 from minidiff.beyond.flow_ode import drift_divergence, likelihood_steps
 from minidiff.beyond.loss_weights import WEIGHTED, prediction_weight, target_of
 from minidiff.beyond.pairs import pair_from_v

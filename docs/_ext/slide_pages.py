@@ -33,7 +33,7 @@ from minidiff.classroom.tables.toy_runs import TOY_RUNS
 from minidiff.engine.printing import location_of, source_of
 from minidiff.engine.registry import use_kernels
 
-OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits")
+OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits", "flow.oracle_velocity")
 """Equations that mean something else by beta or x: their symbols keep the colour of the text."""
 WIDTHS = (88, 102)  # columns of code and values that fit 1280 pixels in the large type, in the middle one
 MANY_LINES = (14, 19, 23)  # rows, with those of wrapped values

@@ -140,7 +140,7 @@ def test_what_stands_beside_an_exact_answer_is_near_it(chapter, monkeypatch):
 
 def test_the_chapters_follow_the_last_slide_and_lead_on_and_back(pages):
     names = [f"deck/{len(SLIDES):02}.html", *(f"after/{chapter.number.lower()}.html" for chapter in AFTER)]
-    for before, after in zip(names, names[1:]):
+    for before, after in zip(names, names[1:], strict=False):
         assert any(link in pages[before].links for link in (f"../{after}", after.partition("/")[2]))
         assert any(link in pages[after].links for link in (f"../{before}", before.partition("/")[2]))
     assert set(names[1:]) <= {link.partition("#")[0] for link in pages["after_the_deck.html"].links}
