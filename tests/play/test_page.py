@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from minidiff.classroom.coverage import repository
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.page import digits, points
 from minidiff.classroom.tables.latex import LATEX
+from minidiff.classroom.tables.symbols import SYMBOLS
 from minidiff.diffusion import ddpm_steps, make_schedule
 from minidiff.engine.random import RNG
 
@@ -96,6 +98,24 @@ def test_each_new_sampler_shows_its_distance_to_the_exact_map(play):
         wanted = points.reverse_more(100)
         assert found[sampler] == pytest.approx(wanted["map_distance"], rel=0.02)
     assert max(found["heun"], found["dpm++"]) < 0.5 * found["ddim"]
+
+
+def test_every_formula_has_the_colours_that_it_has_on_the_site(play, monkeypatch):
+    pytest.importorskip("ziamath", reason="pip install -e .[docs]")
+    monkeypatch.syspath_prepend(str(repository() / "docs" / "_ext"))
+    from formula_svg import symbols_in
+
+    play.open("points")
+    read = """async (all) => {
+      const { formula } = await import("./formula.js");
+      return all.map(([id, latex]) => [id, [...new Set([...formula(latex, "").matchAll(/sym s-(\\w+)/g)].map((m) => m[1]))].sort()]);
+    }"""
+    on_page = play.page.evaluate(read, list(map(list, LATEX.items())))
+    assert {id: found for id, found in on_page} == {id: sorted(symbols_in(latex)) for id, latex in LATEX.items()}
+    # and the same colour: a symbol of the code of this tab
+    seen = play.page.evaluate("getComputedStyle(document.querySelector('#panel-points .s-x_0')).color")
+    light = next(symbol.light for symbol in SYMBOLS if symbol.name == "x_0")
+    assert seen == f"rgb({', '.join(str(int(light[i : i + 2], 16)) for i in (1, 3, 5))})"
 
 
 def test_a_drawn_shape_becomes_the_data(play):

@@ -1,8 +1,8 @@
 """Points whose exact way from noise to data is known: across and up are independent of each other.
 
-On a line the probability-flow ODE keeps quantiles, so its solution is a formula (beyond/exact_flow).
-Where p(x, y) = p(x) p(y), the ODE in the plane is two of these, one for each coordinate. For other
-clouds in the plane no formula is known.
+On a line the probability-flow ODE keeps quantiles, so its solution is a formula (see
+beyond/exact_flow). Where p(x, y) = p(x) p(y), the ODE in the plane is two of these, one for each
+coordinate. For other clouds in the plane no formula is known.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Lines(NamedTuple):
         """Where the ODE brings each x_T at time t.    (B, 2) -> (B, 2) float64"""
         x_T = np.asarray(x_T, np.float64)
         both = [
-            flow_map(x_T[:, [axis]], schedule.T, t, line, schedule) for axis, line in enumerate(self)
+            flow_map(x_T[:, [axis]], schedule.T, t, line, schedule)
+            for axis, line in enumerate(self)
         ]
         return np.concatenate(both, axis=1)
 

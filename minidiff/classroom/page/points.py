@@ -145,7 +145,8 @@ def reverse_start(
 ) -> dict[str, Any]:  # fmt: skip
     """Begin at x_T. sampler: one of SAMPLERS: "ddpm" takes T steps, the others S.
 
-    eta: of "ddim". spacing: of the S times: "uniform" in t, or in "log-snr". network: whether the trained network predicts eps, else the exact formula
+    eta: of "ddim". spacing: of the S times: "uniform" in t, or in "log-snr".
+    network: whether the trained network predicts eps, else the exact formula
     -> the cloud, the number of network calls, and whether the exact map is known
     """
     walk.here = here = world(data, schedule, T, drawn)
