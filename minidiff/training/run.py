@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.engine.checks import is_int, is_number
 from minidiff.kernels.blas import warn_if_slower_than_needed
 from minidiff.training.checkpoint import make_folder, saved_step
 from minidiff.training.distributed import RankLost, Ranks
@@ -42,7 +43,8 @@ class RunSettings:
     steps and minutes are counted over all continuations of the run. The one that is reached first
     ends it. With steps alone, a run that was interrupted repeats to the bit.
 
-    Raises: ValueError if neither is given.
+    Raises: ValueError if neither is given, or if one is no number > 0; TypeError if steps is no
+    int.
     """
 
     steps: int | None = None
@@ -53,6 +55,15 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise ValueError("run: give steps or minutes, or both")
+        if self.steps is not None and not is_int(self.steps):
+            raise TypeError(f"run: steps must be an int >= 1, got {self.steps!r}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"run: steps must be an int >= 1, got {self.steps}")
+        for name in ("minutes", "preview_minutes"):
+            value = getattr(self, name)
+            left_out = value is None and name == "minutes"
+            if not left_out and not (is_number(value) and value > 0):
+                raise ValueError(f"run: {name} must be a number > 0, got {value!r}")
 
     def progress(self, trainer: TrainingLoop) -> float:
         """The share of the run that is done, by steps or by time, whichever is further."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
 from minidiff.nn import Module
@@ -55,10 +56,12 @@ class Workers:
     lost: says which process was lost, if one was. From then on the caller does all the work.
     leads: whether this process writes the files of a run.
 
-    Raises: ValueError if count is not in 1..256.
+    Raises: ValueError if count is not in 1..256; TypeError if it is no int.
     """
 
     def __init__(self, model: Module, count: int | None = None):
+        if count is not None and not is_int(count):
+            raise TypeError(f"Workers: count must be an int in 1..{MOST}, got {count!r}")
         if count is not None and not 1 <= count <= MOST:
             wanted = "at least 1" if count < 1 else f"at most {MOST}"
             raise ValueError(f"Workers: count must be {wanted}, got {count}")
