@@ -139,7 +139,8 @@ def draw_results(
     )
     pictures.save_loss_per_t(f"{out}/loss_per_t.png", t, loss)
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
-    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {out}")
+    written = "samples.png, samples.npz, loss.png, loss_per_t.png and metrics.csv"
+    print(f"wrote {written} in {out}")
 
 
 def parse_options() -> cli.Options:

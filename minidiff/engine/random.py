@@ -167,7 +167,10 @@ def rng_of_layers(layer: str) -> RNG:
 
 
 def _check_dtype(dtype: Any) -> str:
-    """Its name.    Raises: TypeError for another one than the two that are drawn."""
+    """Its name.
+
+    Raises: TypeError for another one than the two that are drawn.
+    """
     name = np.dtype(dtype).name
     if name not in LANES:
         raise TypeError(
