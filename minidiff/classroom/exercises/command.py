@@ -38,7 +38,8 @@ def listing() -> str:
         where = f"slide {exercise.slides[0]}" if exercise.slides else ""
         lines.append(f"  {exercise.name:22} {where:9} {_cut(exercise.summary, WIDTH - 36)}")
     lines += ["", f"{len(KERNEL_EXERCISES)} in CUDA, compiled for the emulator:", ""]
-    lines += [f"  {k.name:22} {'':9} {_cut(k.summary, WIDTH - 36)}" for k in KERNEL_EXERCISES.values()]
+    for kernel in KERNEL_EXERCISES.values():
+        lines.append(f"  {kernel.name:22} {'':9} {_cut(kernel.summary, WIDTH - 36)}")
     lines += [f"  (not here: {emulated.why_not()})"] * bool(emulated.why_not())
     lines += [
         "",
