@@ -6,8 +6,8 @@ import inspect
 import re
 from typing import NamedTuple
 
+from minidiff.classroom.code_lines import without_docstring
 from minidiff.classroom.index import get_equation
-from minidiff.classroom.page.lines import without_docstring
 from minidiff.classroom.tables.mutants import Mutant
 
 
