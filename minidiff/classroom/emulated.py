@@ -67,9 +67,13 @@ def build(source: Path, main: str, folder: Path) -> tuple[Path, Ran]:
 def build_and_run(source: Path, main: str, folder: Path, *, checked: bool = True) -> Ran:
     """`build`, then run the program.   checked: with the checks of the emulator"""
     program, compiled = build(source, main, folder)
-    if compiled.status != 0:
-        return compiled
-    return _ran("ran", [str(program)], RUNNING, {} if checked else {"UNCHECKED": "1"})
+    return compiled if compiled.status != 0 else execute(program, checked=checked)
+
+
+def execute(program: Path, *arguments: str, checked: bool = True) -> Ran:
+    """Run a program that `build` made."""
+    more = {} if checked else {"UNCHECKED": "1"}
+    return _ran("ran", [str(program), *arguments], RUNNING, more)
 
 
 def ending(status: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import NamedTuple
 
@@ -30,11 +31,12 @@ def listing(ids: tuple[str, ...]) -> list[Line]:
 
 
 def function_lines(id: str) -> list[str]:
-    """The lines of an equation; a head over several lines is one."""
+    """The lines of an equation. Its head is one line, without types and defaults."""
+    function = get_equation(id).function
     source = [text for _, text in without_docstring(get_equation(id).source)]
     end = next(i for i, text in enumerate(source) if text.split("#")[0].rstrip().endswith(":"))
-    head = " ".join(text.strip() for text in source[: end + 1])
-    return [re.sub(r"\(\s+", "(", re.sub(r",?\s+\)", ")", head)), *source[end + 1 :]]
+    names = ", ".join(inspect.signature(function).parameters)
+    return [f"def {function.__name__}({names}):", *source[end + 1 :]]
 
 
 def terms_of(text: str) -> list[str]:
