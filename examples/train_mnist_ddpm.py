@@ -3,6 +3,7 @@
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
     python examples/train_mnist_ddpm.py --data DIR --size 32       # your own pictures
+    mpirun -n 2 python examples/train_mnist_ddpm.py --distributed  # docs: MPI
 
 It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
 at the end samples.npz and loss_per_t.png.
@@ -59,7 +60,7 @@ def main(options: cli.Options) -> None:
     if note:
         print(note)
     how_long = cli.run_settings(options, len(loader))
-    with Workers(model, options.workers) as workers:
+    with cli.workers(model, options) as workers:
 
         def preview(trainer: Trainer) -> dict[str, float]:
             return draw_preview(trainer, workers, held_out, judge, options)
@@ -68,7 +69,8 @@ def main(options: cli.Options) -> None:
         ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
-        draw_results(trainer, dataset, workers, options)
+        if workers.leads:
+            draw_results(trainer, dataset, workers, options)
 
 
 def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
@@ -143,7 +145,8 @@ def draw_results(
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_training_options(
-        parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True
+        parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True,
+        ranks=True,
     )
     cli.add_sampling_options(parser)
     add = parser.add_argument

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import after_the_deck as figures
 import numpy as np
 
-from minidiff.beyond import flow_map, heun_steps
+from minidiff.beyond import exact_consistency, flow_map, given, heun_steps
+from minidiff.beyond.consistency import consistency
 from minidiff.beyond.flow_matching import (
     exact_velocity,
     flow_steps,
@@ -20,7 +21,7 @@ from minidiff.beyond.loss_weights import WEIGHTED, prediction_weight, target_of
 from minidiff.beyond.pairs import pair_from_v
 from minidiff.beyond.schedules import zero_terminal
 from minidiff.beyond.score import denoising_loss, explicit_loss, score_from_eps
-from minidiff.beyond.tilted import wasserstein_1
+from minidiff.beyond.tilted import on_a_grid, wasserstein_1
 from minidiff.diffusion import ddim_steps, make_schedule
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import exact_eps, exact_score
@@ -149,9 +150,37 @@ def what_guidance_samples():
     ]
 
 
+def in_one_call():
+    x_T = RNG(0).normal((400, 1), np.float64)
+    half_way = flow_map(x_T, 1000, 500, figures.TWO_MODES, SCHEDULE)
+    ends = [consistency(x, t, figures.TWO_MODES, SCHEDULE) for x, t in ((x_T, 1000), (half_way, 500))]
+    one_call = figures.draws_of(exact_consistency(figures.TWO_MODES, SCHEDULE), 1)
+    of_best = figures.draws_of(lambda x_t, t: figures.best_x_0(x_t, int(t.max())), 1)
+    return [
+        Answer("f(x_t, t) - f(x_s, s) at t = 1000 and s = 500 of one path, the worst of 400", float(np.abs(ends[0] - ends[1]).max()), 0.0, "one path, one image", 1e-9, ".1e"),
+        Answer("% of samples below 0, one call of f", 100 * float((one_call < 0).mean()), 30.0, "the weight of the mode", 1.0, ".1f"),
+        Answer("the same, one call of E[x_0 given x_t]", 100 * float((of_best < 0).mean()), 30.0, "the weight of the mode", 31.0, ".1f"),
+    ]
+
+
+def filling_holes():
+    second = figures.GRID[::10]
+    both = np.stack([np.full_like(second, figures.KNOWN[0]), second], axis=1)
+    p, _ = on_a_grid(figures.PLANE.log_prob(both), second)
+    exact = 100 * float(p[second > 0].sum())
+    posterior = given(figures.KNOWN, figures.MASK, figures.PLANE)
+    by_weights = 100 * (1 - float(figures.distribution(np.zeros((1, 1)), 0, posterior, SCHEDULE)[0][0]))
+    found = [Answer("% above 0 of the hole, by the mixture's new weights", by_weights, exact, "the joint density on a grid", 0.5, ".1f")]
+    for rounds in (1, 10):
+        share = 100 * float((figures.filled(rounds, n=1000) > 0).mean())
+        found.append(Answer(f"% above 0, the known part put back, {rounds} round{'s' * (rounds > 1)} a step", share, exact, "the joint density on a grid", 30.0, ".1f"))
+    return found
+
+
 ANSWERS = {
     "A1": score_and_ode, "A2": fewer_steps, "A3": flow_matching,
     "A4": weights_of_the_loss, "A5": ending_in_noise, "A6": what_guidance_samples,
+    "A7": in_one_call, "A8": filling_holes,
 }  # fmt: skip
 
 

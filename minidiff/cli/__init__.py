@@ -29,6 +29,7 @@ from minidiff.cli.limits import (
 )
 from minidiff.cli.options import Options, make_parser, stored_options
 from minidiff.cli.program import make_out, one_line_error, program
+from minidiff.cli.ranks import workers
 from minidiff.cli.runs import (
     OF_EVERY_RUN,
     end_early,
@@ -44,5 +45,5 @@ __all__ = [
     "at_least_0", "channels", "check_classes", "check_limits", "device", "end_early", "fit_batch",
     "fraction", "images", "load_data", "make_out", "make_parser", "one_line_error", "path",
     "positive_float", "positive_int", "program", "restore", "resume", "run_folder",
-    "run_settings", "seed", "stored_options", "up_to", "zero_to_one",
+    "run_settings", "seed", "stored_options", "up_to", "workers", "zero_to_one",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from minidiff.cli.limits import (
+    Place,
     data,
     device,
     fraction,
@@ -56,7 +57,7 @@ def add_data_options(parser: Any, default: str) -> None:
         "--grey", action="store_true", help="take the pictures from --data DIR without colour"
     )
     parser.add_argument(
-        "--data-dir", type=lambda text: os.path.abspath(path(text)),
+        "--data-dir", type=lambda text: Place(os.path.abspath(path(text))),
         help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
     )  # fmt: skip
 
@@ -113,12 +114,13 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 
 def add_training_options(
     parser: argparse.ArgumentParser, *, out: str, minutes: float, lr: float = 2e-3,
-    batch_size: int = 64, ema: float | None = 0.995, graph: bool = False,
+    batch_size: int = 64, ema: float | None = 0.995, graph: bool = False, ranks: bool = False,
 ) -> None:  # fmt: skip
     """The data, --out, --resume, how long to train, and the numbers of the optimiser.
 
     minutes: the default time limit. ema: the default decay of averaged parameters, None for a
-    training without them. graph: whether the step can be a CUDA graph.
+    training without them. graph: whether the step can be a CUDA graph. ranks: whether processes
+    that mpirun started can share a batch.
     """
     add_common_options(parser)
     add_data_options(parser, "auto")
@@ -141,6 +143,11 @@ def add_training_options(
         add(
             "--graph", action="store_true",
             help="on a GPU, record the training step as a CUDA graph and replay it",
+        )  # fmt: skip
+    if ranks:
+        add(
+            "--distributed", action="store_true",
+            help="share each batch with the other processes that mpirun started",
         )  # fmt: skip
     parser.set_defaults(default_minutes=minutes)
 
@@ -172,6 +179,14 @@ def check_limits(options: Options, parser: argparse.ArgumentParser) -> None:
     """
     if options.minutes is None and options.epochs is None:
         options.minutes = options.default_minutes
+    if getattr(options, "distributed", False):
+        if (options.workers or 1) > 1:
+            parser.error(
+                f"--workers {options.workers}: with --distributed each rank is one process, so "
+                "start more ranks instead"
+            )
+        if getattr(options, "graph", False):
+            parser.error("--graph records the step of one GPU: it goes without --distributed")
     steps, T = getattr(options, "sampling_steps", 1), getattr(options, "timesteps", 1000)
     if steps > T:
         parser.error(f"--sampling-steps must be in 1..T = 1..{T}, got {steps}")

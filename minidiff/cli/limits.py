@@ -85,11 +85,15 @@ def zero_to_one(text: str) -> float:
     return _number(text, "a number in [0, 1]", float, lambda value: 0 <= value <= 1, float("inf"))
 
 
-def path(text: str) -> str:
+class Place(str):
+    """The name of a file or a folder, which a checkpoint keeps as an absolute path."""
+
+
+def path(text: str) -> Place:
     """The name of a file or a folder. "" is none: it would be the root of the file system."""
     if not text.strip():
         raise argparse.ArgumentTypeError("wanted the name of a file or a folder, got nothing")
-    return text
+    return Place(text)
 
 
 def data(text: str) -> str:

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from support.programs import PROGRAMS, module_of, options_of
 
 from minidiff import cli
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
@@ -100,7 +101,19 @@ def test_what_is_missing_is_named(resume):
 
 def test_stored_paths_are_absolute_and_the_rest_is_as_it_is(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    options = cli.Options(out="runs/a", autoencoder="../vq", data_dir=None, lr=0.1, given=frozenset(("out",)))
+    options = cli.Options(out=cli.path("runs/a"), autoencoder=cli.path("../vq"), data_dir=None, lr=0.1, given=frozenset(("out",)))
     kept = cli.stored_options(options, scale=2)
     assert kept == {"out": str(tmp_path / "runs/a"), "autoencoder": str(tmp_path.parent / "vq"), "data_dir": None, "lr": 0.1, "scale": 2}
     assert os.path.isabs(kept["out"]) and options.out == "runs/a"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_path_of_every_example_is_stored_as_an_absolute_one(name, tmp_path, monkeypatch):
+    """Whoever resumes from another folder finds the data, the judge and the autoencoder where they were."""
+    monkeypatch.chdir(tmp_path)
+    options = options_of(module_of(name))
+    places = {name for name, value in vars(options).items() if isinstance(value, str) and "/" in value}
+    assert places or name == "evaluate.py"
+    kept = cli.stored_options(options)
+    for name in places:
+        assert kept[name] == str(tmp_path / getattr(options, name)), name

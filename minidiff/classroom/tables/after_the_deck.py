@@ -85,6 +85,24 @@ AFTER = (
             _f("guidance in an interval", "tilted.interval"),
         ),
     ),
+    Slide(
+        "A7",
+        "In One Call",
+        (
+            _f("where a path ends", "consistency.function"),
+            _f("what a network is trained on", "consistency.loss"),
+        ),
+        code=("minidiff.beyond.consistency.consistency_steps",),
+    ),
+    Slide(
+        "A8",
+        "Filling Holes",
+        (
+            _f("the known part put back", "inpaint.replace"),
+            _f("the exact answer on a mixture", "inpaint.weights"),
+        ),
+        code=("minidiff.beyond.inpainting.repaint_steps",),
+    ),
 )
 
 SENTENCES = {
@@ -111,6 +129,14 @@ SENTENCES = {
     "A6": (
         "Guidance samples another density than the one that is usually written down for it, and "
         "here both are known."
+    ),
+    "A7": (
+        "All points of a path end in one image: a network that knows in which samples in one call, "
+        "and the best noise predictor does not."
+    ),
+    "A8": (
+        "Putting the known part back after each step looks right and samples the wrong thing; "
+        "rounds of noise and step mend it slowly."
     ),
 }
 """One for the class on each chapter: what to take home from it."""
