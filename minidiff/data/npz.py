@@ -117,17 +117,10 @@ def _opened(path: Path, wanted: str) -> Iterator[zipfile.ZipFile]:
 def npz_names(path: str | os.PathLike[str]) -> list[str]:
     """The names of the arrays in an npz file. No array is read.
 
-    Raises: NpzError in one line; the errors of `open_file`.
+    Raises: as `read_npz`.
     """
-    with open_file(path) as file:
-        try:
-            _check_directory(file)
-            with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-        except NpzError as error:
-            raise NpzError(f"{path}: wanted an npz file: {error}") from error
-        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
-            raise NpzError(f"{path}: wanted an npz file: it is damaged ({error})") from error
+    with _opened(Path(path), "an npz file") as archive:
+        members = archive.namelist()
     return [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
 
 

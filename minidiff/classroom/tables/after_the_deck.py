@@ -131,12 +131,12 @@ SENTENCES = {
         "here both are known."
     ),
     "A7": (
-        "Every point of a path ends in the same image: a function that knows which needs one call, "
-        "and it is not the best guess of the image."
+        "All points of a path end in one image: a network that knows in which samples in one call, "
+        "and the best noise predictor does not."
     ),
     "A8": (
-        "To put back what is known, step by step, looks right and follows another density; on a "
-        "mixture one sees how far it is off."
+        "Putting the known part back after each step looks right and samples the wrong thing; "
+        "rounds of noise and step mend it slowly."
     ),
 }
 """One for the class on each chapter: what to take home from it."""
