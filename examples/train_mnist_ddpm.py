@@ -2,6 +2,8 @@
 
     python examples/train_mnist_ddpm.py              # about ten minutes on two CPU cores
     python examples/train_mnist_ddpm.py --resume     # go on with the run in --out
+    python examples/train_mnist_ddpm.py --data DIR --size 32       # your own pictures
+    mpirun -n 2 python examples/train_mnist_ddpm.py --distributed  # docs: MPI
 
 It writes into --out: samples.png, loss.png and metrics.csv as it goes, a checkpoint, and
 at the end samples.npz and loss_per_t.png.
@@ -9,7 +11,7 @@ at the end samples.npz and loss_per_t.png.
 
 from minidiff import RNG, cli, evaluation, optim, pictures, sampling, to_cpu
 from minidiff.beyond import PREDICTIONS, SCHEMES, any_schedule
-from minidiff.data import Loader, load_dataset, save_npz, to_float, to_unit
+from minidiff.data import Loader, save_npz, to_float, to_unit
 from minidiff.models import UNet, UNetConfig
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
@@ -21,7 +23,7 @@ AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, to de
 
 
 def main(options: cli.Options) -> None:
-    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
     rng = RNG(options.seed, options.device)
     schedule = any_schedule(
@@ -36,9 +38,11 @@ def main(options: cli.Options) -> None:
         options.held_out = min(500, len(dataset) // 20)
     if options.held_out:
         train, held_out = dataset.split(options.held_out)
+    cli.fit_batch(options, len(train))
     loader = Loader(
-        train.images, train.labels, options.batch_size, rng, drop_last=True
-    )
+        train.images, train.labels, options.batch_size, rng, drop_last=True,
+        n_classes=len(dataset.classes),
+    )  # fmt: skip
     Optimizer = {"muon": optim.Muon, "adamw": optim.AdamW}[options.optimizer]
     optimizer = Optimizer(
         model.named_parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0
@@ -52,9 +56,11 @@ def main(options: cli.Options) -> None:
     if options.resume:
         cli.resume(trainer, options)
 
-    judge = evaluation.preview_judge(options.judge, train.images)
+    judge, note = evaluation.preview_judge(options.judge, dataset, train)
+    if note:
+        print(note)
     how_long = cli.run_settings(options, len(loader))
-    with Workers(model, options.workers) as workers:
+    with cli.workers(model, options) as workers:
 
         def preview(trainer: Trainer) -> dict[str, float]:
             return draw_preview(trainer, workers, held_out, judge, options)
@@ -63,7 +69,8 @@ def main(options: cli.Options) -> None:
         ending = run(trainer, options.out, workers, how_long, facts, preview)
         if not ending:
             cli.end_early(ending, options)
-        draw_results(trainer, dataset, workers, options)
+        if workers.leads:
+            draw_results(trainer, dataset, workers, options)
 
 
 def unet_config(shape: tuple[int, ...], options: cli.Options) -> UNetConfig:
@@ -132,13 +139,15 @@ def draw_results(
     )
     pictures.save_loss_per_t(f"{out}/loss_per_t.png", t, loss)
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
-    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {out}")
+    written = "samples.png, samples.npz, loss.png, loss_per_t.png and metrics.csv"
+    print(f"wrote {written} in {out}")
 
 
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_training_options(
-        parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True
+        parser, out="runs/mnist", minutes=8.5, lr=2.5e-3, batch_size=64, graph=True,
+        ranks=True,
     )
     cli.add_sampling_options(parser)
     add = parser.add_argument

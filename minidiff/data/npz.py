@@ -114,6 +114,23 @@ def _opened(path: Path, wanted: str) -> Iterator[zipfile.ZipFile]:
             raise NpzError(f"{path}: wanted {wanted}: it can't be read ({error})") from error
 
 
+def npz_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the arrays in an npz file. No array is read.
+
+    Raises: NpzError in one line; the errors of `open_file`.
+    """
+    with open_file(path) as file:
+        try:
+            _check_directory(file)
+            with zipfile.ZipFile(file) as archive:
+                members = archive.namelist()
+        except NpzError as error:
+            raise NpzError(f"{path}: wanted an npz file: {error}") from error
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+            raise NpzError(f"{path}: wanted an npz file: it is damaged ({error})") from error
+    return [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
+
+
 def _check_directory(file: BinaryIO) -> None:
     """Refuse an archive with a directory that would take much memory, before zipfile reads it."""
     size = os.fstat(file.fileno()).st_size

@@ -41,7 +41,7 @@ from minidiff.training.state import (
     pack_optimizer,
     unpack_optimizer,
 )
-from minidiff.training.workers import Workers, slices
+from minidiff.training.workers import WorkerLost, Workers, slices
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class TrainingLoop:
     """
 
     kind: str  # the kind of its checkpoints
+    needs_whole_batch = False  # whether `after_update` must see every image: no ranks then
     loss: Callable[..., Any]  # (model, **batch, **loss_options) -> loss, other terms as arrays
 
     def __init__(
@@ -124,7 +125,9 @@ class TrainingLoop:
     def steps(self, workers: Workers) -> Iterator[Step]:
         """Train, and yield one `Step` with every term of each step."""
         self.description()  # refuses now what could not be saved later
+        workers.begin(self)
         while True:
+            before = self.rng.state(), self.loader.state(), self.optimizer.steps
             batch = self.draw_batch()
             rise = warmup(self.step, self.settings.lr_warmup)
             fall = cosine_decay(self.progress, self.settings.final_lr)
@@ -132,11 +135,23 @@ class TrainingLoop:
             self.optimizer.begin_step()
             if self.ema is not None:
                 self.ema.begin_update()
-            step = self.learn(batch, workers)
+            try:
+                step = self.learn(batch, workers)
+            except WorkerLost:  # another rank, before anything was applied
+                self.undraw(*before)
+                raise
             self.step += 1
             self._losses.append(step.loss)
             self.gradient_norm = step.gradient_norm
             yield step
+
+    def undraw(self, rng: dict[str, Any], loader: dict[str, int], steps: int) -> None:
+        """Be again where the step began, so that a checkpoint can be written."""
+        self.rng.set_state(rng)
+        self.loader.set_state(loader)
+        self.optimizer.steps = steps
+        if self.ema is not None:
+            self.ema.updates -= 1
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
         """Move the parameters along the gradient of the loss. The average follows.
@@ -166,7 +181,7 @@ class TrainingLoop:
             type(self).loss, batch, self.dropout_seed(), **self.loss_options()
         )
         size = len(next(iter(batch.values())))
-        step = self.as_step(batch, joined(parts, size))
+        step = self.as_step(workers.own(batch), joined(parts, size))
         step.terms["loss"] = loss
         return step, gradients
 

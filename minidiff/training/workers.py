@@ -54,6 +54,7 @@ class Workers:
     given to `map` must be importable, so not a lambda. Before each call the others get the model's
     present parameters, and what the caller has set: detect_anomaly, use_kernels, no_grad, TF32.
     lost: says which process was lost, if one was. From then on the caller does all the work.
+    leads: whether this process writes the files of a run.
 
     Raises: ValueError if count is not in 1..256; TypeError if it is no int.
     """
@@ -68,6 +69,7 @@ class Workers:
         self.model = model
         self.count = (count or default_count()) if on_cpu else 1
         self.lost = ""
+        self.leads = True
         self._others: list[OtherProcess] = []
         self._limit: Any = None
 
@@ -97,6 +99,24 @@ class Workers:
             self._limit.restore_original_limits()
             self._limit = None
 
+    # -- what a process that is one of several ranks does otherwise: distributed.py ----------------
+
+    def own(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The part of a batch that this process answers for: all of it."""
+        return batch
+
+    def begin(self, trainer: Any) -> None:
+        """Called once, before the first step."""
+
+    def agree(self, seconds: float, finished: bool, status: int) -> tuple[float, bool, int]:
+        """What all processes go by after a step: the clock, whether it was the last, a status."""
+        return seconds, finished, status
+
+    def on_signal(self, number: int) -> None:
+        """Called when a signal came, before the step is finished."""
+
+    # -- the work ----------------------------------------------------------------------------------
+
     def map(self, function: Callable[..., Any], arrays: Arrays, **options: Any) -> list[Any]:
         """function(model, **slices of the arrays, **options) in each process.
 
@@ -121,10 +141,10 @@ class Workers:
         """
         options = {**options, "seed": seed}
         try:
-            results = self._run(_gradients, function, arrays, options)
+            results = self._run(gradients_of_slice, function, arrays, options)
         except WorkerLost as error:  # the same slices again, all in this process: the same numbers
             warnings.warn(f"{error}; the work goes on in one process", stacklevel=2)
-            results = self._run(_gradients, function, arrays, options)
+            results = self._run(gradients_of_slice, function, arrays, options)
         loss, total, rest = results[0]
         # always in the same order, so that a run repeats to the bit
         for other_loss, other_gradients, _ in results[1:]:
@@ -143,7 +163,7 @@ class Workers:
         own = range(len(parts)) if self.lost else range(1)
         facts = (options, self.model.training, current_context())
         messages = [
-            packed(task, task is _gradients, i, n, function, share, *facts)
+            packed(task, task is gradients_of_slice, i, n, function, share, *facts)
             for i, share in list(enumerate(shares))[1 : len(busy) + 1]
         ]
         if busy:
@@ -219,7 +239,7 @@ def _call(
     return function(model, **arrays, **options)
 
 
-def _gradients(
+def gradients_of_slice(
     model: Module,
     answer: SharedArrays | None,
     index: int,

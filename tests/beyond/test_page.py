@@ -15,7 +15,7 @@ def test_the_numbers_of_the_page_are_those_of_the_script():
     printed = set(re.findall(r"\d\.\d\de-\d\d|\d+\.\d+", done.stdout))
     rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
     stated = [number for row in rows for number in re.findall(r"\d\.\d\de-\d\d|\d+\.\d+", row)]
-    assert len(rows) == 11 and len(stated) > 35
+    assert len(rows) == 19 and len(stated) > 55
     assert not [number for number in stated if number not in printed]
 
 

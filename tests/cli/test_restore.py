@@ -68,7 +68,10 @@ def test_what_the_run_is_cannot_be_changed(resume):
         ({"channels": True}, "its --channels is True"),
         ({"lr": "1e400"}, "its --lr is '1e400': wanted at most"),
         ({"seed": None}, "its --seed is None"),
-        ({"data": "../x"}, "its --data is '../x': invalid choice"),
+        ({"data": "../x"}, "its pictures were in --data ../x, and there is no such folder or file here .*: give its place by --data"),
+        ({"data": "minst"}, "its --data is 'minst': wanted one of mnist, fashion, digits, auto, or a folder of pictures or an .npz file"),
+        ({"size": 30}, "its --size is 30: wanted a multiple of 4 in 8..512"),
+        ({"grey": "yes"}, "its --grey is 'yes'"),
         ({"epochs": -1}, "its --epochs is -1: wanted a whole number >= 1"),
         ({"graph": 3}, "its --graph is 3"),
         ({"optimizer": "sgd"}, "its --optimizer is 'sgd': invalid choice"),
@@ -78,6 +81,18 @@ def test_what_the_run_is_cannot_be_changed(resume):
 def test_options_that_make_no_sense_are_a_damaged_checkpoint(resume, change, message):
     with pytest.raises(CheckpointError, match=message):
         resume({**SAVED, **change})
+
+
+def test_own_pictures_may_have_been_moved(resume, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    saved = {**SAVED, "data": "/elsewhere/pictures", "size": 32, "grey": True}
+    options = resume(saved, "--data", str(tmp_path / "pictures"))
+    assert (options.data, options.size, options.grey) == (str(tmp_path / "pictures"), 32, True)
+    assert resume({**saved, "data": str(tmp_path / "pictures")}).data == str(tmp_path / "pictures")
+    with pytest.raises(ValueError, match="its pictures were in --data /elsewhere/pictures"):
+        resume(saved, "--data", "digits")
+    with pytest.raises(ValueError, match="--data .*pictures: the run in .* has digits; leave it out"):
+        resume(SAVED, "--data", str(tmp_path / "pictures"))
 
 
 def test_what_is_missing_is_named(resume):
