@@ -41,7 +41,7 @@ class RNG:
         self._philox = None if device == "cpu" else _Philox(device, seed)
 
     def normal(self, shape: Shape = (), dtype: Any = np.float32) -> Any:
-        """Samples of N(0, 1).    dtype: float32 or float64    -> array of `shape`.
+        """Samples of N(0, 1).    dtype: float32 or float64    -> array of `shape`
 
         Raises: TypeError for another dtype.
         """
@@ -167,9 +167,9 @@ def rng_of_layers(layer: str) -> RNG:
 
 
 def _check_dtype(dtype: Any) -> str:
-    """Its name.
+    """The name of a dtype that is drawn.
 
-    Raises: TypeError for another one than the two that are drawn.
+    Raises: TypeError for another one.
     """
     name = np.dtype(dtype).name
     if name not in LANES:
