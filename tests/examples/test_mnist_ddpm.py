@@ -202,3 +202,31 @@ def test_a_graph_on_the_cpu_is_told_and_the_run_goes_on(capsys):
     options = options_of(module_of("train_mnist_ddpm.py"), "--graph", "--device", "cpu")
     assert options.graph and options.optimizer == "adamw"
     assert "--graph is for a GPU: on the CPU each step runs as without it" in capsys.readouterr().out
+
+
+def test_a_run_keeps_an_early_network_and_sampling_is_guided_by_it(data_dir, tmp_path):
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 3)
+    assert result.returncode == 0 and "eta = 1, guidance 1.5" in result.stdout, result.stderr
+    checkpoint = load_checkpoint(out / "checkpoint")
+    assert checkpoint.description["early_step"] == 3  # of 12: the first that began after 0.12 of the run
+    assert checkpoint.part("early").keys() == checkpoint.part("ema").keys()
+
+    sampled = {}
+    for strength in (None, 1, 3):
+        words = [] if strength is None else ["--guidance", strength]
+        result = run("sample_mnist.py", "--checkpoint", out, "--out", tmp_path / "s", "--samples", 3, "--steps", 3, *words)
+        assert result.returncode == 0, result.stderr
+        said = "guided away from an early version of itself, strength" in result.stdout
+        assert said == (strength != 1)
+        sampled[strength] = np.load(tmp_path / "s" / "ddim-3.npz")["samples"]
+    assert np.abs(sampled[None] - sampled[1]).max() > 1e-4 and np.abs(sampled[3] - sampled[None]).max() > 1e-4
+
+
+def test_a_run_without_guidance_keeps_none_and_says_so(data_dir, tmp_path):
+    out = tmp_path / "run"
+    result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 1, "--guidance", 1)
+    assert result.returncode == 0, result.stderr
+    assert not load_checkpoint(out / "checkpoint").part("early")
+    result = run("sample_mnist.py", "--checkpoint", out, "--out", tmp_path / "s", "--guidance", 2)
+    assert result.returncode == 1 and "--guidance 2: the run kept no early version of its network" in result.stderr
