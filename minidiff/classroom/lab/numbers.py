@@ -62,6 +62,8 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], ...]] = {
         "v": np.array([[1.0, 1.0], [1.0, 1.0]]), "t": np.array([2, 3])},),
     "learned.L_hybrid": ({"bits": 5.0, "T": 1000},),
     "flow_map.quantile": ({"left": np.array([1.0]), "right": np.array([1e-12])},),
+    "inpaint.weights": ({"mixture": GaussianMixture([0.2, 0.8], [[-0.6, -0.8], [0.6, 0.8]],
+                                                    0.35)},),
     "solver.data_2m": ({"t_before": 9, "t": 8, "t_prev": 2},),
     "flow.oracle_velocity": ({"mixture": GaussianMixture([0.5, 0.5], [[-0.8, 0.0], [0.8, 0.0]],
                                                          0.6), "s": 0.5},),
