@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minidiff.cli.options import Options, Parser
+from minidiff.cli.ranks import one_of_ranks, rank_words
+from minidiff.data import NAMES, is_place
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, understood
+from minidiff.training.distributed import leave_by_abort, world
 from minidiff.training.lock import only_run_in
 from minidiff.training.loop import TrainingLoop
 from minidiff.training.run import Ending, RunSettings
@@ -18,8 +23,9 @@ from minidiff.training.screen import Screen
 
 # for --resume: the options that every training run takes from its checkpoint, come what may
 OF_EVERY_RUN = ("batch_size", "lr", "seed", "data")
-OF_TODAY = ("out", "device", "resume", "overwrite")  # these are never taken from a checkpoint
-WRITTEN = (".png", ".npz", ".gif")
+# these are never taken from a checkpoint
+OF_TODAY = ("out", "device", "resume", "overwrite", "distributed")
+WRITTEN = (".png", ".npz", ".gif", ".csv")
 
 
 def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
@@ -51,6 +57,7 @@ def restore(
             raise CheckpointError(
                 f"{folder}: written by another version: it does not say {', '.join(missing)}"
             )
+        saved = _with_data_of_today(saved, options, folder)
         actions = {action.dest: action for action in parser.settable()}
         stored = {
             name: parser.value(actions[name], saved[name])
@@ -79,6 +86,26 @@ def restore(
     return saved
 
 
+def _with_data_of_today(saved: dict[str, Any], options: Options, folder: str) -> dict[str, Any]:
+    """The options of a run whose own pictures may have been moved: --data then says where to.
+
+    The checksum in the checkpoint tells whether they are the same.
+
+    Raises: CheckpointError if they are not where they were, and --data does not say where.
+    """
+    before, now = saved.get("data"), getattr(options, "data", None)
+    if not isinstance(before, str) or before in NAMES or "/" not in before.replace(os.sep, "/"):
+        return saved
+    if "data" in options.given and now not in NAMES:
+        return {**saved, "data": now}
+    if not is_place(before):
+        raise CheckpointError(
+            f"{folder}: its pictures were in --data {before}, and there is no such folder or "
+            f"file here ({os.getcwd()}): give its place by --data"
+        )
+    return saved
+
+
 def resume(trainer: TrainingLoop, options: Options, place: str = "checkpoint") -> None:
     """Go on with the run in --out, and say where it is."""
     trainer.load(f"{options.out}/{place}")
@@ -87,8 +114,14 @@ def resume(trainer: TrainingLoop, options: Options, place: str = "checkpoint") -
 
 
 def end_early(ending: Ending, options: Options, place: str = "checkpoint") -> NoReturn:
-    """End the program: say why, what is saved, and which command goes on with the run."""
+    """End the program: say why, what is saved, and which command goes on with the run.
+
+    Of several ranks, one says it.
+    """
     words = [sys.executable, sys.argv[0], "--resume", "--out", os.path.abspath(options.out)]
+    words = [*rank_words(options), *words]
+    if getattr(options, "distributed", False):
+        words += ["--distributed"]
     if getattr(options, "device", "cpu") != "cpu":
         words += ["--device", options.device]
     if getattr(options, "data_dir", None):
@@ -96,12 +129,18 @@ def end_early(ending: Ending, options: Options, place: str = "checkpoint") -> No
     where = f"{options.out}/{place}"
     saved = f"saved in {where}" if ending.saved else f"not saved; {where} is as it was before"
     text = f"\nInterrupted; {saved} ({ending.reason}). Continue with:\n  {shlex.join(words)}"
+    if not ending.saved and not os.path.exists(f"{where}/checkpoint.json"):
+        text = f"\nInterrupted before anything was saved ({ending.reason}). Begin it again."
     for stream in (Screen.of(sys.stdout), Screen.of(sys.stderr)):  # the first may have failed
+        if not ending.reason or stream.file is None:
+            continue
         print(text, file=stream)
         stream.flush()
         if not stream.broken:
             break
         stream.give_up()
+    if ending.rank_lost:
+        atexit.register(leave_by_abort, world(), ending.status)
     raise SystemExit(ending.status)
 
 
@@ -116,20 +155,30 @@ def run_folder(
     Raises: ValueError if another run works there, if there is a finished or interrupted one and
     neither --resume nor --overwrite is given, or if a folder is where a file will be.
     """
-    folder = make_folder(options.out)
-    with only_run_in(folder):
+    with one_of_ranks(options) as leads, _made(options.out, leads) as folder:
         older = os.path.dirname(place)  # where older versions put a classifier's
         there = any((folder / name / "checkpoint.json").exists() for name in (place, older))
-        if trains and there and not options.resume and not options.overwrite:
+        if trains and leads and there and not options.resume and not options.overwrite:
             raise ValueError(
                 f"{options.out}: a run is there already: go on with it (--resume), replace it "
                 "(--overwrite), or choose another --out"
             )
-        check_places(options.out)
+        if leads:
+            check_places(options.out)
         for path in (folder / place, *(folder / place).parents):
             if path.exists() and not path.is_dir():
                 raise ValueError(f"{path}: a file is where a folder will be")
         yield
+
+
+@contextmanager
+def _made(out: str, leads: bool) -> Iterator[Path]:
+    """The folder, made and locked by the process that leads."""
+    if leads:
+        with only_run_in(make_folder(out)):
+            yield Path(out)
+    else:
+        yield Path(out)
 
 
 def check_places(folder: str) -> None:

@@ -52,6 +52,7 @@ class AutoencoderTrainer(TrainingLoop):
         if keeper is None and isinstance(model, VQAutoencoder):
             keeper = CodebookKeeper(model.quantizer)
         self.keeper = keeper
+        self.needs_whole_batch = keeper is not None
         self._perplexities: list[Any] = []
 
     def draw_batch(self) -> dict[str, Any]:

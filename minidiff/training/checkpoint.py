@@ -153,6 +153,14 @@ def load_checkpoint(folder: str | os.PathLike[str], kind: str | None = None) -> 
     return Checkpoint(str(found), facts, _read_arrays(folder / name, size, checksum))
 
 
+def saved_step(folder: str | os.PathLike[str]) -> int | None:
+    """The step of the checkpoint in `folder`, without its arrays; None if none can be read."""
+    try:
+        return int(json.loads((Path(folder) / "checkpoint.json").read_text())["step"])
+    except (OSError, *WRONG_VALUE):
+        return None
+
+
 def _shipped(path: Path, kind: str | None) -> Checkpoint:
     """The float16 weights of the package, as the checkpoint that they were made of."""
     try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; a batch system; a terminal that closes
+# Ctrl-C; a batch system; a terminal that closes; the end of the allowed CPU time (ulimit -t)
+ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
 
 
 class Interruption:
@@ -23,10 +24,13 @@ class Interruption:
 
 
 @contextmanager
-def delayed_interrupt() -> Iterator[Interruption]:
+def delayed_interrupt(
+    on_signal_too: Callable[[int], None] = lambda number: None,
+) -> Iterator[Interruption]:
     """Inside, the first signal only sets a flag, so that a step is never cut in half.
 
-    It has no effect outside of the main thread.
+    It has no effect outside of the main thread. on_signal_too: is called at each signal, with its
+    number; it may raise an exception where a step can be cut.
     """
     interruption = Interruption()
 
@@ -34,6 +38,7 @@ def delayed_interrupt() -> Iterator[Interruption]:
         if interruption and number == signal.SIGINT:
             raise KeyboardInterrupt
         interruption.number = interruption.number or number
+        on_signal_too(number)
 
     before = {}
     try:

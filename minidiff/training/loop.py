@@ -41,7 +41,7 @@ from minidiff.training.state import (
     pack_optimizer,
     unpack_optimizer,
 )
-from minidiff.training.workers import Workers, slices
+from minidiff.training.workers import WorkerLost, Workers, joined
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class TrainingLoop:
     """
 
     kind: str  # the kind of its checkpoints
+    needs_whole_batch = False  # whether `after_update` must see every image: no ranks then
     loss: Callable[..., Any]  # (model, **batch, **loss_options) -> loss, other terms as arrays
 
     def __init__(
@@ -116,6 +117,9 @@ class TrainingLoop:
         """{name: shape} of `further_arrays`, None for any length. `load` checks them."""
         return {}
 
+    def check_further(self, folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+        """Refuse further arrays that only some checkpoints have.    folder: for the messages"""
+
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on with what `further_facts` and `further_arrays` gave."""
 
@@ -124,7 +128,9 @@ class TrainingLoop:
     def steps(self, workers: Workers) -> Iterator[Step]:
         """Train, and yield one `Step` with every term of each step."""
         self.description()  # refuses now what could not be saved later
+        workers.begin(self)
         while True:
+            before = self.rng.state(), self.loader.state(), self.optimizer.steps
             batch = self.draw_batch()
             rise = warmup(self.step, self.settings.lr_warmup)
             fall = cosine_decay(self.progress, self.settings.final_lr)
@@ -132,11 +138,23 @@ class TrainingLoop:
             self.optimizer.begin_step()
             if self.ema is not None:
                 self.ema.begin_update()
-            step = self.learn(batch, workers)
+            try:
+                step = self.learn(batch, workers)
+            except WorkerLost:  # another rank, before anything was applied
+                self.undraw(*before)
+                raise
             self.step += 1
             self._losses.append(step.loss)
             self.gradient_norm = step.gradient_norm
             yield step
+
+    def undraw(self, rng: dict[str, Any], loader: dict[str, int], steps: int) -> None:
+        """Be again where the step began, so that a checkpoint can be written."""
+        self.rng.set_state(rng)
+        self.loader.set_state(loader)
+        self.optimizer.steps = steps
+        if self.ema is not None:
+            self.ema.updates -= 1
 
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
         """Move the parameters along the gradient of the loss. The average follows.
@@ -166,7 +184,7 @@ class TrainingLoop:
             type(self).loss, batch, self.dropout_seed(), **self.loss_options()
         )
         size = len(next(iter(batch.values())))
-        step = self.as_step(batch, joined(parts, size))
+        step = self.as_step(workers.own(batch), joined(parts, size))
         step.terms["loss"] = loss
         return step, gradients
 
@@ -252,6 +270,7 @@ class TrainingLoop:
             check_same_run(folder, checkpoint, self.optimizer, **self.facts())
             check_same_config(folder, checkpoint, self.model)
             check_state(folder, checkpoint, self)
+            self.check_further(folder, checkpoint)
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
         unpack_optimizer(self.optimizer, checkpoint)
@@ -263,21 +282,3 @@ class TrainingLoop:
         self._checked = 0
         self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
         self.restore(checkpoint)
-
-
-def joined(parts: list[dict[str, Any]], size: int) -> dict[str, Any]:
-    """The terms of a batch of `size` images from those of its slices.
-
-    Arrays come one after the other. Single numbers become their mean over all images.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    weights = [part.stop - part.start for part in slices(size, len(parts))]
-    terms = {}
-    for name, first in parts[0].items():
-        values = [part[name] for part in parts]
-        if first.ndim:
-            terms[name] = array_module(first).concatenate(values)
-        else:
-            terms[name] = np.average(values, weights=weights)
-    return terms

@@ -11,23 +11,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.engine.checks import is_int, is_number
 from minidiff.kernels.blas import warn_if_slower_than_needed
-from minidiff.training.checkpoint import make_folder
+from minidiff.training.checkpoint import make_folder, saved_step
+from minidiff.training.distributed import RankLost, Ranks
+from minidiff.training.divergence import DivergenceError
 from minidiff.training.interrupt import delayed_interrupt
+from minidiff.training.lock import only_run_in
 from minidiff.training.loop import TrainingLoop
-from minidiff.training.metrics import MetricsFile
+from minidiff.training.report import Figures, Report
 from minidiff.training.screen import Screen
 from minidiff.training.workers import WorkerLost, Workers
 
-Figures = Mapping[str, float]
 ROW_STEPS = 20  # from one row of metrics.csv to the next
 
 
@@ -38,7 +41,8 @@ class RunSettings:
     steps and minutes are counted over all continuations of the run. The one that is reached first
     ends it. With steps alone, a run that was interrupted repeats to the bit.
 
-    Raises: ValueError if neither is given.
+    Raises: ValueError if neither is given, or if one is no number > 0; TypeError if steps is no
+    int.
     """
 
     steps: int | None = None
@@ -49,6 +53,15 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise ValueError("run: give steps or minutes, or both")
+        if self.steps is not None and not is_int(self.steps):
+            raise TypeError(f"run: steps must be an int >= 1, got {self.steps!r}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"run: steps must be an int >= 1, got {self.steps}")
+        for name in ("minutes", "preview_minutes"):
+            value = getattr(self, name)
+            left_out = value is None and name == "minutes"
+            if not left_out and not (is_number(value) and value > 0):
+                raise ValueError(f"run: {name} must be a number > 0, got {value!r}")
 
     def progress(self, trainer: TrainingLoop) -> float:
         """The share of the run that is done, by steps or by time, whichever is further."""
@@ -60,9 +73,10 @@ class RunSettings:
 class Ending(NamedTuple):
     """How a run ended. It is true if the run is finished."""
 
-    reason: str = ""  # why it is not finished
+    reason: str = ""  # why it is not finished; empty if another rank says it
     status: int = 0  # the exit status of a program that ends with it
     saved: bool = True  # whether the last step is in the checkpoint
+    rank_lost: bool = False  # the others can't be waited for
 
     def __bool__(self) -> bool:
         return self.status == 0
@@ -87,86 +101,112 @@ def run(
     from tqdm import tqdm  # here: in a browser there is none
 
     warn_if_slower_than_needed()
-    out = Path(out)
+    out, leads = Path(out), workers.leads
     trainer.description(options)  # refuses now what could not be saved later
     screen = Screen.of(sys.stdout)
     bar = tqdm(
-        total=settings.steps, initial=trainer.step, unit="step", disable=settings.quiet or None,
-        dynamic_ncols=True, file=screen, mininterval=0.5,
+        total=settings.steps, initial=trainer.step, unit="step", dynamic_ncols=True, file=screen,
+        disable=settings.quiet or not leads or None, mininterval=0.5,
     )  # fmt: skip
     last_preview, ending = trainer.seconds, Ending()
     finished = settings.progress(trainer) >= 1
     without_bar = bool(bar.disable)  # no terminal: one line soon, then one at each preview
     say = None if settings.quiet else functools.partial(bar.write, file=screen)
-    report = _Report(trainer, out, say, log)
-    with delayed_interrupt() as interrupted, bar:
-        iterator = trainer.steps(workers)
-        clock = time.monotonic()
-        while not finished and ending:
-            trainer.progress = settings.progress(trainer)
-            next(iterator)
-            now = time.monotonic()
-            trainer.seconds += now - clock
-            clock = now
-            finished = settings.progress(trainer) >= 1
-            bar.update()
-            if trainer.step % ROW_STEPS == 0 or finished:
-                trainer.check_losses()
-                bar.set_postfix_str(_postfix(trainer, settings.minutes), refresh=False)
-            if not finished and trainer.seconds - last_preview >= 60 * settings.preview_minutes:
-                last_preview = trainer.seconds
-                ending, figures = _show(trainer, out, options, preview)
-                ending = ending and report.write(figures, in_words=True)
-                clock = time.monotonic()
-            elif trainer.step % ROW_STEPS == 0 or finished:
-                ending = report.write(in_words=without_bar)
-                without_bar = False
-            if ending:
-                ending = _why_to_end(finished, int(interrupted.number), screen, workers)
-        trainer.progress = settings.progress(trainer)  # the checkpoint says whether it is finished
-        if trainer.step:
-            failed, _ = _show(trainer, out, options, None)
-            ending = ending if failed else failed
+    report = Report(trainer, out, say, log) if leads else None
+    with delayed_interrupt(workers.on_signal) as interrupted, bar, _leading(workers, out):
+        try:
+            iterator = trainer.steps(workers)
+            clock = time.monotonic()
+            while not finished and ending:
+                trainer.progress = settings.progress(trainer)
+                next(iterator)
+                now = time.monotonic()
+                trainer.seconds += now - clock
+                clock = now
+                finished = settings.progress(trainer) >= 1
+                bar.update()
+                if trainer.step % ROW_STEPS == 0 or finished:
+                    trainer.check_losses()
+                    bar.set_postfix_str(_postfix(trainer, settings.minutes), refresh=False)
+                since = trainer.seconds - last_preview
+                if report and not finished and since >= 60 * settings.preview_minutes:
+                    last_preview = trainer.seconds
+                    ending, figures = _show(trainer, out, options, preview)
+                    ending = ending and _written(report, figures, in_words=True)
+                    clock = time.monotonic()
+                elif report and (trainer.step % ROW_STEPS == 0 or finished):
+                    ending = _written(report, {}, in_words=without_bar)
+                    without_bar = False
+                if ending:
+                    ending = _why_to_end(finished, int(interrupted.number), screen, workers)
+                finished, ending = _agreed(trainer, workers, finished, ending)
+            trainer.progress = settings.progress(trainer)  # it says whether the run is finished
+            if trainer.step and leads:
+                failed, _ = _show(trainer, out, options, None)
+                ending = ending if failed else failed
+            _, ending = _agreed(trainer, workers, finished, ending)  # also: rank 0 has saved
+        except RankLost as error:
+            ending = _save_what_is_left(trainer, out, options, workers, error)
     return ending
 
 
-class _Report:
-    """The rows of metrics.csv, and what is said at previews."""
-
-    def __init__(
-        self, trainer: TrainingLoop, out: Path, say: Callable[[str], Any] | None,
-        log: Callable[[Figures], Any] | None,
-    ):  # fmt: skip
-        make_folder(out)
-        self.trainer, self.say, self.log = trainer, say, log
-        self.file = MetricsFile(out / "metrics.csv", trainer.step)
-
-    def write(self, figures: Figures = MappingProxyType({}), in_words: bool = False) -> Ending:
-        """Write the row of the present step.    -> an Ending that is false if that failed"""
-        trainer = self.trainer
-        new = trainer.losses[self.file.last_step :]
-        row = {"step": trainer.step, "seconds": trainer.seconds, "loss": float(new.mean())}
-        row |= {"lr": trainer.optimizer.lr, "gradient_norm": float(trainer.gradient_norm)}
-        row |= figures
-        try:
-            self.file.write(row)
-        except OSError as error:
-            return Ending(str(error), 1)
-        if self.log is not None:
-            self.log(row)
-        if in_words and self.say is not None:
-            figures = {"loss": float(trainer.losses[-100:].mean()), **figures}
-            words = ", ".join(_IN_WORDS[name].format(value) for name, value in figures.items())
-            self.say(f"step {trainer.step}, {trainer.seconds / 60:.1f} minutes: {words}")
-        return Ending()
+def _agreed(
+    trainer: TrainingLoop, workers: Workers, finished: bool, ending: Ending
+) -> tuple[bool, Ending]:
+    """What all processes of a run go by: the clock, whether it is finished, and its Ending."""
+    facts = trainer.seconds, finished, ending.status
+    trainer.seconds, finished, status = workers.agree(*facts)
+    if status and not workers.leads:
+        ending = Ending("", status)  # rank 0 says why
+    elif status and ending:
+        ending = Ending("by a signal to another rank", status)
+    return finished, ending
 
 
-_IN_WORDS = {
-    "loss": "loss {:.4f}",
-    "held_out_loss": "held out {:.4f}",
-    "confident": "classifier sure of {:.0%}",
-    "frechet_ratio": "Frechet distance {:.1f} x that of real images",
-}
+@contextmanager
+def _leading(workers: Workers, out: Path) -> Iterator[None]:
+    """Hold the folder of the checkpoint while rank 0 lives. With one process there is no need."""
+    if isinstance(workers, Ranks) and workers.leads:
+        with only_run_in(make_folder(out / "checkpoint")):
+            yield
+    else:
+        yield
+
+
+def _save_what_is_left(
+    trainer: TrainingLoop, out: Path, options: dict | None, workers: Workers, lost: RankLost
+) -> Ending:
+    """Write the last whole step, when a rank was lost: in rank 0, or in one that outlived it.
+
+    There may be a fifth of a second until mpirun kills this rank, too, so there are no pictures.
+    -> an Ending with an empty reason if another rank does it
+    """
+    folder = out / "checkpoint"
+    try:
+        with nullcontext() if workers.leads else _after_rank_0(folder):
+            if not trainer.step or not workers.leads and saved_step(folder) == trainer.step:
+                silent = trainer.step or not workers.leads
+                return Ending("" if silent else str(lost), lost.status, False, True)
+            trainer.save(folder, options)
+    except (OSError, DivergenceError) as error:
+        return Ending(f"{lost}; {error}", lost.status, False, True)
+    except ValueError:  # rank 0 lives, and does not end
+        return Ending("", lost.status, False, True)
+    return Ending(str(lost), lost.status, True, True)
+
+
+def _after_rank_0(folder: Path) -> AbstractContextManager[Any]:
+    """Hold the folder as soon as rank 0 lets go of it, by its end or its death.
+
+    Raises: ValueError if it doesn't for ten seconds.
+    """
+    held = ExitStack()
+    for _ in range(200):
+        with suppress(ValueError):
+            held.enter_context(only_run_in(folder))
+            return held
+        time.sleep(0.05)
+    raise ValueError(f"{folder}: rank 0 does not let go of it")
 
 
 def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -> Ending:
@@ -178,6 +218,15 @@ def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -
         return Ending(f"the output cannot be written ({screen.broken})", 1)
     if number and not finished:
         return Ending(f"by {signal.Signals(number).name}", 128 + number)
+    return Ending()
+
+
+def _written(report: Report, figures: Figures, in_words: bool) -> Ending:
+    """Write the row of the present step.    -> an Ending that is false if that failed"""
+    try:
+        report.write(figures, in_words)
+    except OSError as error:
+        return Ending(str(error), 1)
     return Ending()
 
 

@@ -17,7 +17,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
 from minidiff.nn import Module
@@ -34,7 +37,7 @@ from minidiff.training.processes import (
     shared_size,
 )  # fmt: skip
 
-__all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "slices"]
+__all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "joined", "slices"]
 
 SMALLEST_SLICE = 4  # images; below, handing them over costs more than it saves
 MOST = 256  # processes
@@ -53,11 +56,14 @@ class Workers:
     given to `map` must be importable, so not a lambda. Before each call the others get the model's
     present parameters, and what the caller has set: detect_anomaly, use_kernels, no_grad, TF32.
     lost: says which process was lost, if one was. From then on the caller does all the work.
+    leads: whether this process writes the files of a run.
 
-    Raises: ValueError if count is not in 1..256.
+    Raises: ValueError if count is not in 1..256; TypeError if it is no int.
     """
 
     def __init__(self, model: Module, count: int | None = None):
+        if count is not None and not is_int(count):
+            raise TypeError(f"Workers: count must be an int in 1..{MOST}, got {count!r}")
         if count is not None and not 1 <= count <= MOST:
             wanted = "at least 1" if count < 1 else f"at most {MOST}"
             raise ValueError(f"Workers: count must be {wanted}, got {count}")
@@ -65,6 +71,7 @@ class Workers:
         self.model = model
         self.count = (count or default_count()) if on_cpu else 1
         self.lost = ""
+        self.leads = True
         self._others: list[OtherProcess] = []
         self._limit: Any = None
 
@@ -94,6 +101,24 @@ class Workers:
             self._limit.restore_original_limits()
             self._limit = None
 
+    # -- what a process that is one of several ranks does otherwise: distributed.py ----------------
+
+    def own(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The part of a batch that this process answers for: all of it."""
+        return batch
+
+    def begin(self, trainer: Any) -> None:
+        """Called once, before the first step."""
+
+    def agree(self, seconds: float, finished: bool, status: int) -> tuple[float, bool, int]:
+        """What all processes go by after a step: the clock, whether it was the last, a status."""
+        return seconds, finished, status
+
+    def on_signal(self, number: int) -> None:
+        """Called when a signal came, before the step is finished."""
+
+    # -- the work ----------------------------------------------------------------------------------
+
     def map(self, function: Callable[..., Any], arrays: Arrays, **options: Any) -> list[Any]:
         """function(model, **slices of the arrays, **options) in each process.
 
@@ -118,10 +143,10 @@ class Workers:
         """
         options = {**options, "seed": seed}
         try:
-            results = self._run(_gradients, function, arrays, options)
+            results = self._run(gradients_of_slice, function, arrays, options)
         except WorkerLost as error:  # the same slices again, all in this process: the same numbers
             warnings.warn(f"{error}; the work goes on in one process", stacklevel=2)
-            results = self._run(_gradients, function, arrays, options)
+            results = self._run(gradients_of_slice, function, arrays, options)
         loss, total, rest = results[0]
         # always in the same order, so that a run repeats to the bit
         for other_loss, other_gradients, _ in results[1:]:
@@ -140,7 +165,7 @@ class Workers:
         own = range(len(parts)) if self.lost else range(1)
         facts = (options, self.model.training, current_context())
         messages = [
-            packed(task, task is _gradients, i, n, function, share, *facts)
+            packed(task, task is gradients_of_slice, i, n, function, share, *facts)
             for i, share in list(enumerate(shares))[1 : len(busy) + 1]
         ]
         if busy:
@@ -203,6 +228,23 @@ def slices(n: int, parts: int) -> list[slice]:
     edges = [n * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 
+def joined(parts: list[dict[str, Any]], size: int) -> dict[str, Any]:
+    """The terms of a batch of `size` images from those of its slices.
+
+    Arrays come one after the other. Single numbers become their mean over all images.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    weights = [part.stop - part.start for part in slices(size, len(parts))]
+    terms = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if first.ndim:
+            terms[name] = array_module(first).concatenate(values)
+        else:
+            terms[name] = np.average(values, weights=weights)
+    return terms
+
 
 def _call(
     model: Module,
@@ -216,7 +258,7 @@ def _call(
     return function(model, **arrays, **options)
 
 
-def _gradients(
+def gradients_of_slice(
     model: Module,
     answer: SharedArrays | None,
     index: int,

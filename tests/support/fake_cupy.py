@@ -214,10 +214,10 @@ class Event:
     """A moment, for timing."""
 
     def __init__(self, disable_timing: bool = False):
-        self.time = 0.0
+        self.time, self.done = 0.0, False
 
     def record(self, stream: Any = None) -> None:
-        self.time = time.perf_counter()
+        self.time, self.done = time.perf_counter(), True
 
     def synchronize(self) -> None:
         pass
