@@ -239,7 +239,7 @@ def main() -> None:
     nvcc, nvdisasm = tool("nvcc"), tool("nvdisasm")
     if nvcc is None:
         raise SystemExit('sass.py: no nvcc in CUDA_HOME, PATH or the pip package "cuda-toolkit[nvcc,cudart,cccl]"')
-    sources = options.sources or sorted(str(path.relative_to(CSRC)) for path in CSRC.glob("*/*.cu"))
+    sources = options.sources or sorted(str(path.relative_to(CSRC)) for path in CSRC.glob("*/*.cu") if path.parent.name != "exercises")
     rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]] = {}
     # no tensor cores for TF32 before 8.0
     jobs = [(source, arch) for source in sources for arch in options.archs if arch >= 80 or not Path(source).name.startswith("tf32")]
