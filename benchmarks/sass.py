@@ -31,6 +31,21 @@ SHARE = 0.8  # of the hot loop of a default version that should be multiply-adds
 MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA")  # one number a lane, two, a tile of a warp's
 
 
+WHAT_THE_REST_IS = [
+    "What the other instructions of a convolution's loop are, for a slab of 8 k (*at most* counts the first two):",
+    "",
+    "- reads of shared memory, 16 bytes each: 4 for 64 multiply-adds of an 8 x 8 tile (94 % would be left), 3 for 32 of 8 x 4, 2 for 16 of 4 x 4 (89 %);",
+    "- copies of single numbers, three instructions each: (M + N) / (M N) copies for each multiply-add, 2 % of 128 x 128 and 6 % of 32 x 32. "
+    "The taps of a 3 x 3 kernel shift the pixels by one, so that four cannot be copied at once;",
+    "- what each slab takes once, about 35: waiting, the barrier, which stage comes next, the table of the taps (2 to 5), and before each group of copies "
+    "three LDS that the assembler puts there and that never run (`@!PT`). For a weight gradient 60 more: which image, row and column a pixel is (two divisions "
+    "by multiplication, two tables), and 22 that add up the bias gradient, which most blocks jump over.",
+    "",
+    "So 32 x 32 cannot reach 80 %, and 64 x 64 only if a slab took 16 instructions once instead of 34. Slabs of 16 k would halve that part for all tiles. They would "
+    "also double shared memory, past what a kernel may declare for 128 x 128 (49,152 bytes), and change what each tile's time is fitted to: to be tried on a GPU.",
+]
+
+
 class Compiled(NamedTuple):
     """One kernel for one architecture, as ptxas reports it. Bytes."""
 
@@ -74,6 +89,21 @@ def functions(sass: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             elif code := re.match(r"\s*/\*[0-9a-f]+\*/\s+(?:@!?\w+\s+)?([A-Z][A-Z0-9_]*)[^\s;]*\s*([^;]*);", line):
                 lines.append((code[1], code[2]))
         yield re.match(r"[\w$.]+", part)[0].rstrip(","), lines
+
+
+def most(kernel: str) -> float | None:
+    """The share of FFMA that no loop over slabs of this RegisterTile (csrc/common/tile.h) exceeds; None for other kernels.
+
+    For each k a thread reads its rows and columns, four by one instruction; and it copies its part of the slab by three instructions for
+    a number: one makes the address, one finds whether it lies inside, one copies. What the loop itself takes is not in it.
+    """
+    if not (found := re.search(r"RegisterTile<(\d+), (\d+), (\d+), (\d+), \d+>", kernel)):
+        return None
+    m, n, rows, columns = map(int, found.groups())
+    depth = 8
+    threads = m // rows * (n // columns)
+    multiply_adds, reads, copies = rows * columns * depth, (rows + columns) // 4 * depth, (m + n) * depth // threads
+    return multiply_adds / (multiply_adds + reads + 3 * copies)
 
 
 def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
@@ -158,6 +188,8 @@ def page(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]], a
         "is FFMA, or HMMA for tensor cores, of how many instructions. A loop of tensor cores has few, large instructions: its share says little. "
         "Where the compiler unrolls small products into the loop around them, the share is that of the whole loop.",
         "",
+        *WHAT_THE_REST_IS,
+        "",
         *notes,
         "",
         "| source | kernel | " + " | ".join(f"sm_{arch}" for arch in archs) + " |",
@@ -187,7 +219,8 @@ def judged(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]],
             spilling.append(f"`{kernel}` ({entry.spilled} bytes)")
         if loop and loop.kind == "FFMA" and loop.multiply_adds >= 64:
             if loop.share < SHARE:
-                slow.append(f"`{kernel}` ({loop.share:.0%})")
+                limit = most(kernel)
+                slow.append(f"`{kernel}` ({loop.share:.0%}{f', at most {limit:.0%}' if limit else ''})")
             else:
                 good += 1
     lines = [f"Default versions (bold) on sm_{arch}: " + ("no spills." if not spilling else f"spills in {', '.join(spilling)}.")]
@@ -206,7 +239,7 @@ def main() -> None:
     nvcc, nvdisasm = tool("nvcc"), tool("nvdisasm")
     if nvcc is None:
         raise SystemExit('sass.py: no nvcc in CUDA_HOME, PATH or the pip package "cuda-toolkit[nvcc,cudart,cccl]"')
-    sources = options.sources or sorted(str(path.relative_to(CSRC)) for path in CSRC.glob("*/*.cu"))
+    sources = options.sources or sorted(str(path.relative_to(CSRC)) for path in CSRC.glob("*/*.cu") if path.parent.name != "exercises")
     rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]] = {}
     # no tensor cores for TF32 before 8.0
     jobs = [(source, arch) for source in sources for arch in options.archs if arch >= 80 or not Path(source).name.startswith("tf32")]

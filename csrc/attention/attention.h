@@ -50,8 +50,9 @@ void attention_backward_tiled(const Attention& a, const AttentionGradient& g, cu
 void attention_delta(const Attention& a, const AttentionGradient& g, cudaStream_t stream);
 
 // The fast version has tiles of several shapes; AUTO takes the one that suits the problem and the device.
-enum class Tile { AUTO, SMALL, MEDIUM, LARGE };
+enum class Tile { AUTO, SMALL, NARROW, MEDIUM, LARGE };
 void attention_forward_fast(const Attention& a, Tile tile, cudaStream_t stream);
+float attention_forward_cycles(const Attention& a, Tile tile);  // by the model that AUTO chooses with; infinite where the tile does not fit
 void attention_backward_fast(const Attention& a, const AttentionGradient& g, Tile tile, cudaStream_t stream);
 int attention_backward_parts(int batch_heads, int keys);  // how many parts of dq suit the device
 bool attention_fast_fits(int size);                       // whether a block's tiles fit into this device's shared memory

@@ -23,7 +23,12 @@ struct Shared {  // of a block; strides keep the lanes of a warp in different ba
     static constexpr int QUERIES = WARPS * WARP_ROWS * ROWS, STRIDE = HEAD + 4, P_STRIDE = KEYS + 8;
     static constexpr int Q = 0, K = Q + QUERIES * STRIDE, V = K + KEYS * STRIDE, P = V + KEYS * STRIDE;
     static constexpr int BYTES = (P + QUERIES * P_STRIDE) * sizeof(float);
-    static constexpr int BLOCKS = ROWS == 8 ? 2 : HEAD > 64 ? 1 : HEAD > 32 ? 3 : 4;  // wanted on an SM: bounds the registers of a thread
+    // Wanted on an SM: bounds the registers of a thread.
+    static constexpr int BLOCKS = ROWS == 8 ? 2 : ROWS == 2 ? (HEAD > 64 ? 4 : 5) : KEYS == 32 ? (HEAD > 64 ? 2 : HEAD > 32 ? 4 : 5)
+                                : HEAD > 64 ? 1 : HEAD > 32 ? 3 : 4;
+    // Cycles of an SM for 128 multiply-adds, with all that comes with them: fitted to an H200, but for ROWS = 2. By its share of multiply-adds
+    // in the hot loop that would have 1.87; it gets a little more, to be taken where it is clearly better (docs/benchmarks/gpu_predictions.md).
+    static constexpr float CYCLES = ROWS == 8 ? (HEAD > 32 ? 1.5f : 1.7f) : ROWS == 2 ? 2.0f : KEYS == 32 ? 1.535f : 1.62f;
 };
 
 struct Aligned {
@@ -110,22 +115,43 @@ void launch_fast(const Attention& a, cudaStream_t stream) {
     launch("attention_fast", attention_fast<HEAD, ROWS, KEYS>, blocks, dim3(THREADS), S::BYTES, stream, a, aligned);
 }
 
-// LARGE reads least from shared memory, but needs many queries to give every SM two blocks; SMALL is for few queries, so that as many SMs as
-// possible have a block, and for GPUs with little shared memory.
+// How long it takes with a tile, in cycles of an SM: the SM with most blocks goes through them in rounds of as many as fit into it. The last
+// round is shorter, if it is not full, but half of a round at least: few blocks do not occupy an SM. A block pays for the keys and queries
+// that its tiles are padded to, and for its start and end as for START keys more.
+template <int HEAD, int ROWS, int KEYS>
+float cycles(const Attention& a) {
+    using S = Shared<HEAD, ROWS, KEYS>;
+    constexpr int START = 54;
+    const Device device = this_device();
+    if (S::BYTES > device.shared_bytes) return INFINITY;
+    const int resident = std::min(S::BLOCKS, (device.shared_bytes + 1024) / (S::BYTES + 1024));  // each block takes 1 KB more
+    const int blocks = ceil_div(1LL * a.batch_heads * ceil_div(a.queries, S::QUERIES), device.processors), rest = blocks % resident;
+    const float rounds = blocks - rest + (rest ? std::max(float(rest), resident / 2.0f) : 0);
+    const float multiply_adds = 2.0f * HEAD * S::QUERIES * (ceil_div(a.keys, KEYS) * KEYS + START);
+    return rounds * multiply_adds / 128 * S::CYCLES;
+}
+
+// SMALL is for few queries, so that as many SMs as possible have a block. LARGE reads least from shared memory, but 128 queries a block are
+// often more than there are, or make a last round with few blocks. NARROW keeps more warps on an SM than MEDIUM and pads to fewer keys.
+// HEAD > 64 has no LARGE: a thread has 255 registers, for ROWS (KEYS + HEAD) / 8 sums and the operands.
+template <int HEAD>
+float cycles_of(const Attention& a, Tile tile) {
+    if (tile == Tile::SMALL) return cycles<HEAD, 2, 32>(a);
+    if (tile == Tile::NARROW) return HEAD > 32 ? INFINITY : cycles<HEAD, 4, 32>(a);  // larger heads were not measured with it
+    if (tile == Tile::MEDIUM) return cycles<HEAD, 4, 64>(a);
+    return HEAD > 64 ? INFINITY : cycles<HEAD, 8, 64>(a);
+}
+
 template <int HEAD>
 void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
-    constexpr int LARGE_ROWS = HEAD > 64 ? 4 : 8;  // a thread has 255 registers, for ROWS (KEYS + HEAD) / 8 sums and the operands
-    using Large = Shared<HEAD, LARGE_ROWS, 64>;
-    using Medium = Shared<HEAD, 4, 64>;
+    constexpr int LARGE_ROWS = HEAD > 64 ? 4 : 8;
     if (tile == Tile::AUTO) {
-        const Device device = this_device();
-        const int large_blocks = ceil_div(a.queries, Large::QUERIES), medium_blocks = ceil_div(a.queries, Medium::QUERIES);  // of a head
-        const bool same_padding = large_blocks * Large::QUERIES == medium_blocks * Medium::QUERIES;
-        const bool large_pays = same_padding && a.batch_heads * large_blocks >= 2 * device.processors;
-        if (Medium::BYTES > device.shared_bytes || few_tiles(a.batch_heads, a.queries)) tile = Tile::SMALL;
-        else tile = large_pays && Large::BYTES <= device.shared_bytes ? Tile::LARGE : Tile::MEDIUM;
+        tile = Tile::SMALL;  // it fits, or Python does not call
+        for (const Tile other : {Tile::NARROW, Tile::MEDIUM, Tile::LARGE})
+            if (cycles_of<HEAD>(a, other) < cycles_of<HEAD>(a, tile)) tile = other;
     }
     if (tile == Tile::SMALL) launch_fast<HEAD, 2, 32>(a, stream);
+    else if (tile == Tile::NARROW) launch_fast<HEAD, 4, 32>(a, stream);
     else if (tile == Tile::MEDIUM) launch_fast<HEAD, 4, 64>(a, stream);
     else launch_fast<HEAD, LARGE_ROWS, 64>(a, stream);
 }
@@ -137,4 +163,9 @@ void attention_forward_fast(const Attention& a, Tile tile, cudaStream_t stream) 
     if (size <= 32) launch_tile<32>(a, tile, stream);
     else if (size <= 64) launch_tile<64>(a, tile, stream);
     else launch_tile<128>(a, tile, stream);
+}
+
+float attention_forward_cycles(const Attention& a, Tile tile) {
+    const int size = a.size > a.value_size ? a.size : a.value_size;
+    return size <= 32 ? cycles_of<32>(a, tile) : size <= 64 ? cycles_of<64>(a, tile) : cycles_of<128>(a, tile);
 }

@@ -27,7 +27,7 @@ inline __device__ void scale4(float4& v, float a) { v = make_float4(a * v.x, a *
 // sum[i][j] += sum_d A[r + 4 i][d] B[c + 8 j][d]            for Q K^T and dO V^T.     A is given from row r on, B from row c on.
 template <int DEPTH, int ROWS, int COLUMNS>
 __device__ void add_product_with_transpose(float (&sum)[ROWS][COLUMNS], const float* A, const float* B, int stride) {
-#pragma unroll(ROWS == 8 ? 1 : 2)
+#pragma unroll(ROWS == 8 || ROWS == COLUMNS ? 1 : 2)
     for (int d = 0; d < DEPTH; d += 4) {
         float4 a[ROWS], b[COLUMNS];
 #pragma unroll

@@ -44,9 +44,10 @@ Attention describe(const Floats& query, const Floats& key, const Floats& value, 
 
 Tile tile_named(const std::string& name) {
     if (name == "small") return Tile::SMALL;
+    if (name == "narrow") return Tile::NARROW;
     if (name == "medium") return Tile::MEDIUM;
     if (name == "large") return Tile::LARGE;
-    require(name == "auto", "tile must be auto, small, medium or large");
+    require(name == "auto", "tile must be auto, small, narrow, medium or large");
     return Tile::AUTO;
 }
 
@@ -82,6 +83,11 @@ Bindings bind([](py::module_& module) {
     define(module, "attention_backward", backward);
     module.def("attention_backward_parts", attention_backward_parts);
     module.def("attention_fast_fits", attention_fast_fits);
+    module.def("attention_forward_cycles", [](const std::string& tile, int batch_heads, int tokens, int size) {
+        Attention a = {};
+        a.batch_heads = batch_heads, a.queries = a.keys = tokens, a.size = a.value_size = size;
+        return attention_forward_cycles(a, tile_named(tile));
+    });
 });
 
 }  // namespace

@@ -1,5 +1,6 @@
 """Every version of the attention kernels against softmax(Q K^T) V in float64, with all memory accesses checked where they are emulated."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 
 import minidiff
-from minidiff import functional
+from minidiff import functional, kernels
 from minidiff.engine.backend import to_cpu
 from minidiff.engine.registry import use_kernels
 from minidiff.kernels.cuda.attention import VERSIONS, attention
+from minidiff.kernels.cuda.library import load
 
 
 def reference(query, key, value, dy, mask=None, is_causal=False, scale=None):
@@ -151,7 +153,7 @@ def test_a_nan_is_not_hidden(version, device):
     assert np.isnan(to_cpu(y)[0, 2]).all() and not np.isnan(to_cpu(y)[0, [0, 1, 3]]).any()
 
 
-@pytest.mark.parametrize("tile", ["small", "medium", "large"])
+@pytest.mark.parametrize("tile", ["small", "narrow", "medium", "large"])
 @pytest.mark.parametrize(("size", "parts"), [(20, 1), (64, 2), (100, 3), (30, 4)])
 def test_every_tile_and_any_number_of_parts_of_the_fast_version(tile, size, parts, device):
     """Called directly, with NaN around the results as well: a kernel that writes too far removes it."""
@@ -253,7 +255,7 @@ def test_an_explicit_choice_of_kernel_never_falls_back(device):
     ("change", "message"),
     [
         ({"version": "quick"}, "version must be naive, tiled or fast"),
-        ({"tile": "huge"}, "tile must be auto, small, medium or large"),
+        ({"tile": "huge"}, "tile must be auto, small, narrow, medium or large"),
         ({"value": (1, 2, 3, 4)}, "value must be"),
         ({"lse": (1, 2, 3)}, "lse must be"),
         ({"key": (1, 2, 0, 8), "value": (1, 2, 0, 8)}, "no size may be 0"),
@@ -281,3 +283,40 @@ def test_the_lines_that_the_page_points_to_are_in_the_kernels():
             assert line in source, f"docs/attention_kernel.md points to a line that {file} does not have: {line}"
             found += 1
     assert found == 16
+
+
+FIGURES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "nvidia-h200.json"
+
+
+def microseconds(tile, batch_heads, tokens, size):
+    """By the model of fast_forward.cu, at an H200's clock of 1.755 GHz; an emulated GPU has as many multiprocessors."""
+    return load("cpu")[0].attention_forward_cycles(tile, batch_heads, tokens, size) / 1755
+
+
+def test_the_model_of_the_tiles_agrees_with_an_h200(emulated):
+    """The tiles are those that `auto` took when these rows were measured, by another rule."""
+    if not FIGURES.exists():
+        pytest.skip("the docs are not installed")
+    took = {(128, 196, 32): "large", (32, 196, 32): "medium", (128, 784, 32): "medium", (32, 784, 32): "medium", (128, 1024, 64): "large", (32, 1024, 64): "large"}
+    measured = {}
+    for row in json.loads(FIGURES.read_text())["results"]:
+        if row["kind"] == "kernel" and row["operation"] == "attention, forward":
+            heads, size, tokens = map(int, re.fullmatch(r"(\d+) heads of (\d+), (\d+) tokens", row["shape"]).groups())
+            measured[row["batch"], tokens, size] = 1e6 * row["ours"]["fast"]["seconds"], heads
+    for case, tile in took.items():
+        (batch, tokens, size), (time, heads) = case, measured[case]
+        assert 0.9 < microseconds(tile, heads * batch, tokens, size) / time < 1.1, case
+
+
+def test_the_tile_counts_how_often_the_multiprocessors_are_filled(emulated):
+    """196 keys fill 4 tiles of 64 by 77 %, 7 of 32 by 88 %; 1024 tokens fill any."""
+
+    def best(*problem):
+        return min(("small", "narrow", "medium", "large"), key=lambda tile: microseconds(tile, *problem))
+
+    assert best(512, 196, 32) == best(512, 784, 32) == "narrow"
+    assert best(512, 1024, 64) == best(128, 1024, 64) == "large"
+    assert best(4, 196, 32) == best(4, 49, 32) == "small"  # few blocks: as many multiprocessors as possible have one
+    assert microseconds("large", 512, 196, 128) == microseconds("narrow", 512, 196, 64) == math.inf  # not to be chosen
+    with kernels.checks(capability="7.5"):  # 64 KB for a block: 40 multiprocessors
+        assert microseconds("large", 512, 196, 64) == math.inf
