@@ -33,6 +33,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PYTHON = sys.executable
 LEAST = 5.0  # seconds; with less, a part is not begun
+ENDINGS = ("SIGTERM", "SIGHUP")  # Ctrl-C is an exception already
+COUNT_GPUS = "import cupy; assert cupy.cuda.runtime.getDeviceCount(), 'no device'"
 
 
 class Part(NamedTuple):
@@ -101,6 +103,12 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="run every line on the CPU, with tiny shapes")
     options = parser.parse_args()
     check_selection(parser, options)
+    todo = parts(options, options.out / f"gpu-{os.getpid()}.jsonl")
+    if missing := what_is_missing(options, todo):
+        parser.exit(2, f"error: {missing}\n")
+    for name in ENDINGS:  # else a batch system that ends this would leave nvcc at work
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), end_by_signal)
     start = time.monotonic()
     end = start + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +116,6 @@ def main() -> None:
     results.write_text("")
     outcomes: list[dict] = []
     target = options.out / "gpu.md"
-    todo = parts(options, results)
     for part in todo:
         outcomes.append(run(part, end))
         target = write(options, results, outcomes, [p.name for p in todo[len(outcomes) :]], time.monotonic() - start)
@@ -154,16 +161,43 @@ def run(part: Part, end: float) -> dict:
             if process.wait(limit):
                 outcome["state"] = f"failed ({process.returncode})"
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # the part's own session: with all that it started
+            kill(process)
             outcome["state"] = "ran out of time"
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
+        except BaseException:  # this program is ended
+            kill(process)
+            raise
         output.seek(0)
         said = output.read().decode(errors="replace")
     print(said[-1500:], flush=True)
     summary = re.findall(r"^.*\b(?:passed|failed|error|ERROR SUMMARY|built)\b.*$", said, re.MULTILINE)
     tail = said[-2500:] if outcome["state"] != "done" else "\n".join(summary[-4:])[-500:]
     return {**outcome, "seconds": round(time.monotonic() - begin, 1), "tail": tail}
+
+
+def kill(process: subprocess.Popen) -> None:
+    """End a part with all that it started: it has a session of its own."""
+    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+
+
+def end_by_signal(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def what_is_missing(options: argparse.Namespace, todo: list[Part]) -> str:
+    """Why the figures can't be had here, or "". Asked before anything is compiled."""
+    measures = any("gpu_part.py" in word for part in todo for word in part.command)
+    if measures and importlib.util.find_spec("torch") is None:
+        return "the benchmark compares with PyTorch, which is not installed: pip install torch"
+    if options.dry_run:
+        return ""
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: pip install cupy-cuda12x on a machine with an NVIDIA GPU, or try --dry-run"
+    asked = subprocess.run([PYTHON, "-c", COUNT_GPUS], capture_output=True, text=True)  # in a process: this one stays off the GPU
+    if asked.returncode:
+        return f"there is no GPU that CuPy can use ({(asked.stderr.strip().splitlines() or ['it crashed'])[-1]}); try --dry-run"
+    return ""
 
 
 def write(options: argparse.Namespace, results: Path, outcomes: list[dict], missing: list[str], seconds: float) -> Path:

@@ -11,14 +11,19 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minidiff.beyond import (
+    consistency_steps,
     dpm_pp_steps,
+    exact_consistency,
     flow_map,
     flow_steps,
+    given,
     guide_in_interval,
     heun_steps,
     log_snr_times,
     pair_ddim_steps,
+    repaint_steps,
 )
+from minidiff.beyond.consistency import consistency
 from minidiff.beyond.exact_flow import distribution, quantile
 from minidiff.beyond.loss_weights import prediction_weight, x_0_error_of
 from minidiff.beyond.schedules import zero_terminal
@@ -33,6 +38,8 @@ IMAGES = Path(__file__).parent / "images"
 LINEAR, FINE = make_schedule("linear", 1000), make_schedule("linear", 20_000)
 SMOOTH = GaussianMixture([0.4, 0.6], [[-0.4], [0.4]], [0.3, 0.4])
 TWO_MODES = GaussianMixture([0.3, 0.7], [[-0.8], [0.8]], 0.1)
+PLANE = GaussianMixture([0.5, 0.5], [[-0.6, -0.8], [0.6, 0.8]], 0.35)
+KNOWN, MASK = np.array([0.3, 0.0]), np.array([True, False])
 CLASSES = GaussianMixture([0.5, 0.5], [[-0.5], [0.5]], 0.4, labels=[0, 1])
 GRID = np.linspace(-3, 3, 6001)
 STEPS = (10, 20, 40, 80, 160, 320)
@@ -162,7 +169,43 @@ def draw_terminal(axis):
     axis.legend(fontsize=8)
 
 
-FIGURES = {"after_flow": (draw_flow, draw_orders), "after_guidance": (draw_guidance, draw_intervals), "after_weights": (draw_weights, draw_terminal)}
+def draw_consistency(axis):
+    x = np.linspace(-2.5, 2.5, 501)[:, None]
+    for t, color in ((1000, "tab:red"), (500, "tab:orange"), (250, "tab:green"), (50, "tab:blue")):
+        axis.plot(x[:, 0], consistency(x, t, TWO_MODES, LINEAR)[:, 0], color=color, label=f"f at t = {t}")
+        axis.plot(x[:, 0], best_x_0(x, t)[:, 0], "--", color=color, linewidth=0.9)
+    axis.set(title=r"where the path through $x_t$ ends; dashed: $E[x_0|x_t]$", xlabel="$x_t$", ylabel="$x_0$", ylim=(-1.6, 1.6))
+    axis.legend(fontsize=8)
+
+
+def best_x_0(x_t, t):
+    now = LINEAR.at(t)
+    return (x_t - math.sqrt(now.one_minus_alpha_bar) * exact_eps(x_t, t, TWO_MODES, LINEAR)) / math.sqrt(now.alpha_bar)
+
+
+def draws_of(f, calls, n=20_000):
+    """Samples on the line with a few calls of f."""
+    return [step.x_prev for step in consistency_steps(f, RNG(0).normal((n, 1), np.float64), LINEAR, RNG(1), steps=calls)][-1][:, 0]
+
+
+def filled(rounds, n=4000, T=200):
+    """The unknown number of points whose first number is 0.3, by putting that back in each round of each step."""
+    schedule, known = make_schedule("linear", T), np.broadcast_to(KNOWN, (n, 2))
+    start = RNG(0).normal((n, 2), np.float64)
+    return [step.x_prev for step in repaint_steps(PLANE.eps_theta(schedule), start, known, 1.0 * MASK, schedule, RNG(1), rounds=rounds)][-1][:, 1]
+
+
+def draw_holes(axis):
+    bins = np.linspace(-2, 2, 61)
+    for rounds, color in ((1, "tab:red"), (10, "tab:blue")):
+        counts, _ = np.histogram(filled(rounds), bins, density=True)
+        axis.step(bins[:-1], counts, where="post", color=color, label=f"put back, {rounds} round{'s' * (rounds > 1)} a step")
+    axis.plot(GRID, np.exp(given(KNOWN, MASK, PLANE).log_prob(GRID[:, None])), color="tab:green", linewidth=2, label="$p(x_2 | x_1 = 0.3)$, exact")
+    axis.set(title="the second number, where the first is known", xlabel="$x_2$", ylabel="density", xlim=(-2, 2))
+    axis.legend(fontsize=8)
+
+
+FIGURES = {"after_flow": (draw_flow, draw_orders), "after_guidance": (draw_guidance, draw_intervals), "after_weights": (draw_weights, draw_terminal), "after_holes": (draw_consistency, draw_holes)}
 
 
 def draw():
@@ -186,6 +229,14 @@ def numbers():
     for T in (1000, 100, 50):
         schedule = make_schedule("cosine", T, **DECK_CLIP)
         print(f"T = {T}: {100 * math.sqrt(schedule.at(T).alpha_bar):.1f} % of the signal, {100 * mode_share(schedule):.2f} % in the first mode")
+    for calls in (1, 2, 4):
+        of = {"f": exact_consistency(TWO_MODES, LINEAR), "E[x_0 | x_t]": lambda x_t, t: best_x_0(x_t, int(t.max()))}
+        shares = {name: draws_of(f, calls) for name, f in of.items()}
+        print(f"{calls} calls: " + ", ".join(f"{name} {100 * (x < 0).mean():.1f} % below 0, std {x.std():.3f}" for name, x in shares.items()))
+    posterior = given(KNOWN, MASK, PLANE)
+    exact = 1 - float(distribution(np.zeros((1, 1)), 0, posterior, LINEAR)[0][0])
+    for rounds in (1, 2, 5, 10, 20):
+        print(f"{rounds} rounds: {100 * (filled(rounds) > 0).mean():.1f} % above 0, exact {100 * exact:.1f} %")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]  # the package of this checkout, installed or not
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE)]  # the package of this checkout, installed or not
 
 project = "minidiff"
 extensions = [
-    "myst_parser", "formula_svg", "slide_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page",
+    "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page",
 ]  # fmt: skip
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "play", "api_examples"]  # those are shown in docs/api

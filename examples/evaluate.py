@@ -15,7 +15,7 @@ same at every run with one seed.
 import numpy as np
 
 from minidiff import RNG, cli, evaluation
-from minidiff.data import load_dataset, read_npz, to_float
+from minidiff.data import read_npz, to_float
 from minidiff.models import UNet
 from minidiff.sampling import eps_predictor, load_denoiser
 from minidiff.training import Workers
@@ -30,11 +30,15 @@ def main() -> None:
     known = evaluation.credentials(options.classifier)
     classifier = evaluation.load_classifier(options.classifier)
     classifier.to(options.device)
-    dataset = load_dataset(options.data, options.data_dir)
+    dataset = cli.load_data(options)
     print(
         f"classifier: {100 * known.accuracy:.2f} % of {known.held_out} held-out "
         f"images of {known.data} right"
     )
+    if len(samples) > len(dataset) // 2:  # the distance needs twice as many real ones
+        n = len(dataset) // 2
+        print(f"of {len(samples)} samples the first {n}: there are {len(dataset)} images")
+        samples, labels = samples[:n], labels if labels is None else labels[:n]
     drawn = RNG(options.seed + 1).permutation(len(dataset))[: len(samples)]
     noise = RNG(options.seed).normal(samples.shape).clip(-1, 1)
     kinds = {
@@ -67,7 +71,7 @@ def print_agreement(workers: Workers, samples: np.ndarray, labels: np.ndarray) -
 def print_bits_per_dim(options: cli.Options) -> None:
     """The variational bound of a pixel model, on images drawn at random."""
     denoiser = load_denoiser(options.bits_per_dim, UNet, device=options.device)
-    dataset, schedule = load_dataset(options.data, options.data_dir), denoiser.schedule
+    dataset, schedule = cli.load_data(options), denoiser.schedule
     drawn = RNG(options.seed + 1).permutation(len(dataset))[: options.images]
     images, rng = dataset.images[drawn], RNG(options.seed, options.device)
     with Workers(denoiser.model, options.workers) as workers:

@@ -24,7 +24,6 @@ from minidiff.pictures import save_grid
 from minidiff.training import ClassifierSettings, NoisyClassifierTrainer, Workers, run
 from minidiff.training.noisy_classification import KIND
 
-N_CLASSES = 10
 PLACE = "noisy_classifier/checkpoint"  # of the classifier of noisy images, in --out
 
 
@@ -43,8 +42,15 @@ def main(options: cli.Options) -> None:
         classifier = sampling.load_noisy_classifier(
             options.noisy_classifier, schedule, options.device
         )
+    n_classes = check_label(options, classifier.config.n_classes)
+    if judge_model is not None and judge_model.image_shape != denoiser.sample_shape:
+        print(
+            f"the classifier in {options.classifier} does not judge: it looks at images "
+            f"of {judge_model.image_shape}, these are {denoiser.sample_shape}"
+        )
+        judge_model = None
 
-    wanted = np.arange(N_CLASSES) if options.label is None else np.array([options.label])
+    wanted = np.arange(n_classes) if options.label is None else np.array([options.label])
     labels = wanted.repeat(options.per_class)
     scales = [0.0, options.scale]
     if options.label is not None:
@@ -73,12 +79,21 @@ def main(options: cli.Options) -> None:
             )
 
 
+def check_label(options: cli.Options, n_classes: int) -> int:
+    """The number of classes, of which --label must be one."""
+    if options.label is not None and options.label >= n_classes:
+        raise ValueError(f"--label must be in 0..{n_classes - 1}, got {options.label}")
+    return n_classes
+
+
 def train_noisy_classifier(denoiser: sampling.Denoiser, options: cli.Options):
     """Train p_phi(y | x_t, t) on noisy digits, and save it in --out."""
     folder, schedule = f"{options.out}/noisy_classifier", denoiser.schedule
     rng = RNG(options.seed, options.device)
-    dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
+    cli.check_classes(dataset)
+    n_classes = check_label(options, len(dataset.classes))
     shape = dataset.images.shape[1:]
     if shape != denoiser.sample_shape:
         raise ValueError(
@@ -87,14 +102,16 @@ def train_noisy_classifier(denoiser: sampling.Denoiser, options: cli.Options):
         )
     train, held_out = dataset.split(len(dataset) // 5, options.seed)
     config = NoisyClassifierConfig(
-        shape[0], options.channels, n_classes=N_CLASSES, image_size=shape[1]
+        shape[0], options.channels, n_classes=n_classes, image_size=shape[1]
     )
     model = NoisyClassifier(config, rng)
     model.to(options.device)
     count = f"{model.parameter_count():,}"
     print(f"training a classifier of noisy images with {count} parameters")
     batch_size = min(options.batch_size, len(train))
-    loader = data.Loader(train.images, train.labels, batch_size, rng, drop_last=True)
+    loader = data.Loader(
+        train.images, train.labels, batch_size, rng, drop_last=True, n_classes=n_classes
+    )
     optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.05)
     settings = ClassifierSettings(dataset=dataset.identity())
     trainer = NoisyClassifierTrainer(model, schedule, loader, optimizer, rng, settings)
@@ -194,8 +211,8 @@ def parse_options() -> cli.Options:
         help="s, how strongly the classifier guides",
     )  # fmt: skip
     add(
-        "--label", type=int, choices=range(N_CLASSES),
-        help="draw this digit only, at several scales",
+        "--label", type=cli.up_to(999, least=0),
+        help="draw this class only, at several scales",
     )  # fmt: skip
     add(
         "--algorithm", type=int, default=2, choices=[1, 2],

@@ -53,11 +53,14 @@ class Condition:
 
 
 def main(options: cli.Options) -> None:
-    judge = evaluation.find_classifier(options.classifier)
     autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
-    dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
+    judge, note = evaluation.fitting_classifier(options.classifier, dataset)
+    if note:
+        print(note)
     train, held_out = autoencoder.split(dataset)
+    cli.fit_batch(options, len(train))
     with Workers(autoencoder.model, options.workers) as workers:
         z = sampling.encode_images(workers, train.images) * np.float32(autoencoder.scale)
     condition = Condition(autoencoder, dataset, z.shape[2:], options)

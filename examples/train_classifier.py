@@ -1,6 +1,7 @@
-"""Train the classifier that judges samples, on real digits.
+"""Train the classifier that judges samples, on real digits or other pictures.
 
     python examples/train_classifier.py --out runs/classifier
+    python examples/train_classifier.py --data DIR       # a subfolder for each class
     python examples/train_classifier.py --resume         # go on with the run in --out
 
 One fifth of the images is held out. The program ends with the share of those that it gets
@@ -8,22 +9,28 @@ right. It writes a checkpoint and loss.png into --out.
 """
 
 from minidiff import RNG, cli
-from minidiff.data import Loader, load_dataset, to_float
+from minidiff.data import Loader, to_float
 from minidiff.evaluation import judge
-from minidiff.models import Classifier
+from minidiff.models import Classifier, ClassifierConfig
 from minidiff.optim import AdamW
 from minidiff.training import ClassifierSettings, ClassifierTrainer, Workers, run
 
 
 def main(options: cli.Options) -> None:
     rng = RNG(options.seed, options.device)
-    dataset = load_dataset(options.data, options.data_dir)
+    dataset = cli.load_data(options)
     print(dataset.note)
+    cli.check_classes(dataset)
     train, held_out = dataset.split(len(dataset) // 5, options.seed)
-    model = Classifier(rng=rng)
+    cli.fit_batch(options, len(train))
+    _, channels, size, _ = dataset.images.shape
+    model = Classifier(ClassifierConfig(channels, size, len(dataset.classes)), rng)
     model.to(options.device)
     optimizer = AdamW(model.named_parameters(), lr=options.lr, weight_decay=0.05)
-    loader = Loader(train.images, train.labels, options.batch_size, rng, drop_last=True)
+    loader = Loader(
+        train.images, train.labels, options.batch_size, rng, drop_last=True,
+        n_classes=len(dataset.classes),
+    )  # fmt: skip
     settings = ClassifierSettings(dataset=dataset.identity())
     trainer = ClassifierTrainer(model, loader, optimizer, rng, settings)
     if options.resume:

@@ -45,13 +45,14 @@ class Studio(NamedTuple):
 
 def main(options: cli.Options) -> None:
     autoencoder = sampling.load_autoencoder(options.autoencoder, options.device)
-    dataset = data.load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
     if options.resume:
         captions = options.captions
     else:
         captions = data.Captions.of(dataset)
     train, held_out = autoencoder.split(dataset)
+    cli.fit_batch(options, len(train))
     spoken_of = captions_to_draw(captions, dataset, held_out)
     with Workers(autoencoder.model, options.workers) as workers:
         z = sampling.encode_images(workers, train.images) * np.float32(autoencoder.scale)

@@ -12,16 +12,17 @@ is held out, and the reconstruction error is that of those.
 import numpy as np
 
 from minidiff import RNG, cli, models, pictures, sampling
-from minidiff.data import Loader, load_dataset
+from minidiff.data import Loader
 from minidiff.optim import AdamW
 from minidiff.training import AutoencoderTrainer, LoopSettings, Workers, run
 from minidiff.training.autoencoder_trainer import KIND
 
 
 def main(options: cli.Options) -> None:
-    dataset = load_dataset(options.data, options.data_dir, seed=options.seed)
+    dataset = cli.load_data(options, options.seed)
     print(dataset.note)
     train, held_out = dataset.split(len(dataset) // sampling.HELD_OUT, options.seed)
+    cli.fit_batch(options, len(train))
     rng = RNG(options.seed, options.device)
     size = (dataset.images.shape[1], options.channels, options.latent_channels)
     if options.regularizer == "vq":
@@ -33,7 +34,10 @@ def main(options: cli.Options) -> None:
     latents = model.latent_shape(*dataset.images.shape[2:])
     count = f"{model.parameter_count():,}"
     print(f"{type(model).__name__} with {count} parameters, latents {latents}")
-    loader = Loader(train.images, train.labels, options.batch_size, rng, drop_last=True)
+    loader = Loader(
+        train.images, train.labels, options.batch_size, rng, drop_last=True,
+        n_classes=len(dataset.classes),
+    )  # fmt: skip
     learned = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     optimizer = AdamW(learned, lr=options.lr, betas=(0.9, 0.99), weight_decay=0.0)
     settings = LoopSettings(dataset=dataset.identity())

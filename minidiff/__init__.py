@@ -17,6 +17,7 @@ from minidiff.engine.registry import KernelMismatch, kernel_versions, register_k
 from minidiff.engine.tape import enable_grad, is_recording, no_grad
 from minidiff.engine.tensor import Tensor, gradients
 
+from minidiff.engine.draw_graph import draw_graph  # isort: skip  (it needs the Tensor)
 from minidiff.engine.from_dlpack import from_dlpack  # isort: skip  (it needs the Tensor)
 from minidiff.engine.operation import Operation, operation  # isort: skip  (it needs the Tensor)
 from minidiff import functional
@@ -29,7 +30,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "RNG", "AnomalyError", "KernelMismatch", "Operation", "Tensor", "allow_tf32", "debug",
-    "detect_anomaly", "enable_grad", "from_dlpack", "functional", "gradients", "is_recording",
-    "kernel_versions", "no_grad", "operation", "profile", "register_kernel", "to_cpu",
-    "to_device", "use_kernels",
+    "detect_anomaly", "draw_graph", "enable_grad", "from_dlpack", "functional", "gradients",
+    "is_recording", "kernel_versions", "no_grad", "operation", "profile", "register_kernel",
+    "to_cpu", "to_device", "use_kernels",
 ]  # fmt: skip

@@ -20,6 +20,8 @@ from minidiff.classroom.code_lines import CodeRun, code_lines, lines_of
 from minidiff.classroom.coverage import repository, resolve, tests_by_equation
 from minidiff.classroom.difference import difference
 from minidiff.classroom.index import all_equations, get_equation
+from minidiff.classroom.tables.after_the_deck import AFTER
+from minidiff.classroom.tables.after_the_deck import SENTENCES as AFTER_SENTENCES
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
 from minidiff.classroom.tables.lecture import PARTS, SENTENCES
@@ -31,7 +33,7 @@ from minidiff.classroom.tables.toy_runs import TOY_RUNS
 from minidiff.engine.printing import location_of, source_of
 from minidiff.engine.registry import use_kernels
 
-OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits")
+OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits", "flow.oracle_velocity")
 """Equations that mean something else by beta or x: their symbols keep the colour of the text."""
 WIDTHS = (88, 102)  # columns of code and values that fit 1280 pixels in the large type, in the middle one
 MANY_LINES = (14, 19, 23)  # rows, with those of wrapped values
@@ -54,10 +56,17 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.]+", "-", name.lower().replace("'", "")).strip("-")
 
 
+class Neighbour(NamedTuple):
+    """A link to the page before or after: its address, and what it is called."""
+
+    href: str
+    name: str
+
+
 @cache
-def panels_of(number: int) -> list[Panel]:
+def panels_of_slide(slide: Slide) -> list[Panel]:
     """What can be looked at on the slide, in its order."""
-    slide, found = SLIDES[number - 1], []
+    found = []
     for formula in slide.formulas:
         for place, id in enumerate(formula.equations):
             name = slug(formula.name) if place == 0 else f"{slug(formula.name)}.{id.rpartition('.')[2]}"
@@ -194,21 +203,41 @@ def errata_html(number: int) -> str:
     return f'<div class="errata">{"".join(found)}</div>' if found else ""
 
 
-def bar_html(number: int) -> str:
-    """Part of the lecture, and the slides before and after."""
+def slide_bar(number: int) -> str:
+    """The bar of a slide: its part of the lecture, and the slides before and after. Behind the last is the first chapter."""
     part = next((p for p in PARTS if number in p.slides), None)
     plan = f'<a href="../guide/{part.plan}.html">{escape(part.title)}</a>' if part else ""
-    before = f'<a class="previous" rel="prev" href="{number - 1:02}.html">&larr; {number - 1}</a>' if number > 1 else "<span></span>"
-    after = f'<a class="next" rel="next" href="{number + 1:02}.html">{number + 1} &rarr;</a>' if number < len(SLIDES) else "<span></span>"
+    before = Neighbour(f"{number - 1:02}.html", str(number - 1)) if number > 1 else None
+    after = Neighbour(f"{number + 1:02}.html", str(number + 1)) if number < len(SLIDES) else Neighbour("../after/a1.html", "A1")
+    return bar_html(before, after, plan)
+
+
+def bar_html(before: Neighbour | None, after: Neighbour | None, middle: str) -> str:
+    """The pages before and after, the front page, the list of slides, and what stands between."""
+    back = f'<a class="previous" rel="prev" href="{before.href}">&larr; {before.name}</a>' if before else "<span></span>"
+    on = f'<a class="next" rel="next" href="{after.href}">{after.name} &rarr;</a>' if after else "<span></span>"
     return (
-        f'<div class="slide-bar">{before}<a href="../index.html">minidiff</a><a href="index.html">all slides</a>{plan}'
-        f'<span class="keys"><kbd>&larr;</kbd><kbd>&rarr;</kbd> slide <kbd>PgUp</kbd><kbd>PgDn</kbd> formula</span>{after}</div>'
+        f'<div class="slide-bar">{back}<a href="../index.html">minidiff</a><a href="../deck/index.html">all slides</a>{middle}'
+        f'<span class="keys"><kbd>&larr;</kbd><kbd>&rarr;</kbd> slide <kbd>PgUp</kbd><kbd>PgDn</kbd> formula</span>{on}</div>'
     )
 
 
 def page(slide: Slide) -> str:
     """The page as MyST: heading and sentence are text, so that the search finds them."""
-    panels, seen, steps, sections = panels_of(slide.number), set(), [], []
+    body = body_html(panels_of_slide(slide))
+    return "\n".join([
+        f"```{{raw}} html\n{slide_bar(slide.number)}\n```\n",
+        f"# {slide.number}. {slide.title}\n",
+        "```{rst-class} sentence\n```\n",
+        SENTENCES[slide.number] + "\n",
+        f"````{{raw}} html\n{body}\n{errata_html(slide.number)}\n````\n",
+        picture_of(slide.number),
+    ])  # fmt: skip
+
+
+def body_html(panels: list[Panel]) -> str:
+    """The list of formulas and programs, and a section for each."""
+    seen, steps, sections = set(), [], []
     for panel in panels:
         label = panel.formula if panel.first else panel.equation
         css = "step" if panel.first else "step more"
@@ -218,15 +247,7 @@ def page(slide: Slide) -> str:
         sections.append(
             f'<section class="panel" id="{panel.anchor}" data-equation="{panel.equation}">{alias}<h2>{escape(panel.formula)}</h2>{panel.html}</section>'
         )
-    body = f'<div class="slide"><nav class="steps">{"".join(steps)}</nav><div class="panels">{"".join(sections)}</div></div>'
-    return "\n".join([
-        f"```{{raw}} html\n{bar_html(slide.number)}\n```\n",
-        f"# {slide.number}. {slide.title}\n",
-        "```{rst-class} sentence\n```\n",
-        SENTENCES[slide.number] + "\n",
-        f"````{{raw}} html\n{body}\n{errata_html(slide.number)}\n````\n",
-        picture_of(slide.number),
-    ])  # fmt: skip
+    return f'<div class="slide"><nav class="steps">{"".join(steps)}</nav><div class="panels">{"".join(sections)}</div></div>'
 
 
 def overview() -> str:
@@ -241,6 +262,11 @@ def overview() -> str:
         if part.slides:
             items = "".join(map(overview_line, part.slides))
             lines += [f"## {part.title}\n", f"```{{raw}} html\n<ul class=\"slides\">{items}</ul>\n```\n"]
+    chapters = "".join(
+        f'<li><a class="title" href="../after/{chapter.number.lower()}.html">{chapter.number}. {escape(chapter.title)}</a><p>{escape(AFTER_SENTENCES[chapter.number])}</p></li>'
+        for chapter in AFTER
+    )
+    lines += ["## After the deck\n", f"```{{raw}} html\n<ul class=\"slides\">{chapters}</ul>\n```\n"]
     entries = "\n".join(f"{slide.number:02}" for slide in SLIDES)
     lines.append(f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n\n{entries}\n```\n")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 // The formulas of the deck, LaTeX to MathML, which browsers draw themselves. Symbols get the colour that they have in code.
 
-import { familyOf } from "./symbols.js";
+import { symbolOf } from "./symbols.js";
 
 const LETTERS = {
   alpha: "α", beta: "β", gamma: "γ", epsilon: "ϵ", eta: "η", theta: "θ", lambda: "λ", mu: "μ", pi: "π", sigma: "σ", tau: "τ",
@@ -62,8 +62,8 @@ class Reader {
     if (sub && sup) html = `<${both}>${html}${sub}${sup}</${both}>`;
     else if (sub) html = `<${low}>${html}${sub}</${low}>`;
     else if (sup) html = `<${high}>${html}${sup}</${high}>`;
-    const family = base.name ? familyOf(symbolName(base.name, subText)) : "";
-    return family ? `<mrow class="sym sym-${family}">${html}</mrow>` : html;
+    const symbol = base.name ? symbolOf(symbolName(base.name, subText)) : "";
+    return symbol ? `<mrow class="sym s-${symbol}">${html}</mrow>` : html;
   }
 
   atom() {
@@ -130,7 +130,9 @@ function symbolName(name, sub) {
     if (under === "t" || under === "T") return `${plain}_t`;
     return under ? "" : plain === "z" ? "z" : "";
   }
-  if (plain === "eps") return "eps";
+  if (plain === "eps") return accent === "hat" || accent === "tilde" || under.startsWith("theta") ? "eps_theta" : "eps";
+  if (plain === "beta" && accent === "tilde") return "beta_tilde";
+  if (plain === "v") return under === "t" ? "v" : "";
   if (plain === "sigma") return "sigma_t";
   return plain;
 }

@@ -1,28 +1,13 @@
-// One colour for each symbol, the same in formula, code and value.
+// One colour for each symbol, the same in formula, code and value, and the same as on the site.
 
-const FAMILIES = [
-  [/^(x_0|x_0_hat|z_0|x_hat|image|signal)$/, "data"],
-  [/^(x_t|z_t|x_T|x_1|x)$/, "noisy"],
-  [/^(x_prev|x_prev_prev|x_next)$/, "prev"],
-  [/^(eps|eps_hat|eps_theta|eps_step|eps_y|eps_uncond|eps_merged|noise|predicted_noise)$/, "noise"],
-  [/^(alpha_bar|one_minus_alpha_bar|alpha_bar_t|alpha_hat|alpha_bar_prev|alpha_bar_T)$/, "abar"],
-  [/^(alpha|alpha_t|alpha_prev)$/, "alpha"],
-  [/^(beta|beta_tilde|beta_t|variance_t)$/, "beta"],
-  [/^(mu|mu_tilde|mu_theta|mean|mean_q|mean_p)$/, "mean"],
-  [/^(sigma_t|sigma|sigma_t_squared|variance)$/, "sigma"],
-  [/^(z|random_noise)$/, "fresh"],
-  [/^(score|direction|gradient|v|v_hat)$/, "field"],
-];
+import { NAMES } from "./names.js";
 
-export function familyOf(name) {
-  const last = name.replace(/^.*\./, "");
-  const found = FAMILIES.find(([pattern]) => pattern.test(last));
-  return found ? found[1] : "";
-}
+// the symbol that a name of the code means, or ""; now.alpha_bar is alpha_bar
+export const symbolOf = (name) => NAMES[name.replace(/^.*\./, "")] || "";
 
 export const classOf = (name) => {
-  const family = familyOf(name);
-  return family ? `sym sym-${family}` : "";
+  const symbol = symbolOf(name);
+  return symbol ? `sym s-${symbol}` : "";
 };
 
 export const escape = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);

@@ -1,12 +1,15 @@
 """Beyond the deck: what a course teaches next, on a floor of its own above diffusion/.
 
 Score and ODE, solvers, flow matching, weights of the loss, schedules that end in pure
-noise, and what guidance samples. It uses the deck's equations, and none of them needs it.
-The mixture of `diffusion/oracle.py` gives each of these an exact answer."""
+noise, what guidance samples, consistency functions, and holes to fill. It uses the deck's
+equations, and none of them needs it. The mixture of `diffusion/oracle.py` gives each of
+these an exact answer."""
 
+from minidiff.beyond.consistency import consistency_steps, exact_consistency
 from minidiff.beyond.exact_flow import flow_map
 from minidiff.beyond.flow_matching import exact_velocity, flow_steps, time_and_scale
 from minidiff.beyond.flow_ode import likelihood_steps
+from minidiff.beyond.inpainting import given, repaint_steps
 from minidiff.beyond.loss_weights import (
     SCHEMES,
     prediction_weight,
@@ -20,12 +23,13 @@ from minidiff.beyond.solvers import (
     log_snr_times,
     pair_ddim_steps,
 )
-from minidiff.beyond.tilted import guide_in_interval
+from minidiff.beyond.tilted import guide_by_worse, guide_in_interval
 
 __all__ = [
-    "PREDICTIONS", "SCHEMES", "any_schedule", "dpm_pp_steps", "exact_velocity",
-    "flow_map", "flow_steps", "guide_in_interval", "heun_steps", "likelihood_steps",
+    "PREDICTIONS", "SCHEMES", "any_schedule", "consistency_steps", "dpm_pp_steps",
+    "exact_consistency", "exact_velocity", "flow_map", "flow_steps", "given",
+    "guide_by_worse", "guide_in_interval", "heun_steps", "likelihood_steps",
     "log_snr_times", "pair_ddim_steps", "predict_pair", "prediction_weight",
-    "straight_schedule", "time_and_scale", "to_pair", "weighted_training_terms",
-    "zero_terminal",
+    "repaint_steps", "straight_schedule", "time_and_scale", "to_pair",
+    "weighted_training_terms", "zero_terminal",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """An equation's code line by line, each with the values that it computed in a run on small numbers.
 
-The terminal (`explain --short`) and the site show these lines.
+The terminal (`explain --short`), the site and the page show these lines.
 """
 
 from __future__ import annotations
@@ -70,19 +70,46 @@ def lines_of(function: Callable[..., Any], inputs: dict[str, Any]) -> CodeRun:
     first = int(first_line)
     source, start = inspect.getsourcelines(function)
     body = textwrap.dedent("".join(source[first - start :])).rstrip().splitlines()
-    code = "\n".join(body)
-    last = {(a.line, a.name): a for a in assignments}
     result_text = "" if inspect.isgeneratorfunction(function) else one_line(result)
-    lines = []
-    for number, text in enumerate(body, first):
-        here = [a for a in last.values() if a.line == number]
-        values = [value for a in here for value in _values(a, code)]
-        if not values and _returns_a_new_value(text):
-            values = [Value("", result_text)]
-        turns = max((_turns(assignments, a) for a in here), default=1)
-        lines.append(CodeLine(number, text, tuple(values), turns))
+    lines = [
+        line._replace(values=(Value("", result_text),))
+        if not line.values and _returns_a_new_value(line.text)
+        else line
+        for line in with_values(list(enumerate(body, first)), assignments)
+    ]
     arguments = tuple(Value(a.name, one_line(a.value)) for a in assignments if a.line < first)
     return CodeRun(file, arguments, _head(function), tuple(lines), result_text)
+
+
+def with_values(body: list[tuple[int, str]], assignments: list[Assignment]) -> list[CodeLine]:
+    """Each line with the values of the assignments that it made.
+
+    body: (number, text) of each line; the numbers are those of the assignments
+    """
+    code = "\n".join(text for _, text in body)
+    last = {(a.line, a.name): a for a in assignments}
+    lines = []
+    for number, text in body:
+        here = [a for a in last.values() if a.line == number]
+        values = [value for a in here for value in _values(a, code)]
+        turns = max((_turns(assignments, a) for a in here), default=1)
+        lines.append(CodeLine(number, text, tuple(values), turns))
+    return lines
+
+
+def without_docstring(source: str) -> list[tuple[int, str]]:
+    """(offset, text) of the lines of a function, from its `def` on, without its docstring.
+
+    Blank lines are left out. The offset counts from the first line of `source`.
+    """
+    source = textwrap.dedent(source)
+    definition: Any = ast.parse(source).body[0]
+    lines = source.splitlines()
+    first = definition.body[0]
+    doc = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    skipped = range(first.lineno - 1, first.end_lineno) if doc else range(0)
+    numbers = range(definition.lineno - 1, len(lines))
+    return [(n, lines[n]) for n in numbers if n not in skipped and lines[n].strip()]
 
 
 def _run(

@@ -44,6 +44,8 @@ EQUATION_MODULES = (
     "minidiff.beyond.loss_weights",
     "minidiff.beyond.schedules",
     "minidiff.beyond.tilted",
+    "minidiff.beyond.consistency",
+    "minidiff.beyond.inpainting",
 )
 
 

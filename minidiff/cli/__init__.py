@@ -8,7 +8,10 @@ from minidiff.cli.groups import (
     add_sampler_options,
     add_sampling_options,
     add_training_options,
+    check_classes,
     check_limits,
+    fit_batch,
+    load_data,
 )
 from minidiff.cli.limits import (
     MOST_IMAGES,
@@ -39,8 +42,8 @@ from minidiff.cli.runs import (
 __all__ = [
     "MOST_IMAGES", "OF_EVERY_RUN", "Options", "add_common_options", "add_data_options", "add_out",
     "add_resume", "add_sampler_options", "add_sampling_options", "add_training_options",
-    "at_least_0", "channels", "check_limits", "device", "end_early", "fraction", "images",
-    "make_out", "make_parser",
-    "one_line_error", "path", "positive_float", "positive_int", "program", "restore", "resume",
-    "run_folder", "run_settings", "seed", "stored_options", "up_to", "workers", "zero_to_one",
+    "at_least_0", "channels", "check_classes", "check_limits", "device", "end_early", "fit_batch",
+    "fraction", "images", "load_data", "make_out", "make_parser", "one_line_error", "path",
+    "positive_float", "positive_int", "program", "restore", "resume", "run_folder",
+    "run_settings", "seed", "stored_options", "up_to", "workers", "zero_to_one",
 ]  # fmt: skip

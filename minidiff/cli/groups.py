@@ -7,6 +7,8 @@ import os
 from typing import Any
 
 from minidiff.cli.limits import (
+    Place,
+    data,
     device,
     fraction,
     images,
@@ -14,16 +16,18 @@ from minidiff.cli.limits import (
     positive_float,
     positive_int,
     seed,
+    size,
     up_to,
     zero_to_one,
 )
 from minidiff.cli.options import Options
-from minidiff.data import NAMES
+from minidiff.data import NAMES, Dataset, load_dataset
 from minidiff.training.workers import MOST
 
 __all__ = [
     "add_common_options", "add_data_options", "add_out", "add_resume", "add_sampler_options",
-    "add_sampling_options", "add_training_options", "check_limits",
+    "add_sampling_options", "add_training_options", "check_classes", "check_limits", "fit_batch",
+    "load_data",
 ]  # fmt: skip
 
 
@@ -39,15 +43,55 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_options(parser: Any, default: str) -> None:
-    """--data and --data-dir."""
+    """--data, --data-dir, --size and --grey."""
     parser.add_argument(
-        "--data", default=default, choices=NAMES,
-        help="auto: MNIST if it can be had, else digits that the program draws",
+        "--data", type=data, default=default, metavar=f"{{{','.join(NAMES)}}}|DIR|FILE.npz",
+        help="auto: MNIST if it can be had, else digits that the program draws. DIR: a folder of "
+        f"PNG or JPEG files, its subfolders are the classes (default: {default})",
     )  # fmt: skip
     parser.add_argument(
-        "--data-dir", type=lambda text: os.path.abspath(path(text)),
+        "--size", type=size,
+        help="of pictures from --data DIR: their middle is scaled to SIZE x SIZE (default: 28)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--grey", action="store_true", help="take the pictures from --data DIR without colour"
+    )
+    parser.add_argument(
+        "--data-dir", type=lambda text: Place(os.path.abspath(path(text))),
         help="folder of the IDX files (default: $MINIDIFF_DATA, the user's cache, a download)",
     )  # fmt: skip
+
+
+def load_data(options: Options, seed: int = 0) -> Dataset:
+    """The data set of --data.    seed: of digits that the program draws
+
+    Raises: ValueError if --size or --grey is given and the data are no own pictures.
+    """
+    if options.data in NAMES and (options.size or options.grey):
+        raise ValueError(
+            "--size and --grey go with --data DIR: "
+            f"the pictures of {options.data} are grey, 28 x 28"
+        )
+    where, size = options.data_dir, options.size
+    return load_dataset(options.data, where, seed=seed, size=size, grey=options.grey)
+
+
+def check_classes(dataset: Dataset) -> None:
+    """Refuse data of one class where a program learns to tell classes apart.
+
+    Raises: ValueError
+    """
+    if len(dataset.classes) < 2:
+        raise ValueError(
+            f"--data {dataset.folder}: wanted at least two classes to tell apart, got one: put the "
+            "pictures of each class into a subfolder of its own (in an npz file: labels)"
+        )
+
+
+def fit_batch(options: Options, n: int) -> None:
+    """Make the default of --batch-size no larger than the n images that there are."""
+    if "batch_size" not in options.given and not getattr(options, "resume", False):
+        options.batch_size = min(options.batch_size, n)
 
 
 def add_out(parser: argparse.ArgumentParser, default: str) -> None:

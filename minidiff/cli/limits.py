@@ -7,9 +7,12 @@ for want of memory, or never.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
+from minidiff.data import NAMES, OR_PICTURES, is_place
+from minidiff.data.own_pictures import FACTOR, LEAST_SIZE, MOST_SIZE
 from minidiff.engine.backend import use_device
 
 MOST = 1_000_000  # of anything that is counted, unless something less is said
@@ -82,11 +85,32 @@ def zero_to_one(text: str) -> float:
     return _number(text, "a number in [0, 1]", float, lambda value: 0 <= value <= 1, float("inf"))
 
 
-def path(text: str) -> str:
+class Place(str):
+    """The name of a file or a folder, which a checkpoint keeps as an absolute path."""
+
+
+def path(text: str) -> Place:
     """The name of a file or a folder. "" is none: it would be the root of the file system."""
     if not text.strip():
         raise argparse.ArgumentTypeError("wanted the name of a file or a folder, got nothing")
-    return text
+    return Place(text)
+
+
+def data(text: str) -> str:
+    """The name of a data set, or the absolute path of own pictures that are there."""
+    if text in NAMES:
+        return text
+    if not is_place(text):
+        raise argparse.ArgumentTypeError(f"wanted one of {OR_PICTURES}, got {_short(text)}")
+    return os.path.abspath(text)
+
+
+def size(text: str) -> int:
+    """The side of own pictures: a multiple of 4 in 8..512."""
+    wanted = f"a multiple of {FACTOR} in {LEAST_SIZE}..{MOST_SIZE}"
+    return _number(
+        text, wanted, int, lambda value: value >= LEAST_SIZE and value % FACTOR == 0, MOST_SIZE
+    )
 
 
 def device(text: str) -> str:

@@ -7,11 +7,10 @@ import os
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from minidiff.cli.limits import Place
 from minidiff.training.checkpoint import one_line
 
 Options = argparse.Namespace
-
-PATHS = ("out", "data_dir", "autoencoder", "checkpoint", "denoiser", "classifier", "ldm")
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,7 +70,7 @@ def stored_options(options: Options, **facts: Any) -> dict[str, Any]:
     Paths are absolute: whoever resumes may be in another folder.
     """
     kept = {name: value for name, value in vars(options).items() if name != "given"}
-    for name in PATHS:
-        if kept.get(name) is not None:
-            kept[name] = os.path.abspath(kept[name])
+    for name, value in kept.items():
+        if isinstance(value, Place):
+            kept[name] = os.path.abspath(value)
     return {**kept, **facts}

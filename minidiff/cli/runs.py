@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from minidiff.cli.options import Options, Parser
 from minidiff.cli.ranks import one_of_ranks, rank_words
+from minidiff.data import NAMES, is_place
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, understood
 from minidiff.training.distributed import leave_by_abort, world
 from minidiff.training.lock import only_run_in
@@ -24,7 +25,7 @@ from minidiff.training.screen import Screen
 OF_EVERY_RUN = ("batch_size", "lr", "seed", "data")
 # these are never taken from a checkpoint
 OF_TODAY = ("out", "device", "resume", "overwrite", "distributed")
-WRITTEN = (".png", ".npz", ".gif")
+WRITTEN = (".png", ".npz", ".gif", ".csv")
 
 
 def run_settings(options: Options, batches: int, **others: Any) -> RunSettings:
@@ -56,6 +57,7 @@ def restore(
             raise CheckpointError(
                 f"{folder}: written by another version: it does not say {', '.join(missing)}"
             )
+        saved = _with_data_of_today(saved, options, folder)
         actions = {action.dest: action for action in parser.settable()}
         stored = {
             name: parser.value(actions[name], saved[name])
@@ -84,6 +86,26 @@ def restore(
     return saved
 
 
+def _with_data_of_today(saved: dict[str, Any], options: Options, folder: str) -> dict[str, Any]:
+    """The options of a run whose own pictures may have been moved: --data then says where to.
+
+    The checksum in the checkpoint tells whether they are the same.
+
+    Raises: CheckpointError if they are not where they were, and --data does not say where.
+    """
+    before, now = saved.get("data"), getattr(options, "data", None)
+    if not isinstance(before, str) or before in NAMES or "/" not in before.replace(os.sep, "/"):
+        return saved
+    if "data" in options.given and now not in NAMES:
+        return {**saved, "data": now}
+    if not is_place(before):
+        raise CheckpointError(
+            f"{folder}: its pictures were in --data {before}, and there is no such folder or "
+            f"file here ({os.getcwd()}): give its place by --data"
+        )
+    return saved
+
+
 def resume(trainer: TrainingLoop, options: Options, place: str = "checkpoint") -> None:
     """Go on with the run in --out, and say where it is."""
     trainer.load(f"{options.out}/{place}")
@@ -107,6 +129,8 @@ def end_early(ending: Ending, options: Options, place: str = "checkpoint") -> No
     where = f"{options.out}/{place}"
     saved = f"saved in {where}" if ending.saved else f"not saved; {where} is as it was before"
     text = f"\nInterrupted; {saved} ({ending.reason}). Continue with:\n  {shlex.join(words)}"
+    if not ending.saved and not os.path.exists(f"{where}/checkpoint.json"):
+        text = f"\nInterrupted before anything was saved ({ending.reason}). Begin it again."
     for stream in (Screen.of(sys.stdout), Screen.of(sys.stderr)):  # the first may have failed
         if not ending.reason or stream.file is None:
             continue

@@ -9,6 +9,7 @@ The noun comes from the label, the adjectives from what is measured in the pictu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from minidiff.engine.random import RNG
 from .dataset import Dataset
 from .measures import measure
 from .mnist import FASHION
+from .own_pictures import NAME as OWN_PICTURES
 from .scaling import check_labels
 from .vocabulary import N_SPECIAL, PADDING, Vocabulary
 
@@ -101,19 +103,20 @@ class Captions:
         measured apart, because an average eight has more ink than an average one. Every word is
         then as likely with every noun, and tells something that the noun doesn't.
         properties: keys of ADJECTIVES; by default thickness and slant for digits, width and
-        brightness for clothes.
+        brightness for clothes, none for own pictures, whose nouns are the names of the classes.
 
         Raises: ValueError for a data set without nouns or with an empty class.
         """
         subject = dataset.name.lower().removesuffix("-format files")  # same labels, other pictures
-        if subject not in _SUBJECTS:
+        subjects = {**_SUBJECTS, OWN_PICTURES: (nouns_of(dataset.classes), ())}
+        if subject not in subjects:
             raise ValueError(
-                f"Captions: there are nouns for the data sets {', '.join(_SUBJECTS)}, got "
+                f"Captions: there are nouns for the data sets {', '.join(subjects)}, got "
                 f"{dataset.name!r}"
             )
         if not 0 < share <= 0.5:
             raise ValueError(f"Captions: share must be in (0, 0.5], got {share}")
-        nouns, usual = _SUBJECTS[subject]
+        nouns, usual = subjects[subject]
         missing = [nouns[i] for i in range(len(nouns)) if not (dataset.labels == i).any()]
         if missing:
             raise ValueError(
@@ -246,6 +249,11 @@ class Captions:
                 f"Captions: facts must be -1, 0 or 1 after the label, got "
                 f"{facts[:, 1:].min()}..{facts[:, 1:].max()}"
             )
+
+
+def nouns_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes as words: "Red car" -> "red-car".    A folder may be called anything."""
+    return tuple("-".join(re.findall(r"[^\W_]+", name.lower())) or "picture" for name in classes)
 
 
 def _values(

@@ -12,6 +12,8 @@ import tokenize
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -62,26 +64,64 @@ def read_npz(
     Raises: NpzError in one line; FileNotFoundError, IsADirectoryError or PermissionError if the
     file can't be opened.
     """
-    path = Path(path)
+    with _opened(Path(path), _wanted(names)) as archive:
+        members = archive.namelist()
+        present = [name for name in (*names, *optional) if f"{name}.npy" in members]
+        for name in names:
+            if name not in present:
+                raise NpzError(f"there is no array of that name, only {_listed(members)}")
+        return {name: _read_member(archive, f"{name}.npy", limit) for name in present}
+
+
+def read_whole_npz(
+    path: str | os.PathLike[str], wanted: str, needs: str, limit: int
+) -> dict[str, np.ndarray]:
+    """All arrays of an npz file.
+
+    wanted: what it should be, for the message. needs: the name of an array that it must have.
+    limit: the most bytes of all arrays together.
+
+    Raises: as `read_npz`.
+    """
+    with _opened(Path(path), wanted) as archive:
+        members = archive.namelist()
+        if f"{needs}.npy" not in members:
+            raise NpzError(f"there is no array `{needs}`, only {_listed(members)}")
+        arrays: dict[str, np.ndarray] = {}
+        for member in members:
+            if not member.endswith(".npy"):
+                raise NpzError(f"{member} is no array")
+            array = _read_member(archive, member, limit)
+            limit -= array.nbytes
+            arrays[member.removesuffix(".npy")] = array
+        return arrays
+
+
+@contextmanager
+def _opened(path: Path, wanted: str) -> Iterator[zipfile.ZipFile]:
+    """The archive. Whatever is wrong with it becomes an NpzError of one line."""
     with open_file(path) as file:
         try:
             _check_directory(file)
             with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-                present = [name for name in (*names, *optional) if f"{name}.npy" in members]
-                for name in names:
-                    if name not in present:
-                        raise NpzError(f"there is no array of that name, only {_listed(members)}")
-                return {name: _read_member(archive, f"{name}.npy", limit) for name in present}
+                yield archive
         except NpzError as error:
-            raise NpzError(f"{path}: wanted {_wanted(names)}: {error}") from error
+            raise NpzError(f"{path}: wanted {wanted}: {error}") from error
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise NpzError(f"{path}: wanted {_wanted(names)}: it is damaged ({error})") from error
+            raise NpzError(f"{path}: wanted {wanted}: it is damaged ({error})") from error
         except (ValueError, NotImplementedError, RuntimeError, IndexError, KeyError) as error:
             # zipfile's own words for fields that contradict each other, and for encrypted members
-            raise NpzError(
-                f"{path}: wanted {_wanted(names)}: it can't be read ({error})"
-            ) from error
+            raise NpzError(f"{path}: wanted {wanted}: it can't be read ({error})") from error
+
+
+def npz_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the arrays in an npz file. No array is read.
+
+    Raises: as `read_npz`.
+    """
+    with _opened(Path(path), "an npz file") as archive:
+        members = archive.namelist()
+    return [name.removesuffix(".npy") for name in members if name.endswith(".npy")]
 
 
 def _check_directory(file: BinaryIO) -> None:

@@ -32,6 +32,7 @@ TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 EIGHT_BITS = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV",
 )  # fmt: skip
@@ -41,9 +42,12 @@ class PictureError(ValueError):
     """A file that is no picture, is damaged, too large, or has no agreed range of greys."""
 
 
-def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarray:
+def read_picture(
+    path: str | os.PathLike[str], shape: Sequence[int], centred: bool = False
+) -> np.ndarray:
     """Read a picture file, resized to `shape` = (C, H, W).    C: 1 (grey) or 3 (red, green, blue)
 
+    centred: keep its proportions: the largest part in its middle that has those of `shape`.
     -> (1, C, H, W) float32 in [-1, 1]: black is -1, white is 1, and what is transparent is black.
     The picture is turned as its EXIF data say. 16-bit greys keep their steps; 65535 is white.
     Refused are animations, more than 50 million pixels, and pixels without an agreed white: those
@@ -59,6 +63,8 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
             picture = _open(_bytes_of(file))
             words = _is_16_bit(picture)  # asked now: a turned picture forgets its format
             picture = _upright(picture)
+            if centred:
+                picture = picture.crop(centre_of(picture.size, (width, height)))
             if words and channels == 1:
                 return _grey_of_16_bits(picture, height, width)
             picture = _eight_bits(picture) if words else _on_black(picture)
@@ -74,6 +80,17 @@ def read_picture(path: str | os.PathLike[str], shape: Sequence[int]) -> np.ndarr
             ) from error
     array = np.asarray(pixels, np.uint8).reshape(1, height, width, channels)
     return to_float(array.transpose(0, 3, 1, 2))
+
+
+def centre_of(size: tuple[int, int], wanted: tuple[int, int]) -> Box:
+    """The largest part in the middle of a picture with the proportions that are wanted.
+
+    size, wanted: (width, height) -> left, top, right, bottom, in whole pixels
+    """
+    scale = min(size[0] / wanted[0], size[1] / wanted[1])
+    width, height = (max(1, round(scale * side)) for side in wanted)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
 
 
 def _bytes_of(file: BinaryIO) -> io.BytesIO:
@@ -142,7 +159,7 @@ def _grey_of_16_bits(picture: Image.Image, height: int, width: int) -> np.ndarra
 
     white = _unit(picture).resize((width, height), Image.Resampling.BICUBIC)
     x_0 = np.asarray(white, np.float32).clip(0, 1) * 2 - 1  # bicubic curves overshoot at edges
-    return x_0.reshape(1, 1, height, width)
+    return x_0[None, None]
 
 
 def _unit(picture: Image.Image) -> Image.Image:

@@ -5,6 +5,7 @@ from minidiff.evaluation.judgement import (
     Judgement,
     credentials,
     find_classifier,
+    fitting_classifier,
     judge,
     load_classifier,
 )
@@ -21,7 +22,7 @@ from minidiff.evaluation.preview import PreviewJudge, held_out_loss, preview_jud
 
 __all__ = [
     "Credentials", "Judgement", "PreviewJudge", "SampleQuality", "accuracy_per_t", "agreement",
-    "bits_per_dimension", "credentials", "find_classifier", "frechet_distance",
-    "held_out_loss", "judge", "load_classifier", "loss_per_t", "preview_judge",
-    "sample_quality",
+    "bits_per_dimension", "credentials", "find_classifier", "fitting_classifier",
+    "frechet_distance", "held_out_loss", "judge", "load_classifier", "loss_per_t",
+    "preview_judge", "sample_quality",
 ]  # fmt: skip

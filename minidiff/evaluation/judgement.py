@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidiff import functional as F
+from minidiff.data.dataset import Dataset
+from minidiff.data.identity import identity_difference
+from minidiff.data.own_pictures import NAME as OWN_PICTURES
 from minidiff.engine.tape import no_grad
 from minidiff.engine.tensor import Tensor
 from minidiff.models import Classifier
@@ -75,6 +78,33 @@ def find_classifier(folder: str | os.PathLike[str]) -> Classifier | None:
     """The classifier of a run, or None if there is no checkpoint."""
     there = (checkpoint_in(folder) / "checkpoint.json").exists()
     return load_classifier(folder) if there else None
+
+
+def fitting_classifier(
+    folder: str | os.PathLike[str], dataset: Dataset
+) -> tuple[Classifier | None, str]:
+    """The classifier of a run, and a sentence to print if it can't judge pictures like these.
+
+    It is None if there is no checkpoint or if it looks at other images. A classifier of anybody's
+    own pictures judges just those: it knows no others.
+    """
+    classifier = find_classifier(folder)
+    if classifier is None:
+        return None, ""
+    facts = load_checkpoint(checkpoint_in(folder), KIND).description
+    trained, here = facts.get("dataset", {}), dataset.identity()
+    shape, classes = classifier.image_shape, classifier.config.n_classes
+    fits = shape == dataset.images.shape[1:] and classes == len(dataset.classes)
+    if OWN_PICTURES in (trained.get("name"), dataset.name):
+        fits = fits and not identity_difference(trained, here)
+    if fits:
+        return classifier, ""
+    name = one_line(trained.get("name", "another data set"), 60)
+    return None, (
+        f"The classifier in {folder} does not judge: it knows {name}, {classes} classes of images "
+        f"{shape}; this is {dataset.name}, {len(dataset.classes)} of {dataset.images.shape[1:]}. "
+        "Train one for it: train_classifier.py with the same --data."
+    )
 
 
 class Credentials(NamedTuple):

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.data.dataset import Dataset
 from minidiff.data.scaling import to_float
 from minidiff.diffusion.schedule import Schedule
 from minidiff.engine.backend import to_device
 from minidiff.engine.random import RNG
 from minidiff.engine.tape import no_grad
-from minidiff.evaluation.judgement import Judgement, find_classifier, judge
+from minidiff.evaluation.judgement import Judgement, fitting_classifier, judge
 from minidiff.evaluation.metrics import quality_of
 from minidiff.models import Classifier
 from minidiff.nn import Module
@@ -55,10 +56,17 @@ def _losses(
     return np.concatenate(losses)
 
 
-def preview_judge(folder: str | os.PathLike[str], real_images: np.ndarray) -> PreviewJudge | None:
-    """The judge with the classifier in `folder`; None if there is none."""
-    classifier = find_classifier(folder)
-    return None if classifier is None else PreviewJudge(classifier, real_images)
+def preview_judge(
+    folder: str | os.PathLike[str], dataset: Dataset, train: Dataset
+) -> tuple[PreviewJudge | None, str]:
+    """The judge with the classifier in `folder`, and a sentence to print if it does not fit.
+
+    train: the part of the data set that the samples should look like
+    """
+    classifier, note = fitting_classifier(folder, dataset)
+    if classifier is None:
+        return None, note
+    return PreviewJudge(classifier, train.images), ""
 
 
 class PreviewJudge:
@@ -77,8 +85,10 @@ class PreviewJudge:
     def figures(self, samples: Any) -> dict[str, float]:
         """`confident` and `frechet_ratio` for metrics.csv.
 
-        samples: (N, C, H, W) float32 in [-1, 1], at most half as many as real images
+        samples: (N, C, H, W) float32 in [-1, 1]. Of them at most half as many are judged as there
+        are real images, since the distance is measured beside one of as many real ones.
         """
+        samples = samples[: len(self.images) // 2]
         with Workers(self.classifier, 1) as workers:
             if self._real is None:
                 self._real = judge(workers, to_float(self.images))

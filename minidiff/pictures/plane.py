@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
 
 from minidiff.engine.backend import to_cpu
@@ -17,7 +18,7 @@ from minidiff.pictures.images import DPI, INK, PAPER, Path
 
 LIMIT = 2.7  # standardised data and almost all of N(0, I) are within
 PANEL = 2.6  # inches
-DATA, CLOUD, BEHIND, START, END = "tab:orange", "tab:blue", "#d0d0d0", INK, "tab:red"
+DATA, CLOUD, BEHIND, START = "tab:orange", "tab:blue", "#d8d8d8", INK
 
 
 def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> None:
@@ -35,14 +36,16 @@ def save_clouds(path: Path, rows: Mapping[str, Sequence[tuple[str, Any]]]) -> No
         row[0].set_ylabel(label, fontsize=14, color=INK)
         for (title, points), axes in zip(clouds, row, strict=True):
             x, y = _plane("save_clouds", "points", points).T
-            axes.scatter(x, y, s=1.5, color=CLOUD, alpha=0.5, linewidths=0)
+            axes.scatter(x, y, s=_dot(len(points)), color=CLOUD, alpha=0.55, linewidths=0)
             axes.set_title(title, fontsize=13, color=INK)
     save_figure(figure, path)
 
 
 def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
-    """Write the ways of points as a PNG, a panel each: black where they begin, red at the end.
+    """Write the ways of points as a PNG, a panel each, with a legend below.
 
+    A way is pale where it begins, in noise, and dark where it ends. A few points are enough: the
+    random walks of many are a tangle.
     ways: {title: points (times, N, 2), ...}; data: (M, 2), drawn behind.
     """
     if not ways:
@@ -54,12 +57,29 @@ def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
             raise ValueError(
                 f"save_ways: the ways of {title!r} must be (times, N, 2), got shape {way.shape}"
             )
-        axes.scatter(*_plane("save_ways", "data", data).T, s=4, color=BEHIND, linewidths=0)
-        axes.plot(way[..., 0], way[..., 1], linewidth=1.0, alpha=0.7)
-        axes.scatter(*way[0].T, s=14, color=START, zorder=3)
-        axes.scatter(*way[-1].T, s=14, color=END, zorder=3)
+        behind = axes.scatter(*_plane("save_ways", "data", data).T, s=9, color=BEHIND, linewidths=0)
+        for i in range(way.shape[1]):
+            axes.add_collection(_fading(way[:, i], f"C{i % 10}"))
+        start = axes.scatter(
+            *way[0].T, s=34, facecolor=PAPER, edgecolor=START, linewidths=1.4, zorder=3
+        )
+        end = axes.scatter(*way[-1].T, s=44, color=START, zorder=3)
         axes.set_title(title, fontsize=14, color=INK)
+    names = "x_T, noise", "x_0, where a way ends", "the data"
+    figure.legend([start, end, behind], names, loc="outside lower center", ncols=3, fontsize=12)
     save_figure(figure, path)
+
+
+def _fading(way: np.ndarray, color: str) -> LineCollection:
+    """One way as a line that is pale at its beginning.    way: (times, 2)"""
+    pieces: Any = np.stack([way[:-1], way[1:]], axis=1)
+    alpha = np.linspace(0.15, 1, max(1, len(pieces)))[: len(pieces)]
+    return LineCollection(pieces, colors=color, alpha=alpha, linewidths=1.3, capstyle="round")
+
+
+def _dot(n: int) -> float:
+    """The area of a dot in square points: n of them should look like a cloud, and each be seen."""
+    return float(np.clip(9000 / n, 3.0, 14.0))
 
 
 def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: str) -> None:

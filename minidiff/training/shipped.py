@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from minidiff.data.atomic import atomic_write
+from minidiff.data.npz import read_whole_npz
 from minidiff.engine.printing import PACKAGE
 
 WEIGHTS = PACKAGE / "weights"
@@ -23,6 +24,7 @@ WEIGHTS = PACKAGE / "weights"
 RUNS = {"mnist": "ddpm", "mnist_on_pixels": "ddpm", "ldm": "ldm", "classifier": "classifier"}
 LEFT_OUT = ("optimizer", "rng", "loader", "ema", "format")
 MOST_BYTES = 6 * 2**20  # of all weights together
+MOST_UNPACKED = 2**28  # of one file: 128 million float16
 DESCRIPTION = "description"  # the name of the JSON among the arrays
 
 
@@ -66,7 +68,9 @@ def run_or_shipped(folder: str | None, usual: str, name: str) -> tuple[str, str]
 def weights_file(folder: str | os.PathLike[str]) -> Path | None:
     """The .npz of shipped weights that stands for the checkpoint `folder`, if there is one."""
     path = Path(folder)
-    path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    if path.suffix != ".npz":  # "." and ".." say no name
+        path = path if path.name not in ("", "..") else Path(os.path.abspath(path))
+        path = path.parent / f"{path.name}.npz"
     return path if path.is_file() else None
 
 
@@ -100,13 +104,18 @@ def write_weights(
 def read_weights(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[str, np.ndarray]]:
     """-> kind, description, arrays as float32.
 
-    Raises: ValueError if the file is damaged.
+    Raises: ValueError if the file is damaged, too large, or holds no weights.
     """
+    wanted = "weights that `python -m minidiff weights` made"
+    found = read_whole_npz(path, wanted, DESCRIPTION, MOST_UNPACKED)
+    text = found.pop(DESCRIPTION)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-        description = json.loads(found.pop(DESCRIPTION).tobytes())
+        description = json.loads(text.tobytes())
         kind = description.pop("kind")
-    except Exception as error:  # zipfile, NumPy and JSON each have their own
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: damaged weights ({type(error).__name__}: {error})") from error
+    for name, array in found.items():
+        if array.dtype.kind != "f":
+            got = f"{name} has dtype {array.dtype}, wanted is a float"
+            raise ValueError(f"{path}: damaged weights ({got})")
     return kind, description, {name: array.astype(np.float32) for name, array in found.items()}

@@ -1,8 +1,11 @@
 """benchmarks/gpu.py has one chance on a machine with a GPU: here every line of it runs without one, and its ways to fail are tried."""
 
 import argparse
-import importlib
+import importlib.util
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -29,9 +32,9 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
     if reason := fake_cupy.usable():
         pytest.skip(reason)
     result = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--out", str(tmp_path), "--parts", "build", "machine",
+        [sys.executable, str(BENCHMARKS / "gpu.py"), "--dry-run", "--minutes", "60", "--out", str(tmp_path), "--parts", "build", "machine",
          *(f"kernels-{operation}" for operation in OPERATIONS), "ladder", "training-32", "compile-32", "compute-sanitizer memcheck"],
-        capture_output=True, text=True, timeout=600,
+        capture_output=True, text=True,  # no limit: the machine may be busy
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["stand-in-for-a-gpu.json", "stand-in-for-a-gpu.md"]
@@ -106,9 +109,55 @@ print("begun", flush=True); time.sleep(60)"""
     assert not (tmp_path / "still-there").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ending_it_ends_what_it_started(tmp_path, name):
+    """A part that has a compiler at work; the signal reaches gpu.py alone."""
+    code = f"""
+import subprocess, sys, time
+sys.path.insert(0, {str(BENCHMARKS)!r})
+import gpu
+compiler = "import time; time.sleep(4); open({str(tmp_path / 'still-there')!r}, 'w')"
+part = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {{compiler!r}}]); open({str(tmp_path / 'begun')!r}, 'w'); time.sleep(60)"
+gpu.what_is_missing = lambda *_: ""
+gpu.parts = lambda *_: [gpu.Part("build", 60.0, [sys.executable, "-c", part])]
+sys.argv = ["gpu.py", "--out", {str(tmp_path / 'report')!r}]
+gpu.main()"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (-getattr(signal, name), 128 + getattr(signal, name)), errors
+    time.sleep(4.5)
+    assert (tmp_path / "begun").exists() and not (tmp_path / "still-there").exists()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words", "message"),
+    [
+        ("torch", ["--dry-run"], "the benchmark compares with PyTorch, which is not installed: pip install torch"),
+        ("torch", [], "the benchmark compares with PyTorch, which is not installed"),
+        ("cupy", ["--parts", "build"], "CuPy is not installed: pip install cupy-cuda12x on a machine with an NVIDIA GPU, or try --dry-run"),
+        ("", ["--parts", "build"], "there is no GPU that CuPy can use .ImportError: no driver here.; try --dry-run"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_compiled(gpu_module, monkeypatch, capsys, tmp_path, lacking, words, message):
+    (tmp_path / "cupy.py").write_text("raise ImportError('no driver here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == lacking else name)
+    monkeypatch.setattr(gpu_module, "run", lambda *_: pytest.fail("a part was begun"))
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "report"), *words])
+    with pytest.raises(SystemExit, match="2"):
+        gpu_module.main()
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "report").exists()
+
+
 def test_nothing_is_begun_after_a_build_that_fails(gpu_module, tmp_path, monkeypatch):
     broken = gpu_module.Part("build", 9.0, [sys.executable, "-c", "raise SystemExit(1)"])
     begun = tmp_path / "begun"
+    monkeypatch.setattr(gpu_module, "what_is_missing", lambda *_: "")
     monkeypatch.setattr(gpu_module, "parts", lambda *_: [broken, part(gpu_module, f"open({str(begun)!r}, 'w')")])
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "report")])
     with pytest.raises(SystemExit, match="1"):

@@ -13,8 +13,11 @@ import pytest
 from minidiff import use_kernels
 from minidiff.beyond import (
     any_schedule,
+    consistency_steps,
+    exact_consistency,
     guide_in_interval,
     likelihood_steps,
+    repaint_steps,
     straight_schedule,
     zero_terminal,
 )
@@ -115,7 +118,17 @@ def by_name(sampler, prediction="eps", schedule=SCHEDULE, **settings):
     return lambda: sample(sampler_steps(lambda x, t: 0.5 * x, prediction, schedule, (2, 2), RNG(0), settings))
 
 
+def consistency():
+    f = exact_consistency(GaussianMixture([1.0], [[0.5]], 0.3), SCHEDULE)
+    sample(consistency_steps(f, (2, 1), SCHEDULE, RNG(0), steps=2))
+
+
+def repaint():
+    sample(repaint_steps(ORACLE, (2, 2), np.zeros(2, np.float32), np.ones(2, np.float32), SCHEDULE, RNG(0)))
+
+
 SAMPLERS = {
+    "consistency": consistency, "inpainting": repaint,
     "forward": lambda: sample(forward_steps(np.zeros((2, 2)), SCHEDULE, RNG(0))),
     "DDPM": ddpm(clip=1.0),
     "DDPM with beta": ddpm(variance="beta"),

@@ -51,5 +51,5 @@ def test_auto_does_not_hide_a_corrupt_file(lonely, write_set, tmp_path):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="load_dataset: name must be one of mnist, fashion, digits, auto, got 'MNIST'"):
+    with pytest.raises(ValueError, match="load_dataset: name must be one of mnist, fashion, digits, auto, or a folder of pictures or an .npz file that is there, got 'MNIST'"):
         load_dataset("MNIST")

@@ -155,7 +155,7 @@ def test_json_keeps_it(captions, digits, facts):
 
 
 def test_data_sets_without_nouns_or_with_an_empty_class(digits):
-    with pytest.raises(ValueError, match="there are nouns for the data sets mnist, digits, fashion-mnist, fashion, got 'cats'"):
+    with pytest.raises(ValueError, match="there are nouns for the data sets mnist, digits, fashion-mnist, fashion, own pictures, got 'cats'"):
         Captions.of(replace(digits, name="cats"))
     few = replace(digits, images=digits.images[digits.labels > 1], labels=digits.labels[digits.labels > 1])
     with pytest.raises(ValueError, match="the data set must have images of each class, got none of: zero, one"):

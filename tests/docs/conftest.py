@@ -19,7 +19,7 @@ def site(tmp_path_factory):
     if missing:
         pytest.skip(f"the site wants {', '.join(missing)}: pip install -e '.[docs]'")
     place = tmp_path_factory.mktemp("site")
-    ignored = shutil.ignore_patterns("__pycache__", "*.so", "_build", "build", "deck", "guide", "api", "drawn", "*.egg-info")
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "_build", "build", "deck", "after", "guide", "api", "drawn", "*.egg-info")
     for folder in ("docs", "minidiff", "notebooks", "examples", "tests", "csrc"):
         shutil.copytree(ROOT / folder, place / folder, ignore=ignored)
     shutil.rmtree(place / "docs" / "notebooks", ignore_errors=True)

@@ -2,17 +2,19 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.plans import PLANS
-from minidiff.classroom.tables.after_the_deck import AFTER
+from minidiff.classroom.tables.after_the_deck import AFTER, SENTENCES
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.printed import PRINTED
 from minidiff.classroom.tables.slides import SLIDES
 
+ROOT = Path(__file__).parents[2]
 LOADS = {("script", "src"), ("img", "src"), ("link", "href"), ("iframe", "src"), ("source", "src"), ("video", "src"), ("object", "data"), ("use", "href")}
 NOT_LOADED = {"canonical", "alternate", "prev", "next", "index", "search", "author"}  # rel of a <link> that is only named
 
@@ -106,8 +108,47 @@ def test_a_slide_has_each_formula_with_its_code_numbers_and_checks(site, slide):
     assert slide.formulas or slide.code, "something that runs"
 
 
+@pytest.mark.parametrize("chapter", AFTER, ids=lambda chapter: chapter.number)
+def test_a_chapter_after_the_deck_has_what_a_slide_has_and_an_exact_answer(site, chapter):
+    text = (site / "after" / f"{chapter.number.lower()}.html").read_text(encoding="utf-8")
+    assert f"<h1>{chapter.number}. " in text and SENTENCES[chapter.number][:20] in text
+    for formula in chapter.formulas:
+        for id in formula.equations:
+            panel = panel_of(text, id)
+            assert '<svg class="formula"' in panel, "the formula"
+            assert re.search(r'<td class="number"><a href="\.\./source/minidiff/[^"]+\.py\.html#L\d+">\d+</a>', panel), "the code"
+            assert re.search(r'<span class="v [^"]*">[^<]*\d', panel), "numbers"
+            assert re.search(r'<a href="\.\./source/tests/[^"]+#L\d+"', panel), "the check"
+            assert f'id="{id}"' in text, "its own anchor"
+    assert "Bugs that these checks find" in text, "a mutant"
+    assert all(f'data-equation="{name.removeprefix("minidiff.")}"' in text for name in chapter.code)
+    assert text.count("<tr><td>", text.index('<table class="answers">')) >= 2, "an exact answer"
+
+
+@pytest.mark.parametrize("chapter", AFTER, ids=lambda chapter: chapter.number)
+def test_what_stands_beside_an_exact_answer_is_near_it(chapter, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "_ext"))
+    from exact_answers import ANSWERS
+
+    answers = ANSWERS[chapter.number]()
+    assert len(answers) >= 2
+    for answer in answers:
+        assert abs(answer.found - answer.exact) <= answer.near, answer
+
+
+def test_the_chapters_follow_the_last_slide_and_lead_on_and_back(pages):
+    names = [f"deck/{len(SLIDES):02}.html", *(f"after/{chapter.number.lower()}.html" for chapter in AFTER)]
+    for before, after in zip(names, names[1:], strict=False):
+        assert any(link in pages[before].links for link in (f"../{after}", after.partition("/")[2]))
+        assert any(link in pages[after].links for link in (f"../{before}", before.partition("/")[2]))
+    assert set(names[1:]) <= {link.partition("#")[0] for link in pages["after_the_deck.html"].links}
+    assert {f"../{name}" for name in names[1:]} <= set(pages["deck/index.html"].links)
+
+
 def test_each_equation_is_on_a_slide_page(site):
-    """Those of the chapters after the deck stand on the page that has the whole deck."""
+    """Those of the chapters after the deck stand on the page of their chapter, and with the whole deck."""
     every = "".join(path.read_text(encoding="utf-8") for path in sorted((site / "deck").glob("[0-9]*.html")))
     after = {id for chapter in AFTER for formula in chapter.formulas for id in formula.equations}
     on_slides = {id for slide in SLIDES for formula in slide.formulas for id in formula.equations}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minidiff.data import draw_digits, to_float
+from minidiff.data import Dataset, draw_digits, to_float
 from minidiff.diffusion.losses import L_simple
 from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
@@ -11,6 +11,7 @@ from minidiff.engine.tensor import Tensor
 from minidiff.evaluation import PreviewJudge, held_out_loss, preview_judge, sample_quality
 from minidiff.models import Classifier, UNet, UNetConfig
 from minidiff.training import Workers
+from minidiff.training.classification import save_classifier
 
 SCHEDULE = make_schedule("linear", 30)
 
@@ -54,11 +55,29 @@ def test_the_judge_says_what_sample_quality_says(digits):
         assert figures == {"confident": wanted.confident, "frechet_ratio": wanted.frechet / wanted.floor}
 
 
-def test_too_few_real_images_are_refused(digits):
+def test_of_few_real_images_half_as_many_samples_are_judged(digits):
     judge = PreviewJudge(Classifier(rng=RNG(2)), digits)
-    with pytest.raises(ValueError, match="40 samples need at least 80 real images beside them, got 60"):
-        judge.figures(to_float(digits[:40]))
+    samples = to_float(digits[:40])
+    assert judge.figures(samples) == judge.figures(samples[:30]) != judge.figures(samples[:20])
+
+
+def data_set(images, name="digits", classes=10):
+    return Dataset(images, np.arange(len(images)) % classes, name, "", tuple(map(str, range(classes))))
 
 
 def test_no_classifier_no_judge(tmp_path, digits):
-    assert preview_judge(tmp_path / "none", digits) is None
+    assert preview_judge(tmp_path / "none", data_set(digits), data_set(digits)) == (None, "")
+
+
+def test_a_classifier_of_other_pictures_does_not_judge(tmp_path, digits):
+    own, coloured = data_set(digits, "own pictures"), data_set(digits.repeat(3, axis=1), "own pictures")
+    other = data_set(digits[::-1].copy(), "own pictures")
+    save_classifier(tmp_path / "mnist", Classifier(rng=RNG(0)), {"dataset": data_set(digits, "MNIST").identity()})
+    save_classifier(tmp_path / "own", Classifier(rng=RNG(0)), {"dataset": own.identity()})
+    for name, dataset in [("mnist", data_set(digits)), ("own", own)]:
+        judge, note = preview_judge(tmp_path / name, dataset, dataset)
+        assert judge is not None and note == ""
+    for name, dataset in [("mnist", own), ("mnist", coloured), ("own", other), ("own", data_set(digits)), ("mnist", data_set(digits, classes=3))]:
+        judge, note = preview_judge(tmp_path / name, dataset, dataset)
+        assert judge is None and "does not judge: it knows" in note and "train_classifier.py with the same --data" in note
+    assert "knows MNIST, 10 classes of images (1, 28, 28); this is own pictures, 10 of (3, 28, 28)" in preview_judge(tmp_path / "mnist", coloured, coloured)[1]

@@ -96,7 +96,7 @@ def test_mistakes_are_told_in_one_line(run, folder, tmp_path):
         (["--noisy-classifier", tmp_path / "none"], "there is no checkpoint here"),
         (["--noisy-classifier", other], "its schedule is {'name': 'linear', 'T': 9}, the denoiser's is {'name': 'cosine', 'T': 5}"),
         (["--classifier", folder / "denoiser"], "this is a checkpoint of kind 'ddpm', wanted is 'classifier'"),
-        (["--label", 10], "argument --label: invalid choice: 10"),
+        (["--label", 10], "--label must be in 0..9, got 10"),
         (["--sampling-steps", 6], "--sampling-steps must be in 1..T = 1..5, got 6"),
         (["--eta", 1.5], "argument --eta: wanted a number in [0, 1], got 1.5"),
         (["--scale", -1], "argument --scale: wanted a number > 0, got -1"),

@@ -35,13 +35,27 @@ def test_a_picture_grows_by_rows_and_columns(tmp_path):
     np.testing.assert_allclose(six[:2], (2 * one[0], 3 * one[1]), atol=3)
 
 
-def test_ways_begin_in_black_and_end_in_red(tmp_path):
+def test_ways_are_pale_where_they_begin_and_end_in_a_dark_dot(tmp_path):
     way = np.linspace([-2.0, 0.0], [2.0, 0.0], 20)[:, None]
-    save_ways(tmp_path / "w.png", {"left to right": way}, RNG(0).normal((50, 2)))
+    save_ways(tmp_path / "w.png", {"left to right": way}, np.array([[0.0, 2.0]]))
     picture = pixels(tmp_path / "w.png")
-    red = (picture[..., 0] > 180) & (picture[..., 1:].max(axis=-1) < 80)
-    columns = np.nonzero(red)[1]
-    assert columns.min() > 0.8 * picture.shape[1]
+    panel = picture[: int(0.85 * len(picture))]  # the legend is below
+    width = picture.shape[1]
+    line = panel[np.nonzero(blue(panel[:, : width // 2 + 40]))[0].max()]
+    left, right = (line[slice(*(int(share * width) for share in part))].mean(axis=0) for part in ((0.2, 0.3), (0.6, 0.7)))
+    assert right[0] < left[0] - 60, "the line darkens"
+    dark = (panel.max(axis=-1) < 60)[int(0.2 * len(panel)) : int(0.8 * len(panel))]
+    assert dark[:, int(0.83 * width) : int(0.95 * width)].sum() > 25 > dark[:, int(0.4 * width) : int(0.6 * width)].sum(), "a filled dot at the end"
+    assert (picture[int(0.9 * len(picture)) :].min(axis=-1) < 60).sum() > 100, "a legend below"
+
+
+def test_dots_can_be_seen_and_are_smaller_where_there_are_many(tmp_path):
+    def ink(n):
+        save_clouds(tmp_path / "c.png", {"a": [("t", np.linspace([-2.0, -2.0], [2.0, 2.0], n))]})
+        return (pixels(tmp_path / "c.png")[..., 2] - pixels(tmp_path / "c.png")[..., 0] > 30).sum()
+
+    assert ink(10) / 10 > 9, "more than a pixel or two a dot"
+    assert 2 < ink(300) / 300 < ink(10) / 10
 
 
 def test_fields_show_direction_by_arrows_and_length_by_colour(tmp_path):

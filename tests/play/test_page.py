@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from minidiff.classroom.coverage import repository
 from minidiff.classroom.index import all_equations
 from minidiff.classroom.page import digits, points
 from minidiff.classroom.tables.latex import LATEX
+from minidiff.classroom.tables.symbols import SYMBOLS
 from minidiff.diffusion import ddpm_steps, make_schedule
 from minidiff.engine.random import RNG
 
@@ -14,6 +16,7 @@ from .conftest import SECONDS, Play
 TABS = {
     "points": "Points in the plane", "digits": "A digit comes out of noise", "equation": "One equation, live",
     "unet": "The network that predicts the noise", "broken": "Broken on purpose",
+    "lab": "Bug lab", "exercises": "Exercises",
 }  # fmt: skip
 
 
@@ -80,6 +83,40 @@ def test_the_sampler_walks_back_to_the_data(play):
     play.page.wait_for_selector("text=what exact draws have")
     distance = float(play.text("#panel-points .numbers").splitlines()[0])
     assert distance < 0.1
+
+
+def test_each_new_sampler_shows_its_distance_to_the_exact_map(play):
+    found = {}
+    for sampler in ("ddim", "heun", "dpm++", "flow-euler"):
+        play.open(f"points?mode=reverse&data=four&T=100&schedule=linear&sampler={sampler.replace('+', '%2B')}&S=20&spacing=log-snr")
+        play.page.get_by_role("button", name="▶ Play").click()
+        play.page.wait_for_selector("text=from the exact map, each point")  # while it walks
+        play.page.wait_for_selector("text=calls of the noise predictor")
+        lines = play.text("#panel-points .numbers").splitlines()
+        found[sampler] = float(lines[0])
+        assert lines[-2] == {"heun": "39"}.get(sampler, "20")
+        points.reverse_start("four", "linear", 100, sampler, S=20, spacing="log-snr")
+        wanted = points.reverse_more(100)
+        assert found[sampler] == pytest.approx(wanted["map_distance"], rel=0.02)
+    assert max(found["heun"], found["dpm++"]) < 0.5 * found["ddim"]
+
+
+def test_every_formula_has_the_colours_that_it_has_on_the_site(play, monkeypatch):
+    pytest.importorskip("ziamath", reason="pip install -e .[docs]")
+    monkeypatch.syspath_prepend(str(repository() / "docs" / "_ext"))
+    from formula_svg import symbols_in
+
+    play.open("points")
+    read = """async (all) => {
+      const { formula } = await import("./formula.js");
+      return all.map(([id, latex]) => [id, [...new Set([...formula(latex, "").matchAll(/sym s-(\\w+)/g)].map((m) => m[1]))].sort()]);
+    }"""
+    on_page = play.page.evaluate(read, list(map(list, LATEX.items())))
+    assert {id: found for id, found in on_page} == {id: sorted(symbols_in(latex)) for id, latex in LATEX.items()}
+    # and the same colour: a symbol of the code of this tab
+    seen = play.page.evaluate("getComputedStyle(document.querySelector('#panel-points .s-x_0')).color")
+    light = next(symbol.light for symbol in SYMBOLS if symbol.name == "x_0")
+    assert seen == f"rgb({', '.join(str(int(light[i : i + 2], 16)) for i in (1, 3, 5))})"
 
 
 def test_a_drawn_shape_becomes_the_data(play):
@@ -251,6 +288,10 @@ def test_the_keyboard_is_enough(play):
     play.page.keyboard.press("ArrowRight")
     play.settle("digits")
     play.page.keyboard.press("End")
+    play.settle("exercises")
+    play.page.keyboard.press("ArrowLeft")
+    play.settle("lab")
+    play.page.keyboard.press("ArrowLeft")
     play.settle("broken")
     play.page.keyboard.press("Tab")  # to the tools, then into the panel
     reached = set()
@@ -286,7 +327,7 @@ def test_nothing_overflows(browser, address, width, height):
     play = Play(browser, address, width, height)
     play.open()
     wide = {}
-    for state in ("points", "points?mode=reverse&sampler=ddim", "points?mode=train", "digits", "digits?mode=words", "equation?id=vlb.two_sums", "unet", "broken"):
+    for state in ("points", "points?mode=reverse&sampler=ddim", "points?mode=train", "digits", "digits?mode=words", "equation?id=vlb.two_sums", "unet", "broken", "lab?round=r10", "lab?round=m77", "exercises?name=conv2d_backward"):
         play.open(state)
         inside = "[...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('.formula, .code, .editor, .strip, svg, [role=tablist]')).length"
         wide[state] = play.page.evaluate(f"[document.documentElement.scrollWidth - innerWidth, {inside}]")

@@ -34,14 +34,58 @@ def test_the_arrows_are_the_gradient_of_the_log_density(data):
     assert here.exact_arrows(t).shape == (points.GRID**2, 2)
 
 
-@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 40), ("ddim", 8)])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 40), ("ddim", 8), ("heun", 8), ("dpm++", 16), ("flow-euler", 8), ("flow-heun", 8)])
 def test_the_samplers_reach_the_data(sampler, steps):
-    points.reverse_start("clusters", "linear", 40, sampler, S=8)
+    points.reverse_start("clusters", "linear", 40, sampler, S=steps)
     seen, reply = 0, {"done": False}
     while not reply["done"]:
         reply = points.reverse_more(5)
         seen += len(reply["clouds"])
     assert seen == steps and reply["distance"] < 0.25
+
+
+def walk_to_the_end(**how):
+    start = points.reverse_start(**how)
+    found = []
+    while True:
+        reply = points.reverse_more(1)
+        found.append(reply.get("map_distance"))
+        if reply["done"]:
+            return start, found, reply
+
+
+def test_the_exact_map_is_the_ode_of_the_plane():
+    """Heun's method with 2,000 steps on the score of the plane's mixture, which knows nothing of quantiles."""
+    from minidiff.beyond import heun_steps
+    from minidiff.diffusion.schedule import make_schedule
+
+    schedule, x_T = make_schedule("linear", 2000), RNG(0).normal((50, 2), np.float64)
+    eps_theta = points.FOUR.plane.eps_theta(schedule)
+    for step in heun_steps(eps_theta, x_T, schedule):
+        if step.t_prev == 1000:
+            np.testing.assert_allclose(step.x_prev, points.FOUR.exact_map(x_T, 1000, schedule), atol=2e-4)
+        if step.t_prev == 1:
+            np.testing.assert_allclose(step.x_prev, points.FOUR.exact_map(x_T, 1, schedule), atol=5e-3)
+    np.testing.assert_allclose(points.FOUR.plane.weights, [0.18, 0.12, 0.42, 0.28])
+
+
+def test_the_distance_to_the_exact_map_falls_with_the_steps_and_with_the_order_of_the_solver():
+    def last(sampler, S, spacing="log-snr"):
+        return walk_to_the_end(data="four", schedule="linear", T=200, sampler=sampler, S=S, spacing=spacing)[1][-1]
+
+    assert last("ddim", 40) < 0.6 * last("ddim", 20)
+    for sampler in ("heun", "dpm++", "flow-heun"):
+        assert last(sampler, 40) < 0.4 * last(sampler, 20) < 0.2 * last("ddim", 20)
+    assert last("flow-euler", 20) == pytest.approx(last("ddim", 20), rel=1e-3)  # one method in another scale
+    assert last("dpm++", 10, "uniform") > 2 * last("ddim", 10, "uniform")  # a method of second order needs its spacing
+
+
+def test_the_exact_map_is_compared_where_it_is_known_only():
+    for how in ({"data": "clusters", "sampler": "heun"}, {"data": "four", "sampler": "ddpm"}, {"data": "four", "sampler": "ddim", "eta": 0.5}):
+        start, found, reply = walk_to_the_end(schedule="linear", T=20, S=5, **how)
+        assert not start["follows"] and set(found) == {None} and reply["distance"] < 0.5
+    start, found, _ = walk_to_the_end(data="four", schedule="linear", T=20, S=5, sampler="heun")
+    assert start["follows"] and start["calls"] == 9 and all(value > 0 for value in found)
 
 
 def test_the_distance_knows_another_distribution():
@@ -55,7 +99,7 @@ def test_the_distance_knows_another_distribution():
     ("call", "said"),
     [
         (lambda: points.make_mixture("drawn", [[0, 0]]), "draw a shape first"),
-        (lambda: points.reverse_start("roll", "linear", 10, "euler"), "the sampler must be ddpm or ddim, got 'euler'"),
+        (lambda: points.reverse_start("roll", "linear", 10, "euler"), "the sampler must be ddim, ddpm, heun, dpm\\+\\+, flow-euler, flow-heun, got 'euler'"),
     ],
 )
 def test_wrong_points_are_told(call, said):

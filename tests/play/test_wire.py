@@ -44,4 +44,4 @@ def test_an_unknown_function_is_an_error_for_the_screen():
 
 def test_what_a_function_raises_is_an_error_for_the_screen():
     text, _ = wire.call("points.forward", json.dumps({"data": "square", "schedule": "linear", "T": 10, "t": 1}))
-    assert json.loads(text)["error"] == "points: the data must be roll, moons, clusters or drawn"
+    assert json.loads(text)["error"] == "points: the data must be roll, moons, clusters, four or drawn"

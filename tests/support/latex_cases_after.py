@@ -21,9 +21,11 @@ from support.latex_cases import (
 )
 
 from minidiff.beyond import (
+    consistency,
     exact_flow,
     flow_matching,
     flow_ode,
+    inpainting,
     loss_weights,
     pairs,
     schedules,
@@ -298,6 +300,31 @@ def noisy_score():
         yield case(result, i=i, g=result, q=q, p=p, y=x_0, r=joint / joint.sum(), x={t: POINT}, names=names)
 
 
+def consistency_function():
+    names = {"hat x": {0: consistency.consistency(POINT[None], t, LINE, SCHEDULE)[0]}, "F_0^-1": quantile_of(0), "F_t": left_of}
+    yield case(names["hat x"][0], x={t: POINT}, names=names)
+
+
+def consistency_loss():
+    x = {t: X_T[:1], t - 1: X_PREV[:1]}
+    result = consistency.consistency_loss(network(x[t], t)[None], network(x[t - 1], t - 1)[None])
+    yield case(result, x=x, f=lambda env, x, time: network(x, time), names={"L": result})
+
+
+def put_back():
+    mask, known, unknown = np.array([1.0, 0.0]), np.array([0.9, 0.4]), np.array([0.3, -0.8])
+    result = inpainting.put_back(unknown, known, mask)
+    yield case(result, x={t - 1: result}, y={t - 1: known}, u={t - 1: unknown}, names={"M": mask})
+
+
+def weights_given():
+    mixture, y = GaussianMixture([0.3, 0.7], [[-0.8, 0.1], [0.6, 0.9]], [0.3, 0.5]), np.array([0.25, 0.0])
+    r = inpainting.weights_given(y, np.array([True, False]), mixture)
+    names = {"cal N": lambda env, x, mean, variance: density(x, mean, variance), "range j": range(2)}
+    for k in range(2):
+        yield case(r[k], k=k, r=r, w=mixture.weights, m=mixture.means[:, :1], s=mixture.stds, y=y[:1], names=names)
+
+
 CASES_AFTER = {
     "score.from_eps": score_from_eps, "score.conditional": conditional_score, "score.explicit_loss": explicit_loss,
     "score.denoising_loss": denoising_loss, "ode.clock": clock, "ode.sde_step": sde_step, "ode.drift": drift,
@@ -309,5 +336,6 @@ CASES_AFTER = {
     "flow.velocity_from_v": velocity_from_v, "flow.euler_step": flow_euler, "flow.heun_step": flow_heun,
     "flow.straight_schedule": straight, "weights.min_snr": min_snr, "weights.p2": p2, "weights.edm": edm, "weights.of_error": of_error,
     "weights.of_prediction": of_prediction, "weights.loss": loss, "zero_snr.rescale": rescale, "tilted.log_density": tilted_density,
-    "tilted.score": tilted_score, "tilted.noisy_score": noisy_score,
+    "tilted.score": tilted_score, "tilted.noisy_score": noisy_score, "consistency.function": consistency_function,
+    "consistency.loss": consistency_loss, "inpaint.replace": put_back, "inpaint.weights": weights_given,
 }  # fmt: skip

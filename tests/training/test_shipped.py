@@ -1,5 +1,6 @@
 """The weights that come with the package, and how they are made of a run."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.fuzzing import cases, damaged, no_hang
 
 from minidiff.__main__ import main
 from minidiff.classroom import ship_weights
@@ -84,8 +86,59 @@ def test_too_much_is_told(tmp_path, monkeypatch):
 def test_damaged_weights_are_told(tmp_path, data):
     whole = (shipped.WEIGHTS / "classifier.npz").read_bytes()
     (tmp_path / "checkpoint.npz").write_bytes(whole[: len(whole) // 2] if data is None else data)
-    with pytest.raises(CheckpointError, match="damaged weights"):
+    with pytest.raises(CheckpointError, match="wanted weights that `python -m minidiff weights` made: it is no npz file, or it is cut off"):
         load_checkpoint(tmp_path / "checkpoint")
+
+
+def text(**facts):
+    return np.frombuffer(json.dumps({"kind": "ddpm", **facts}).encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"samples": np.zeros(3)}, "there is no array `description`, only 'samples'"),
+        ({"description": np.frombuffer(b"[1]", np.uint8)}, "damaged weights"),
+        ({"description": np.frombuffer(b"[" * 10**5, np.uint8)}, "damaged weights"),
+        ({"description": text(), "model.w": np.zeros(3, complex)}, "damaged weights .model.w has dtype complex128, wanted is a float"),
+        ({"description": text(), "model.w": np.array(["a"])}, "damaged weights .model.w has dtype <U1, wanted is a float"),
+        ({"description": text(), "model.w": np.array([None])}, "model.w.npy has a header that makes no sense: object are no plain numbers"),
+        ({"description": text(), "model.w": np.zeros(2**19, "f"), "model.x": np.zeros(2**19, "f")}, r"model.x.npy has 2,097,\d+ bytes, more than 902,"),
+    ],
+)
+def test_weights_that_make_no_sense_are_told_in_one_line_before_they_are_unpacked(tmp_path, monkeypatch, arrays, message):
+    """The last one is 1/1000 as long on the disk: a bomb."""
+    monkeypatch.setattr(shipped, "MOST_UNPACKED", 3_000_000)
+    np.savez_compressed(tmp_path / "x.npz", **arrays)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_checkpoint(tmp_path / "x")
+    assert "\n" not in str(caught.value)
+
+
+def test_flipped_and_lost_bytes_of_weights_end_in_one_line(tmp_path):
+    whole, refused = (shipped.WEIGHTS / "classifier.npz").read_bytes(), 0
+    for _, random in cases(60, seed=8):
+        (tmp_path / "x.npz").write_bytes(damaged(whole, random))
+        try:
+            with no_hang():
+                load_classifier(tmp_path / "x")
+        except CheckpointError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 40
+
+
+@pytest.mark.parametrize("folder", [".", "..", "../..", "/"])
+def test_a_folder_that_is_named_by_dots_may_be_a_checkpoint(tmp_path, monkeypatch, folder):
+    """`cd runs/mnist/checkpoint`, then `--checkpoint .`"""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    with pytest.raises(CheckpointError, match="there is no checkpoint here"):
+        load_checkpoint(folder)
+    place = Path(folder).resolve()
+    if place != Path("/"):
+        (place.parent / f"{place.name}.npz").write_bytes((shipped.WEIGHTS / "classifier.npz").read_bytes())
+        assert load_checkpoint(folder).kind == "classifier"
 
 
 def test_another_kind_is_told():

@@ -6,17 +6,22 @@ import { showFormula } from "../formula.js";
 
 export const title = "Points";
 
-const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["drawn", "Draw your own"]];
-const defaults = { data: "roll", schedule: "cosine", T: 100, t: 30, arrows: "exact", sampler: "ddpm", S: 20, eta: 0, mode: "forward" };
+const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["four", "Four clusters (exact map known)"], ["drawn", "Draw your own"]];
+const defaults = { data: "roll", schedule: "cosine", T: 100, t: 30, arrows: "exact", sampler: "ddpm", S: 20, eta: 0, spacing: "uniform", mode: "forward" };
 const FORMULAS = {
   forward: "\\mathbf{x}_t = \\sqrt{\\bar\\alpha_t}\\,\\mathbf{x}_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\boldsymbol\\epsilon",
   ddpm: "\\mathbf{x}_{t-1} = \\frac{1}{\\sqrt{\\alpha_t}}\\Big(\\mathbf{x}_t - \\frac{\\beta_t}{\\sqrt{1-\\bar\\alpha_t}}\\,\\boldsymbol\\epsilon_\\theta(\\mathbf{x}_t,t)\\Big) + \\sigma_t\\mathbf{z}",
   ddim: "\\mathbf{x}_{t-1} = \\sqrt{\\bar\\alpha_{t-1}}\\,\\hat{\\mathbf{x}}_0 + \\sqrt{1-\\bar\\alpha_{t-1}-\\sigma_t^2}\\,\\boldsymbol\\epsilon_\\theta(\\mathbf{x}_t,t) + \\sigma_t\\mathbf{z}",
+  heun: "\\mathbf{x}_{t-1} = \\sqrt{\\bar\\alpha_{t-1}}\\Big(\\frac{\\mathbf{x}_t}{\\sqrt{\\bar\\alpha_t}} + (\\sigma_{t-1}-\\sigma_t)\\frac{\\boldsymbol\\epsilon_\\theta(\\mathbf{x}_t,t)+\\boldsymbol\\epsilon_\\theta(\\hat{\\mathbf{x}}_{t-1},t-1)}{2}\\Big)",
+  "dpm++": "\\mathbf{x}_{t-1} = \\frac{\\sqrt{1-\\bar\\alpha_{t-1}}}{\\sqrt{1-\\bar\\alpha_t}}\\,\\mathbf{x}_t - \\sqrt{\\bar\\alpha_{t-1}}\\,(\\exp(-h_t)-1)\\,\\mathbf{D}_t",
+  "flow-euler": "\\mathbf{z}_r = \\mathbf{z}_s + (r-s)\\,\\mathbf{u}_\\theta(\\mathbf{z}_s,s)",
+  "flow-heun": "\\mathbf{z}_r = \\mathbf{z}_s + (r-s)\\frac{\\mathbf{u}_\\theta(\\mathbf{z}_s,s)+\\mathbf{u}_\\theta(\\hat{\\mathbf{z}}_r,r)}{2}",
   train: "L = \\big\\|\\boldsymbol\\epsilon - \\boldsymbol\\epsilon_\\theta(\\sqrt{\\bar\\alpha_t}\\,\\mathbf{x}_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\boldsymbol\\epsilon, t)\\big\\|^2",
 };
+const SAMPLERS = [["ddpm", "DDPM"], ["ddim", "DDIM"], ["heun", "Heun"], ["dpm++", "DPM-Solver++(2M)"], ["flow-euler", "Flow, Euler"], ["flow-heun", "Flow, Heun"]];
 const LEDES = {
   forward: "Drag t: every point goes from data to noise in one jump. The arrows are the score: they point to where the data are.",
-  reverse: "Press play: pure noise walks back to the data, one reverse step at a time.",
+  reverse: "Press play: pure noise walks back to the data, one reverse step at a time. With four clusters a formula tells where each point should be.",
   train: "Press train: a small network learns the arrows from examples. The exact ones are known, so its distance to them is a number.",
 };
 
@@ -36,15 +41,16 @@ export async function mount(panel, application) {
   ui.schedule = select("Schedule", [["cosine", "cosine"], ["linear", "linear"]], "cosine", (value) => { s.schedule = value; changed(); });
   ui.mode = segments("What to see", [["forward", "Forward"], ["reverse", "Reverse"], ["train", "Train"]], "forward", (mode) => { s.mode = mode; stop(); layout(); forward(); });
   ui.arrows = select("Arrows", [["exact", "exact score"], ["network", "the network's"], ["none", "none"]], "exact", (value) => { s.arrows = value; forward(); });
-  ui.sampler = segments("Sampler", [["ddpm", "DDPM"], ["ddim", "DDIM"]], "ddpm", (value) => { s.sampler = value; stop(); layout(); });
+  ui.sampler = select("Sampler", SAMPLERS, "ddpm", (value) => { s.sampler = value; stop(); layout(); });
   ui.S = slider("<i>S</i> =", { min: 2, max: 50, value: 20, id: "points-s", oninput: (value) => { s.S = value; save(); } });
   ui.eta = slider("η =", { min: 0, max: 1, step: 0.05, value: 0, id: "points-eta", show: (v) => v.toFixed(2), oninput: (value) => { s.eta = value; save(); } });
+  ui.spacing = select("Steps at equal distances of", [["uniform", "t"], ["log-snr", "log SNR"]], "uniform", (value) => { s.spacing = value; save(); });
   ui.by = select("Noise predicted by", [["exact", "the exact formula"], ["network", "the trained network"]], "exact", (value) => { s.by = value; });
   ui.play = el("button.main", { type: "button", onclick: () => said(ui.say, play) }, "▶ Play");
   ui.train = el("button.main", { type: "button", onclick: () => said(ui.say, train) }, "Train");
   ui.clear = el("button", { type: "button", onclick: () => { drawn = []; view = {}; redraw(); } }, "Clear");
   ui.forwardBox = el("div", {}, ui.t);
-  ui.reverseBox = el("div", {}, el("div.controls", {}, ui.sampler, ui.by), ui.S, ui.eta, el("div.controls", {}, ui.play));
+  ui.reverseBox = el("div", {}, el("div.controls", {}, ui.sampler, ui.spacing, ui.by), ui.S, ui.eta, el("div.controls", {}, ui.play));
   ui.trainBox = el("div", {}, el("div.controls", {}, ui.train), ui.curve);
   ui.lede = el("p.lede");
   panel.append(
@@ -76,16 +82,16 @@ export function redraw() {
 }
 
 function save() {
-  const { data, schedule, T, t, arrows, sampler, S, eta, mode, by } = s;
+  const { data, schedule, T, t, arrows, sampler, S, eta, spacing, mode, by } = s;
   const points = data === "drawn" && drawn.length < 150 ? drawn.map((p) => p.map((v) => v.toFixed(2)).join(",")).join("_") : "";
-  app.remember({ mode, data, schedule, T, ...(mode === "forward" ? { t, arrows } : mode === "reverse" ? { sampler, ...(sampler === "ddim" ? { S, eta } : {}), by } : {}), drawn: points });
+  app.remember({ mode, data, schedule, T, ...(mode === "forward" ? { t, arrows } : mode === "reverse" ? { sampler, ...(sampler === "ddpm" ? {} : { S, spacing }), ...(sampler === "ddim" ? { eta } : {}), by } : {}), drawn: points });
 }
 
 function layout() {
-  ui.mode.set(s.mode); ui.data.set(s.data); ui.schedule.set(s.schedule); ui.T.set(String(s.T)); ui.arrows.set(s.arrows); ui.sampler.set(s.sampler); ui.by.set(s.by);
+  ui.mode.set(s.mode); ui.data.set(s.data); ui.schedule.set(s.schedule); ui.T.set(String(s.T)); ui.arrows.set(s.arrows); ui.sampler.set(s.sampler); ui.by.set(s.by); ui.spacing.set(s.spacing);
   ui.t.limit(s.T); ui.t.set(s.t); ui.S.limit(s.T); ui.S.set(Math.min(s.S, s.T)); ui.eta.set(s.eta);
   ui.forwardBox.hidden = ui.arrows.hidden = s.mode !== "forward"; ui.reverseBox.hidden = s.mode !== "reverse"; ui.trainBox.hidden = s.mode !== "train";
-  ui.S.hidden = ui.eta.hidden = s.sampler !== "ddim";
+  ui.S.hidden = ui.spacing.hidden = s.sampler === "ddpm"; ui.eta.hidden = s.sampler !== "ddim";
   ui.code.hidden = ui.place.hidden = s.mode !== "forward";
   ui.clear.hidden = s.data !== "drawn";
   ui.curve.style.visibility = losses.length > 1 ? "visible" : "hidden";
@@ -127,12 +133,12 @@ async function play() {
   const mine = run;
   ui.play.textContent = "■ Stop";
   ui.numbers.replaceChildren();
-  const start = await app.python.call("points.reverse_start", { ...world(), sampler: s.sampler, S: s.S, eta: s.eta, network: s.by === "network" });
+  const start = await app.python.call("points.reverse_start", { ...world(), sampler: s.sampler, S: s.S, eta: s.eta, spacing: s.spacing, network: s.by === "network" });
   const ghost = (await app.python.call("points.forward", { ...world(), t: 0, arrows: "none" })).cloud;
   view = { cloud: start.cloud, ghost, limit: start.limit };
   const caption = document.getElementById("points-caption");
   for (;;) {
-    const more = await app.python.call("points.reverse_more", { count: s.sampler === "ddim" ? 1 : Math.max(1, Math.round(s.T / 50)) });
+    const more = await app.python.call("points.reverse_more", { count: s.sampler === "ddpm" ? Math.max(1, Math.round(s.T / 50)) : 1 });
     if (mine !== run) return;
     if (more.clouds.length) {
       view.cloud = more.clouds[more.clouds.length - 1];
@@ -141,15 +147,19 @@ async function play() {
       const t = more.times[more.times.length - 1];
       caption.textContent = more.done ? "x_0: every point arrived. Pale: the data." : `t = ${t}. Pale: the data, which the sampler never sees.`;
     }
-    if (more.done) {
-      ui.numbers.replaceChildren(
-        figure(number(more.distance), "distance to the exact distribution (energy distance)"),
-        figure(number(more.exact_distance), "what exact draws have"));
-      break;
-    }
-    await new Promise((resolve) => setTimeout(resolve, s.sampler === "ddim" ? 90 : 20));
+    ui.numbers.replaceChildren(...distances(start, more));
+    if (more.done) break;
+    await new Promise((resolve) => setTimeout(resolve, s.sampler === "ddpm" ? 20 : 90));
   }
   stop();
+}
+
+// What is measured: each point against where the exact map brings it, while they walk; the two clouds at the end.
+function distances(start, more) {
+  const shown = [];
+  if (more.map_distance !== undefined) shown.push(figure(number(more.map_distance), "from the exact map, each point (root mean square)"));
+  if (more.done) shown.push(figure(number(more.distance), "distance to the exact distribution (energy distance)"), figure(number(more.exact_distance), "what exact draws have"), figure(String(start.calls), "calls of the noise predictor"));
+  return shown;
 }
 
 async function train() {

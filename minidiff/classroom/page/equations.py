@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import contextlib
+import inspect
 import json
 import linecache
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.classroom.code_lines import one_line, with_values, without_docstring
 from minidiff.classroom.coverage import slides_of, tests_by_equation
 from minidiff.classroom.explain import run
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.mutants import run_checks
-from minidiff.classroom.page.lines import body_lines, one_line, with_values, without_docstring
+from minidiff.classroom.page.lines import rows
 from minidiff.classroom.page.wire import on_page, sentence
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.latex import LATEX
@@ -143,9 +145,11 @@ def run_equation(id: str, code: str, arguments: dict[str, str]) -> dict[str, Any
     with edited(equation, code):
         result, assignments = run(equation, inputs)
         first = equation.function.__code__.co_firstlineno
-    body = body_lines(equation.function) if own else list(enumerate(code.splitlines()))
-    rows = with_values(body, first, assignments)
-    return {"lines": rows, "result": one_line(result)}
+    own_lines = without_docstring(inspect.getsource(equation.function))  # from its decorator on
+    body = own_lines if own else list(enumerate(code.splitlines()))
+    numbered = [(first + offset, text) for offset, text in body]
+    made = [a for a in assignments if a.line > first]  # on the first line: the arguments
+    return {"lines": rows(with_values(numbered, made)), "result": one_line(result)}
 
 
 @on_page

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.classroom.page.exact_map import FOUR, rms_distance
 from minidiff.classroom.page.lines import run_with_values
 from minidiff.classroom.page.training import PointTraining
 from minidiff.classroom.page.wire import on_page
 from minidiff.data import swiss_roll_curve
-from minidiff.diffusion.ddim import ddim_steps
-from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.forward import q_sample
 from minidiff.diffusion.oracle import GaussianMixture, exact_score
 from minidiff.diffusion.schedule import Schedule, make_schedule
 from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
+from minidiff.sampling.solvers import SAMPLERS, SamplerSettings, network_calls, sampler_steps
 
 N_POINTS = 600
 LIMIT = 2.6  # the picture shows -LIMIT..LIMIT
@@ -38,7 +38,7 @@ def two_moons(n: int) -> np.ndarray:
 
 
 def make_mixture(name: str, drawn: list[list[float]] | None = None) -> GaussianMixture:
-    """The distribution called "roll", "moons", "clusters" or "drawn".
+    """The distribution called "roll", "moons", "clusters", "four" or "drawn".
 
     drawn: the points of the mouse, for "drawn"
     Raises: ValueError for another name, or fewer than 3 drawn points.
@@ -51,9 +51,11 @@ def make_mixture(name: str, drawn: list[list[float]] | None = None) -> GaussianM
         return GaussianMixture(np.ones(len(means)), means, 0.08)
     if name == "clusters":
         return GaussianMixture([0.5, 0.3, 0.2], [[-1.2, -0.6], [1.2, -0.4], [0.1, 1.3]], 0.18)
+    if name == "four":
+        return FOUR.plane
     known = {"roll": swiss_roll_curve, "moons": two_moons}
     if name not in known:
-        raise ValueError(f"points: the data must be {', '.join(known)}, clusters or drawn")
+        raise ValueError(f"points: the data must be {', '.join(known)}, clusters, four or drawn")
     return GaussianMixture(np.ones(120), known[name](120), 0.06)
 
 
@@ -122,10 +124,15 @@ def forward(
 
 
 class Walk:
-    """A sampler that goes on when the page asks for more."""
+    """A sampler that goes on when the page asks for more.
+
+    follows: whether its way is that of the ODE, and the exact one is known
+    """
 
     steps: Iterator[Step] = iter(())
     here: World
+    x_T: np.ndarray
+    follows = False
 
 
 walk = Walk()
@@ -134,11 +141,13 @@ walk = Walk()
 @on_page
 def reverse_start(
     data: str, schedule: str, T: int, sampler: str = "ddpm", S: int = 20, eta: float = 0.0,
-    network: bool = False, drawn: Any = None,
+    spacing: str = "uniform", network: bool = False, drawn: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Begin at x_T. sampler: "ddpm", or "ddim" with S steps and eta.
+    """Begin at x_T. sampler: one of SAMPLERS: "ddpm" takes T steps, the others S.
 
+    eta: of "ddim". spacing: of the S times: "uniform" in t, or in "log-snr".
     network: whether the trained network predicts eps, else the exact formula
+    -> the cloud, the number of network calls, and whether the exact map is known
     """
     walk.here = here = world(data, schedule, T, drawn)
     if network and training.network is None:
@@ -146,18 +155,26 @@ def reverse_start(
     eps_theta = training.eps_theta if network else here.eps_theta
     rng = RNG(1)
     x_T = rng.normal((N_POINTS, 2))
+    if sampler not in SAMPLERS:
+        raise ValueError(f"points: the sampler must be {', '.join(SAMPLERS)}, got {sampler!r}")
     if sampler == "ddpm":
-        walk.steps = ddpm_steps(eps_theta, x_T, here.schedule, rng)
-    elif sampler == "ddim":
-        walk.steps = ddim_steps(eps_theta, x_T, here.schedule, rng, steps=min(S, T), eta=eta)
-    else:
-        raise ValueError(f"points: the sampler must be ddpm or ddim, got {sampler!r}")
-    return {"cloud": x_T, "t": T, "limit": LIMIT}
+        S, spacing = T, "uniform"
+    steps = min(S, T)
+    settings = SamplerSettings(sampler, steps, spacing, clip=None, eta=eta)
+    walk.steps = sampler_steps(eps_theta, "eps", here.schedule, x_T, rng, settings)
+    walk.x_T = x_T
+    draws_noise = sampler == "ddpm" or (sampler == "ddim" and eta > 0)
+    walk.follows = data == "four" and not draws_noise
+    calls = network_calls(settings, T)
+    return {"cloud": x_T, "t": T, "limit": LIMIT, "calls": calls, "follows": walk.follows}
 
 
 @on_page
 def reverse_more(count: int = 4) -> dict[str, Any]:
-    """The next steps: their clouds and times; at the end the distance to the exact answer."""
+    """The next steps: their clouds and times; at the end the distance to the exact answer.
+
+    map_distance: of the last cloud from the exact map at the same time, where it is known
+    """
     clouds, times, last = [], [], None
     for step in walk.steps:
         clouds.append(step.x_prev)
@@ -168,7 +185,11 @@ def reverse_more(count: int = 4) -> dict[str, Any]:
     reply: dict[str, Any] = {"clouds": clouds, "times": times, "done": len(clouds) < count}
     if last is not None:
         reply["terms"] = {name: value[0] if np.ndim(value) else value for name, value in last}
-        reply["done"] |= int(last.terms.get("t_prev", last.t - 1)) == 0
+        t_prev = int(last.terms.get("t_prev", last.t - 1))
+        reply["done"] |= t_prev == 0
+        if walk.follows:
+            exact_cloud = FOUR.exact_map(walk.x_T, t_prev, walk.here.schedule)
+            reply["map_distance"] = rms_distance(last.x_prev, exact_cloud)
     if reply["done"] and clouds:
         reply["distance"] = distance_of_clouds(clouds[-1], walk.here.mixture)
         exact = walk.here.mixture.sample(N_POINTS, RNG(7), dtype=np.float32)

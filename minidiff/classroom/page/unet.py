@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidiff.classroom.page.lines import without_docstring
+from minidiff.classroom.code_lines import without_docstring
 from minidiff.classroom.page.wire import on_page
 from minidiff.data import make_digits, to_float
 from minidiff.diffusion.forward import q_sample

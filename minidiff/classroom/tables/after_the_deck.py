@@ -85,6 +85,60 @@ AFTER = (
             _f("guidance in an interval", "tilted.interval"),
         ),
     ),
+    Slide(
+        "A7",
+        "In One Call",
+        (
+            _f("where a path ends", "consistency.function"),
+            _f("what a network is trained on", "consistency.loss"),
+        ),
+        code=("minidiff.beyond.consistency.consistency_steps",),
+    ),
+    Slide(
+        "A8",
+        "Filling Holes",
+        (
+            _f("the known part put back", "inpaint.replace"),
+            _f("the exact answer on a mixture", "inpaint.weights"),
+        ),
+        code=("minidiff.beyond.inpainting.repaint_steps",),
+    ),
 )
+
+SENTENCES = {
+    "A1": (
+        "A network that predicts noise knows the score, and the score drives an ODE without noise "
+        "whose solution, on a line, is a formula."
+    ),
+    "A2": (
+        "A method of second order gets four times nearer with twice the steps; DDIM, which is of "
+        "first order, twice."
+    ),
+    "A3": (
+        "The straight line from image to noise is diffusion's path at other times and in another "
+        "scale, so one network serves both."
+    ),
+    "A4": (
+        "Errors of eps, of v and of x_0 are one error in three units: a weight must be converted, "
+        "and a program that many used forgot it."
+    ),
+    "A5": (
+        "A schedule that leaves some signal in x_T is asked to start from noise that it has never "
+        "seen, and the exact map says what that costs."
+    ),
+    "A6": (
+        "Guidance samples another density than the one that is usually written down for it, and "
+        "here both are known."
+    ),
+    "A7": (
+        "All points of a path end in one image: a network that knows in which samples in one call, "
+        "and the best noise predictor does not."
+    ),
+    "A8": (
+        "Putting the known part back after each step looks right and samples the wrong thing; "
+        "rounds of noise and step mend it slowly."
+    ),
+}
+"""One for the class on each chapter: what to take home from it."""
 
 EVERYTHING = (*SLIDES, *AFTER)

@@ -45,9 +45,6 @@ DERIVATIONS: dict[str, tuple[int | str, str]] = {
     "score.explicit_loss": ("A1", "needs the score of the data: known for a mixture only"),
     "score.denoising_loss": ("A1", "L_simple in another unit"),
     "ode.sde_step": ("A1", "programs take DDPM's step, which it approximates"),
-    "flow_map.map": ("A1", "known for a mixture on a line only: what solvers are compared with"),
-    "flow_map.distribution": ("A1", "known for a mixture on a line only"),
-    "flow_map.quantile": ("A1", "known for a mixture on a line only"),
     "flow.path": ("A3", "programs noise by q_sample, the same in another scale"),
     "flow.velocity_from_v": ("A3", "samplers go through the pair of image and noise"),
     "flow.oracle_velocity": (
@@ -56,5 +53,7 @@ DERIVATIONS: dict[str, tuple[int | str, str]] = {
     "tilted.log_density": ("A6", "known for a mixture only: what one would like to sample"),
     "tilted.score": ("A6", "known for a mixture only: what guidance follows"),
     "tilted.noisy_score": ("A6", "known for a mixture only: what guidance should follow"),
+    "consistency.loss": ("A7", "what a network would be trained on; the exact one needs none"),
+    "inpaint.weights": ("A8", "known for a mixture only: what filling should sample"),
     "oracle.classifier": (33, "the exact classifier, with which a trained one is compared"),
 }

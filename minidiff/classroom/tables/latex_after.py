@@ -121,6 +121,17 @@ LATEX_AFTER: dict[str, str] = {
         r"{1-\bar\alpha_t} \quad r_i = \frac{p_i\,q(\mathbf{x}_t|\mathbf{y}_i)}"
         r"{\sum_j p_j\,q(\mathbf{x}_t|\mathbf{y}_j)}"
     ),
+    "consistency.function": rf"{_X_0_HAT} = F_0^{{-1}}(F_t({_X}))",
+    "consistency.loss": (
+        r"L = E\big[(\mathbf{f}(\mathbf{x}_t,t)-\mathbf{f}(\mathbf{x}_{t-1},t-1))^2\big]"
+    ),
+    "inpaint.replace": (
+        r"\mathbf{x}_{t-1} = \mathbf{M}\,\mathbf{y}_{t-1} + (1-\mathbf{M})\,\mathbf{u}_{t-1}"
+    ),
+    "inpaint.weights": (
+        r"r_k = \frac{w_k\,\mathcal{N}(\mathbf{y};\mathbf{m}_k,s_k^2\mathbf{I})}"
+        r"{\sum_j w_j\,\mathcal{N}(\mathbf{y};\mathbf{m}_j,s_j^2\mathbf{I})}"
+    ),
     "tilted.interval": (
         r"s_t = s \text{ for } t \in \{t_1, \dots, t_2\}, \quad s_t = 1 \text{ elsewhere}"
     ),

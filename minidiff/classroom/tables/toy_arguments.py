@@ -114,6 +114,15 @@ BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
         ("flow.path", "flow.oracle_velocity", "flow.euler_step", "flow.heun_step"),
         lambda: {"s": 0.5},
     ),
+    "consistency.function": _on_a_line(x_t=_array([0.2])),
+    "consistency.loss": lambda: {"x_0_hat_prev": _array([0.5, -0.8])},
+    "inpaint.replace": lambda: {
+        "unknown": _array([0.3, -0.8]), "known": _array([0.9, 0.4]), "mask": _array(1.0, 0.0),
+    },  # fmt: skip
+    "inpaint.weights": lambda: {
+        "x_known": _array(0.3, 0.0), "mask": np.array([True, False]),
+        "mixture": GaussianMixture([0.5, 0.5], [[-0.6, -0.8], [0.6, 0.8]], 0.35),
+    },  # fmt: skip
     "solver.dpm_pp_step": lambda: {"D": _array([0.5, -0.9])},
     "tilted.noisy_score": lambda: {
         "x_t": _array([0.2]),
