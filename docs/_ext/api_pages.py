@@ -53,12 +53,13 @@ def write_public(folder: Path, package: str) -> str:
     """The page of a package's public names: a table of them, then each with its docstring and its example.    -> its name"""
     module, sections = importlib.import_module(package), sections_of(package)
     rows, parts = [], []
-    for name in module.__all__:
+    for number, name in enumerate(module.__all__):
+        label = f"example-{package.replace('.', '-')}-{number}"  # names differ in case alone, and come in two packages
         thing = inspect.unwrap(getattr(module, name))
         own = not isinstance(thing, (str, int, float, tuple, dict))  # a constant has its type's docstring
         text = (inspect.getdoc(thing) or "") if own else ""
-        rows.append(f"| [`{name}`](#example-{name.lower().strip('_')}) | {in_a_table(text.splitlines()[0] if text else 'a constant')} |")
-        parts += [f"(example-{name.lower().strip('_')})=\n## {name}\n", f"```text\n{name}{signature(thing) if own else ''}\n\n{text}\n```\n"]
+        rows.append(f"| [`{name}`](#{label}) | {in_a_table(text.splitlines()[0] if text else 'a constant')} |")
+        parts += [f"({label})=\n## {name}\n", f"```text\n{name}{signature(thing) if own else ''}\n\n{text}\n```\n"]
         parts.append(f"```pycon\n{sections[name]}```\n")
     begin = f"All examples begin with\n\n```pycon\n{sections['']}```\n"
     table = "| name | |\n|---|---|\n" + "\n".join(rows) + "\n"
