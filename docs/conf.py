@@ -11,7 +11,7 @@ extensions = [
     "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page",
 ]  # fmt: skip
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "play"]
+exclude_patterns = ["_build", "play", "api_examples"]  # those are shown in docs/api
 html_static_path = ["_static"]
 html_css_files = ["symbols.css", "site.css"]
 html_js_files = [("slides.js", {"defer": "defer"})]

@@ -21,16 +21,18 @@ def main() -> None:
     print(note)
     denoiser = sampling.load_denoiser(run, models.UNet, device=options.device)
     schedule, shape = denoiser.schedule, (options.samples, *denoiser.sample_shape)
-    rng = RNG(options.seed, options.device)
+    rng, s = RNG(options.seed, options.device), strength_of_guidance(options, denoiser)
 
-    with Workers(denoiser.model, options.workers) as workers:
+    with (
+        Workers(denoiser.model, options.workers) as workers,
+        sampling.guided_predictor(workers, denoiser.early, s) as network,
+    ):
         total = schedule.T if options.sampler == "ddpm" else options.steps
         settings = sampling.SamplerSettings(
             options.sampler, total, options.spacing, 1.0, options.eta, options.variance
         )
-        network, prediction = sampling.predictor(workers), denoiser.prediction
         sampler = sampling.sampler_steps(
-            network, prediction, schedule, shape, rng, settings
+            network, denoiser.prediction, schedule, shape, rng, settings
         )
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
@@ -48,6 +50,22 @@ def main() -> None:
     save_gif(f"{path}.gif", frames, titles=titles, value_range=unit)
     save_npz(f"{path}.npz", samples=samples)
     print(f"wrote {name}.png, {name}.gif and {name}.npz in {options.out}")
+
+
+def strength_of_guidance(
+    options: cli.Options, denoiser: sampling.Denoiser
+) -> float:
+    """--guidance, or what the run samples with itself; 1 is none.
+
+    Raises: ValueError if it is wanted of a run that kept no early version.
+    """
+    s = denoiser.guidance if options.guidance is None else options.guidance
+    if s != 1 and denoiser.early is None:
+        kept = "the run kept no early version of its network to be guided by"
+        raise ValueError(f"--guidance {s:g}: {kept}")
+    if s != 1:
+        print(f"guided away from an early version of itself, strength {s:g}")
+    return s
 
 
 def parse_options() -> cli.Options:
@@ -72,6 +90,11 @@ def parse_options() -> cli.Options:
     add(
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],
         help="DDPM's sigma^2; learned: of a run with --variance learned",
+    )  # fmt: skip
+    add(
+        "--guidance", type=cli.at_least_0,
+        help="away from an early version of the network, if the run kept one (default: "
+        "as the run itself; 1: none, as on the slides)",
     )  # fmt: skip
     add("--samples", type=cli.images, default=64)
     add("--frames", type=cli.up_to(1000), default=40, help="pictures in the GIF")

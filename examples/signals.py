@@ -13,7 +13,7 @@ The rest is in seams, where a wave changes its phase.
 
 import numpy as np
 
-from minidiff import RNG, cli, diffusion, nn, no_grad, pictures
+from minidiff import RNG, cli, diffusion, nn, no_grad, pictures, training
 from minidiff import functional as F
 from minidiff.models.unet_blocks import TimeEmbedding
 from minidiff.optim import AdamW
@@ -86,6 +86,7 @@ def train(eps_theta, schedule, rng, steps, batch_size=32):
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
+        training.check_loss(losses[-1], step + 1)
     return losses
 
 

@@ -16,9 +16,10 @@ from minidiff.models import UNet, UNetConfig
 from minidiff.training import Trainer, TrainerSettings, Workers, run
 
 KIND = "ddpm"
+EARLY = 0.2  # of the run: the network that the later one is guided away from
 AS_ON_THE_SLIDES = {  # --deck: Algorithm 1 line for line, in one process, to debug
     "predict": "eps", "patch_size": 1, "optimizer": "adamw", "schedule": "linear",
-    "times": "uniform", "workers": 1, "lr": 1e-3,
+    "times": "uniform", "workers": 1, "lr": 1e-3, "guidance": 1.0,
 }  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def main(options: cli.Options) -> None:
     settings = TrainerSettings(
         dataset=dataset.identity(), ema_decay=options.ema, prediction=options.predict,
         graph=options.graph, kind=KIND, times=options.times,
+        early_share=None if options.guidance == 1 else EARLY,
         weighting=None if options.weighting == "none" else options.weighting,
     )  # fmt: skip
     trainer = Trainer(model, schedule, loader, optimizer, rng, settings)
@@ -99,7 +101,8 @@ def draw_preview(
         # the same noise at each preview, so that one sees the digits emerge
         noise = RNG(options.seed + 1, options.device)
         shape = (64, *trainer.loader.images.shape[1:])
-        x_0 = draw(trainer, workers, shape, noise, {"steps": min(20, schedule.T)})
+        network = sampling.predictor(workers)
+        x_0 = draw(trainer, network, shape, noise, {"steps": min(20, schedule.T)})
     x_0 = to_cpu(x_0)
     images, title = to_unit(x_0, clip=True), f"step {trainer.step}"
     pictures.save_grid(
@@ -108,9 +111,9 @@ def draw_preview(
     return figures | (judge.figures(x_0.clip(-1, 1)) if judge else {})
 
 
-def draw(trainer: Trainer, workers: Workers, shape: tuple[int, ...], noise: RNG, how):
-    """x_0 by DDIM.    how: its steps and eta"""
-    network, settings = sampling.predictor(workers), sampling.SamplerSettings(**how)
+def draw(trainer: Trainer, network, shape: tuple[int, ...], noise: RNG, how):
+    """x_0 by DDIM.    network: called as network(x_t, t); how: DDIM's steps and eta"""
+    settings = sampling.SamplerSettings(**how)
     return sampling.sample(
         network, trainer.prediction, trainer.schedule, shape, noise, settings
     )
@@ -125,11 +128,13 @@ def draw_results(
     how = {"steps": options.sampling_steps, "eta": options.eta}
     print(
         f"sampling {options.samples} images with {how['steps']} steps of DDIM, "
-        f"eta = {how['eta']:g}"
+        f"eta = {how['eta']:g}, guidance {options.guidance:g}"
     )
+    early = trainer.early_model()
     with trainer.ema.applied_to(trainer.model), sampling.evaluating(trainer.model):
         eps_theta = sampling.eps_predictor(workers, trainer.prediction, schedule)
-        x_0 = draw(trainer, workers, shape, noise, how)
+        with sampling.guided_predictor(workers, early, options.guidance) as network:
+            x_0 = draw(trainer, network, shape, noise, how)
         images = trainer.loader.images[:64]
         t, loss = evaluation.loss_per_t(eps_theta, images, schedule, noise)
     samples, title = to_unit(to_cpu(x_0), clip=True), f"{trainer.step} steps of training"
@@ -139,7 +144,8 @@ def draw_results(
     )
     pictures.save_loss_per_t(f"{out}/loss_per_t.png", t, loss)
     print(f"mean of the last losses: {trainer.losses[-200:].mean():.4f}")
-    print(f"wrote samples.png, samples.npz, loss.png and loss_per_t.png in {out}")
+    written = "samples.png, samples.npz, loss.png, loss_per_t.png and metrics.csv"
+    print(f"wrote {written} in {out}")
 
 
 def parse_options() -> cli.Options:
@@ -196,6 +202,11 @@ def parse_options() -> cli.Options:
         "--judge", type=cli.path, default="runs/classifier",
         help="a classifier (train_classifier.py) that looks at each preview's samples",
     )  # fmt: skip
+    add(
+        "--guidance", type=cli.at_least_0, default=1.5,
+        help="how far the samples are guided away from an early version of the network "
+        "(1: not at all, as on the slides)",
+    )  # fmt: skip
     add("--timesteps", type=cli.positive_int, default=1000, help="T")
     add(
         "--deck", action="store_true",
@@ -212,6 +223,8 @@ def parse_options() -> cli.Options:
         saved = cli.restore(options, parser, KIND, (*network, "optimizer", "ema"))
         options.held_out = saved.get("held_out", 0)  # older runs held nothing out
         options.times = saved.get("times", "uniform")
+        if "guidance" not in options.given:
+            options.guidance = saved.get("guidance", 1.0)
     options.optimizer = options.optimizer or ("adamw" if options.graph else "muon")
     if options.graph and options.optimizer != "adamw":
         parser.error(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from minidiff.classroom.exercises.options import add_exercise, exercise
+from minidiff.classroom.lab.options import add_lab, lab
 from minidiff.classroom.status import status
 from minidiff.cli import program
 from minidiff.engine.registry import use_kernels
@@ -95,6 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-browser", action="store_true", help="only print the address"
     )
     add_exercise(commands)
+    add_lab(commands)
     weights_command = commands.add_parser(
         "weights", help="the weights that come with the package, or new ones made from a run"
     )
@@ -157,6 +159,8 @@ def _run(options: argparse.Namespace) -> int:
         return play(options.port, options.pyodide, browser=not options.no_browser)
     elif options.command == "exercise":
         return exercise(options)
+    elif options.command == "lab":
+        return lab(options)
     elif options.command == "weights":
         from minidiff.classroom.ship_weights import describe, ship
 

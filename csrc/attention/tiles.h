@@ -134,14 +134,14 @@ inline __device__ void store4_within(float* row, int d, int size, bool aligned, 
 // Tile (ROWS, COLUMNS) = rows first, first + 1, ... of a (tokens, size) array; zeros beyond its edges. All threads of the block take part.
 template <int ROWS, int COLUMNS, int STRIDE, int THREADS>
 __device__ void load_rows(float* tile, const float* source, int first, int tokens, int size, bool aligned) {
-    constexpr int VECTORS = COLUMNS / 4;
-    static_assert(ROWS * VECTORS % THREADS == 0, "each thread moves the same number of vectors");
+    constexpr int VECTORS = COLUMNS / 4, ROW_STEP = THREADS / VECTORS;
+    static_assert(ROW_STEP * VECTORS == THREADS && ROWS % ROW_STEP == 0, "each thread moves the same vector of as many rows");
+    const int first_row = threadIdx.x / VECTORS, d = threadIdx.x % VECTORS * 4, rows_left = tokens - first - first_row;
+    const float* from = source + size_t(first + first_row) * size;
+    float* to = tile + first_row * STRIDE + d;
 #pragma unroll
-    for (int n = 0; n < ROWS * VECTORS / THREADS; n++) {
-        const int vector = n * THREADS + threadIdx.x, row = vector / VECTORS, d = vector % VECTORS * 4;
-        const bool inside = first + row < tokens;
-        store4(tile + row * STRIDE + d, load4_within(source + size_t(inside ? first + row : 0) * size, inside ? d : size, size, aligned));
-    }
+    for (int row = 0; row < ROWS; row += ROW_STEP)
+        store4(to + row * STRIDE, load4_within(from + size_t(row) * size, row < rows_left ? d : size, size, aligned));
 }
 
 inline bool aligned_rows(const void* p, int size) { return size % 4 == 0 && reinterpret_cast<size_t>(p) % 16 == 0; }

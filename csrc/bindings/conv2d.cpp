@@ -65,8 +65,7 @@ static Bindings bind([](py::module_& module) {
     });
 
     define(module, "conv2d_has_halo", [](const Numbers& numbers, const std::string& sum) {
-        const Sum known = sum == "forward" ? Sum::FORWARD : sum == "input gradient" ? Sum::INPUT_GRADIENT : Sum::WEIGHT_GRADIENT;
-        return conv2d_has_halo(conv_of(numbers), known);
+        return sum != "weight gradient" && conv2d_has_halo(conv_of(numbers), sum == "input gradient");
     });
 
     define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
@@ -99,16 +98,25 @@ static Bindings bind([](py::module_& module) {
     });
 
     define(module, "conv2d_weight_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> x,
-                                                Array<float> dweight, int tile, int splits, Bias parts, Stream stream) {
+                                                Array<float> dweight, bool bias, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
-        want_sizes(conv, &x, &dweight, &dy);
+        want_sizes(conv, &x, nullptr, &dy);
+        const long long size = 1LL * conv.O * conv.group_C() * conv.U * conv.V;
+        want_size(bias ? "dweight, followed by dbias," : "dweight", dweight, size + (bias ? conv.O : 0));
         const Plan plan = plan_of(dweight, tile, splits, parts, copies_of(version, conv, false));
-        if (version == "naive") return conv2d_weight_gradient_naive(conv, dy.data, x.data, dweight.data, stream);
-        if (version == "tiled") return conv2d_weight_gradient_tiled(conv, dy.data, x.data, dweight.data, stream);
-        if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, dweight.data, plan, stream);
-        if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, dweight.data, plan, stream);
-        if (version == "tf32x3") return conv2d_weight_gradient_tf32x3(conv, dy.data, x.data, dweight.data, plan, stream);
-        unknown(version);
+        const Gradients to{dweight.data, bias};
+        if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, to, plan, stream);
+        if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, to, plan, stream);
+        if (version == "tf32x3") return conv2d_weight_gradient_tf32x3(conv, dy.data, x.data, to, plan, stream);
+        if (version == "naive") {
+            conv2d_weight_gradient_naive(conv, dy.data, x.data, dweight.data, stream);
+            if (bias) conv2d_bias_gradient_naive(conv, dy.data, dweight.data + size, stream);
+        } else if (version == "tiled") {
+            conv2d_weight_gradient_tiled(conv, dy.data, x.data, dweight.data, stream);
+            if (bias) conv2d_bias_gradient_tiled(conv, dy.data, dweight.data + size, stream);
+        } else {
+            unknown(version);
+        }
     });
 
     define(module, "conv2d_bias_gradient",

@@ -50,6 +50,18 @@ __device__ inline const float* as_one_address(const float* pointer) {
     asm("" : "+l"(pointer));
     return pointer;
 }
+// The same for a number, and for the place of something in shared memory: it stays in a register, where the compiler would otherwise work
+// it out anew, from threadIdx or from where shared memory begins, in every round of a loop.
+__device__ inline int kept(int number) {
+    asm("" : "+r"(number));
+    return number;
+}
+template <class T>
+__device__ T& kept_in_shared(T& x) {
+    unsigned address = unsigned(__cvta_generic_to_shared(&x));
+    asm("" : "+r"(address));
+    return *static_cast<T*>(__cvta_shared_to_generic(address));
+}
 
 // Copies from global to shared memory that the thread does not wait for: cp.async, from compute capability 8.0 on. They pass no register,
 // and land at the latest when wait_for_copies returns; until then nobody may touch the target. Where `inside` is false they write 0 and

@@ -24,32 +24,52 @@ struct ColumnPerK {
     __device__ float& at(int k, int i) { return numbers[i][k]; }
 };
 
+// The sum of m (n) number i over a slab's k. Of a column, four at a time; neighbours begin with different quads, so in different banks.
+template <int DEPTH, int SIZE, int PAD>
+__device__ float sum_over_k(const RowPerK<DEPTH, SIZE, PAD>& slab, int i) {
+    float sum = 0;
+#pragma unroll 4
+    for (int k = 0; k < DEPTH; k++) sum += slab.numbers[k][i];
+    return sum;
+}
+template <int DEPTH, int SIZE>
+__device__ float sum_over_k(const ColumnPerK<DEPTH, SIZE>& slab, int i) {
+    float sum = 0;
+#pragma unroll 1
+    for (int q = 0; q < DEPTH / 4; q++) {
+        const float4 quad = *reinterpret_cast<const float4*>(&slab.numbers[i][(q + i / 2) % (DEPTH / 4) * 4]);
+        sum += (quad.x + quad.y) + (quad.z + quad.w);
+    }
+    return sum;
+}
+
 constexpr int STAGES = 3;  // slabs: one is multiplied while two are on their way
 
 template <class Tile>
-struct Slabs {
-    typename Tile::SlabA a[STAGES];
-    typename Tile::SlabB b[STAGES];
+struct Stage {  // of shared memory: a slab of a and one of b, one address for both
+    typename Tile::SlabA a;
+    typename Tile::SlabB b;
 };
 
 // The loop over the slabs. copy(slab, stage) starts the copies of this thread's share of a slab (copy_async in device.h). They have
 // STAGES - 1 rounds to arrive, so that the way to memory and back, some 500 to 1000 cycles, is spent multiplying.
 template <class Tile, class Copy>
-__device__ void multiply_slabs(Tile& tile, Slabs<Tile>& slabs, int count, Copy copy) {
+__device__ void multiply_slabs(Tile& tile, Stage<Tile> (&of_block)[STAGES], int count, Copy copy) {
+    Stage<Tile>(&stages)[STAGES] = kept_in_shared(of_block);
 #pragma unroll
     for (int slab = 0; slab < STAGES - 1; slab++) {
-        if (slab < count) copy(slab, slab);
+        if (slab < count) copy(slab, stages[slab]);
         end_of_copies();
     }
-    int stage = 0, free = STAGES - 1;  // free: the stage that was multiplied a round ago
+    int now = 0, free = STAGES - 1;  // free: the stage that was multiplied a round ago
     for (int slab = 0; slab < count; slab++) {
         wait_for_copies<STAGES - 2>();
         __syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more
-        if (slab + STAGES - 1 < count) copy(slab + STAGES - 1, free);
+        if (slab + STAGES - 1 < count) copy(slab + STAGES - 1, stages[free]);
         end_of_copies();
-        tile.multiply_add(slabs.a[stage], slabs.b[stage]);
-        free = stage;
-        stage = stage + 1 == STAGES ? 0 : stage + 1;
+        tile.multiply_add(stages[now].a, stages[now].b);
+        free = now;
+        now = now + 1 == STAGES ? 0 : now + 1;
     }
 }
 

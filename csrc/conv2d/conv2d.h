@@ -61,17 +61,20 @@ struct Plan {
     int splits;
     float* parts;
 };
-enum class Sum { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT };
-// Whether the tf32 versions have tiles with a halo for it (halo.h), at the end of their numbers.
-bool conv2d_has_halo(const Conv&, Sum);
+struct Gradients {
+    float* dweight;
+    bool bias;  // then O numbers follow dweight: dbias, by the same kernel
+};
+// Whether the tf32 versions have tiles with a halo (halo.h), at the end of their numbers, for the forward pass or the input gradient.
+bool conv2d_has_halo(const Conv&, bool input_gradient);
 const char* conv2d_fast_refuses(const Conv&);  // why the fast and tf32 versions do not take this convolution; null if they do
 void conv2d_fast(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_fast(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);
-void conv2d_weight_gradient_fast(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);
+void conv2d_weight_gradient_fast(const Conv&, const float* dy, const float* x, const Gradients&, const Plan&, cudaStream_t);
 void conv2d_tf32(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_tf32(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);
-void conv2d_weight_gradient_tf32(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);
+void conv2d_weight_gradient_tf32(const Conv&, const float* dy, const float* x, const Gradients&, const Plan&, cudaStream_t);
 void conv2d_tf32x3(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_tf32x3(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&,
                                   cudaStream_t);
-void conv2d_weight_gradient_tf32x3(const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);
+void conv2d_weight_gradient_tf32x3(const Conv&, const float* dy, const float* x, const Gradients&, const Plan&, cudaStream_t);

@@ -77,10 +77,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     correlate(const __grid_constant__ Correlation c, const float* source, const float* weight, const float* bias, float* result) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, THREADS = Tile::THREADS;
     constexpr int PIXELS = N / 32;                                   // of the source slab, per thread ...
-    constexpr int K_STEP = THREADS / 32;                             // ... at every K_STEP-th k
+    constexpr int K_STEP = THREADS / 32, K_COUNT = DEPTH / K_STEP;   // ... at every K_STEP-th k
     constexpr int WEIGHTS = M * DEPTH / THREADS, M_STEP = THREADS / DEPTH;  // of the weight slab: one k, every M_STEP-th m
     constexpr int QUADS = M * DEPTH / 4 / THREADS, QUAD_STEP = THREADS * 4 / DEPTH;  // or 4 k, every QUAD_STEP-th m
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    static_assert(K_COUNT * K_STEP == DEPTH, "each warp copies as many k");
+    __shared__ __align__(16) Stage<Tile> stages[STAGES];
 
     const int split = blockIdx.z % c.splits, classes = c.step_h * c.step_w;
     const int number = blockIdx.z / c.splits % classes, group = blockIdx.z / c.splits / classes;
@@ -111,7 +112,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     };
 
     // This thread's pixels.
-    const int lane = threadIdx.x % 32, slab_k = threadIdx.x / 32;
+    const int lane = kept(threadIdx.x % 32), slab_k = kept(threadIdx.x / 32);
     const float* pixel_at[PIXELS];  // its place in the source; one addition per copy leads from there to a tap
     unsigned outside[PIXELS];       // bits of the kernel rows and columns that fall outside of the image
     source += group * c.C * c.source_h * c.source_w;
@@ -129,6 +130,14 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     weight += group * c.weight_group + first_m * c.weight_m;
     const int m_left = c.M - first_m;
 
+    // This thread's weights, if they are copied one by one.
+    const int weight_k = kept(threadIdx.x % DEPTH), weight_m = kept(threadIdx.x / DEPTH);
+    const int weights_left = kept(m_left - weight_m);
+    constexpr int POINTERS = WEIGHTS < 8 ? WEIGHTS : 8;  // more would take too many registers
+    const float* weight_at[POINTERS];
+#pragma unroll
+    for (int e = 0; e < POINTERS; e++) weight_at[e] = as_one_address(weight + (weight_m + e * M_STEP) * c.weight_m);
+
     auto copy_weights = [&](int slab, typename Tile::SlabA& a) {
         if constexpr (Tile::QUADS_OF_K)
             if (c.weight_quads) {
@@ -141,28 +150,28 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 }
                 return;
             }
-        const int k = threadIdx.x % DEPTH, m = threadIdx.x / DEPTH, tap = weight_tap[slab * DEPTH + k];
-        const float* tap_at = as_one_address(weight + tap);
+        const int tap = weight_tap[slab * DEPTH + weight_k];
 #pragma unroll
-        for (int e = 0; e < WEIGHTS; e++) {
-            const int m_e = m + e * M_STEP;
-            copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap >= 0 && m_e < m_left);
-        }
+        for (int e = 0; e < WEIGHTS; e++)
+            copy_async(&a.at(weight_k, weight_m + e * M_STEP), weight_at[e % POINTERS] + tap + e / POINTERS * POINTERS * M_STEP * c.weight_m,
+                       tap >= 0 && e * M_STEP < weights_left);
     };
-    auto copy = [&](int slab, int stage) {
-        copy_weights(slab, slabs.a[stage]);
+    auto copy = [&](int slab, Stage<Tile>& to) {
+        int2 tap[K_COUNT];  // all of them first, so that the copies follow each other
 #pragma unroll
-        for (int k = slab_k; k < DEPTH; k += K_STEP) {
-            const int2 tap = source_tap[slab * DEPTH + k];
+        for (int s = 0; s < K_COUNT; s++) tap[s] = source_tap[slab * DEPTH + slab_k + s * K_STEP];
+        copy_weights(slab, to.a);
+#pragma unroll
+        for (int s = 0; s < K_COUNT; s++)
 #pragma unroll
             for (int e = 0; e < PIXELS; e++)
-                copy_async(&slabs.b[stage].at(k, lane + e * 32), pixel_at[e] + tap.x, (outside[e] & unsigned(tap.y)) == 0);
-        }
+                copy_async(&to.b.at(slab_k + s * K_STEP, lane + e * 32), pixel_at[e] + tap[s].x,
+                           (outside[e] & unsigned(tap[s].y)) == 0);
     };
 
     __syncthreads();  // the table is complete
     Tile tile;
-    multiply_slabs(tile, slabs, slab_count, copy);
+    multiply_slabs(tile, stages, slab_count, copy);
 
     const int plane = c.result_h * c.result_w;
     result += 1LL * split * c.N * c.groups * c.M * plane;

@@ -77,9 +77,7 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     return nullptr;
 }
 
-bool conv2d_has_halo(const Conv& conv, Sum sum) {
-    return sum == Sum::WEIGHT_GRADIENT ? weight_gradient_has_halo(conv) : correlation_has_halo(conv, sum == Sum::INPUT_GRADIENT);
-}
+bool conv2d_has_halo(const Conv& conv, bool input_gradient) { return correlation_has_halo(conv, input_gradient); }
 
 Correlation forward_correlation(const Conv& conv, int splits, const float* weight, const float* result) {
     Correlation c{};
@@ -149,14 +147,15 @@ void conv2d_input_gradient_fast(const Conv& conv, const float* dy, const float* 
     correlation("conv2d_input_gradient_fast", input_gradient_correlation(conv, plan.splits, target), dy, weight, bias, dx, plan, stream);
 }
 
-void conv2d_weight_gradient_fast(const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan, cudaStream_t stream) {
+void conv2d_weight_gradient_fast(const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
+                                 cudaStream_t stream) {
     const char* name = "conv2d_weight_gradient_fast";
     switch (plan.tile) {
-        case 0: return launch_weight_gradient<Huge>(name, conv, dy, x, dweight, plan, stream);
-        case 1: return launch_weight_gradient<Large>(name, conv, dy, x, dweight, plan, stream);
-        case 2: return launch_weight_gradient<Wide>(name, conv, dy, x, dweight, plan, stream);
-        case 3: return launch_weight_gradient<Medium>(name, conv, dy, x, dweight, plan, stream);
-        case 4: return launch_weight_gradient<Small>(name, conv, dy, x, dweight, plan, stream);
+        case 0: return launch_weight_gradient<Huge>(name, conv, dy, x, to, plan, stream);
+        case 1: return launch_weight_gradient<Large>(name, conv, dy, x, to, plan, stream);
+        case 2: return launch_weight_gradient<Wide>(name, conv, dy, x, to, plan, stream);
+        case 3: return launch_weight_gradient<Medium>(name, conv, dy, x, to, plan, stream);
+        case 4: return launch_weight_gradient<Small>(name, conv, dy, x, to, plan, stream);
         default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
     }
 }

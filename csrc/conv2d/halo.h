@@ -1,4 +1,5 @@
-// 3 x 3 convolutions of stride 1: where a block keeps the source pixels that its results read, each of them once for all nine taps.
+// 3 x 3 convolutions of stride 1, forward pass and input gradient: where a block keeps the source pixels that its results read, each of
+// them once for all nine taps.
 //
 // A block owns some results side by side: pixels first, first + 1, ... of all images, counted row by row. They read the source rows around
 // them. These come to shared memory as lines, with zeros where the kernel looks outside of the image:
@@ -73,20 +74,15 @@ inline bool is_3_by_3(const Conv& conv) {
     return conv.U == KERNEL && conv.V == KERNEL && conv.stride_h == 1 && conv.stride_w == 1 && conv.dilation_h == 1 && conv.dilation_w == 1;
 }
 
-// The places of a block's source for each of the three sums. Forward and weight gradient: x around results of y. Input gradient: dy around
-// results of dx, where tap (2, 2) is the first one. A warp reads 8 pixels of 4 channels at once, or 4 pixels of 8 channels.
+// The places of a block's source. Forward: x around results of y. Input gradient: dy around results of dx, where tap (2, 2) is the first
+// one. A warp reads 8 pixels of 4 channels at once.
 inline Halo correlation_halo(const Conv& c, bool gradient, int pixels) {
     const int last = KERNEL - 1;
     return gradient ? halo_of(c.N, c.H, c.W, c.I, c.J, c.O * c.I * c.J, c.padding_h - last, c.padding_w - last, pixels, 16, 8)
                     : halo_of(c.N, c.I, c.J, c.H, c.W, c.C * c.H * c.W, -c.padding_h, -c.padding_w, pixels, 16, 8);
 }
-inline Halo weight_gradient_halo(const Conv& c, int pixels) {
-    return halo_of(c.N, c.I, c.J, c.H, c.W, c.C * c.H * c.W, -c.padding_h, -c.padding_w, pixels, 8, 4);
-}
 
-constexpr int SLAB_PIXELS = 64;      // of a weight gradient's slab
-constexpr int MOST_PIXELS = 128;     // of a correlation's block
+constexpr int MOST_PIXELS = 128;  // of a block
 inline bool correlation_has_halo(const Conv& conv, bool gradient) {
     return is_3_by_3(conv) && fits(correlation_halo(conv, gradient, MOST_PIXELS));
 }
-inline bool weight_gradient_has_halo(const Conv& conv) { return is_3_by_3(conv) && fits(weight_gradient_halo(conv, SLAB_PIXELS)); }

@@ -14,6 +14,7 @@ void conv2d_input_gradient_tf32(const Conv& conv, const float* dy, const float* 
     correlation_by<1>("conv2d_input_gradient_tf32", conv, c, true, dy, weight, bias, dx, plan, stream);
 }
 
-void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan, cudaStream_t stream) {
-    weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, dweight, plan, stream);
+void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
+                                 cudaStream_t stream) {
+    weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, to, plan, stream);
 }

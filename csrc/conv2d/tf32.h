@@ -1,6 +1,6 @@
 // 2-D convolution on tensor cores: the kernels of the fast version with other tiles (tile_tf32.h), for the versions tf32 (tf32.cu) and
-// tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans with higher tile numbers run the kernels with a halo
-// (tf32_halo.h).
+// tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans of a correlation with higher tile numbers run the
+// kernels with a halo (tf32_halo.h).
 #pragma once
 
 #include "conv2d/correlate.h"
@@ -36,14 +36,14 @@ template <int PRODUCTS> using SmallGradient = TensorCoreTile<32, 64, 2, 4, 6, PR
 template <int PRODUCTS> using TallGradient = TensorCoreTile<128, 96, 2, 6, PRODUCTS == 1 ? 2 : 1, PRODUCTS, ColumnsOf16>;
 
 template <int PRODUCTS>
-void weight_gradient_by(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
+void weight_gradient_by(const char* name, const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
                         cudaStream_t stream) {
     switch (plan.tile) {
-        case 0: return launch_weight_gradient<LargeGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 1: return launch_weight_gradient<WideGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        default: return halo_weight_gradient<PRODUCTS>(name, conv, dy, x, dweight, plan, stream);
+        case 0: return launch_weight_gradient<LargeGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
+        case 1: return launch_weight_gradient<WideGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
+        case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
+        case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
+        case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
+        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
     }
 }

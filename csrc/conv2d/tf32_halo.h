@@ -9,5 +9,3 @@ constexpr int HALO_TILE = 5;  // the first number
 template <int PRODUCTS>
 void halo_correlation(const char* name, const Conv&, const Correlation&, bool gradient, const float* source, const float* weight,
                       const float* bias, float* result, const Plan&, cudaStream_t);
-template <int PRODUCTS>
-void halo_weight_gradient(const char* name, const Conv&, const float* dy, const float* x, float* dweight, const Plan&, cudaStream_t);

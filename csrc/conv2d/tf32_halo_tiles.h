@@ -2,7 +2,6 @@
 #pragma once
 
 #include "conv2d/halo_correlate.h"
-#include "conv2d/halo_weight_gradient.h"
 #include "conv2d/tf32_halo.h"
 
 [[noreturn]] inline void no_halo_tile(const char* name, const Plan& plan) {
@@ -36,19 +35,4 @@ void halo_correlation(const char* name, const Conv& conv, const Correlation& c, 
         halo_correlation_of<PRODUCTS, true>(name, conv, c, source, weight, bias, result, plan, stream);
     else
         halo_correlation_of<PRODUCTS, false>(name, conv, c, source, weight, bias, result, plan, stream);
-}
-
-// Of weight gradients: 9 times 16 channels.                                                 M    N pieces resident blocks
-template <int PRODUCTS> using HaloLargeGradient = TensorCoreTile<64, 144, 2, 9, 3, PRODUCTS, RowsOf16>;
-template <int PRODUCTS> using HaloWideGradient = TensorCoreTile<32, 144, 2, 9, 4, PRODUCTS, RowsOf16>;
-
-template <int PRODUCTS>
-void halo_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
-                          cudaStream_t stream) {
-    want_halo(name, weight_gradient_has_halo(conv));
-    switch (plan.tile - HALO_TILE) {
-        case 0: return launch_halo_weight_gradient<HaloLargeGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        case 1: return launch_halo_weight_gradient<HaloWideGradient<PRODUCTS>>(name, conv, dy, x, dweight, plan, stream);
-        default: no_halo_tile(name, plan);
-    }
 }

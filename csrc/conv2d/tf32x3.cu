@@ -14,7 +14,7 @@ void conv2d_input_gradient_tf32x3(const Conv& conv, const float* dy, const float
     correlation_by<3>("conv2d_input_gradient_tf32x3", conv, c, true, dy, weight, bias, dx, plan, stream);
 }
 
-void conv2d_weight_gradient_tf32x3(const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
-                                   cudaStream_t stream) {
-    weight_gradient_by<3>("conv2d_weight_gradient_tf32x3", conv, dy, x, dweight, plan, stream);
+void conv2d_weight_gradient_tf32x3(const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
+                                 cudaStream_t stream) {
+    weight_gradient_by<3>("conv2d_weight_gradient_tf32x3", conv, dy, x, to, plan, stream);
 }

@@ -3,4 +3,3 @@
 
 template void halo_correlation<3>(const char*, const Conv&, const Correlation&, bool, const float*, const float*, const float*, float*,
                                    const Plan&, cudaStream_t);
-template void halo_weight_gradient<3>(const char*, const Conv&, const float*, const float*, float*, const Plan&, cudaStream_t);

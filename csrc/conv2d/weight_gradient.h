@@ -6,9 +6,13 @@
 // sum is what must be shared among the blocks: each split writes the sums of its own pixels, which are then added in a fixed order.
 // (atomicAdd would save the second step, but gives other rounding errors in every run.)
 //
+// The bias gradient, dbias[o] = sum_{n,i,j} dy[n,o,i,j], needs dy only, and dy is in shared memory: the blocks of the first (c,u,v) add
+// it up on the way. So no kernel of its own reads dy again. dbias follows dweight in memory, in each of the parts, too.
+//
 //     block     owns Tile::M output channels x Tile::N of the (c,u,v); blockIdx = ((c,u,v), o, (group, split))
 //     thread    copies for fixed o and fixed (c,u,v); its k goes through the pixels, DEPTH at a time. Pixels of dy lie side by side:
 //               4 are copied at once, where a plane is a multiple of 4 and the tile keeps k side by side, too
+//     dbias     thread m of the first Tile::M adds up row m of dy, a slab at a time: DEPTH reads from shared memory and as many additions
 //     bytes     a block reads (Tile::M + Tile::N) numbers for each of its pixels, for Tile::M Tile::N multiply-adds
 #pragma once
 
@@ -20,15 +24,32 @@ struct WeightGradient {
     Divider by_plane, by_J;  // I * J, J
     int splits;
     bool quads;  // dy: 4 pixels in a row may be read at once
+    bool bias;   // dbias is wanted, too
+
+    __host__ __device__ int size() const { return conv.O * (conv.group_C() * conv.U * conv.V + (bias ? 1 : 0)); }  // of the results
+};
+
+// A tile that adds up the rows of a on the way, one a thread.
+template <class Tile>
+struct TileWithRowSums : Tile {
+    bool adds;  // this thread does
+    float row_sum = 0;
+
+    __device__ explicit TileWithRowSums(bool adds) : adds(adds) {}
+    __device__ void multiply_add(const typename Tile::SlabA& a, const typename Tile::SlabB& b) {
+        Tile::multiply_add(a, b);
+        if (adds) row_sum += sum_over_k(a, threadIdx.x);
+    }
 };
 
 template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
-    weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* dweight) {
+    weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* results) {
     constexpr int M = Tile::M, N = Tile::N, DEPTH = Tile::DEPTH, STEP = Tile::THREADS / DEPTH;
     constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread copies for its k
     constexpr int QUADS = M * DEPTH / 4 / Tile::THREADS, QUAD_STEP = Tile::THREADS * 4 / DEPTH;  // of dy: 4 k, every QUAD_STEP-th m
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    static_assert(Tile::THREADS >= M, "a thread for each row");
+    __shared__ __align__(16) Stage<TileWithRowSums<Tile>> stages[STAGES];
 
     const Conv& conv = g.conv;
     const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;
@@ -51,7 +72,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
 
     // This thread's (c,u,v): what to add to a pixel's address, and the bits it needs.
-    const int slab_k = threadIdx.x % DEPTH, slab_m = threadIdx.x / DEPTH;  // and every STEP-th m (n) after it
+    const int slab_k = kept(threadIdx.x % DEPTH), slab_m = kept(threadIdx.x / DEPTH);  // and every STEP-th m (n) after it
     int tap_offset[N_COUNT];
     unsigned tap_bits[N_COUNT];
 #pragma unroll
@@ -62,14 +83,19 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
     dy += (group * conv.group_O() + first_m) * plane;
     x += group * conv.group_C() * conv.H * conv.W;
-    const int m_left = conv.group_O() - first_m;
+    const int m_left = conv.group_O() - first_m, rows_left = kept(m_left - slab_m);
+    const int dy_image = kept((conv.O - 1) * plane), x_image = kept(conv.C * conv.H * conv.W);
+    constexpr int POINTERS = M_COUNT + N_COUNT <= 12 ? M_COUNT : 1;  // more would take too many registers
+    const float* dy_at[POINTERS];
+#pragma unroll
+    for (int e = 0; e < POINTERS; e++) dy_at[e] = as_one_address(dy + (slab_m + e * STEP) * plane);
 
     auto copy_dy = [&](int slab, typename Tile::SlabA& a) {
         if constexpr (Tile::QUADS_OF_K)
             if (g.quads) {
                 const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, pixel = (first_slab + slab) * DEPTH + k;
                 const int n = g.by_plane.divide(pixel);
-                const float* at = as_one_address(dy + n * (conv.O - 1) * plane + pixel);  // pixel = n * plane + ij
+                const float* at = as_one_address(dy + n * dy_image + pixel);  // pixel = n * plane + ij
 #pragma unroll
                 for (int e = 0; e < QUADS; e++) {
                     const int m_e = m + e * QUAD_STEP;
@@ -78,31 +104,31 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 return;
             }
         const int pixel = (first_slab + slab) * DEPTH + slab_k, n = g.by_plane.divide(pixel);
-        const float* at = as_one_address(dy + n * (conv.O - 1) * plane + pixel);
+        const int offset = n * dy_image + pixel;
 #pragma unroll
-        for (int e = 0; e < M_COUNT; e++) {
-            const int m_e = slab_m + e * STEP;
-            copy_async(&a.at(slab_k, m_e), at + m_e * plane, pixel < K && m_e < m_left);
-        }
+        for (int e = 0; e < M_COUNT; e++)
+            copy_async(&a.at(slab_k, slab_m + e * STEP), dy_at[e % POINTERS] + offset + e / POINTERS * POINTERS * STEP * plane, pixel < K && e * STEP < rows_left);
     };
-    auto copy = [&](int slab, int stage) {
-        copy_dy(slab, slabs.a[stage]);
+    auto copy = [&](int slab, Stage<TileWithRowSums<Tile>>& to) {
+        copy_dy(slab, to.a);
         const int k = (first_slab + slab) * DEPTH + slab_k;
         const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
         const bool valid = k < K;
         const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
-        const float* x_at = as_one_address(x + n * conv.C * conv.H * conv.W + row.x + column.x);
+        const float* x_at = as_one_address(x + n * x_image + row.x + column.x);
         const unsigned outside = valid ? ~unsigned(row.y | column.y) : ~0u;
 #pragma unroll
         for (int e = 0; e < N_COUNT; e++)
-            copy_async(&slabs.b[stage].at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
+            copy_async(&to.b.at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
     };
 
     __syncthreads();  // the tables are complete
-    Tile tile;
-    multiply_slabs(tile, slabs, slab_count, copy);
+    TileWithRowSums<Tile> tile(g.bias && blockIdx.x == 0 && threadIdx.x < M);
+    multiply_slabs(tile, stages, slab_count, copy);
 
-    dweight += (1LL * split * conv.O + group * conv.group_O()) * all_n;
+    results += 1LL * split * g.size();
+    if (tile.adds && int(threadIdx.x) < m_left) results[conv.O * all_n + group * conv.group_O() + first_m + threadIdx.x] = tile.row_sum;
+    float* dweight = results + group * conv.group_O() * all_n;
     tile.for_each_quad([&](int m, int n, float4 sum) {
         m += first_m;
         n += first_n;
@@ -116,12 +142,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 }
 
 template <class Tile>
-void launch_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, float* dweight, const Plan& plan,
+void launch_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
                             cudaStream_t stream) {
-    const int n = conv.group_C() * conv.U * conv.V, size = conv.O * n;
-    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits, conv.I * conv.J % 4 == 0 && aligned(dy)};
-    const dim3 grid(ceil_div(n, Tile::N), ceil_div(conv.group_O(), Tile::M), conv.groups * plan.splits);
+    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits, conv.I * conv.J % 4 == 0 && aligned(dy), to.bias};
+    const dim3 grid(ceil_div(conv.group_C() * conv.U * conv.V, Tile::N), ceil_div(conv.group_O(), Tile::M), conv.groups * plan.splits);
     launch(name, weight_gradient<Tile>, grid, Tile::THREADS, sizeof(int2) * (conv.I + conv.J), stream, g, dy, x,
-           plan.splits == 1 ? dweight : plan.parts);
-    if (plan.splits > 1) sum_parts(name, plan.parts, plan.splits, size, nullptr, 1, 1, dweight, stream);
+           plan.splits == 1 ? to.dweight : plan.parts);
+    if (plan.splits > 1) sum_parts(name, plan.parts, plan.splits, g.size(), nullptr, 1, 1, to.dweight, stream);
 }

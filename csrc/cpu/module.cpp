@@ -1,18 +1,10 @@
 // The Python module minidiff._kernels_native: the functions of arguments.h on arrays of NumPy, in the variant for this processor.
 // The arrays are checked here, so that no wrong call reads or writes outside of them; what fits together is up to
 // minidiff/kernels/cpu/native_*.py. Python's lock is released while the functions run.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
 #include <cstdlib>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "cpu/arguments.h"
+#include "cpu/arrays.h"
 
-namespace py = pybind11;
 using native::Functions;
 
 #define DECLARE(variant)                    \
@@ -54,31 +46,6 @@ void choose(const std::string& name) {
         known += (known.empty() ? "" : ", ") + std::string(variant->name);
     }
     throw py::value_error("variant: wanted one that this processor runs (" + known + "), got '" + name + "'");
-}
-
-using Array = py::array_t<float>;
-
-[[noreturn]] void refuse(const std::string& name, const std::string& wanted) { throw py::value_error(name + ": wanted " + wanted); }
-
-// The array's numbers, if it is contiguous and has this shape; -1 stands for any size.
-float* numbers(const char* name, const Array& array, const std::vector<int64_t>& shape) {
-    bool fits = array.ndim() == int64_t(shape.size()) && (array.flags() & py::array::c_style);
-    std::string wanted;
-    for (size_t axis = 0; axis < shape.size(); axis++) {
-        wanted += (axis ? ", " : "") + (shape[axis] < 0 ? std::string("...") : std::to_string(shape[axis]));
-        if (fits && shape[axis] >= 0 && array.shape(axis) != shape[axis]) fits = false;
-    }
-    if (!fits) refuse(name, "a contiguous float32 array of shape (" + wanted + ")");
-    return const_cast<float*>(array.data());
-}
-
-float* writable(const char* name, const Array& array, const std::vector<int64_t>& shape) {
-    if (!array.writeable()) refuse(name, "an array that may be written");
-    return numbers(name, array, shape);
-}
-
-const float* optional(const char* name, const std::optional<Array>& array, int64_t size) {
-    return array ? numbers(name, *array, {size}) : nullptr;
 }
 
 native::GroupNorm group_norm(const Array& x, int64_t groups, const std::optional<Array>& weight, const std::optional<Array>& bias, float eps,
@@ -272,6 +239,7 @@ PYBIND11_MODULE(_kernels_native, module) {
     module.def("group_norm_backward", &group_norm_backward, exact("x"), exact("dy"), py::arg("groups"), exact("weight").none(true),
                exact("bias").none(true), py::arg("swish"), exact("mean"), exact("inverse_std"), exact("dx"), exact("dweight"),
                exact("dbias"));
+    bind_naive(module);
     module.def("winograd_pixels", &winograd_pixels, exact("x"), py::arg("before_h"), py::arg("before_w"), py::arg("height"),
                py::arg("width"), exact("v"));
     module.def("winograd_results", &winograd_results, exact("y"), exact("m"));

@@ -193,6 +193,8 @@ ALWAYS_INLINE T atomicMax(T* address, T value) {
 inline void __threadfence() {}
 
 inline const float* as_one_address(const float* pointer) { return pointer; }
+inline int kept(int number) { return number; }
+template <class T> T& kept_in_shared(T& x) { return x; }
 
 // cp.async, as common/device.h wraps it. The target is NaN until the thread waits for the copy: who reads too early gets that.
 // No inline functions: what they return to is the line of the kernel that the errors name.

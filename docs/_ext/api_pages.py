@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import textwrap
 from pathlib import Path
 
 from slide_pages import write
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from support.api_examples import PACKAGES, sections_of  # noqa: E402
 
 from minidiff.engine.operation import Operation
 
@@ -34,9 +38,44 @@ def write_pages(app) -> None:
         sections = [f"## {name.rpartition('.')[2]}\n\n{head}\n" for name, head in zip(members, heads, strict=True)]
         write(folder / f"{package}.md", "\n".join([f"# {package}\n", *sections]))
         names.append(package)
+    public = [write_public(folder, package) for package in PACKAGES]
     listing = "\n".join(f"- [{package}]({package}.md): {first_line(package)}" for package in names)
-    toctree = "```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
-    write(folder / "index.md", f"# Reference\n\nThe modules of each package, with what their docstrings say.\n\n{listing}\n\n{toctree}")
+    toctree = "```{toctree}\n:hidden:\n\n" + "\n".join([*public, *names]) + "\n```\n"
+    names_first = "\n".join(f"- [{package}]({name}.md): {first_line(package)}" for package, name in zip(PACKAGES, public, strict=True))
+    write(
+        folder / "index.md",
+        f"# Reference\n\n## Public names, each with an example\n\nThe tests run every example.\n\n{names_first}\n\n"
+        f"## Modules\n\nWhat their docstrings say.\n\n{listing}\n\n{toctree}",
+    )
+
+
+def write_public(folder: Path, package: str) -> str:
+    """The page of a package's public names: a table of them, then each with its docstring and its example.    -> its name"""
+    module, sections = importlib.import_module(package), sections_of(package)
+    rows, parts = [], []
+    for name in module.__all__:
+        thing = inspect.unwrap(getattr(module, name))
+        own = not isinstance(thing, (str, int, float, tuple, dict))  # a constant has its type's docstring
+        text = (inspect.getdoc(thing) or "") if own else ""
+        rows.append(f"| [`{name}`](#example-{name.lower().strip('_')}) | {in_a_table(text.splitlines()[0] if text else 'a constant')} |")
+        parts += [f"(example-{name.lower().strip('_')})=\n## {name}\n", f"```text\n{name}{signature(thing) if own else ''}\n\n{text}\n```\n"]
+        parts.append(f"```pycon\n{sections[name]}```\n")
+    begin = f"All examples begin with\n\n```pycon\n{sections['']}```\n"
+    table = "| name | |\n|---|---|\n" + "\n".join(rows) + "\n"
+    write(folder / f"public.{package}.md", "\n".join([f"# {package}: public names\n", table, begin, *parts]))
+    return f"public.{package}"
+
+
+def signature(thing) -> str:
+    try:
+        return str(inspect.signature(thing)).replace("'", "") if callable(thing) else ""
+    except ValueError:
+        return ""
+
+
+def in_a_table(text: str) -> str:
+    """One line of a docstring, in which nothing is Markdown."""
+    return "`` " + text.replace("|", "\\|").replace("`", "'") + " ``"
 
 
 def operations(module: str) -> str:

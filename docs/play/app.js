@@ -7,8 +7,10 @@ import * as digits from "./tabs/digits.js";
 import * as equation from "./tabs/equation.js";
 import * as unet from "./tabs/unet.js";
 import * as broken from "./tabs/broken.js";
+import * as lab from "./tabs/lab.js";
+import * as exercises from "./tabs/exercises.js";
 
-const TABS = { points, digits, equation, unet, broken };
+const TABS = { points, digits, equation, unet, broken, lab, exercises };
 const $ = (id) => document.getElementById(id);
 const SIZES = { "pyodide.asm.wasm": "Python", "python_stdlib.zip": "Python's library", "minidiff.zip": "minidiff and its weights", numpy: "NumPy" };
 

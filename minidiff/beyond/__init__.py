@@ -23,13 +23,13 @@ from minidiff.beyond.solvers import (
     log_snr_times,
     pair_ddim_steps,
 )
-from minidiff.beyond.tilted import guide_in_interval
+from minidiff.beyond.tilted import guide_by_worse, guide_in_interval
 
 __all__ = [
     "PREDICTIONS", "SCHEMES", "any_schedule", "consistency_steps", "dpm_pp_steps",
     "exact_consistency", "exact_velocity", "flow_map", "flow_steps", "given",
-    "guide_in_interval", "heun_steps", "likelihood_steps", "log_snr_times",
-    "pair_ddim_steps", "predict_pair", "prediction_weight", "repaint_steps",
-    "straight_schedule", "time_and_scale", "to_pair", "weighted_training_terms",
-    "zero_terminal",
+    "guide_by_worse", "guide_in_interval", "heun_steps", "likelihood_steps",
+    "log_snr_times", "pair_ddim_steps", "predict_pair", "prediction_weight",
+    "repaint_steps", "straight_schedule", "time_and_scale", "to_pair",
+    "weighted_training_terms", "zero_terminal",
 ]  # fmt: skip

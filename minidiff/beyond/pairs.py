@@ -13,7 +13,7 @@ import numpy as np
 
 from minidiff.diffusion.ddim import choose_times, ddim_direction, ddim_step
 from minidiff.diffusion.equation import equation
-from minidiff.diffusion.noise_prediction import predict_noise
+from minidiff.diffusion.noise_prediction import clip_bound, predict_noise
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import (
     as_eps_theta,
@@ -22,7 +22,7 @@ from minidiff.diffusion.targets import (
     x_0_from_eps,
 )
 from minidiff.engine.checks import check_choice
-from minidiff.engine.elementwise import number, sqrt
+from minidiff.engine.elementwise import sqrt
 
 Network = Callable[..., Any]
 Pair = tuple[Any, Any]
@@ -105,8 +105,7 @@ def predict_pair(
     clip: bound for |x_0_hat|; eps_hat is then the noise that still makes x_t."""
     said = predict_noise(network, x_t, t)
     x_0_hat, eps_hat = to_pair(prediction, x_t, t, said, schedule)
-    if clip is not None:
-        clip = number(clip)
+    if (clip := clip_bound(clip)) is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)
         eps_hat = eps_from_x_0(x_t, t, x_0_hat, schedule)
     return x_0_hat, eps_hat

@@ -14,7 +14,7 @@ import numpy as np
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.forward import q_mean_variance
 from minidiff.diffusion.gaussian import log_density
-from minidiff.diffusion.guidance import guide_without_classifier
+from minidiff.diffusion.guidance import classifier_free_s, guide_without_classifier
 from minidiff.diffusion.oracle import (
     classifier_gradient,
     exact_score,
@@ -22,6 +22,7 @@ from minidiff.diffusion.oracle import (
     log_marginal,
     shares,
 )
+from minidiff.diffusion.targets import change_eps
 from minidiff.engine.backend import array_module
 from minidiff.engine.elementwise import number
 
@@ -96,6 +97,21 @@ def guide_in_interval(
         if s_t == 1:
             return eps_theta(x_t, t, y)
         return guide_without_classifier(eps_theta, y, null, s=s_t)(x_t, t)
+
+    return guided
+
+
+def guide_by_worse(network: Network, worse: Network, s: float) -> Network:
+    """Away from a worse network, as classifier-free guidance goes away from no label.
+
+    worse: trained shorter, or smaller, on the same data; it errs in the same directions,
+    but further. Both are called as network(x_t, t) and predict the same. s = 1: no
+    guidance, which asks network alone. Karras et al. 2406.02070"""
+    if s == 1:
+        return network
+
+    def guided(x_t: Any, t: Any) -> Any:
+        return change_eps(classifier_free_s, network(x_t, t), worse(x_t, t), s)
 
     return guided
 

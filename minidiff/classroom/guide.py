@@ -14,6 +14,9 @@ that you will use, and see how long each takes.
 
     python -m minidiff rehearse forward
 
+A misconception that a bug can show has a round of the bug lab beside it: the class sees the
+consequence, argues, and names the line. It runs in a terminal and on the page to play with.
+
 Every page opens without a network. On a projector of 1280 x 720 the first screen of a slide has the
 formula, the code and the values.
 """
@@ -55,12 +58,20 @@ def _row(stage: Stage, minute: int) -> str:
     ask = f"<p><b>{escape(stage.ask)}</b></p><p>{escape(stage.answer)}</p>" if stage.ask else ""
     believed = f"<b>Often believed:</b> {escape(stage.mistake)}"
     mistake = f'<p class="mistake">{believed}</p>' if stage.mistake else ""
+    command = "The bug lab shows it: <code>python -m minidiff lab"
+    lab = "".join(f'<p class="lab">{command} {c}</code>{_live(c)}</p>' for c in stage.lab)
     return (
         f'<tr><td class="minute">{minute}&ndash;{minute + stage.minutes}</td>'
         f"<td><h3>{escape(stage.title)}</h3><p>{escape(stage.say)}</p>"
         f"<p>{links}</p>{run}{keys}</td>"
-        f"<td>{ask}{mistake}</td></tr>"
+        f"<td>{ask}{mistake}{lab}</td></tr>"
     )
+
+
+def _live(code: str) -> str:
+    """The round on the page; a kernel needs a compiler, which a browser has not."""
+    page = f"../play/index.html#lab?round={code}"
+    return "" if code.startswith("k") else f', <a href="{page}">live</a>'
 
 
 def link_text(page: str) -> str:

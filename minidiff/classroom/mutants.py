@@ -11,12 +11,13 @@ import ast
 import contextlib
 import io
 import types
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from minidiff.classroom.coverage import repository, tests_by_equation
 from minidiff.classroom.index import get_equation
 from minidiff.classroom.tables.mutants import MUTANTS, Mutant
+from minidiff.engine.printing import source_of
 
 
 class Result(NamedTuple):
@@ -32,13 +33,23 @@ def mutated(mutant: Mutant) -> Iterator[None]:
 
     Raises: ValueError if the text does not stand there exactly once.
     """
-    function = get_equation(mutant.id).function
-    head, code = _split_after_docstring(get_equation(mutant.id).source)
-    if code.count(mutant.old) != 1:
-        found = f"must stand in its code once, found {code.count(mutant.old)}"
-        raise ValueError(f"mutant of {mutant.id}: {mutant.old!r} {found}")
-    source = "from __future__ import annotations\n" + head + code.replace(mutant.old, mutant.new)
-    changed = compile(source, f"<mutant of {mutant.id}>", "exec")
+    with patched(get_equation(mutant.id).function, mutant.old, mutant.new, mutant.id):
+        yield
+
+
+@contextlib.contextmanager
+def patched(function: Callable[..., Any], old: str, new: str, name: str = "") -> Iterator[None]:
+    """A function of the package with `new` for `old` in its code, for everyone who has imported it.
+
+    name: what an error calls it. The code is put back at the end, whatever happens inside.
+    Raises: ValueError if the text does not stand in the function exactly once.
+    """
+    head, code = _split_after_docstring(source_of(function))
+    if code.count(old) != 1:
+        found = f"must stand in its code once, found {code.count(old)}"
+        raise ValueError(f"mutant of {name or function.__qualname__}: {old!r} {found}")
+    source = "from __future__ import annotations\n" + head + code.replace(old, new)
+    changed = compile(source, f"<mutant of {name or function.__qualname__}>", "exec")
     names: dict = {}
     exec(changed, function.__globals__, names)  # noqa: S102 - our own source, one term replaced
     original: types.CodeType = function.__code__

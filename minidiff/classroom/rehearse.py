@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from minidiff.classroom import emulated
 from minidiff.classroom.coverage import repository
 from minidiff.classroom.explain import wrap
 from minidiff.classroom.plans import PLANS, Plan, Stage
@@ -55,17 +56,37 @@ def rehearse(plan: Plan) -> Iterator[Rehearsal]:
         )
     with tempfile.TemporaryDirectory() as folder:
         for number, stage in enumerate(plan.stages):
-            if not stage.run:
+            if not commands_of(stage):
                 yield Rehearsal(stage, None)
                 continue
             start = time.perf_counter()
-            failure = _failure(command_of(stage, f"{folder}/{number}"), stage.keys, root)
+            failure = ""
+            if stage.run:
+                failure = _failure(command_of(stage, f"{folder}/{number}"), stage.keys, root)
+            for command in lab_commands(stage):
+                failure = failure or _failure(words_of(command), (), root)
             yield Rehearsal(stage, time.perf_counter() - start, failure)
+
+
+def commands_of(stage: Stage) -> list[str]:
+    """What is typed in a stage: its command, then its rounds of the bug lab."""
+    return [*([stage.run] if stage.run else []), *lab_commands(stage)]
+
+
+def lab_commands(stage: Stage) -> list[str]:
+    """A command for each round; those of kernels only where a kernel can be compiled."""
+    here = [code for code in stage.lab if not (code.startswith("k") and emulated.why_not())]
+    return [f"python -m minidiff lab {code}" for code in here]
 
 
 def command_of(stage: Stage, out: str) -> list[str]:
     """The words of a stage's command, with this interpreter.   out: stands for the word OUT"""
-    words = [out if word == "OUT" else word for word in shlex.split(stage.run)]
+    return [out if word == "OUT" else word for word in words_of(stage.run)]
+
+
+def words_of(command: str) -> list[str]:
+    """A command in words, with this interpreter for `python`."""
+    words = shlex.split(command)
     return [sys.executable, *words[1:]] if words[0] == "python" else words
 
 
@@ -97,13 +118,14 @@ def report(plan: Plan, say: Callable[[str], None] = print) -> int:
     minute, failed, total = 0, 0, 0.0
     for stage, seconds, failure in rehearse(plan):
         took = "" if seconds is None else f"{seconds:6.1f} s  "
-        say(wrap(f"{minute:3} min  {stage.title:32} {took}{stage.run}".rstrip()))
+        typed = "; ".join(commands_of(stage))
+        say(wrap(f"{minute:3} min  {stage.title:32} {took}{typed}".rstrip()))
         if failure:
             say(f"          FAILED: {failure}")
         elif seconds is not None and seconds > SLOW:
             say("          slow here: start it before the class, or show the page instead")
         minute, total = minute + stage.minutes, total + (seconds or 0)
         failed += bool(failure)
-    commands = sum(bool(stage.run) for stage in plan.stages)
-    say(f"{commands - failed} of {commands} commands ran, {total:.1f} s of {minute} min")
+    commands = sum(bool(commands_of(stage)) for stage in plan.stages)
+    say(f"{commands - failed} of {commands} stages ran, {total:.1f} s of {minute} min")
     return failed

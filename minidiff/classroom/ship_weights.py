@@ -53,9 +53,13 @@ def ship(run: str, figures: str = "", data: str = "", weights: Path = WEIGHTS) -
 
 def _write(path: Path, found: Any, figures: str, data: str) -> str:
     part = PART[found.kind]
-    arrays = {f"{part}.{name}": array for name, array in found.part(part).items()}
-    if not arrays:
+    if not found.part(part):
         raise CheckpointError(f"{path.name}: the run has no arrays {part}.*: it is incomplete")
+    arrays = {
+        f"{kept}.{name}": array
+        for kept in (part, "early")
+        for name, array in found.part(kept).items()
+    }
     options = found.description.get("options", {})
     made = {
         "command": command(found.kind, options),

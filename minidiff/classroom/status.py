@@ -23,6 +23,7 @@ COMMANDS = {
     "python -m minidiff deck": "what covers each formula of the deck",
     "python -m minidiff step ddpm --t 500": "walk through a sampler, term by term",
     "python -m minidiff exercise": "write a formula yourself, graded number by number",
+    "python -m minidiff lab": "see what a bug does, and name it",
     "python examples/algorithm_1.py --debug": "step from a program into its formulas",
     "python -m minidiff mutants": "break each formula, see a test catch it",
 }

@@ -129,6 +129,8 @@ def end_early(ending: Ending, options: Options, place: str = "checkpoint") -> No
     where = f"{options.out}/{place}"
     saved = f"saved in {where}" if ending.saved else f"not saved; {where} is as it was before"
     text = f"\nInterrupted; {saved} ({ending.reason}). Continue with:\n  {shlex.join(words)}"
+    if not ending.saved and not os.path.exists(f"{where}/checkpoint.json"):
+        text = f"\nInterrupted before anything was saved ({ending.reason}). Begin it again."
     for stream in (Screen.of(sys.stdout), Screen.of(sys.stderr)):  # the first may have failed
         if not ending.reason or stream.file is None:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     EpsTheta,
+    clip_bound,
     clip_x_0,
     fresh_noise,
     predict_noise,
@@ -17,7 +18,7 @@ from minidiff.diffusion.noise_prediction import (
 )  # fmt: skip
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.step import Step
-from minidiff.engine.checks import check_choice
+from minidiff.engine.checks import check_choice, is_int
 from minidiff.engine.elementwise import number, sqrt
 from minidiff.engine.random import RNG
 
@@ -29,7 +30,7 @@ def make_tau(T, S, spacing="uniform"):
     For S > 1 they start at 1.   1 <= S <= T  ->  int64 (S,)
     spacing: "uniform", or "quadratic", which takes small steps near the data.
     Raises: ValueError for another S or spacing."""
-    if not 1 <= S <= T:
+    if not is_int(S) or not 1 <= S <= T:
         wanted = f"the number of steps S must be in 1..T = 1..{T}"
         raise ValueError(f"make_tau: {wanted}, got {S}")
     check_choice("make_tau", "spacing", spacing, ("uniform", "quadratic"))
@@ -115,7 +116,7 @@ def ddim_steps(
     Without noise and clip, nothing mends an error of eps_theta that x_0_hat enlarges (see
     `schedule.check()`): on the cosine schedule, in 50 steps, one of 1 % leads a quarter
     of the samples astray, or half. Predict v, clip, or take eta = 1."""
-    times, clip = choose_times(schedule, steps), number(clip)
+    times, clip = choose_times(schedule, steps), clip_bound(clip)
     larger = eta == "sigma_hat"
     if isinstance(eta, str) and not larger:
         wanted = "eta must be in [0, 1] or 'sigma_hat'"

@@ -8,6 +8,7 @@ from typing import Any
 from minidiff.diffusion.equation import equation
 from minidiff.diffusion.noise_prediction import (
     EpsTheta,
+    clip_bound,
     clip_x_0,
     fresh_noise,
     predict,
@@ -17,7 +18,7 @@ from minidiff.diffusion.noise_prediction import (
 from minidiff.diffusion.reverse import learned_variance, mu_theta, p_step, sigma_squared
 from minidiff.diffusion.schedule import Schedule, at_times, respace
 from minidiff.diffusion.step import Step
-from minidiff.engine.elementwise import number, sqrt
+from minidiff.engine.elementwise import sqrt
 from minidiff.engine.random import RNG
 
 
@@ -39,7 +40,7 @@ def ddpm_steps(
     if tau is not None:
         schedule, eps_theta = respace(schedule, tau), at_times(tau, eps_theta)
         guide = at_times(tau, guide) if guide is not None else None
-    x_t, clip = starting_noise(start, rng), number(clip)
+    x_t, clip = starting_noise(start, rng), clip_bound(clip)
     for t in range(schedule.T, 0, -1):
         eps_hat, v = predict(eps_theta, x_t, t, variance)
         x_0_hat, eps_hat = clip_x_0(x_t, t, eps_hat, schedule, clip)

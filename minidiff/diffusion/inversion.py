@@ -24,7 +24,7 @@ def ddim_inversion_step(x_t, t, t_next, eps_hat, schedule):
     if t_next <= t:
         got = f"t = {t}, t_next = {t_next}"
         raise ValueError(f"ddim_inversion_step: t_next must be > t, got {got}")
-    later = schedule.at(t_next)
+    later = schedule.at(t_next, like=x_t)
     x_0_hat = x_t if t == 0 else x_0_from_eps(x_t, t, eps_hat, schedule)
     signal = sqrt(later.alpha_bar) * x_0_hat
     noise = sqrt(later.one_minus_alpha_bar) * eps_hat

@@ -87,6 +87,16 @@ def check_shape_of(program: str, prediction: Any, x_t: Any) -> None:
         raise ValueError(f"{program}: eps_theta must return the shape of x_t, {shapes}")
 
 
+def clip_bound(clip: Any) -> Any:
+    """A bound for |x_0_hat| as a Python number; None is no bound.
+
+    Raises: ValueError unless it is > 0."""
+    clip = number(clip)
+    if clip is not None and not clip > 0:
+        raise ValueError(f"sampling: clip must be > 0, or None, got {clip}")
+    return clip
+
+
 @equation("sampling.clip_x_0", "DDPM sec. 3.3 (images in [-1, 1])")
 def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
     """x_0_hat = clip(x_0_hat, -clip, clip),  eps_hat = the noise that then makes x_t
@@ -97,7 +107,7 @@ def clip_x_0(x_t, t, eps_hat, schedule, clip=1.0):
     if not np.all(schedule.at(t).alpha_bar):
         way = "take the samplers of minidiff/beyond, which divide by nothing"
         raise ValueError(f"sampling: no x_0_hat from eps at alpha_bar_t = 0: {way}")
-    x_0_hat, clip = x_0_from_eps(x_t, t, eps_hat, schedule), number(clip)
+    x_0_hat, clip = x_0_from_eps(x_t, t, eps_hat, schedule), clip_bound(clip)
     if clip is not None:
         x_0_hat = x_0_hat.clip(-clip, clip)
         eps_hat = eps_from_x_0(x_t, t, x_0_hat, schedule)

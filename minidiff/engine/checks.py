@@ -84,6 +84,25 @@ def is_int(value: Any) -> bool:
     return not isinstance(value, (bool, np.bool_))
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is one real number of Python or NumPy; NaN, True and False are none."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):
+        return False
+    return not np.iscomplexobj(value) and not np.isnan(value)
+
+
+def check_shape(name: str, shape: Any, argument: str = "shape") -> tuple[int, ...]:
+    """An int or ints as a tuple.
+
+    Raises: TypeError for anything else.
+    """
+    several = isinstance(shape, Iterable) and not is_int(shape) and not isinstance(shape, str)
+    sizes = tuple(shape) if several else (shape,)
+    if not all(map(is_int, sizes)):
+        raise TypeError(f"{name}: {argument} must be ints, got {shape!r}")
+    return tuple(map(int, sizes))
+
+
 def check_axis(name: str, axis: Any, ndim: int) -> int:
     """`axis` counted from the front.
 

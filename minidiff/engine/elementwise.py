@@ -42,8 +42,11 @@ def erfc(x: Any) -> Any:
 
 
 def number(x: Any) -> Any:
-    """A NumPy scalar as a Python number, which leaves float32 arrays float32."""
-    return x.item() if isinstance(x, np.generic) else x
+    """A NumPy scalar, or an array of no axis, as a Python number.
+
+    That leaves float32 arrays float32."""
+    scalar = isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0)
+    return x.item() if scalar else x
 
 
 def plain(x: Any) -> Any:

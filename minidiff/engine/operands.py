@@ -137,7 +137,12 @@ def _let_in(operation: Operation, name: str, value: Any, arrays: list[Any]) -> A
 
 
 def _name(value: Any) -> str:
-    return type(value).__name__
+    """Its type. What other libraries call a Tensor, too, gets their name and the way in."""
+    kind = type(value)
+    library = kind.__module__.partition(".")[0]
+    if hasattr(value, "__dlpack__") and library not in ("numpy", "cupy", "minidiff"):
+        return f"a {library}.{kind.__name__}: use minidiff.from_dlpack(x)"
+    return kind.__name__
 
 
 def widen(operation: Operation, values: dict[int, Any], arrays: Sequence[Any]) -> bool:

@@ -41,7 +41,11 @@ class RNG:
         self._philox = None if device == "cpu" else _Philox(device, seed)
 
     def normal(self, shape: Shape = (), dtype: Any = np.float32) -> Any:
-        """Samples of N(0, 1).    dtype: float32 or float64    -> array of `shape`."""
+        """Samples of N(0, 1).    dtype: float32 or float64    -> array of `shape`
+
+        Raises: TypeError for another dtype.
+        """
+        _check_dtype(dtype)
         if self._philox is not None:
             return self._philox.draw(True, shape, dtype)
         return np.asarray(self._generator.standard_normal(shape, dtype=dtype))
@@ -50,7 +54,10 @@ class RNG:
         """Samples of the uniform distribution on [0, 1).
 
         dtype: float32 or float64 -> array of `shape`
+
+        Raises: TypeError for another dtype.
         """
+        _check_dtype(dtype)
         if self._philox is not None:
             return self._philox.draw(False, shape, dtype)
         return np.asarray(self._generator.random(shape, dtype=dtype))
@@ -122,12 +129,8 @@ class _Philox:
         return {"key": list(self.key), "used": self.used}
 
     def draw(self, normal: bool, shape: Shape, dtype: Any) -> Any:
-        shape, name = (
-            (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape),
-            np.dtype(dtype).name,
-        )
-        if name not in LANES:
-            raise TypeError(f"RNG: dtype must be float32 or float64, got {name}")
+        shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        name = _check_dtype(dtype)
         with on_device(self.device):
             numbers = draw(self.xp, normal, self.key, self.used, shape, name)
         self.used += -(-math.prod(shape) // LANES[name])
@@ -161,3 +164,17 @@ def rng_of_layers(layer: str) -> RNG:
             "or call model.eval()"
         )
     return rng
+
+
+def _check_dtype(dtype: Any) -> str:
+    """The name of a dtype that is drawn.
+
+    Raises: TypeError for another one.
+    """
+    name = np.dtype(dtype).name
+    if name not in LANES:
+        raise TypeError(
+            f"RNG: dtype must be float32 or float64, got {name} "
+            "(pictures are floats, scaled to [-1, 1])"
+        )
+    return name

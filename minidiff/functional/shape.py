@@ -13,8 +13,8 @@ from minidiff.engine.checks import (
     check_axes,
     check_axis,
     check_indices,
+    check_shape,
     is_basic,
-    is_int,
     items_of,
     poisoned,
 )  # fmt: skip
@@ -24,7 +24,7 @@ from minidiff.engine.operation import operation
 @operation
 def reshape(x, shape):
     """x with another shape of as many elements; one size may be -1."""
-    shape = (shape,) if is_int(shape) else tuple(shape)
+    shape = check_shape("reshape", shape)
     try:
         y = x.reshape(shape)
     except ValueError:
@@ -96,6 +96,7 @@ def expand_dims(x, axis):
 @operation
 def broadcast_to(x, shape):
     """x repeated to `shape`. The gradient is summed by the engine's `unbroadcast`."""
+    shape = check_shape("broadcast_to", shape)
     try:
         y = array_module(x).broadcast_to(x, shape)
     except ValueError:
@@ -222,7 +223,8 @@ def pad(x, pad, value=0.0):
     """x with `value` around it
 
     pad: (left, right, top, bottom, ...), from the last axis backwards, as in PyTorch."""
-    whole = all(is_int(p) and p >= 0 for p in pad)
+    pad = check_shape("pad", pad, "pad")
+    whole = all(p >= 0 for p in pad)
     if len(pad) % 2 or len(pad) > 2 * x.ndim or not whole:
         wanted = f"at most {x.ndim} pairs (before, after) of ints >= 0, last axis first"
         raise ValueError(f"pad: wanted {wanted}, got {tuple(pad)}")

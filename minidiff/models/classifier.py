@@ -67,7 +67,7 @@ class Classifier(Module):
         x = F.avg_pool2d(self.norm1(self.conv1(x)), 2)
         x = F.avg_pool2d(self.norm2(self.conv2(x)), 2)
         x = self.norm3(self.conv3(x))
-        return F.swish(self.lin1(x.reshape(x.shape[0], -1)))
+        return F.swish(self.lin1(x.flatten(1)))
 
     def forward(self, x: Any) -> Tensor:
         return self.lin2(self.dropout(self.features(x)))

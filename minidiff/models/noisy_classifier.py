@@ -96,7 +96,7 @@ class NoisyClassifier(Module):
         x = self.image_proj(x)
         for m in self.down:
             x = m(x, swish_t)
-        return self.final(self.norm(x).reshape(x.shape[0], -1))
+        return self.final(self.norm(x).flatten(1))
 
     def _check_input(self, x: Any, t: Any) -> None:
         shape = tuple(getattr(x, "shape", ()))

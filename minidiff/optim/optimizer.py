@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minidiff.engine.backend import array_module, device_of, is_recording_a_graph, to_device
+from minidiff.engine.checks import is_number
+from minidiff.engine.elementwise import number
 from minidiff.engine.node import as_array
 from minidiff.engine.tensor import Tensor
 
@@ -146,6 +148,9 @@ class Optimizer:
 
     def _check_at_least_0(self, **values: float) -> None:
         for name, value in values.items():
+            if not is_number(number(value)) and value == value:  # NaN is a number below
+                got = f"{name} must be a number >= 0, got {value!r}"
+                raise TypeError(f"{type(self).__name__}: {got}")
             if not value >= 0:
                 raise ValueError(f"{type(self).__name__}: {name} must be >= 0, got {value}")
 

@@ -13,7 +13,12 @@ from minidiff.sampling.latents import (
     reconstruct,
     scale_of,
 )  # fmt: skip
-from minidiff.sampling.predictor import eps_predictor, evaluating, predictor
+from minidiff.sampling.predictor import (
+    eps_predictor,
+    evaluating,
+    guided_predictor,
+    predictor,
+)  # fmt: skip
 from minidiff.sampling.solvers import SAMPLERS, SPACINGS, SamplerSettings, sample, sampler_steps
 from minidiff.sampling.text_to_image import TextToImage, guided_by_text, load_text_to_image
 
@@ -21,7 +26,7 @@ __all__ = [
     "HELD_OUT", "SAMPLERS", "SPACINGS", "Denoiser", "Reconstruction", "SamplerSettings",
     "TextToImage", "TrainedAutoencoder",
     "class_gradient", "class_planes", "encode_images", "eps_predictor", "evaluating",
-    "guided_by_text", "keep_autoencoder", "load_autoencoder", "load_denoiser",
+    "guided_by_text", "guided_predictor", "keep_autoencoder", "load_autoencoder", "load_denoiser",
     "load_noisy_classifier", "load_text_to_image", "masked_image", "predictor",
     "random_masks", "reconstruct", "sample", "sampler_steps", "scale_of", "stroke_map",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from minidiff.training.checkpoint import (
     one_line,
     understood,
 )
+from minidiff.training.state import check_number
 from minidiff.training.stored import stored_network, stored_schedule, stored_shape
 
 
@@ -25,6 +26,8 @@ class Denoiser(NamedTuple):
     schedule: Schedule
     sample_shape: tuple[int, ...]  # (C, H, W)
     facts: dict[str, Any]  # of the checkpoint, with the options of `trainer.save`
+    early: Any = None  # the model as it was early in its training, if the run kept that
+    guidance: float = 1.0  # the strength with which the run itself is guided by `early`
 
 
 def load_denoiser(
@@ -39,6 +42,9 @@ def load_denoiser(
     checkpoint = load_checkpoint(checkpoint_in(folder), kind)
     facts = checkpoint.description
     model = stored_network(folder, checkpoint, model_class, "ema").to(device)
+    early = None
+    if checkpoint.part("early"):
+        early = stored_network(folder, checkpoint, model_class, "early").to(device)
     schedule = stored_schedule(folder, checkpoint)
     with understood(folder):
         prediction = facts["prediction"]
@@ -48,4 +54,6 @@ def load_denoiser(
                 f"got {one_line(repr(prediction))}"
             )
         shape = stored_shape(folder, "sample_shape", facts["sample_shape"])
-    return Denoiser(model, prediction, schedule, shape, facts)
+        guidance = facts.get("options", {}).get("guidance", 1.0) if early else 1.0
+        check_number(folder, "guidance", guidance)
+    return Denoiser(model, prediction, schedule, shape, facts, early, float(guidance))

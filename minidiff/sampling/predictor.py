@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minidiff.beyond.pairs import any_eps_theta
+from minidiff.beyond.tilted import guide_by_worse
 from minidiff.diffusion.schedule import Schedule
 from minidiff.diffusion.targets import Prediction
 from minidiff.engine.backend import array_module, device_of
@@ -39,6 +40,23 @@ def predictor(workers: Workers, chunk: int = 64, **condition: Any) -> Callable[[
         return join(workers.map(predict, {"x": x_t, "t": t, **condition}, chunk=size))
 
     return eps_theta
+
+
+@contextmanager
+def guided_predictor(
+    workers: Workers, early: Module | None, s: float
+) -> Iterator[Callable[[Any, Any], Any]]:
+    """`predictor(workers)`, guided away from an early version of the same model.
+
+    early: of `load_denoiser` or `Trainer.early_model`, None if the run has none; s: the strength
+    of `guide_by_worse`, 1 for none. Without either, this is `predictor(workers)`.
+    """
+    network = predictor(workers)
+    if early is None or s == 1:
+        yield network
+        return
+    with Workers(early, workers.count) as worse:
+        yield guide_by_worse(network, predictor(worse), s)
 
 
 def predict(model: Callable[..., Any], x: Any, chunk: int, **arguments: Any) -> Any:

@@ -13,7 +13,7 @@ from minidiff.training.classification import (
     classifier_steps,
     save_classifier,
 )
-from minidiff.training.divergence import DivergenceError
+from minidiff.training.divergence import DivergenceError, check_loss
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
 from minidiff.training.noisy_classification import (
@@ -30,7 +30,7 @@ from minidiff.training.workers import Workers
 __all__ = [
     "EMA", "AutoencoderTrainer", "CheckpointError", "ClassifierSettings", "ClassifierTrainer",
     "DivergenceError", "LoopSettings", "NoisyClassifierTrainer", "RunSettings", "Trainer",
-    "TrainerSettings", "TrainingLoop", "Workers", "classifier_steps",
+    "TrainerSettings", "TrainingLoop", "Workers", "check_loss", "classifier_steps",
     "load_checkpoint", "make_folder", "noisy_classifier_steps", "run", "save_checkpoint",
     "run_or_shipped", "save_classifier", "save_noisy_classifier", "shipped_run", "with_captions",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; a batch system; a terminal that closes
+# Ctrl-C; a batch system; a terminal that closes; the end of the allowed CPU time (ulimit -t)
+ENDINGS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
 
 
 class Interruption:

@@ -41,7 +41,7 @@ from minidiff.training.state import (
     pack_optimizer,
     unpack_optimizer,
 )
-from minidiff.training.workers import WorkerLost, Workers, slices
+from minidiff.training.workers import WorkerLost, Workers, joined
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,9 @@ class TrainingLoop:
     def further_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """{name: shape} of `further_arrays`, None for any length. `load` checks them."""
         return {}
+
+    def check_further(self, folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+        """Refuse further arrays that only some checkpoints have.    folder: for the messages"""
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on with what `further_facts` and `further_arrays` gave."""
@@ -267,6 +270,7 @@ class TrainingLoop:
             check_same_run(folder, checkpoint, self.optimizer, **self.facts())
             check_same_config(folder, checkpoint, self.model)
             check_state(folder, checkpoint, self)
+            self.check_further(folder, checkpoint)
         self.loader.set_state(facts["loader"])
         self.model.load_state_dict(checkpoint.part("model"))
         unpack_optimizer(self.optimizer, checkpoint)
@@ -278,21 +282,3 @@ class TrainingLoop:
         self._checked = 0
         self._losses = [float(loss) for loss in checkpoint.arrays["losses"]]
         self.restore(checkpoint)
-
-
-def joined(parts: list[dict[str, Any]], size: int) -> dict[str, Any]:
-    """The terms of a batch of `size` images from those of its slices.
-
-    Arrays come one after the other. Single numbers become their mean over all images.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    weights = [part.stop - part.start for part in slices(size, len(parts))]
-    terms = {}
-    for name, first in parts[0].items():
-        values = [part[name] for part in parts]
-        if first.ndim:
-            terms[name] = array_module(first).concatenate(values)
-        else:
-            terms[name] = np.average(values, weights=weights)
-    return terms

@@ -18,10 +18,11 @@ import numpy as np
 from minidiff.nn import Module
 from minidiff.training.allocator import keep_freed_memory
 from minidiff.training.context import in_context
+from minidiff.training.interrupt import ENDINGS
 
 GLANCE = 0.5  # seconds from one look at a process that does not answer to the next
 PATIENCE = 8  # looks at a stopped process, until it is given up
-IGNORED = ("SIGINT", "SIGTERM", "SIGHUP")  # they reach all processes, but the caller decides
+IGNORED = ENDINGS  # they reach all processes, but the caller decides
 
 NO_GUARD = """a worker process ended while it started (exit code {}).
 Here each worker process begins by importing your program. A program that starts workers

@@ -11,15 +11,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidiff.engine.checks import is_int, is_number
 from minidiff.kernels.blas import warn_if_slower_than_needed
 from minidiff.training.checkpoint import make_folder, saved_step
 from minidiff.training.distributed import RankLost, Ranks
@@ -27,11 +27,10 @@ from minidiff.training.divergence import DivergenceError
 from minidiff.training.interrupt import delayed_interrupt
 from minidiff.training.lock import only_run_in
 from minidiff.training.loop import TrainingLoop
-from minidiff.training.metrics import MetricsFile
+from minidiff.training.report import Figures, Report
 from minidiff.training.screen import Screen
 from minidiff.training.workers import WorkerLost, Workers
 
-Figures = Mapping[str, float]
 ROW_STEPS = 20  # from one row of metrics.csv to the next
 
 
@@ -42,7 +41,8 @@ class RunSettings:
     steps and minutes are counted over all continuations of the run. The one that is reached first
     ends it. With steps alone, a run that was interrupted repeats to the bit.
 
-    Raises: ValueError if neither is given.
+    Raises: ValueError if neither is given, or if one is no number > 0; TypeError if steps is no
+    int.
     """
 
     steps: int | None = None
@@ -53,6 +53,15 @@ class RunSettings:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise ValueError("run: give steps or minutes, or both")
+        if self.steps is not None and not is_int(self.steps):
+            raise TypeError(f"run: steps must be an int >= 1, got {self.steps!r}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"run: steps must be an int >= 1, got {self.steps}")
+        for name in ("minutes", "preview_minutes"):
+            value = getattr(self, name)
+            left_out = value is None and name == "minutes"
+            if not left_out and not (is_number(value) and value > 0):
+                raise ValueError(f"run: {name} must be a number > 0, got {value!r}")
 
     def progress(self, trainer: TrainingLoop) -> float:
         """The share of the run that is done, by steps or by time, whichever is further."""
@@ -103,7 +112,7 @@ def run(
     finished = settings.progress(trainer) >= 1
     without_bar = bool(bar.disable)  # no terminal: one line soon, then one at each preview
     say = None if settings.quiet else functools.partial(bar.write, file=screen)
-    report = _Report(trainer, out, say, log) if leads else None
+    report = Report(trainer, out, say, log) if leads else None
     with delayed_interrupt(workers.on_signal) as interrupted, bar, _leading(workers, out):
         try:
             iterator = trainer.steps(workers)
@@ -123,10 +132,10 @@ def run(
                 if report and not finished and since >= 60 * settings.preview_minutes:
                     last_preview = trainer.seconds
                     ending, figures = _show(trainer, out, options, preview)
-                    ending = ending and report.write(figures, in_words=True)
+                    ending = ending and _written(report, figures, in_words=True)
                     clock = time.monotonic()
                 elif report and (trainer.step % ROW_STEPS == 0 or finished):
-                    ending = report.write(in_words=without_bar)
+                    ending = _written(report, {}, in_words=without_bar)
                     without_bar = False
                 if ending:
                     ending = _why_to_end(finished, int(interrupted.number), screen, workers)
@@ -200,45 +209,6 @@ def _after_rank_0(folder: Path) -> AbstractContextManager[Any]:
     raise ValueError(f"{folder}: rank 0 does not let go of it")
 
 
-class _Report:
-    """The rows of metrics.csv, and what is said at previews."""
-
-    def __init__(
-        self, trainer: TrainingLoop, out: Path, say: Callable[[str], Any] | None,
-        log: Callable[[Figures], Any] | None,
-    ):  # fmt: skip
-        make_folder(out)
-        self.trainer, self.say, self.log = trainer, say, log
-        self.file = MetricsFile(out / "metrics.csv", trainer.step)
-
-    def write(self, figures: Figures = MappingProxyType({}), in_words: bool = False) -> Ending:
-        """Write the row of the present step.    -> an Ending that is false if that failed"""
-        trainer = self.trainer
-        new = trainer.losses[self.file.last_step :]
-        row = {"step": trainer.step, "seconds": trainer.seconds, "loss": float(new.mean())}
-        row |= {"lr": trainer.optimizer.lr, "gradient_norm": float(trainer.gradient_norm)}
-        row |= figures
-        try:
-            self.file.write(row)
-        except OSError as error:
-            return Ending(str(error), 1)
-        if self.log is not None:
-            self.log(row)
-        if in_words and self.say is not None:
-            figures = {"loss": float(trainer.losses[-100:].mean()), **figures}
-            words = ", ".join(_IN_WORDS[name].format(value) for name, value in figures.items())
-            self.say(f"step {trainer.step}, {trainer.seconds / 60:.1f} minutes: {words}")
-        return Ending()
-
-
-_IN_WORDS = {
-    "loss": "loss {:.4f}",
-    "held_out_loss": "held out {:.4f}",
-    "confident": "classifier sure of {:.0%}",
-    "frechet_ratio": "Frechet distance {:.1f} x that of real images",
-}
-
-
 def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -> Ending:
     """An Ending that is false if there is a reason to end before the end."""
     screen.flush()
@@ -248,6 +218,15 @@ def _why_to_end(finished: bool, number: int, screen: Screen, workers: Workers) -
         return Ending(f"the output cannot be written ({screen.broken})", 1)
     if number and not finished:
         return Ending(f"by {signal.Signals(number).name}", 128 + number)
+    return Ending()
+
+
+def _written(report: Report, figures: Figures, in_words: bool) -> Ending:
+    """Write the row of the present step.    -> an Ending that is false if that failed"""
+    try:
+        report.write(figures, in_words)
+    except OSError as error:
+        return Ending(str(error), 1)
     return Ending()
 
 

@@ -95,11 +95,11 @@ def check_state(folder: str | os.PathLike[str], checkpoint: Checkpoint, loop: An
     parameters = loop.model.state_dict()
     shapes = {name: array.shape for name, array in parameters.items()}
     check_arrays(folder, "model", checkpoint.part("model"), shapes)
-    _check_number(folder, "step", facts["step"], whole=True)
-    _check_number(folder, "seconds", facts["seconds"])
+    check_number(folder, "step", facts["step"], whole=True)
+    check_number(folder, "seconds", facts["seconds"])
     if loop.ema is not None:
         ema = facts["ema"]
-        _check_number(folder, "ema.updates", ema["updates"], whole=True)
+        check_number(folder, "ema.updates", ema["updates"], whole=True)
         if not 0 <= ema["decay"] < 1 or len(ema) != 2:
             raise ValueError(f"ema must have updates and a decay in [0, 1), got {ema}")
         check_arrays(folder, "ema", checkpoint.part("ema"), shapes)
@@ -122,9 +122,13 @@ def check_state(folder: str | os.PathLike[str], checkpoint: Checkpoint, loop: An
     RNG(0, loop.rng.device).set_state(facts["rng"])
 
 
-def _check_number(
+def check_number(
     folder: str | os.PathLike[str], name: str, value: Any, whole: bool = False
 ) -> None:
+    """Refuse a number of a checkpoint's description that makes no sense.
+
+    Raises: CheckpointError, which names it.
+    """
     kinds = (int,) if whole else (int, float)
     if type(value) not in kinds or not 0 <= value < 2**63 or not math.isfinite(value):
         what = "an int" if whole else "a number"
@@ -139,8 +143,8 @@ def check_optimizer(
     Raises: CheckpointError, which names what is missing or unknown.
     """
     facts = checkpoint.description["optimizer"]
-    _check_number(folder, "optimizer.steps", facts["steps"], whole=True)
-    _check_number(folder, "optimizer.lr", facts["lr"])
+    check_number(folder, "optimizer.steps", facts["steps"], whole=True)
+    check_number(folder, "optimizer.lr", facts["lr"])
     skipped = facts.get("skipped", {})
     if not isinstance(skipped, dict) or not skipped.keys() <= optimizer.parameters.keys():
         got = one_line(repr(skipped))
@@ -148,7 +152,7 @@ def check_optimizer(
             f"{folder}: optimizer.skipped must be numbers by parameter, got {got}"
         )
     for name, count in skipped.items():
-        _check_number(folder, f"optimizer.skipped.{name}", count, whole=True)
+        check_number(folder, f"optimizer.skipped.{name}", count, whole=True)
     without = facts.get("without_state")
     if without is None:  # of an older version: parameters that got no gradient have no state
         stored = {key.split(".", 1)[1] for key in checkpoint.part("optimizer") if "." in key}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,12 @@ from minidiff.engine.random import RNG
 from minidiff.engine.tensor import Tensor
 from minidiff.nn import Module
 from minidiff.optim import Optimizer
+from minidiff.training.checkpoint import Checkpoint
 from minidiff.training.cuda_graph import RecordedTraining
 from minidiff.training.ema import EMA
 from minidiff.training.loop import LoopSettings, TrainingLoop
+from minidiff.training.state import check_number
+from minidiff.training.stored import check_arrays
 from minidiff.training.times import DISTRIBUTIONS
 from minidiff.training.workers import Workers
 
@@ -68,6 +72,7 @@ class TrainerSettings(LoopSettings):
     kind: str = "ddpm"  # of its checkpoints
     times: str = "uniform"  # how t is drawn: "uniform" as in Algorithm 1, or "logit-normal"
     graph: bool = False  # on a GPU, record the step as a CUDA graph and replay it
+    early_share: float | None = None  # of the run, after which `Trainer.early` is kept
 
 
 class Trainer(TrainingLoop):
@@ -78,6 +83,8 @@ class Trainer(TrainingLoop):
     Image").
 
     prepare: makes x_0 and the condition of a batch.
+    `early` has the averaged parameters as they were after settings.early_share of the run, to guide
+    the later ones (beyond/tilted.py); before, and without that setting, it is None.
     `recorded.recorded.reason` says why a step can't be a CUDA graph, if it can't.
     """
 
@@ -97,6 +104,8 @@ class Trainer(TrainingLoop):
         self.schedule, self.prepare = schedule, prepare
         self.prediction, self.kind = settings.prediction, settings.kind
         self.recorded = RecordedTraining(self) if settings.graph else None
+        self.early: dict[str, Any] | None = None
+        self.early_step: int | None = None
         self.sample_shape: tuple[int, ...] = loader.images.shape[1:]
 
     def draw_batch(self) -> dict[str, Any]:
@@ -113,8 +122,23 @@ class Trainer(TrainingLoop):
     def learn(self, batch: dict[str, Any], workers: Workers) -> Step:
         """Line 5 of Algorithm 1: take a gradient descent step."""
         if self.recorded is not None:
-            return self.recorded.step(batch, self.dropout_seed())
-        return super().learn(batch, workers)
+            step = self.recorded.step(batch, self.dropout_seed())
+        else:
+            step = super().learn(batch, workers)
+        share = self.settings.early_share
+        if share is not None and self.early is None and self.progress >= share:
+            self.early = {name: array.copy() for name, array in self.ema.average.items()}
+            self.early_step = self.step + 1
+        return step
+
+    def early_model(self) -> Module | None:
+        """A network with the parameters that `early` has, in evaluation mode; None without."""
+        if self.early is None:
+            return None
+        model: Any = type(self.model)
+        model = model(self.model.config, RNG(0)).to(self.device)
+        model.load_state_dict(self.early)
+        return model.eval()
 
     def loss_options(self) -> dict[str, Any]:
         options = {"schedule": self.schedule, "prediction": self.prediction}
@@ -131,4 +155,23 @@ class Trainer(TrainingLoop):
         return facts | {"weighting": self.settings.weighting}
 
     def further_facts(self) -> dict[str, Any]:
-        return {"sample_shape": list(self.sample_shape)}
+        facts = {"sample_shape": list(self.sample_shape)}
+        return facts if self.early is None else facts | {"early_step": self.early_step}
+
+    def further_arrays(self) -> dict[str, Any]:
+        return {f"early.{name}": array for name, array in (self.early or {}).items()}
+
+    def check_further(self, folder: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+        """Raises: CheckpointError if only a part of an early network is there."""
+        early, step = checkpoint.part("early"), checkpoint.description.get("early_step")
+        if step is None and not early:
+            return
+        check_number(folder, "early_step", step, whole=True)
+        parameters = self.model.state_dict()
+        shapes = {name: array.shape for name, array in parameters.items()}
+        check_arrays(folder, "early", early, shapes)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        early = checkpoint.part("early")
+        self.early = {name: to_device(a, self.device) for name, a in early.items()} or None
+        self.early_step = checkpoint.description.get("early_step")

@@ -17,7 +17,10 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from minidiff.engine.backend import array_module
+from minidiff.engine.checks import is_int
 from minidiff.engine.random import RNG, layers_draw_from
 from minidiff.engine.tensor import gradients
 from minidiff.nn import Module
@@ -34,7 +37,7 @@ from minidiff.training.processes import (
     shared_size,
 )  # fmt: skip
 
-__all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "slices"]
+__all__ = ["WorkerLost", "Workers", "available_cores", "default_count", "joined", "slices"]
 
 SMALLEST_SLICE = 4  # images; below, handing them over costs more than it saves
 MOST = 256  # processes
@@ -55,10 +58,12 @@ class Workers:
     lost: says which process was lost, if one was. From then on the caller does all the work.
     leads: whether this process writes the files of a run.
 
-    Raises: ValueError if count is not in 1..256.
+    Raises: ValueError if count is not in 1..256; TypeError if it is no int.
     """
 
     def __init__(self, model: Module, count: int | None = None):
+        if count is not None and not is_int(count):
+            raise TypeError(f"Workers: count must be an int in 1..{MOST}, got {count!r}")
         if count is not None and not 1 <= count <= MOST:
             wanted = "at least 1" if count < 1 else f"at most {MOST}"
             raise ValueError(f"Workers: count must be {wanted}, got {count}")
@@ -222,6 +227,23 @@ def slices(n: int, parts: int) -> list[slice]:
     """0..n-1 in `parts` consecutive slices, as equal as can be."""
     edges = [n * i // parts for i in range(parts + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+def joined(parts: list[dict[str, Any]], size: int) -> dict[str, Any]:
+    """The terms of a batch of `size` images from those of its slices.
+
+    Arrays come one after the other. Single numbers become their mean over all images.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    weights = [part.stop - part.start for part in slices(size, len(parts))]
+    terms = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if first.ndim:
+            terms[name] = array_module(first).concatenate(values)
+        else:
+            terms[name] = np.average(values, weights=weights)
+    return terms
 
 
 def _call(

@@ -8,6 +8,7 @@ import pytest
 from minidiff.beyond.solvers import heun_steps, log_snr_times
 from minidiff.beyond.tilted import (
     grid_quantiles,
+    guide_by_worse,
     guide_in_interval,
     interval_strength,
     noisy_score,
@@ -132,3 +133,21 @@ def test_a_grid_has_quantiles_and_a_distance():
     np.testing.assert_allclose(q, [0, 1.96], atol=1e-2)
     moved = grid_quantiles(U, GRID, p) + 0.3
     assert wasserstein_1(moved[::-1], GRID, p) == pytest.approx(0.3, rel=1e-9)
+
+
+@pytest.mark.parametrize("t", [1, 400, 1000])
+def test_guidance_away_from_a_worse_network_is_exact_for_gaussians(linear, t):
+    """Both scores are lines through 0, and so is the guided one: of the Gaussian with precision s p - (s - 1) p_worse."""
+    s, good, worse = 1.5, GaussianMixture([1], [[0.0]], 0.4), GaussianMixture([1], [[0.0]], 0.7)
+    guided = guide_by_worse(good.eps_theta(linear), worse.eps_theta(linear), s)(X, np.full(len(X), t))
+    now = linear.at(t)
+    precision = [1 / (now.alpha_bar * std**2 + now.one_minus_alpha_bar) for std in (0.4, 0.7)]
+    exact = math.sqrt(now.one_minus_alpha_bar) * (s * precision[0] - (s - 1) * precision[1]) * X
+    np.testing.assert_allclose(guided, exact, rtol=1e-12, atol=1e-14)
+
+
+def test_guidance_of_strength_1_asks_one_network(linear):
+    def network(x_t, t):
+        return x_t
+
+    assert guide_by_worse(network, None, 1.0) is network

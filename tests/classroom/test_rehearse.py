@@ -10,8 +10,10 @@ from minidiff.classroom import rehearse as module
 from minidiff.classroom.coverage import repository
 from minidiff.classroom.guide import guide_overview, link_text, plan_markdown
 from minidiff.classroom.index import get_equation
+from minidiff.classroom.lab.kernels import KERNELS
+from minidiff.classroom.lab.rounds import all_rounds
 from minidiff.classroom.plans import PLANS, Plan, Stage
-from minidiff.classroom.rehearse import command_of, get_plan, rehearse, report
+from minidiff.classroom.rehearse import command_of, commands_of, get_plan, rehearse, report
 from minidiff.classroom.tables.errata import ERRATA
 from minidiff.classroom.tables.lecture import PARTS, SENTENCES
 from minidiff.classroom.tables.slides import SLIDES
@@ -36,6 +38,29 @@ def test_a_stage_asks_something_and_what_it_names_exists(stage):
     assert not explained or get_equation(explained[1]).id == explained[1]
     script = re.match(r"python (examples/\S+)", stage.run)
     assert not script or (repository() / script[1]).is_file()
+
+
+def test_the_rounds_of_the_bug_lab_in_the_plans_exist():
+    codes = [code for plan in PLANS.values() for stage in plan.stages for code in stage.lab]
+    assert len(codes) == len(set(codes)) >= 12 and set(codes) <= {*all_rounds(), *KERNELS}
+    assert all(any(stage.lab for stage in plan.stages) for plan in PLANS.values())
+
+
+def test_a_round_of_the_bug_lab_is_rehearsed_after_the_command():
+    stage = Stage(5, "both", ".", run='python -c "print(1)"', lab=("r20", "r21"))
+    assert commands_of(stage) == ['python -c "print(1)"', "python -m minidiff lab r20", "python -m minidiff lab r21"]
+    (went,) = rehearse(Plan("test", "Test", "", (stage,)))
+    assert went.failure == "" and went.seconds > 0
+    (went,) = rehearse(Plan("test", "Test", "", (Stage(5, "none", ".", lab=("r999",)),)))
+    assert "status 2" in went.failure and "no round is called 'r999'" in went.failure
+
+
+def test_a_kernel_is_rehearsed_only_where_it_can_be_compiled(monkeypatch):
+    stage = Stage(5, "kernel", ".", lab=("k1", "r1"))
+    monkeypatch.setattr(module.emulated, "why_not", lambda: "no compiler")
+    assert commands_of(stage) == ["python -m minidiff lab r1"]
+    monkeypatch.setattr(module.emulated, "why_not", lambda: "")
+    assert commands_of(stage) == ["python -m minidiff lab k1", "python -m minidiff lab r1"]
 
 
 def test_every_plan_names_what_people_get_wrong():
@@ -72,7 +97,7 @@ def test_a_command_that_hangs_is_ended(monkeypatch):
 def test_the_plan_of_ddim_can_be_rehearsed_and_ends_well():
     lines = []
     assert report(PLANS["ddim"], lines.append) == 0
-    assert lines[-1].startswith("6 of 6 commands ran, ") and lines[-1].endswith(" s of 90 min")
+    assert lines[-1].startswith("6 of 6 stages ran, ") and lines[-1].endswith(" s of 90 min")
     said = re.sub(r"\s+", " ", " ".join(lines))  # a long line is cut for the terminal
     assert re.search(r"10 min The general step \d+\.\d s python -m minidiff explain ddim.step", said)
 
@@ -102,6 +127,8 @@ def test_the_guide_is_made_from_the_plans():
     page = plan_markdown(PLANS["forward"])
     for stage in PLANS["forward"].stages:
         assert stage.ask.split("?")[0][:20] in page.replace("&#x27;", "'") and f"<h3>{stage.title}</h3>" in page
+    assert "<code>python -m minidiff lab r6</code>" in page and 'href="../play/index.html#lab?round=r6"' in page
+    assert "minidiff lab k1</code></p>" in plan_markdown(PLANS["kernels"])  # no page can compile a kernel
     assert "82&ndash;90" in page and 'href="../deck/05.html#x_t-in-one-jump"' in page
     assert link_text("deck/05.html#x_t-in-one-jump") == "slide 5: x_t in one jump"
     assert link_text("source/minidiff/functional/conv2d.py.html#L14") == "minidiff/functional/conv2d.py:14"

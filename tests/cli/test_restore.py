@@ -8,6 +8,7 @@ from support.programs import PROGRAMS, module_of, options_of
 
 from minidiff import cli
 from minidiff.training.checkpoint import CheckpointError, save_checkpoint
+from minidiff.training.run import Ending
 
 SAVED = {
     "batch_size": 8, "lr": 0.1, "seed": 3, "data": "digits", "channels": 16, "samples": 7, "eta": 0.5, "sampling_steps": 4, "workers": 2,
@@ -117,3 +118,16 @@ def test_every_path_of_every_example_is_stored_as_an_absolute_one(name, tmp_path
     kept = cli.stored_options(options)
     for name in places:
         assert kept[name] == str(tmp_path / getattr(options, name)), name
+
+
+def test_the_command_that_goes_on_is_said_only_where_there_is_something_to_go_on_with(tmp_path, capsys):
+    options = cli.Options(out=str(tmp_path / "run"))
+    full = Ending("No space left on device", 1, saved=False)
+    with pytest.raises(SystemExit, match="1"):
+        cli.end_early(full, options)
+    assert capsys.readouterr().out == "\nInterrupted before anything was saved (No space left on device). Begin it again.\n"
+    save_checkpoint(tmp_path / "run" / "checkpoint", "ddpm", {}, {"losses": np.zeros(1)})
+    with pytest.raises(SystemExit, match="1"):
+        cli.end_early(full, options)
+    text = capsys.readouterr().out
+    assert "run/checkpoint is as it was before (No space left on device)" in text and f"--resume --out {tmp_path / 'run'}" in text

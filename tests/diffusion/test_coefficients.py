@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from minidiff.diffusion.forward import q_sample
+from minidiff.diffusion.forward import forward_steps, q_sample
+from minidiff.diffusion.inversion import ddim_invert
+from minidiff.diffusion.losses import draw_training_noise
+from minidiff.engine.random import RNG
 
 
 def test_every_coefficient_of_a_time_is_an_attribute(linear):
@@ -50,3 +53,12 @@ def test_pictures_of_whole_numbers_are_refused_for_every_kind_of_t(linear, t):
     x_0 = np.zeros((2, 1, 2, 2), np.uint8)
     with pytest.raises(TypeError, match=r"the images must be floats \(scaled to \[-1, 1\]\), got uint8"):
         q_sample(x_0, t, np.zeros(x_0.shape, np.float32), linear)
+
+
+def test_whoever_walks_from_a_picture_of_whole_numbers_is_told(linear):
+    x_0, rng = np.zeros((2, 1, 2, 2), np.uint8), RNG(0)
+    with pytest.raises(TypeError, match="the images must be floats .*, got uint8"):
+        ddim_invert(lambda x_t, t: x_t, x_0, linear, steps=2)
+    for walk in (lambda: next(forward_steps(x_0, linear, rng)), lambda: draw_training_noise(x_0, linear, rng)):
+        with pytest.raises(TypeError, match=r"dtype must be float32 or float64, got uint8 \(pictures are floats, scaled to \[-1, 1\]\)"):
+            walk()

@@ -163,6 +163,9 @@ def test_few_steps_lose_variance_even_with_a_perfect_network(linear):
 def test_wrong_times_are_named(linear):
     with pytest.raises(ValueError, match=r"number of steps S must be in 1\.\.T = 1\.\.1000, got 1001"):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=1001))
+    for wrong in (3.0, True):
+        with pytest.raises(ValueError, match=rf"number of steps S must be in 1\.\.T = 1\.\.1000, got {wrong}"):
+            list(ddim_steps(half, (1, 1), linear, RNG(0), steps=wrong))
     with pytest.raises(ValueError, match=r"number of steps S must be in 1\.\.T = 1\.\.1000, got 0"):
         list(ddim_steps(half, (1, 1), linear, RNG(0), steps=0))
     with pytest.raises(ValueError, match="spacing must be one of uniform, quadratic, got 'cubic'"):

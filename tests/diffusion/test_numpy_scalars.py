@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minidiff.beyond import pairs
 from minidiff.diffusion import ddim_sample, ddpm_sample, guidance, make_schedule
 from minidiff.diffusion.ddim import ddim_sigma
 from minidiff.diffusion.inversion import slerp
@@ -49,3 +50,18 @@ def test_a_numpy_scalar_is_the_number(call, kind):
     y = call(kind(0.5))
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y, call(0.5))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_array_of_no_axis_is_the_number(call):
+    y = call(np.array(0.5))
+    assert y.dtype == np.float32
+    np.testing.assert_array_equal(y, call(0.5))
+
+
+@pytest.mark.parametrize("clip", [-1, 0, float("nan"), np.float64(-0.5)])
+def test_a_bound_that_is_none_is_refused(clip):
+    """-1 would have made every pixel -1 without a word."""
+    for call in (CALLS["clip of DDIM"], CALLS["clip of DDPM"], CALLS["clip_x_0"], lambda a: pairs.predict_pair(network, X, 5, SCHEDULE, clip=a)):
+        with pytest.raises(ValueError, match=f"sampling: clip must be > 0, or None, got {float(clip):g}"):
+            call(clip)

@@ -84,6 +84,13 @@ def test_options_that_are_numbers_of_numpy_do_not_make_float64():
     assert F.pad(x, (np.int64(1), 0), value=np.float64(2)).dtype == np.float32
 
 
+def test_a_tensor_of_another_library_is_told_the_way_in():
+    torch = pytest.importorskip("torch", reason="needs the compare extra")
+    for call in (lambda: X + torch.ones(2), lambda: torch.ones(2) + X, lambda: F.exp(torch.ones(2))):
+        with pytest.raises(TypeError, match=r"must be a Tensor, an array or numbers, got a torch.Tensor: use minidiff.from_dlpack\(x\)"):
+            call()
+
+
 def test_comparing_with_none_and_text():
     assert (X == None) is False and (X != None) is True and (X == "a") is False  # noqa: E711
 

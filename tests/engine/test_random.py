@@ -99,9 +99,13 @@ def test_a_state_of_a_device_that_is_none(strict, philox):
     assert rng.state() == before
 
 
-def test_a_device_draws_two_kinds_of_floats(strict):
-    with pytest.raises(TypeError, match="RNG: dtype must be float32 or float64, got float16"):
-        RNG(0, "strict").normal(3, np.float16)
+@pytest.mark.parametrize("dtype", [np.float16, np.uint8, np.int64])
+def test_two_kinds_of_floats_are_drawn_on_every_device(strict, dtype):
+    """uint8: the noise of pictures that were not scaled."""
+    for rng in (RNG(0), RNG(0, "strict")):
+        for draw in (rng.normal, rng.uniform):
+            with pytest.raises(TypeError, match=f"RNG: dtype must be float32 or float64, got {np.dtype(dtype)}"):
+                draw(3, dtype)
 
 
 def test_layers_draw_from_the_generator_of_the_block():

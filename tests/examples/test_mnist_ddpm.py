@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.examples import command, run, write_digits
+from support.programs import module_of, options_of
 
 from minidiff.training.checkpoint import load_checkpoint
 
@@ -195,3 +196,9 @@ def test_deck_takes_the_settings_of_the_slides_where_none_is_given(data_dir, tmp
     options = facts["options"]
     assert (facts["prediction"], facts["schedule"]["name"], facts["optimizer"]["name"]) == ("eps", "linear", "AdamW")
     assert (options["patch_size"], options["times"], options["workers"], options["lr"]) == (1, "uniform", 1, 2e-3)
+
+
+def test_a_graph_on_the_cpu_is_told_and_the_run_goes_on(capsys):
+    options = options_of(module_of("train_mnist_ddpm.py"), "--graph", "--device", "cpu")
+    assert options.graph and options.optimizer == "adamw"
+    assert "--graph is for a GPU: on the CPU each step runs as without it" in capsys.readouterr().out

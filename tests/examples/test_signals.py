@@ -12,6 +12,7 @@ from PIL import Image
 import minidiff as md
 from minidiff import RNG
 from minidiff.diffusion import ddim_sample, make_schedule
+from minidiff.training import DivergenceError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "signals.py"
 
@@ -64,3 +65,12 @@ def test_the_program_writes_its_picture(tmp_path, monkeypatch, capsys):
     assert "strongest frequency, data    100.0%" in said and "wrote signals.png" in said
     with Image.open(tmp_path / "signals.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_a_training_that_diverges_ends(example):
+    """As every training does: no picture of noise that looks like a result."""
+    model = example.SignalDenoiser(16, RNG(0))
+    weight = model.start.weight
+    weight.assign(np.full(weight.shape, np.nan, np.float32))
+    with pytest.raises(DivergenceError, match="the training diverged: the loss of step 1 is nan"):
+        example.train(model, make_schedule("linear", 50), RNG(0), 5)

@@ -72,6 +72,10 @@ def test_an_index_out_of_range_also_on_a_gpu(strict):
     "call, error, message",
     [
         (lambda: F.reshape(X, (5, -1)), ValueError, r"reshape: an array of shape \(2, 3, 4\) \(24 elements\) can't take shape \(5, -1\)"),
+        (lambda: F.reshape(X, 24.0), TypeError, "reshape: shape must be ints, got 24.0"),
+        (lambda: F.reshape(X, "24"), TypeError, "reshape: shape must be ints, got '24'"),
+        (lambda: F.broadcast_to(X, (2.0, 3, 4)), TypeError, r"broadcast_to: shape must be ints, got \(2.0, 3, 4\)"),
+        (lambda: F.pad(X, 1.0), TypeError, "pad: pad must be ints, got 1.0"),
         (lambda: F.transpose(X, (0, 1)), ValueError, r"transpose: axes must name each of the 3 axes of shape \(2, 3, 4\), got \(0, 1\)"),
         (lambda: F.transpose(X, (0, 1, 1)), ValueError, r"transpose: axis names an axis twice: \(0, 1, 1\)"),
         (lambda: F.transpose(X, (0, 1, 5)), ValueError, "transpose: axis must be in -3..2 for 3 axes, got 5"),

@@ -165,7 +165,7 @@ def test_fast_takes_the_exact_tiles_of_tensor_cores_where_a_gpu_has_them(cuda):
 
 
 def test_versions_are_registered_simplest_first():
-    versions = {op: [v for v in minidiff.kernel_versions(op) if v != "native"] for op in ("conv2d", "conv_transpose2d")}
+    versions = {op: [v for v in minidiff.kernel_versions(op) if not v.startswith("native")] for op in ("conv2d", "conv_transpose2d")}
     rungs = list(RUNGS["conv2d"])  # last, but never chosen unless they are named
     assert versions["conv2d"] == ["im2col", "winograd", "naive", "tiled", "tf32", "tf32x3", "fast", *rungs]
     assert versions["conv_transpose2d"] == ["im2col", "naive", "tiled", "tf32", "tf32x3", "fast"]

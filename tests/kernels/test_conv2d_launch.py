@@ -107,10 +107,15 @@ def test_forward_and_gradients(device, case, version):
         run.conv2d_input_gradient(version, conv, *arrays, stream)
         assert_close(device, f"input gradient ({version}, tile {tile}, {splits} splits)", result, dx, tolerance)
     for tile, splits in plans(device, version, conv, "weight gradient"):
-        result = device.empty(dweight.shape)
-        arrays = dy_, x_, result, tile, splits, parts(device, splits, dweight.size)
+        result = device.empty(dweight.size + dbias.size)
+        arrays = dy_, x_, result, True, tile, splits, parts(device, splits, result.size)
         run.conv2d_weight_gradient(version, conv, *arrays, stream)
-        assert_close(device, f"weight gradient ({version}, tile {tile}, {splits} splits)", result, dweight, tolerance)
+        how = f"({version}, tile {tile}, {splits} splits)"
+        assert_close(device, f"weight gradient {how}", result[: dweight.size].reshape(dweight.shape), dweight, tolerance)
+        assert_close(device, f"bias gradient {how}", result[dweight.size :], dbias, 1e-5)
+        alone = device.empty(dweight.shape)
+        run.conv2d_weight_gradient(version, conv, dy_, x_, alone, False, tile, splits, parts(device, splits, alone.size), stream)
+        assert_close(device, f"weight gradient alone {how}", alone, device.numpy(result[: dweight.size].reshape(dweight.shape)), 0)
 
     result = device.empty(dbias.shape)
     device.module.conv2d_bias_gradient(version, conv, dy_, result, device.stream)
@@ -125,7 +130,7 @@ def test_two_runs_agree_to_the_last_bit(device, version):
     for _ in range(2):
         result = device.empty(conv.weight_shape)
         splits = 3 if version == "fast" else 1
-        arrays = dy_, x_, result, 3, splits, parts(device, splits, result.size)
+        arrays = dy_, x_, result, False, 3, splits, parts(device, splits, result.size)
         device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
         results.append(device.numpy(result))
     np.testing.assert_array_equal(*results)
@@ -141,19 +146,19 @@ def test_weight_of_infinity_meets_only_its_own_pixels(device):
     assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
 
 
-@pytest.mark.parametrize("case, forward, input_gradient, weight_gradient", [
-    ("small", True, True, True),
-    ("no padding", True, True, True),
-    ("one pixel", False, False, False),  # 1 x 1
-    ("stride 2", False, False, False),
-    ("dilation 2", False, False, False),
-    ("too wide", False, False, True),
+@pytest.mark.parametrize("case, forward, input_gradient", [
+    ("small", True, True),
+    ("no padding", True, True),
+    ("one pixel", False, False),  # 1 x 1
+    ("stride 2", False, False),
+    ("dilation 2", False, False),
+    ("too wide", False, False),
 ])  # fmt: skip
-def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient, weight_gradient):
+def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient):
     module = load("cpu")[0]
     conv = problem(case)[0] if case in CASES else conv2d_sizes((1, 1, 4, 72), (1, 1, 3, 3), 1, 1, 1, 1)
     sums = "forward", "input gradient", "weight gradient"
-    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, weight_gradient]
+    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, False]
 
 
 def test_a_halo_that_does_not_fit_is_refused(emulated):
@@ -161,11 +166,11 @@ def test_a_halo_that_does_not_fit_is_refused(emulated):
     message = "tiles with a halo are for 3 x 3 kernels, stride 1 and narrow images"
     with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message}"):
         load("cpu")[0].conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
-    with pytest.raises(RuntimeError, match=f"conv2d_weight_gradient_tf32x3: {message}"):
-        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), 5, 1, None, 0)
+    with pytest.raises(RuntimeError, match="conv2d_weight_gradient_tf32x3: there is no tile 5"):
+        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 5, 1, None, 0)
 
 
-@pytest.mark.parametrize("which", ["forward", "input gradient", "weight gradient"])
+@pytest.mark.parametrize("which", ["forward", "input gradient"])
 def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
     """halo.h: each source pixel comes once for all nine taps."""
     conv = conv2d_sizes((2, 16, 14, 14), (64, 16, 3, 3), 1, 1, 1, 1)
@@ -176,7 +181,6 @@ def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
     run = {
         "forward": lambda tile: conv2d_launch.forward("tf32", conv, x, weight, plan=Plan(tile, 1)),
         "input gradient": lambda tile: conv2d_launch.input_gradient("tf32", conv, dy, weight, plan=Plan(tile, 1)),
-        "weight gradient": lambda tile: conv2d_launch.weight_gradient("tf32", conv, dy, x, plan=Plan(tile, 1)),
     }[which]
     with kernels.count() as counted:
         run(0)

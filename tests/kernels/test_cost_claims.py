@@ -102,12 +102,12 @@ def header(name):
 TILE = """
 using Tile = RegisterTile<64, 64, 8, 4, 4>;
 __global__ void kernel(float* y) {
-    __shared__ __align__(16) Slabs<Tile> slabs;
+    __shared__ __align__(16) Stage<Tile> stage;
     for (int i = threadIdx.x; i < 64 * Tile::DEPTH; i += Tile::THREADS)
-        slabs.a[0].at(i / 64, i % 64) = slabs.b[0].at(i / 64, i % 64) = 1;
+        stage.a.at(i / 64, i % 64) = stage.b.at(i / 64, i % 64) = 1;
     __syncthreads();
     Tile tile;
-    tile.multiply_add(slabs.a[0], slabs.b[0]);
+    tile.multiply_add(stage.a, stage.b);
     y[threadIdx.x] = tile.sum[0][0];
 }"""
 # Two reads of 16 bytes: an operand by rows, and one by columns. ROW, COLUMN: where a lane stands.

@@ -5,7 +5,7 @@ import pytest
 
 import minidiff as md
 from minidiff import functional as F
-from minidiff import nn
+from minidiff import models, nn
 
 LAYERS = {
     "conv by native or winograd": (lambda n: n.Conv2d(16, 16, 3, padding=1), (0, 16, 8, 8)),
@@ -45,6 +45,21 @@ def test_a_module_with_an_empty_batch_also_under_strict_kernels():
             y.sum().backward()
         assert y.shape == (0, 256)
     assert all(not p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "make, t",
+    [
+        (lambda rng: models.UNet(models.UNetConfig(1, 8, (1, 2), (False, True), n_heads=1, image_size=8), rng), True),
+        (lambda rng: models.Classifier(models.ClassifierConfig(image_size=8), rng), False),
+        (lambda rng: models.NoisyClassifier(models.NoisyClassifierConfig(image_size=8), rng), True),
+    ],
+)
+def test_a_network_with_an_empty_batch(make, t):
+    network = make(md.RNG(0)).eval()
+    y = network(np.ones((0, 1, 8, 8), "f"), *([np.ones(0, int)] if t else []))
+    y.sum().backward()
+    assert len(y) == 0 and all(not p.grad.any() for p in network.parameters())
 
 
 @pytest.mark.parametrize(

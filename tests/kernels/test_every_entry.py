@@ -120,8 +120,8 @@ def calls_on_the_cpu():
     """(operation, version, case, dtype); emulated kernels compute in float32."""
     for case, dtype in itertools.product(TABLE, ("float32", "float64")):
         for version, kernel in _kernels[case.operation].items():
-            small = "cpu" in kernel.by_name and dtype == "float32" and work(case) <= 400
-            if small or "cpu" in kernel.devices:
+            by_name = "cpu" in kernel.by_name and dtype == "float32"
+            if by_name and (version == "native_naive" or work(case) <= 400) or "cpu" in kernel.devices:
                 yield pytest.param(case.operation, version, case, dtype, id=f"{case.operation}-{version}-{dtype}-{label(case)}")
 
 
@@ -135,7 +135,7 @@ def calls_on_a_gpu():
 
 def function_of(operation, version):
     kernel = _kernels[operation][version]
-    if "cpu" in kernel.by_name and load("cpu")[0] is None:
+    if "cpu" in kernel.by_name and version != "native_naive" and load("cpu")[0] is None:
         pytest.skip(load("cpu")[1])
     return kernel.function
 

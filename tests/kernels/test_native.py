@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from minidiff import functional as F
-from minidiff import use_kernels
+from minidiff import kernel_versions, use_kernels
 from minidiff.engine.registry import Unsupported
-from minidiff.kernels.cpu import native, native_attention, native_conv2d, native_group_norm
+from minidiff.kernels.cpu import (
+    native,
+    native_attention,
+    native_conv2d,
+    native_group_norm,
+    native_naive,
+)
 
 MODULE, REASON = native.load()
 pytestmark = pytest.mark.skipif(MODULE is None, reason=f"the native kernels: {REASON}")
@@ -183,3 +189,40 @@ def test_a_network_computes_the_same_in_each_variant(variant):
         tokens = y.reshape(2, 1, 16, 64).transpose(0, 1, 3, 2)
         F.attention(tokens, tokens, tokens).sum().backward()
     assert all(np.isfinite(t.grad).all() for t in tensors)
+
+
+def test_the_naive_versions_run_only_by_name(variant):
+    """They take every option of conv2d, and are tested by the table of test_every_entry.py."""
+    x, weight, bias = draw((2, 4, 9, 8), (6, 2, 3, 3), (6,))
+    options = {"stride": (2, 1), "padding": (1, 2), "dilation": 2, "groups": 2}
+    for operation in ("conv2d", "group_norm", "group_norm_swish", "attention"):
+        assert kernel_versions(operation)[0] == "native_naive" and "native_naive" not in kernel_versions(operation, "cpu")
+    with use_kernels(conv2d="native_naive"):
+        y = F.conv2d(x, weight, bias, **options).numpy()
+    np.testing.assert_allclose(y, F.conv2d.reference(x, weight, bias, **options)[0], rtol=1e-5, atol=1e-5)
+    with use_kernels(attention="native_naive"), pytest.raises(RuntimeError, match=r"'native_naive' does not take these arguments \(a mask\)"):
+        F.attention(x, x, x, is_causal=True)
+
+
+def test_the_naive_kernels_refuse_what_does_not_fit():
+    x, weight, y = draw((2, 4, 5, 5), (6, 2, 3, 3), (2, 6, 3, 3))
+    options = (3, 3, 1, 1, 0, 0, 1, 1, 2)
+    with pytest.raises(ValueError, match=r"y: wanted a contiguous float32 array of shape \(2, 6, 3, 3\)"):
+        MODULE.conv2d_naive(x, weight, None, options, y[:1])
+    with pytest.raises(ValueError, match="groups: wanted a number that divides the channels of x and y, and a weight that fits"):
+        MODULE.conv2d_naive(x, weight, None, (*options[:-1], 4), y)
+    with pytest.raises(ValueError, match=r"k: wanted a contiguous float32 array of shape \(4, \.\.\., 5\)"):
+        MODULE.attention_naive(x[0], x[0, :3], x[0], 1.0, x[0], x[0])
+    with pytest.raises(ValueError, match="groups: wanted a number that divides the channels"):
+        MODULE.group_norm_naive(x[0], 2, None, None, 1e-5, False, x[0], x[0, 0, :, :2], x[0, 0, :, :2])
+
+
+def test_nan_passes_through_the_naive_kernels():
+    x, weight, k = draw((2, 16, 4, 4), (16,), (16, 16, 3, 3))
+    x[1, 3, 2, 2] = np.nan
+    for ours, exact in (
+        (native_naive.conv2d_naive(x, k, padding=1)[0], F.conv2d.reference(x, k, padding=1)[0]),
+        (native_naive.group_norm_kernel(True)(x, 4, weight, weight)[0], F.group_norm_swish.reference(x, 4, weight, weight)[0]),
+        (native_naive.attention_naive(x, x, x)[0], F.attention.reference(x, x, x)[0]),
+    ):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(exact))

@@ -59,11 +59,18 @@ def test_more_work_never_takes_less_time():
 
 
 def timed_plans():
-    """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed, halos among them."""
+    """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed, halos among them.
+
+    It timed halos for weight gradients, too, which lost everywhere and are gone: docs/ladder.md.
+    """
     for row in json.loads(FIGURES.read_text())["halo"]["results"]:
         for found in row["found"] if row["kind"] == "plans" else ():
             version, what, sizes, _ = found["convolution"]
-            yield version, what, Conv(*sizes), {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
+            tiles = tiles_of(version, what, tensor_cores=True, halo=True)
+            times = {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
+            gone = {plan for plan in times if plan.tile >= len(tiles)}
+            assert not gone or what == "weight gradient" and min(times, key=times.__getitem__) not in gone
+            yield version, what, Conv(*sizes), {plan: seconds for plan, seconds in times.items() if plan not in gone}
 
 
 def cost_of_the_models_choice(version, what, conv, times):
@@ -89,7 +96,7 @@ def test_a_model_that_takes_halos_for_faster_than_they_are_is_noticed(monkeypatc
     """As it was before they had run: copies and products were taken for the whole time of a slab."""
     if not FIGURES.exists():
         pytest.skip("the docs are not installed")
-    hopeful = tuple(tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.halo else tile for tile in planning.TF32X3_GRADIENT)
-    monkeypatch.setitem(conv2d_launch.GRADIENT_TILES, "tf32x3", hopeful)
-    gradients = [case for case in timed_plans() if case[:2] == ("fast", "weight gradient")]
-    assert max(cost_of_the_models_choice(*case) for case in gradients) > 1.4
+    hopeful = tuple(tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.halo else tile for tile in planning.TF32X3)
+    monkeypatch.setitem(conv2d_launch.TILES, "tf32x3", hopeful)
+    cases = [case for case in timed_plans() if case[0] == "fast" and case[1] != "weight gradient"]
+    assert max(cost_of_the_models_choice(*case) for case in cases) > 1.2

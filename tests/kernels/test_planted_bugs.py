@@ -8,7 +8,7 @@ from support.planted import Bug, Library, Program, flattened, possible
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
 CORRELATE, WEIGHT, NORM, PARTS = "conv2d/correlate.h", "conv2d/weight_gradient.h", "group_norm/forward.cu", "group_norm/parts.h"
-HALO, HALO_CORRELATE, HALO_WEIGHT = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h", "conv2d/halo_weight_gradient.h"
+HALO, HALO_CORRELATE = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h"
 HALO_BARRIER = "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more"
 
 BUGS = {
@@ -29,7 +29,7 @@ BUGS = {
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
         rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
     "the other slab overwritten too early": Bug(
-        FAST, TILE, "copy(slab + STAGES - 1, free);", "copy(slab + STAGES - 1, stage);",
+        FAST, TILE, "copy(slab + STAGES - 1, stages[free]);", "copy(slab + STAGES - 1, stages[now]);",
         r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+|a copy that is on its way"),
     "no barrier between slabs": Bug(
         FAST, TILE, "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more", "",
@@ -41,7 +41,7 @@ BUGS = {
         FAST, TILE, "wait_for_copies<STAGES - 2>();\n        __syncthreads();", "__syncthreads();\n        wait_for_copies<STAGES - 2>();",
         r"a copy that is on its way|data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "four numbers copied to an address for one": Bug(
-        FAST, CORRELATE, "copy_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap", "copy_quad_async(&a.at(k, m_e), tap_at + m_e * c.weight_m, tap",
+        FAST, CORRELATE, "copy_async(&a.at(weight_k, weight_m", "copy_quad_async(&a.at(weight_k, weight_m",
         rf"misaligned: {THREAD} reads 16 bytes at once at conv2d/correlate.h:\d+, at an address that is a multiple of (4|8) only"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
@@ -49,10 +49,10 @@ BUGS = {
     "no barrier between slabs with a halo": Bug(
         HALO, HALO_CORRELATE, HALO_BARRIER, "", r"a copy that is on its way|shared memory that nobody has written"),
     "pixels with a halo multiplied before they arrive": Bug(
-        HALO, HALO_WEIGHT, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_weight_gradient.h:\d+"),
+        HALO, HALO_CORRELATE, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_correlate.h:\d+"),
     "the slab with a halo overwritten too early": Bug(
-        HALO, HALO_WEIGHT, "float* stage = stages + slab % 2 * stage_size;\n        const int first_pixel",
-        "float* stage = stages;\n        const int first_pixel", r"a copy that is on its way|data race in shared memory"),
+        HALO, HALO_CORRELATE, "float* stage = stages + slab % 2 * stage_size;\n        const", "float* stage = stages;\n        const",
+        r"a copy that is on its way|data race in shared memory"),
     # global memory
     "images beyond the last, with a halo": Bug(
         HALO, "conv2d/halo.h", "n < images && h < source_h", "h < source_h", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
@@ -78,6 +78,11 @@ BUGS = {
         "data race in global memory: .* writes at conv2d/correlate.h"),
     "pixels beyond the last image": Bug(
         FAST, WEIGHT, "const bool valid = k < K;", "const bool valid = true;", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
+    "every block adds up the bias gradient": Bug(
+        FAST, WEIGHT, "g.bias && blockIdx.x == 0 && threadIdx.x < M", "g.bias && threadIdx.x < M",
+        rf"data race in global memory: {THREAD} wrote at conv2d/weight_gradient.h:\d+ and {THREAD} writes at conv2d/weight_gradient.h:\d+"),
+    "the bias gradient of channels beyond the last": Bug(
+        FAST, WEIGHT, "if (tile.adds && int(threadIdx.x) < m_left) results", "if (tile.adds) results", "out of bounds|data race in global memory"),
     "all threads write one number": Bug(
         NAIVE, NAIVE, "if (threadIdx.x == 0) dbias[o] = sum;", "dbias[o] = sum;",
         rf"data race in global memory: {THREAD} wrote at conv2d/naive.cu:\d+ and {THREAD} writes at conv2d/naive.cu:\d+ with no "
@@ -149,13 +154,14 @@ CALLS = {
               conv2d_weight_gradient_tiled(conv, dy, x, dweight, 0);""",
     FAST: """const Plan plan{4, 2, parts};
              conv2d_fast(conv, x, weight, bias, y, plan, 0); conv2d_input_gradient_fast(conv, dy, weight, nullptr, dx, plan, 0);
-             conv2d_weight_gradient_fast(conv, dy, x, dweight, plan, 0);""",
+             conv2d_weight_gradient_fast(conv, dy, x, {gradients, true}, plan, 0);""",
     HALO: """Correlation c{};
              c.N = 2, c.groups = 1, c.M = 18, c.C = 5, c.result_h = c.source_h = 7, c.result_w = c.source_w = 5;
              c.weight_m = 45, c.weight_c = 9, c.weight_group = 810, c.splits = 1;
              const Plan plan{HALO_TILE, 1, nullptr};
              launch_halo_correlation<HaloWide<1>, false>("halo", conv, c, x, weight, bias, y, plan, 0);
-             launch_halo_weight_gradient<HaloWideGradient<1>>("halo", conv, dy, x, dweight, plan, 0);""",
+             c.M = 5, c.C = 18, c.weight_m = 9, c.weight_c = 45;
+             launch_halo_correlation<HaloWide<1>, true>("halo", conv, c, dy, weight, nullptr, dx, plan, 0);""",
     NORM: """group_norm_forward_fast({2, 3, 2, 36, 1e-5f, true, dy + 1, bias, bias, y, dbias, parts}, 0);
              group_norm_forward_naive({2, 3, 6, 35, 1e-5f, false, dy, bias, bias, y, dbias, parts}, 0);""",
 }  # fmt: skip

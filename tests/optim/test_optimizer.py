@@ -153,6 +153,8 @@ def test_loading_copies_and_refuses_what_is_of_other_parameters():
     [
         (lambda p: optim.SGD([]), "SGD: parameters is empty: there is nothing to train"),
         (lambda p: optim.AdamW(p, lr=-1), "AdamW: lr must be >= 0, got -1"),
+        (lambda p: optim.SGD(p, lr="1"), "SGD: lr must be a number >= 0, got '1'"),
+        (lambda p: optim.Adam(p, eps=None), "Adam: eps must be a number >= 0, got None"),
         (lambda p: optim.Adam(p, lr=float("nan")), "Adam: lr must be >= 0, got nan"),
         (lambda p: optim.SGD(p, momentum=-0.1), "SGD: momentum must be >= 0, got -0.1"),
         (lambda p: optim.AdamW(p, weight_decay=-0.1), "AdamW: weight_decay must be >= 0, got -0.1"),
@@ -163,7 +165,7 @@ def test_loading_copies_and_refuses_what_is_of_other_parameters():
     ],
 )
 def test_settings_that_make_no_sense(make, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         make(list(parameters().items()))
 
 

@@ -20,7 +20,8 @@ sys.meta_path.insert(0, Refuse())
 @pytest.mark.parametrize(
     "name",
     ["minidiff", "minidiff.diffusion", "minidiff.data", "minidiff.models", "minidiff.optim", "minidiff.training",
-     "minidiff.sampling", "minidiff.classroom.explain", "minidiff.classroom.mutants", "minidiff.classroom.page.wire"],
+     "minidiff.sampling", "minidiff.classroom.explain", "minidiff.classroom.mutants", "minidiff.classroom.page.wire",
+     "minidiff.classroom.page.lab", "minidiff.classroom.page.exercises"],
 )  # fmt: skip
 def test_it_is_imported_with_numpy_alone(name):
     done = subprocess.run([sys.executable, "-c", f"{WITHOUT}\nimport {name}"], capture_output=True, text=True)

@@ -16,6 +16,7 @@ from .conftest import SECONDS, Play
 TABS = {
     "points": "Points in the plane", "digits": "A digit comes out of noise", "equation": "One equation, live",
     "unet": "The network that predicts the noise", "broken": "Broken on purpose",
+    "lab": "Bug lab", "exercises": "Exercises",
 }  # fmt: skip
 
 
@@ -287,6 +288,10 @@ def test_the_keyboard_is_enough(play):
     play.page.keyboard.press("ArrowRight")
     play.settle("digits")
     play.page.keyboard.press("End")
+    play.settle("exercises")
+    play.page.keyboard.press("ArrowLeft")
+    play.settle("lab")
+    play.page.keyboard.press("ArrowLeft")
     play.settle("broken")
     play.page.keyboard.press("Tab")  # to the tools, then into the panel
     reached = set()
@@ -322,7 +327,7 @@ def test_nothing_overflows(browser, address, width, height):
     play = Play(browser, address, width, height)
     play.open()
     wide = {}
-    for state in ("points", "points?mode=reverse&sampler=ddim", "points?mode=train", "digits", "digits?mode=words", "equation?id=vlb.two_sums", "unet", "broken"):
+    for state in ("points", "points?mode=reverse&sampler=ddim", "points?mode=train", "digits", "digits?mode=words", "equation?id=vlb.two_sums", "unet", "broken", "lab?round=r10", "lab?round=m77", "exercises?name=conv2d_backward"):
         play.open(state)
         inside = "[...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('.formula, .code, .editor, .strip, svg, [role=tablist]')).length"
         wide[state] = play.page.evaluate(f"[document.documentElement.scrollWidth - innerWidth, {inside}]")

@@ -48,7 +48,8 @@ def launches(name: str, args: tuple[Any, ...]) -> int:
     """Kernels that one call of csrc launches."""
     if name in ("conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"):
         splits = args[-3]  # tile, splits, parts, stream
-        return 1 if splits == 1 else 2
+        bias_alone = name == "conv2d_weight_gradient" and args[0] in ("naive", "tiled") and args[-5]
+        return 1 + (splits > 1) + bias_alone
     return {"attention_backward": 2, "group_norm_backward": 2}.get(name, 1)
 
 

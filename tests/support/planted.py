@@ -35,7 +35,7 @@ class Program(NamedTuple):
 
 
 SIZES = {"x": (2, 5, 7, 5), "weight": (18, 5, 3, 3), "bias": (18,), "y": (2, 18, 7, 5), "dy": (2, 18, 7, 5), "dx": (2, 5, 7, 5),
-         "dweight": (18, 5, 3, 3), "dbias": (18,), "parts": (2 * 2 * 18 * 35,)}  # fmt: skip
+         "dweight": (18, 5, 3, 3), "dbias": (18,), "gradients": (18 * 46,), "parts": (2 * 2 * 18 * 35,)}  # fmt: skip
 
 
 def with_headers(file, bug, shorten):

@@ -50,7 +50,7 @@ def finish(folder, count):
     return trainer.model.state_dict()
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU"])
 def test_a_signal_ends_with_a_checkpoint_and_128_plus_its_number(name, tmp_path):
     number, trainer = getattr(signal, name), make_trainer()
     at_step(trainer, 3, lambda: os.kill(os.getpid(), number))

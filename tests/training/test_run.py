@@ -95,3 +95,27 @@ def test_the_learning_rate_falls_to_the_end(trainer, tmp_path):
     assert rates[0] == trainer.lr
     assert all(a > b for a, b in zip(rates, rates[1:], strict=False))
     assert rates[5] == pytest.approx(0.51 * trainer.lr) and rates[-1] < 0.06 * trainer.lr
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "run: steps must be an int >= 1, got 0"),
+        ({"steps": -1}, ValueError, "run: steps must be an int >= 1, got -1"),
+        ({"steps": 2.5}, TypeError, "run: steps must be an int >= 1, got 2.5"),
+        ({"steps": "3"}, TypeError, "run: steps must be an int >= 1, got '3'"),
+        ({"steps": True}, TypeError, "run: steps must be an int >= 1, got True"),
+        ({"minutes": float("nan")}, ValueError, "run: minutes must be a number > 0, got nan"),
+        ({"minutes": 0}, ValueError, "run: minutes must be a number > 0, got 0"),
+        ({"minutes": "1"}, ValueError, "run: minutes must be a number > 0, got '1'"),
+        ({"steps": 1, "preview_minutes": None}, ValueError, "run: preview_minutes must be a number > 0, got None"),
+    ],
+)
+def test_a_length_that_no_run_would_reach_is_refused(settings, error, message):
+    """0 steps, or NaN minutes, would have trained for ever."""
+    with pytest.raises(error, match=message):
+        RunSettings(**settings)
+
+
+def test_numbers_of_numpy_are_a_length():
+    assert RunSettings(steps=np.int64(3), minutes=np.float32(0.5)).steps == 3

@@ -151,3 +151,7 @@ def test_a_model_can_be_sent_where_processes_do_not_fork():
 def test_bad_count():
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         Workers(Linear(1, 1), 0)
+    for wrong in (1.5, "2", True):
+        with pytest.raises(TypeError, match=rf"Workers: count must be an int in 1..256, got {wrong!r}"):
+            Workers(Linear(1, 1), wrong)
+    assert Workers(Linear(1, 1), np.int64(1)).count == 1

@@ -15,7 +15,7 @@ import numpy as np
 from minidiff.engine.printing import plain_array
 
 _functions: dict[str, Callable[..., Any]] = {}
-TABS = ("points", "digits", "equations", "unet", "broken")
+TABS = ("points", "digits", "equations", "unet", "broken", "lab", "exercises")
 
 
 def on_page(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,6 +36,7 @@ DDIM = Plan(
                 "alpha instead of alpha_bar (erratum 28): with the exact predictor a third of "
                 "the samples is near a mode, instead of all."
             ),
+            lab=("r9", "r10"),
         ),
         Stage(
             12, "Walk it", "The same x_T, no noise: the walk is a function.",
@@ -82,6 +83,7 @@ DDIM = Plan(
             ask="What are w = 0, s = 1 and s = 0?",
             answer="w = 0 is s = 1: the condition, not enlarged. s = 0 forgets the condition.",
             mistake="w and s are one number. s = 1 + w, and papers mix them (erratum 42).",
+            lab=("r31",),
         ),
         Stage(
             6, "What to take home", "One network, many ways back.",

@@ -46,6 +46,7 @@ FORWARD = Plan(
                 "q(x_t | x_{t-1}) is a standard normal distribution (erratum 1). As printed, "
                 "the step forgets the image."
             ),
+            lab=("r21",),
         ),
         Stage(
             15, "Two Gaussians are one",
@@ -58,6 +59,7 @@ FORWARD = Plan(
                 "The noise of one step is what the network learns (erratum 5). At t = 500 it is "
                 "a tenth of the noise in x_t."
             ),
+            lab=("r20",),
         ),
         Stage(
             15, "Step into the jump",
@@ -84,6 +86,7 @@ FORWARD = Plan(
                 "x_T is noise whatever the schedule (erratum 4): schedule.check() says how much "
                 "of the image is left."
             ),
+            lab=("r6", "r7"),
         ),
         Stage(
             10, "The wrong forms", "Each misprint is a function; here is what they do, in red.",

@@ -43,6 +43,7 @@ KERNELS = Plan(
                 "Leaving out a barrier works on my machine. The race check of the emulator "
                 "names the two threads."
             ),
+            lab=("k1", "k2"),
         ),
         Stage(
             15, "Attention without the matrix", "Be wrong and repair it: a running maximum.",
@@ -50,6 +51,7 @@ KERNELS = Plan(
             run="python -m minidiff explain ldm.attention --short",
             ask="The maximum rises from m to m'. What must be corrected?",
             answer="Sum and output, both by exp(m - m').",
+            lab=("k3",),
         ),
         Stage(
             10, "Backward", "One number per query gives every probability back.",

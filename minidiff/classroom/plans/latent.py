@@ -22,6 +22,7 @@ LATENT = Plan(
             ask="What is the derivative of 'the nearest'?",
             answer="Zero almost everywhere; so one pretends that it was the identity.",
             mistake="The nearest by edit distance (erratum 44): that is for strings.",
+            lab=("r26",),
         ),
         Stage(
             10, "Codes die", "A code that nobody chooses gets no gradient.",
@@ -50,6 +51,7 @@ LATENT = Plan(
             mistake=(
                 "No 1 / sqrt(d): the softmax saturates as d grows, and its gradient vanishes."
             ),
+            lab=("r24",),
         ),
         Stage(
             12, "The loss, and the words",

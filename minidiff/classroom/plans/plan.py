@@ -10,7 +10,8 @@ class Stage(NamedTuple):
 
     show: pages of the site, as `deck/05.html#x_t-in-one-jump`; run: a command for the terminal,
     keys: what is then typed, one line each; ask: a question for the class, answer: what to expect;
-    mistake: what people believe, and what shows that it is wrong.
+    mistake: what people believe, and what shows that it is wrong; lab: the rounds of the bug lab
+    in which the class sees that for itself.
     """
 
     minutes: int
@@ -22,6 +23,7 @@ class Stage(NamedTuple):
     ask: str = ""
     answer: str = ""
     mistake: str = ""
+    lab: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):

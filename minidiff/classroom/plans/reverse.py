@@ -31,6 +31,7 @@ REVERSE = Plan(
                 "beta_tilde is the true variance of the step back (erratum 8). It is the "
                 "variance given x_0."
             ),
+            lab=("r22",),
         ),
         Stage(
             10, "The noise instead of the image",
@@ -59,6 +60,7 @@ REVERSE = Plan(
                 "-log p(x_0 | x_1) inside the sum (erratum 10) counts the reconstruction T - 1 "
                 "times: 2098 nats instead of 102."
             ),
+            lab=("r30",),
         ),
         Stage(
             10, "L_simple",
@@ -71,6 +73,7 @@ REVERSE = Plan(
                 "500."
             ),
             mistake="The weight is constant (erratum 15).",
+            lab=("r29",),
         ),
         Stage(
             12, "Algorithm 1 in the debugger",
@@ -84,6 +87,7 @@ REVERSE = Plan(
                 "One t for the batch, alpha_hat[t] without a shape (erratum 21): NumPy scales "
                 "columns, and says nothing."
             ),
+            lab=("r12",),
         ),
         Stage(
             13, "Algorithm 2 in the debugger",
@@ -100,6 +104,7 @@ REVERSE = Plan(
                 "for i in range(noise_steps) (erratum 22): upwards, 24 % end near a mode, as "
                 "many as of pure noise."
             ),
+            lab=("r1", "r3"),
         ),
         Stage(
             8, "What to take home", "Three lines are all of DDPM.",

@@ -15,6 +15,7 @@ UNET = Plan(
                 "Skip and residual connection are one thing (erratum 33): one concatenates, the "
                 "other adds."
             ),
+            lab=("r25",),
         ),
         Stage(
             14, "Follow the shapes", "Read only the shapes, line by line.",
@@ -36,6 +37,7 @@ UNET = Plan(
             mistake=(
                 "The embedding is the transformer's (erratum 36): order and frequencies differ."
             ),
+            lab=("r18", "r19"),
         ),
         Stage(
             12, "Blocks", "Residual, attention, down, up.",
@@ -43,6 +45,7 @@ UNET = Plan(
             run="python -m minidiff explain 30",
             ask="Where does the time enter?",
             answer="In each residual block, added to every pixel of a channel.",
+            lab=("r23",),
         ),
         Stage(
             14, "A derivative is the same loop",

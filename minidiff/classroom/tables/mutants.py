@@ -87,7 +87,7 @@ MUTANTS = (
            "sqrt(schedule.at(t_prev, first=0).alpha_bar)",
            "schedule.at(t_prev, first=0).alpha_bar"),
     Mutant("ddim.inversion_step", "index off by one",
-           "schedule.at(t_next)", "schedule.at(max(t, 1))"),
+           "schedule.at(t_next, like", "schedule.at(max(t, 1), like"),
     Mutant("guidance.classifier_eps", "sign", "eps_hat - shift", "eps_hat + shift"),
     Mutant("guidance.classifier_eps", "missing square root", "s * sqrt(now.", "s * (now."),
     Mutant("guidance.classifier_mean", "no variance", "s * variance * gradient", "s * gradient"),

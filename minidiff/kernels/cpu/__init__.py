@@ -1,6 +1,13 @@
 """Fast forms of operations on a CPU: in NumPy, and in C++ if that is built (native.py)."""
 
-from minidiff.kernels.cpu import attention, conv2d, conv_transpose2d, group_norm
+from minidiff.kernels.cpu import native_naive  # isort: skip  (the slowest)
+
+from minidiff.kernels.cpu import (  # isort: skip
+    attention,
+    conv2d,
+    conv_transpose2d,
+    group_norm,
+)
 
 from minidiff.kernels.cpu import (  # isort: skip  (faster than those before)
     native_attention,
@@ -10,5 +17,5 @@ from minidiff.kernels.cpu import (  # isort: skip  (faster than those before)
 
 __all__ = [
     "attention", "conv2d", "conv_transpose2d", "group_norm",
-    "native_attention", "native_conv2d", "native_group_norm",
+    "native_attention", "native_conv2d", "native_group_norm", "native_naive",
 ]  # fmt: skip

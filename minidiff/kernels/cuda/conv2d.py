@@ -13,6 +13,7 @@ from minidiff.kernels.cuda.conv2d_launch import (
     forward,
     has_tensor_cores,
     input_gradient,
+    weight_and_bias_gradient,
     weight_gradient,
 )
 from minidiff.kernels.cuda.library import register_versions
@@ -39,10 +40,9 @@ def conv2d(
         def conv2d_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
             dy = contiguous(dy)
-            return (
-                input_gradient(kernel, conv, dy, weight) if want_x else None,
-                weight_gradient(kernel, conv, dy, x) if want_weight else None,
-                bias_gradient(kernel, conv, dy) if want_bias and bias is not None else None,
+            dx = input_gradient(kernel, conv, dy, weight) if want_x else None
+            return dx, *parameter_gradients(
+                kernel, conv, dy, x, want_weight, want_bias and bias is not None
             )
 
         return y, conv2d_backward
@@ -78,6 +78,18 @@ def conv_transpose2d(version: str) -> Callable:
         return y, conv_transpose2d_backward
 
     return conv_transpose2d_by_kernels
+
+
+def parameter_gradients(
+    kernel: str, conv: Conv, dy: Any, x: Any, want_weight: bool, want_bias: bool
+) -> tuple[Any, Any]:
+    """(dweight, dbias), None for what is not wanted."""
+    if want_weight and want_bias:
+        return weight_and_bias_gradient(kernel, conv, dy, x)
+    return (
+        weight_gradient(kernel, conv, dy, x) if want_weight else None,
+        bias_gradient(kernel, conv, dy) if want_bias else None,
+    )
 
 
 def contiguous(dy: Any) -> Any:

@@ -1,7 +1,8 @@
 """Calls csrc/conv2d/: the convolution and its gradients, on arrays that the kernels take.
 
-Each of the four functions computes one of the sums of csrc/conv2d/conv2d.h, by the version that is
-named. conv_transpose2d is made of the same four, with the roles of x and y exchanged.
+Each of these functions computes one of the sums of csrc/conv2d/conv2d.h, by the version that is
+named, or two of them at once. conv_transpose2d is made of the same ones, with the roles of x and y
+exchanged.
 """
 
 from __future__ import annotations
@@ -106,23 +107,42 @@ def input_gradient(
 
 def weight_gradient(version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None = None) -> Any:
     """dweight (O, C / groups, U, V)."""
+    return gradients(version, conv, dy, x, False, plan).reshape(conv.weight_shape)
+
+
+def weight_and_bias_gradient(
+    version: str, conv: Conv, dy: Any, x: Any, plan: Plan | None = None
+) -> tuple[Any, Any]:
+    """dweight (O, C / groups, U, V) and dbias (O,), by one kernel, which reads dy once.
+
+    They are two parts of one array. Versions naive and tiled take two kernels.
+    """
+    both = gradients(version, conv, dy, x, True, plan)
+    return both[: -conv.O].reshape(conv.weight_shape), both[-conv.O :]
+
+
+def gradients(version: str, conv: Conv, dy: Any, x: Any, bias: bool, plan: Plan | None) -> Any:
+    """dweight, followed by dbias if it is wanted."""
     lib, (dy, x) = prepared(version, conv, dy=dy, x=x)
-    dweight = lib.xp.empty(conv.weight_shape, "float32")
     product = product_of("weight gradient", conv)
+    if bias:
+        product = product._replace(result_size=product.result_size + conv.O)
+    result = lib.xp.empty(product.result_size, "float32")
 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
+        arrays = dy, x, result, bias
         sums = parts(lib, product, plan)
         lib.module.conv2d_weight_gradient(
-            name, conv, dy, x, dweight, tile, plan.splits, sums, lib.stream_now()
+            name, conv, *arrays, tile, plan.splits, sums, lib.stream_now()
         )
 
-    launch(plan or choose(lib, version, ("weight gradient", conv), product, dweight, launch))
-    return dweight
+    launch(plan or choose(lib, version, ("weight gradient", conv), product, result, launch))
+    return result
 
 
 def bias_gradient(version: str, conv: Conv, dy: Any) -> Any:
-    """dbias (O,)."""
+    """dbias (O,), where no weight gradient is wanted with it."""
     lib, (dy,) = prepared(version, conv, dy=dy)
     dbias = lib.xp.empty(conv.O, "float32")
     lib.module.conv2d_bias_gradient(

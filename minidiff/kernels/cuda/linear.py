@@ -13,13 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from minidiff.engine.registry import Unsupported
-from minidiff.kernels.cuda.conv2d import contiguous, permitted
+from minidiff.kernels.cuda.conv2d import contiguous, parameter_gradients, permitted
 from minidiff.kernels.cuda.conv2d_launch import (
     Conv,
-    bias_gradient,
     forward,
     input_gradient,
-    weight_gradient,
 )
 from minidiff.kernels.cuda.library import native, register_versions
 
@@ -38,14 +36,14 @@ def linear(version: str) -> Callable:
         def linear_backward(dy, wanted):
             want_x, want_weight, want_bias = (*wanted, False, False)[:3]
             dy = contiguous(as_images(dy))
+            dx = input_gradient(kernel, conv, dy, as_kernel) if want_x else None
+            dweight, dbias = parameter_gradients(
+                kernel, conv, dy, images, want_weight, want_bias and bias is not None
+            )
             return (
-                as_rows(input_gradient(kernel, conv, dy, as_kernel), x.shape[:-1])
-                if want_x
-                else None,
-                weight_gradient(kernel, conv, dy, images).reshape(weight.shape)
-                if want_weight
-                else None,
-                bias_gradient(kernel, conv, dy) if want_bias and bias is not None else None,
+                None if dx is None else as_rows(dx, x.shape[:-1]),
+                None if dweight is None else dweight.reshape(weight.shape),
+                dbias,
             )
 
         return as_rows(y, x.shape[:-1]), linear_backward

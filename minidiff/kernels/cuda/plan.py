@@ -70,21 +70,15 @@ FAST_GRADIENT = (
     Tile(32, 128, 8, 420, 1670, 6), Tile(64, 64, 8, 430, 1200, 4),
     Tile(32, 32, 8, 160, 1180, 8),
 )  # fmt: skip
-HALO_TF32_GRADIENT = (
-    Tile(64, 144, 64, 4020, 5530, 3, halo=True), Tile(32, 144, 64, 3270, 7440, 4, halo=True),
-)  # fmt: skip
-HALO_TF32X3_GRADIENT = (
-    Tile(64, 144, 64, 6800, 8920, 3, halo=True), Tile(32, 144, 64, 4180, 9900, 4, halo=True),
-)  # fmt: skip
 TF32_GRADIENT = (
     Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 590, 1200, 4),
     Tile(64, 64, 16, 400, 1010, 3), Tile(32, 64, 16, 290, 1120, 6),
-    Tile(128, 96, 16, 850, 2360, 2), *HALO_TF32_GRADIENT,
+    Tile(128, 96, 16, 850, 2360, 2),
 )  # fmt: skip
 TF32X3_GRADIENT = (
     Tile(64, 96, 16, 920, 2480, 3), Tile(32, 96, 16, 550, 2350, 4),
     Tile(64, 64, 16, 670, 1710, 3), Tile(32, 64, 16, 470, 2000, 6),
-    Tile(128, 96, 16, 1360, 2480, 1), *HALO_TF32X3_GRADIENT,
+    Tile(128, 96, 16, 1360, 2480, 1),
 )  # fmt: skip
 
 START = 3000  # cycles of a launch

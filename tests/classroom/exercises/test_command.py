@@ -6,13 +6,16 @@ import sys
 import pytest
 
 from minidiff.__main__ import main
+from minidiff.classroom.emulated import why_not
 from minidiff.classroom.exercises import guards
 from minidiff.classroom.exercises.exercise import returned_names
 from minidiff.classroom.exercises.isolated import grade_apart
 from minidiff.classroom.exercises.stubs import with_code
 from minidiff.classroom.exercises.tables.exercises import EXERCISES, get_exercise
 from minidiff.classroom.exercises.tables.hints import HINTS
+from minidiff.classroom.exercises.tables.kernels import KERNEL_EXERCISES
 
+COUNT = len(EXERCISES) + (0 if why_not() else len(KERNEL_EXERCISES))  # files that --new writes beside README.md
 HEAD = "def q_sample(x_0, t, eps, schedule):\n"
 
 
@@ -31,12 +34,12 @@ def test_without_a_name_it_lists_all_exercises(capsys):
 def test_new_writes_a_folder_and_leaves_what_is_there(tmp_path, capsys):
     folder = tmp_path / "mine"
     assert main(["exercise", "--new", str(folder)]) == 0
-    assert f"wrote {len(EXERCISES) + 1} files into {folder}. Begin with" in capsys.readouterr().out
+    assert f"wrote {COUNT + 1} files into {folder}. Begin with" in capsys.readouterr().out
     (folder / "q_sample.py").write_text("my work")
     (folder / "mu_theta.py").unlink()
     assert main(["exercise", "--new", str(folder)]) == 0
     said = capsys.readouterr().out
-    assert f"wrote 1 files into {folder}, and left {len(EXERCISES)} as they were" in said
+    assert f"wrote 1 files into {folder}, and left {COUNT} as they were" in said
     assert (folder / "q_sample.py").read_text() == "my work" and (folder / "mu_theta.py").exists()
 
 
@@ -100,7 +103,7 @@ def test_all_grades_those_that_were_begun(tmp_path, capsys):
     assert main(["exercise", "all", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "p_step: right" in said and "L_simple: loss is" in said
-    assert f"1 right, 1 wrong, {len(EXERCISES) - 2} to begin" in said
+    assert f"1 right, 1 wrong, {COUNT - 2} to begin" in said
 
 
 def test_a_loop_without_an_end_is_ended_and_its_line_is_named(tmp_path):

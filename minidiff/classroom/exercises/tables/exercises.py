@@ -116,9 +116,11 @@ def get_exercise(name: str) -> Exercise:
     """
     import difflib
 
+    from minidiff.classroom.exercises.tables.kernels import KERNEL_EXERCISES
+
     found = {exercise.name: exercise for exercise in EXERCISES}
     if name not in found:
-        near = difflib.get_close_matches(name, found, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, [*found, *KERNEL_EXERCISES], n=3, cutoff=0.4)
         hint = f"did you mean {', '.join(near)}?" if near else "the list is `minidiff exercise`"
         raise ValueError(f"exercise: there is none called {name!r}; {hint}")
     return found[name]

@@ -1,0 +1,1 @@
+"""Tables of the bug lab: its causes, its rounds, and which experiment shows what."""
