@@ -39,7 +39,8 @@ CSRC = Path("csrc")
 HEADERS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).rglob("*.h"))
 RUNGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("ladder/*/*.cu"))  # included by csrc/ladder/*.cu
 NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.cpp"))
-KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu"))
+# those of csrc/exercises are answers, each compiled by itself when it is graded
+KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu") if p.parent.name != "exercises")
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost")]
 # g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.

@@ -19,8 +19,6 @@ PICTURES = {
     "A2": ("after_flow", "Right: the distance from the exact map over network calls, for four solvers."),
     "A4": ("after_weights", "Left: weights of the squared error of x_0 over SNR; red are two forms for v that were shipped."),
     "A5": ("after_weights", "Right: the share of samples in the first of two modes, over T."),
-    "A7": ("after_holes", "Left: the exact consistency function at four times; dashed, the mean of x_0, which is another thing."),
-    "A8": ("after_holes", "Right: densities of a filled hole, for one round and for ten rounds a step, and the exact one."),
     "A6": ("after_guidance", "Left: what guidance samples and what was meant. Right: the distance, for guidance in an interval of t."),
     "A7": ("after_holes", "Left: where the path through a point ends, at four times; dashed is the mean of the images that it may come from."),
     "A8": ("after_holes", "Right: the unknown number of points whose first is 0.3, by putting that back, and exactly."),

@@ -72,7 +72,7 @@ def save_ways(path: Path, ways: Mapping[str, Any], data: Any) -> None:
 
 def _fading(way: np.ndarray, color: str) -> LineCollection:
     """One way as a line that is pale at its beginning.    way: (times, 2)"""
-    pieces = np.stack([way[:-1], way[1:]], axis=1)
+    pieces: Any = np.stack([way[:-1], way[1:]], axis=1)
     alpha = np.linspace(0.15, 1, max(1, len(pieces)))[: len(pieces)]
     return LineCollection(pieces, colors=color, alpha=alpha, linewidths=1.3, capstyle="round")
 
