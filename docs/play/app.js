@@ -146,6 +146,7 @@ async function main() {
   $("panels").hidden = false;
   window.addEventListener("hashchange", showTab);
   window.addEventListener("resize", () => TABS[app.tab()].redraw?.());
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => TABS[app.tab()].redraw?.());
   await showTab();
   document.documentElement.dataset.ready = "yes";
 }

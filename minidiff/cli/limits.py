@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.data import NAMES, OR_PICTURES, is_place
+from minidiff.data.by_name import NAMES, OR_PICTURES, is_place
 from minidiff.data.own_pictures import FACTOR, LEAST_SIZE, MOST_SIZE
 from minidiff.engine.backend import use_device
 

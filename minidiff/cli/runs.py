@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from minidiff.cli.options import Options, Parser
 from minidiff.cli.ranks import one_of_ranks, rank_words
-from minidiff.data import NAMES, is_place
+from minidiff.data.by_name import NAMES, is_place
 from minidiff.training.checkpoint import CheckpointError, load_checkpoint, make_folder, understood
 from minidiff.training.distributed import leave_by_abort, world
 from minidiff.training.lock import only_run_in

@@ -1,7 +1,7 @@
 """Data to learn from: MNIST and its like, own pictures, digits drawn by the program, points."""
 
 from minidiff.data.atomic import atomic_write, save_npz
-from minidiff.data.by_name import NAMES, OR_PICTURES, is_place, load_dataset
+from minidiff.data.by_name import NAMES, load_dataset
 from minidiff.data.captions import Captions
 from minidiff.data.dataset import Dataset
 from minidiff.data.digits import draw_digits, make_digits
@@ -19,9 +19,9 @@ from minidiff.data.scaling import check_labels, check_range, to_bytes, to_float,
 from minidiff.data.vocabulary import Vocabulary
 
 __all__ = [
-    "NAMES", "OR_PICTURES", "Captions", "DataNotFound", "Dataset", "DownloadError", "IdxError",
+    "NAMES", "Captions", "DataNotFound", "Dataset", "DownloadError", "IdxError",
     "Loader", "NpzError", "OwnPicturesError", "PictureError", "Vocabulary", "atomic_write",
-    "check_labels", "check_range", "draw_digits", "fetch", "identity_difference", "is_place",
+    "check_labels", "check_range", "draw_digits", "fetch", "identity_difference",
     "load_dataset", "load_mnist", "load_pictures", "make_digits", "measure", "read_idx",
     "read_npz", "read_picture", "save_npz", "swiss_roll", "swiss_roll_curve", "to_bytes",
     "to_float", "to_unit", "write_idx",

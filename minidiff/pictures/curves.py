@@ -51,7 +51,7 @@ def save_loss_per_t(
     middle = [t[part == i].mean() for i in filled]
     mean = [loss[part == i].mean() for i in filled]
     figure, axes = _axes(title, "t   (1: almost clean, T: noise)", "loss")
-    axes.plot(t, loss, ".", color="C0", alpha=0.25, markersize=5, label="one image")
+    axes.plot(t, loss, ".", color="C0", alpha=0.3, markersize=7, label="one image")
     axes.plot(middle, mean, ".-", color="C1", linewidth=3, label="mean")
     axes.legend(fontsize=15, frameon=False)
     if loss.min() > 0:

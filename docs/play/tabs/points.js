@@ -6,7 +6,7 @@ import { showFormula } from "../formula.js";
 
 export const title = "Points";
 
-const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["four", "Four clusters (exact map known)"], ["drawn", "Draw your own"]];
+const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["four", "Four clusters, exact"], ["drawn", "Draw your own"]];
 const defaults = { data: "roll", schedule: "cosine", T: 100, t: 30, arrows: "exact", sampler: "ddpm", S: 20, eta: 0, spacing: "uniform", mode: "forward" };
 const FORMULAS = {
   forward: "\\mathbf{x}_t = \\sqrt{\\bar\\alpha_t}\\,\\mathbf{x}_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\boldsymbol\\epsilon",
@@ -21,7 +21,7 @@ const FORMULAS = {
 const SAMPLERS = [["ddpm", "DDPM"], ["ddim", "DDIM"], ["heun", "Heun"], ["dpm++", "DPM-Solver++(2M)"], ["flow-euler", "Flow, Euler"], ["flow-heun", "Flow, Heun"]];
 const LEDES = {
   forward: "Drag t: every point goes from data to noise in one jump. The arrows are the score: they point to where the data are.",
-  reverse: "Press play: pure noise walks back to the data, one reverse step at a time. With four clusters a formula tells where each point should be.",
+  reverse: "Press play: pure noise walks back to the data, step by step. Of four clusters the exact way is known.",
   train: "Press train: a small network learns the arrows from examples. The exact ones are known, so its distance to them is a number.",
 };
 
@@ -44,8 +44,8 @@ export async function mount(panel, application) {
   ui.sampler = select("Sampler", SAMPLERS, "ddpm", (value) => { s.sampler = value; stop(); layout(); });
   ui.S = slider("<i>S</i> =", { min: 2, max: 50, value: 20, id: "points-s", oninput: (value) => { s.S = value; save(); } });
   ui.eta = slider("η =", { min: 0, max: 1, step: 0.05, value: 0, id: "points-eta", show: (v) => v.toFixed(2), oninput: (value) => { s.eta = value; save(); } });
-  ui.spacing = select("Steps at equal distances of", [["uniform", "t"], ["log-snr", "log SNR"]], "uniform", (value) => { s.spacing = value; save(); });
-  ui.by = select("Noise predicted by", [["exact", "the exact formula"], ["network", "the trained network"]], "exact", (value) => { s.by = value; });
+  ui.spacing = select("Steps equal in", [["uniform", "t"], ["log-snr", "log SNR"]], "uniform", (value) => { s.spacing = value; save(); });
+  ui.by = select("Noise by", [["exact", "exact formula"], ["network", "trained network"]], "exact", (value) => { s.by = value; });
   ui.play = el("button.main", { type: "button", onclick: () => said(ui.say, play) }, "▶ Play");
   ui.train = el("button.main", { type: "button", onclick: () => said(ui.say, train) }, "Train");
   ui.clear = el("button", { type: "button", onclick: () => { drawn = []; view = {}; redraw(); } }, "Clear");
