@@ -154,7 +154,7 @@ def parse_options() -> cli.Options:
         parser, out="runs/mnist", minutes=8.3, lr=2.5e-3, batch_size=64, ema=0.999,
         graph=True, ranks=True,
     )
-    cli.add_sampling_options(parser)
+    cli.add_sampling_options(parser, steps=30)
     add = parser.add_argument
     add(
         "--patch-size", type=int, default=2, choices=[1, 2],
@@ -203,7 +203,7 @@ def parse_options() -> cli.Options:
         help="a classifier (train_classifier.py) that looks at each preview's samples",
     )  # fmt: skip
     add(
-        "--guidance", type=cli.at_least_0, default=1.5,
+        "--guidance", type=cli.at_least_0, default=1.75,
         help="how far the samples are guided away from an early version of the network "
         "(1: not at all, as on the slides)",
     )  # fmt: skip
