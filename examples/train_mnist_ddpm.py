@@ -151,7 +151,7 @@ def draw_results(
 def parse_options() -> cli.Options:
     parser = cli.make_parser(__doc__)
     cli.add_training_options(
-        parser, out="runs/mnist", minutes=8.3, lr=2.5e-3, batch_size=64, ema=0.999,
+        parser, out="runs/mnist", minutes=9.2, lr=2.5e-3, batch_size=64, ema=0.999,
         graph=True, ranks=True,
     )
     cli.add_sampling_options(parser, steps=30)
@@ -203,7 +203,7 @@ def parse_options() -> cli.Options:
         help="a classifier (train_classifier.py) that looks at each preview's samples",
     )  # fmt: skip
     add(
-        "--guidance", type=cli.at_least_0, default=1.75,
+        "--guidance", type=cli.at_least_0, default=2.0,
         help="how far the samples are guided away from an early version of the network "
         "(1: not at all, as on the slides)",
     )  # fmt: skip

@@ -207,7 +207,7 @@ def test_a_graph_on_the_cpu_is_told_and_the_run_goes_on(capsys):
 def test_a_run_keeps_an_early_network_and_sampling_is_guided_by_it(data_dir, tmp_path):
     out = tmp_path / "run"
     result = run("train_mnist_ddpm.py", *SMALL, "--data-dir", data_dir, "--out", out, "--epochs", 3)
-    assert result.returncode == 0 and "eta = 1, guidance 1.75" in result.stdout, result.stderr
+    assert result.returncode == 0 and "eta = 1, guidance 2" in result.stdout, result.stderr
     checkpoint = load_checkpoint(out / "checkpoint")
     assert checkpoint.description["early_step"] == 3  # of 12: the first that began after 0.12 of the run
     assert checkpoint.part("early").keys() == checkpoint.part("ema").keys()
