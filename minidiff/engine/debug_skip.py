@@ -37,6 +37,8 @@ def is_skipped(frame: FrameType) -> bool:
 def _decide(frame: FrameType) -> bool:
     code, module = frame.f_code, frame.f_globals.get("__name__", "")
     root = module.partition(".")[0]
+    if not module:  # what dataclasses write, before Python 3.12
+        return True
     if root != PACKAGE.name:
         elsewhere = ("site-packages", "dist-packages", "<frozen", "<__array_function__")
         library = root in sys.stdlib_module_names or root.startswith("namedtuple_")

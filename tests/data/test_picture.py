@@ -38,6 +38,11 @@ def words():
     return Image.fromarray((RAMP * 257).round().astype(np.uint16))
 
 
+def pgm_of_words():
+    """Written by hand: old versions of Pillow read this format and can't write it."""
+    return b"P5 28 28 65535\n" + (RAMP * 257).round().astype(">u2").tobytes()
+
+
 def with_alpha(alpha):
     return Image.merge("LA", [Image.new("L", (28, 28), 255), Image.fromarray(alpha)])
 
@@ -55,7 +60,7 @@ SEEN = [
     ("RGBA", lambda: grey().convert("RGBA"), "png"),
     ("I;16", words, "png"),
     ("I;16, tiff", words, "tiff"),
-    ("I;16 of a PGM file", words, "ppm"),
+    ("I;16 of a PGM file", pgm_of_words, "ppm"),
     ("I;16B", lambda: words().convert("I").convert("I;16B"), "tiff"),
 ]
 

@@ -24,6 +24,8 @@ def test_numpy_sees_the_same_memory(name, dtype):
     x = md.Tensor(np.ones((2, 3), dtype))
     y = TO_NUMPY[name](x)
     assert address(y) == address(x.data) and y.dtype == x.dtype and y.shape == (2, 3)
+    if name == "np.from_dlpack" and not np.from_dlpack(np.zeros(1)).flags.writeable:
+        pytest.skip("this version of NumPy makes every array from DLPack read-only")
     y[1, 2] = 0
     assert x.data[1, 2] == 0
 
@@ -81,6 +83,10 @@ def test_values_that_a_live_graph_needs_are_handed_out_read_only():
     x = md.Tensor([1.0, 2.0], requires_grad=True)
     y = x * x
     z = y * y
+    if np.lib.NumpyVersion(np.__version__) < "2.1.0":  # it can't say that an array is read-only
+        with pytest.raises(BufferError, match="readonly"):
+            np.from_dlpack(y.detach())
+        return
     seen = np.from_dlpack(y.detach())
     with pytest.raises(ValueError, match="read-only"):
         seen[0] = 5
