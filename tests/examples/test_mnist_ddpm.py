@@ -229,4 +229,4 @@ def test_a_run_without_guidance_keeps_none_and_says_so(data_dir, tmp_path):
     assert result.returncode == 0, result.stderr
     assert not load_checkpoint(out / "checkpoint").part("early")
     result = run("sample_mnist.py", "--checkpoint", out, "--out", tmp_path / "s", "--guidance", 2)
-    assert result.returncode == 1 and "--guidance 2: the run kept no early version of its network" in result.stderr
+    assert result.returncode == 2 and "--guidance 2: the run kept no early version of its network" in result.stderr
