@@ -140,6 +140,8 @@ def by_version(operation: str, make: Callable[[str, Callable], list[Callable[[],
     for version, entry in table[operation].items():
         if "cpu" in entry.devices or version[0].isdigit():  # NumPy, or CuPy in its place; the rungs have a part of their own
             continue
+        if "cuda" not in (*entry.devices, *entry.by_name):  # C++ for processors
+            continue
         try:
             found[version] = make(version, entry.function)
         except Exception as problem:
