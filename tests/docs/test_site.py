@@ -72,9 +72,10 @@ def test_no_link_within_the_site_is_dead(pages, site):
                 dead.append(f"{name}: {link}")
             elif anchor and target.suffix == ".html":
                 other = pages[target.relative_to(site.resolve()).as_posix()]
-                if unquote(anchor) not in other.ids:
+                tab = target.parent / "tabs" / f"{anchor}.js"  # of the page to play with
+                if unquote(anchor) not in other.ids and not tab.is_file():
                     dead.append(f"{name}: {link} (no such anchor)")
-    assert dead == []
+    assert dead == [], "\n".join(dead)
 
 
 def test_the_scan_of_links_would_see_a_dead_one():
