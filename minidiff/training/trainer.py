@@ -135,8 +135,8 @@ class Trainer(TrainingLoop):
         """A network with the parameters that `early` has, in evaluation mode; None without."""
         if self.early is None:
             return None
-        model: Any = type(self.model)
-        model = model(self.model.config, RNG(0)).to(self.device)
+        network: Any = type(self.model)
+        model = network(self.model.config, RNG(0)).to(self.device)
         model.load_state_dict(self.early)
         return model.eval()
 
