@@ -247,13 +247,13 @@ LIMITS = {
 
 
 def limit(capability, launch):
-    return Program(f"""
+    return Program("""
 #line 1 "own/own.cu"
-        __global__ void kernel(float* y) {{
+        __global__ void kernel(float* y) {
             __shared__ float tile[64];
             tile[threadIdx.x] = 1;
             y[threadIdx.x] = tile[threadIdx.x];
-        }}""", f'launch("own", kernel, {launch}, nullptr, y);', capability)  # fmt: skip
+        }""", f'launch("own", kernel, {launch}, nullptr, y);', capability)  # fmt: skip
 
 
 PROGRAMS = {
