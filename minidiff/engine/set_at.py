@@ -25,7 +25,7 @@ def set_at(array: Any, index: Any, value: Any) -> None:
 
 
 def last(xp: Any, shape: tuple[int, ...], index: Any) -> Any:
-    """For each number of array[index], of an array of this shape: which one is the last for its place.
+    """For each number of array[index], for an array of this shape: the last one for its place.
 
     -> int64, in the shape of array[index]; the numbers are counted in its order.
     """
@@ -37,6 +37,6 @@ def last(xp: Any, shape: tuple[int, ...], index: Any) -> Any:
 
 
 def may_repeat(index: Any) -> bool:
-    """Whether there are whole numbers in an array, or a list, of the index. A mask never repeats."""
+    """Whether the index has an array of whole numbers, or a list. A mask never repeats."""
     items = index if isinstance(index, tuple) else (index,)
     return any(isinstance(i, list) or (hasattr(i, "dtype") and i.dtype.kind in "iu") for i in items)
