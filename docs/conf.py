@@ -19,6 +19,7 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "minidiff"
+html_favicon = "_static/icon.svg"
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
