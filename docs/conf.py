@@ -8,7 +8,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE)]  # the package 
 
 project = "minidiff"
 extensions = [
-    "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page", "site_links",
+    "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page", "lite_pages", "site_links",
 ]  # fmt: skip
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "play", "api_examples"]  # those are shown in docs/api

@@ -19,7 +19,6 @@ from minidiff.classroom.index import get_equation
 from minidiff.classroom.tables.mutants import MUTANTS, Mutant
 from minidiff.engine.printing import source_of
 
-
 NO_CHECKS = (
     "the exact checks are not here: they need a clone of the project, with tests/, and pytest "
     "(pip install pytest, where `python -m minidiff play` runs if you read this on the page)"

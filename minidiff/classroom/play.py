@@ -181,9 +181,9 @@ def write_page(folder: str | Path, pyodide: str | Path | None = None) -> Path:
     if source is not None:
         address = "pyodide/"
         (folder / "pyodide").mkdir(exist_ok=True)
-        for path in source.iterdir():
-            if path.name in FILES or path.suffix == ".whl":
-                shutil.copyfile(path, folder / "pyodide" / path.name)
+        lock = json.loads((source / "pyodide-lock.json").read_text())
+        for name in (*FILES, lock["packages"]["numpy"]["file_name"]):
+            shutil.copyfile(source / name, folder / "pyodide" / name)
     (folder / "config.json").write_text(json.dumps(page_config(address), indent=1))
     return folder
 

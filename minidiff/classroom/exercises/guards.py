@@ -44,7 +44,10 @@ def run_guards(exercise: Exercise, file: str) -> Verdict:
     if seen.failed is None:
         tests = "one test of it passes" if seen.passed == 1 else f"{seen.passed} tests of it pass"
         return Verdict(True, f"The package's own {tests}, too.")
-    return Verdict(False, f'{exercise.name}: the test "{in_words(seen.failed)}" of the package fails: {seen.why}')
+    said = in_words(seen.failed)
+    return Verdict(
+        False, f'{exercise.name}: the test "{said}" of the package fails: {seen.why}'
+    )
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class Experiment:
 
 
 def observing(experiment: Experiment) -> Progress:
-    """Run it piece by piece, each as the package is then. An error becomes a part of the symptom."""
+    """Run it in pieces, each as the package is then. An error becomes a part of the symptom."""
     run: Symptom | Progress | None = None
     while True:
         try:
