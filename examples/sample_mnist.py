@@ -37,7 +37,7 @@ def main() -> None:
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
-            tqdm(sampler, total=total, unit="step", mininterval=0.5)
+            tqdm(sampler, total=total, unit="step", mininterval=0.5, disable=None)
         ):
             if i in shown:
                 frames.append(to_unit(to_cpu(step.x_prev[:64]), clip=True))
