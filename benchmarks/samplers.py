@@ -151,7 +151,8 @@ def report(rows: list[Row], floor: float | None, options: argparse.Namespace) ->
         "# Samplers at few network calls", "",
         f"{options.samples} samples each from the same noise. In a cell: the share with a top probability of at least 0.9 in %, then the "
         f"Frechet distance from real images (as many real ones are at {'unknown' if floor is None else f'{floor:.2f}'}). The best distance of a column is bold. "
-        "Heun's methods ask the network twice a step, so they take half as many steps.", "",
+        "Heun's methods ask the network twice a step, so they take half as many steps. Rows of one sampler under two names agree to rounding: flow-euler is "
+        "ddim, and ddpm on fewer times is ddim with eta = 1. [After the deck](../after_the_deck.md) says what was tried for few calls.", "",
         "| sampler | times | " + " | ".join(f"{calls} calls" for calls in columns) + " |",
         "|---|---|" + "---|" * len(columns),
     ]  # fmt: skip
