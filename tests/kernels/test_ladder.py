@@ -96,16 +96,12 @@ def test_a_rung_is_asked_for_by_its_name_and_has_a_gradient(emulated):
             pass
 
 
-def test_the_sum_is_split_where_there_are_few_blocks(monkeypatch):
-    class Gpu:
-        multiprocessors = staticmethod(lambda: 132)
-
-    monkeypatch.setattr(module, "load", lambda device: (Gpu, ""))
+def test_the_sum_is_split_where_there_are_few_blocks():
     large = conv2d_launch.Conv(128, 64, 28, 28, 64, 3, 3, 28, 28, 1, 1, 1, 1, 1, 1, 1)
     small = large._replace(C=256, O=128, H=7, W=7, I=7, J=7)
-    assert module.splits_of(large).splits == 1
-    assert module.splits_of(small).splits == 2 * 132 // (49 * 2)
-    assert module.splits_of(small._replace(N=1, C=8)).splits == 9  # no more than there are slabs of 8 k
+    assert module.splits_of(large, 132).splits == 1
+    assert module.splits_of(small, 132).splits == 2 * 132 // (49 * 2)
+    assert module.splits_of(small._replace(N=1, C=8), 132).splits == 9  # no more than there are slabs of 8 k
 
 
 def test_the_rungs_are_the_files():

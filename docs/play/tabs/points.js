@@ -6,7 +6,7 @@ import { showFormula } from "../formula.js";
 
 export const title = "Points";
 
-const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["four", "Four clusters, exact"], ["drawn", "Draw your own"]];
+const DATA = [["roll", "Swiss roll"], ["moons", "Two moons"], ["clusters", "Three clusters"], ["four", "Four clusters"], ["drawn", "Draw your own"]];
 const defaults = { data: "roll", schedule: "cosine", T: 100, t: 30, arrows: "exact", sampler: "ddpm", S: 20, eta: 0, spacing: "uniform", mode: "forward" };
 const FORMULAS = {
   forward: "\\mathbf{x}_t = \\sqrt{\\bar\\alpha_t}\\,\\mathbf{x}_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\boldsymbol\\epsilon",

@@ -14,7 +14,6 @@ from minidiff.kernels.cuda.attention import attention
 from minidiff.kernels.cuda.conv2d import conv2d
 from minidiff.kernels.cuda.conv2d_launch import Conv
 from minidiff.kernels.cuda.group_norm import group_norm
-from minidiff.kernels.cuda.library import load
 from minidiff.kernels.cuda.plan import MAX_COPIES, MAX_PARTS, Plan, ceil_div
 
 RUNGS = {
@@ -30,13 +29,12 @@ RUNGS = {
 TILE_M, TILE_N, DEPTH = 64, 128, 8  # of 08_split_k
 
 
-def splits_of(conv: Conv) -> Plan:
+def splits_of(conv: Conv, multiprocessors: int) -> Plan:
     """As many parts of the sum as give each multiprocessor two blocks."""
-    module = load("cuda")[0] if load("cuda")[0] is not None else load("cpu")[0]
     pixels, channels = conv.N * conv.I * conv.J, conv.O // conv.groups
     blocks = max(1, ceil_div(pixels, TILE_N) * ceil_div(channels, TILE_M) * conv.groups)
     slabs = ceil_div(conv.C // conv.groups * conv.U * conv.V, DEPTH)
-    wanted = 2 * module.multiprocessors() // blocks if module is not None else 1
+    wanted = 2 * multiprocessors // blocks
     limits = slabs, MAX_COPIES // conv.groups, MAX_PARTS // max(1, conv.O * pixels)
     return Plan(0, max(1, min(wanted, *limits)))
 
