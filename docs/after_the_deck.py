@@ -22,6 +22,7 @@ from minidiff.beyond import (
     log_snr_times,
     pair_ddim_steps,
     repaint_steps,
+    sa_steps,
 )
 from minidiff.beyond.consistency import consistency
 from minidiff.beyond.exact_flow import distribution, quantile
@@ -45,7 +46,7 @@ GRID = np.linspace(-3, 3, 6001)
 STEPS = (10, 20, 40, 80, 160, 320)
 SOLVERS = {
     "DDIM": (pair_ddim_steps, {}, "o-"), "Heun": (heun_steps, {}, "s-"), "DPM-Solver++(2M)": (dpm_pp_steps, {}, "^-"),
-    "Heun on the straight path": (flow_steps, {"method": "heun"}, "v--"),
+    "Heun on the straight path": (flow_steps, {"method": "heun"}, "v--"), "SA-Solver": (sa_steps, {}, "d-"),
 }  # fmt: skip
 
 
@@ -80,9 +81,9 @@ def draw_orders(axis):
     calls = np.array([20, 640])
     for order, start in ((1, 0.5), (2, 0.5)):
         axis.loglog(calls, start * (calls / 20.0) ** -order, ":", color="grey")
-        axis.annotate(f"order {order}", (calls[1], start * 32.0**-order), (0, 7), textcoords="offset points", fontsize=8, ha="right")
+        axis.annotate(f"order {order}", (calls[1], start * 32.0**-order), (4, 17), textcoords="offset points", fontsize=9, ha="right")
     axis.set(title="distance from the exact map at t = 1", xlabel="network calls", ylabel="RMS error")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 def samples(s, first=1, last=1000, n=1000, steps=200):
@@ -112,7 +113,7 @@ def draw_guidance(axis):
         counts, _ = np.histogram(x, bins, density=True)
         axis.step(bins[:-1], counts, where="post", color=color, label=label)
     axis.set(title="what guidance samples", xlabel="$x_0$", xlim=(-1.5, 2.5), ylabel="density")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 def interval_distances(s=3.0):
@@ -147,7 +148,7 @@ def draw_weights(axis):
     axis.loglog(snr, as_printed.min_snr_weight_of_v(snr) / unit, color="tab:red", label="its v form as shipped")
     axis.loglog(snr, as_printed.min_snr_weight_of_v_floored(snr) / unit, "--", color="tab:red", label="and the one before")
     axis.set(title=r"weight of $|x_0 - \hat x_0|^2$", xlabel="SNR", ylim=(1e-5, 1e5))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 def mode_share(schedule):
@@ -166,7 +167,7 @@ def draw_terminal(axis):
     ):
         axis.semilogx(T, [100 * mode_share(make(int(n))) for n in T], color=style, label=name)
     axis.set(title="% of samples in the mode that has 30 %", xlabel="T", ylim=(28, 52))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 def draw_consistency(axis):
@@ -175,7 +176,7 @@ def draw_consistency(axis):
         axis.plot(x[:, 0], consistency(x, t, TWO_MODES, LINEAR)[:, 0], color=color, label=f"f at t = {t}")
         axis.plot(x[:, 0], best_x_0(x, t)[:, 0], "--", color=color, linewidth=0.9)
     axis.set(title=r"where the path through $x_t$ ends; dashed: $E[x_0|x_t]$", xlabel="$x_t$", ylabel="$x_0$", ylim=(-1.6, 1.6))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 def best_x_0(x_t, t):
@@ -202,7 +203,7 @@ def draw_holes(axis):
         axis.step(bins[:-1], counts, where="post", color=color, label=f"put back, {rounds} round{'s' * (rounds > 1)} a step")
     axis.plot(GRID, np.exp(given(KNOWN, MASK, PLANE).log_prob(GRID[:, None])), color="tab:green", linewidth=2, label="$p(x_2 | x_1 = 0.3)$, exact")
     axis.set(title="the second number, where the first is known", xlabel="$x_2$", ylabel="density", xlim=(-2, 2))
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8.5, handlelength=1.5)
 
 
 FIGURES = {"after_flow": (draw_flow, draw_orders), "after_guidance": (draw_guidance, draw_intervals), "after_weights": (draw_weights, draw_terminal), "after_holes": (draw_consistency, draw_holes)}
@@ -210,10 +211,10 @@ FIGURES = {"after_flow": (draw_flow, draw_orders), "after_guidance": (draw_guida
 
 def draw():
     for name, parts in FIGURES.items():
-        figure = Figure(figsize=(11, 4.2), layout="constrained")
+        figure = Figure(figsize=(9.6, 4), layout="constrained")
         for axis, part in zip(figure.subplots(1, 2), parts, strict=True):
             part(axis)
-        figure.savefig(IMAGES / f"{name}.png", dpi=85)
+        figure.savefig(IMAGES / f"{name}.png", dpi=120)
 
 
 def numbers():

@@ -88,12 +88,13 @@ def ddim_width(axis):
 
 
 def main():
-    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    figure = Figure(figsize=(10.4, 6.2), layout="constrained")
     for axis, draw in zip(figure.subplots(2, 3).ravel(), (cosine_clip, removed, weights, noise_added, samples, ddim_width), strict=True):
         draw(axis)
-        axis.legend(fontsize=8)
+        axis.title.set_fontsize(11)
+        axis.legend(fontsize=8.5, handlelength=1.6)
     figure.suptitle("The deck as printed (red) and right (green); numbers are those of the errata", fontsize=11)
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=85)
+    figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
 
 
 if __name__ == "__main__":

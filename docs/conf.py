@@ -8,7 +8,7 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent), str(HERE)]  # the package 
 
 project = "minidiff"
 extensions = [
-    "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page",
+    "myst_parser", "formula_svg", "slide_pages", "chapter_pages", "guide_pages", "notebook_pages", "api_pages", "source_pages", "front_page", "play_page", "lite_pages", "site_links",
 ]  # fmt: skip
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "play", "api_examples"]  # those are shown in docs/api
@@ -19,6 +19,7 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "minidiff"
+html_favicon = "_static/icon.svg"
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False

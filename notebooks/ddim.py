@@ -11,7 +11,8 @@ from minidiff import RNG
 from minidiff.classroom.index import get_equation
 from minidiff.data import make_digits, to_float
 from minidiff.diffusion import (
-    GaussianMixture, ddim_invert, ddim_sample, ddim_steps, ddpm_steps, make_schedule, make_tau,
+    GaussianMixture, ddim_invert, ddim_sample, ddim_steps, ddpm_steps, make_schedule,
+    make_tau,
 )
 from minidiff.pictures import image_grid
 
@@ -34,7 +35,8 @@ rows = [ddim_sample(eps_theta, x_T, schedule, steps=S) for S in counts]
 image_grid(np.concatenate(rows), columns=4, title="2, 5, 10, 20 and 50 steps")
 
 # %% [markdown]
-# **Question 1.** Two steps give something blurred. What is it the mean of? Look at `x_0_hat` of the first Step below.
+# **Question 1.** Two steps give something blurred. What is it the mean of? Look at `x_0_hat` of
+# the first Step below.
 
 # %%
 first = next(ddim_steps(eps_theta, x_T, schedule, steps=2))
@@ -59,7 +61,8 @@ for axis, (name, walk) in zip(axes, ways.items(), strict=True):
     axis.set_title(name)
 
 # %%
-make_tau(1000, 10), make_tau(1000, 10, "quadratic")
+print(make_tau(1000, 10))
+print(make_tau(1000, 10, "quadratic"))
 
 # %% [markdown]
 # ## There and back
@@ -70,7 +73,8 @@ make_tau(1000, 10), make_tau(1000, 10, "quadratic")
 image = to_float(drawn.images[:1])
 noise = ddim_invert(eps_theta, image, schedule, steps=100)
 again = ddim_sample(eps_theta, noise, schedule, steps=100)
-image_grid(np.concatenate([image, noise, again]), labels=["image", "its noise", "and back"])
+there_and_back = np.concatenate([image, noise, again])
+image_grid(there_and_back, columns=3, labels=["image", "its noise", "and back"])
 
 # %% [markdown]
 # ## Guidance

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # The way forward
 #
-# How an image becomes noise: slides 1 to 5. Run a cell with Shift and Enter. Change numbers and run it again.
+# How an image becomes noise: slides 1 to 5. Run a cell with Shift and Enter. Change numbers and
+# run it again.
 
 # %%
 import matplotlib.pyplot as plt
@@ -39,7 +40,8 @@ noisy = np.concatenate([q_sample(x_0, t, eps, schedule) for t in times])
 image_grid(noisy, columns=7, labels=[f"t = {t}" for t in times])
 
 # %% [markdown]
-# **Question 1.** At which t can you no longer tell which digit it is? Guess the part of the image that is left then,
+# **Question 1.** At which t can you no longer tell which digit it is? Guess the part of the
+# image that is left then,
 # `sqrt(alpha_bar_t)`, before you look it up with `schedule.at(t)`.
 
 # %% [markdown]
@@ -67,10 +69,11 @@ for name in ("linear", "cosine"):
     alpha_bar = make_schedule(name, T=1000).tables["alpha_bar"]
     axis.plot(np.sqrt(alpha_bar), label=name)
 axis.set(xlabel="t", title="part of the image that is left")
-axis.legend()
+axis.legend();
 
 # %% [markdown]
-# **Question 2.** With `make_schedule("linear", T=50, rescale=False)`, how much of the image is left at the end, and what does
+# **Question 2.** With `make_schedule("linear", T=50, rescale=False)`, how much of the image is
+# left at the end, and what does
 # that mean for sampling, which starts from pure noise?
 
 # %%

@@ -33,10 +33,11 @@ k = nearest_code(z_e, codebook)
 plt.figure(figsize=(4, 3.4))
 plt.scatter(*z_e.T, s=6, c=k, cmap="tab10")
 plt.scatter(*codebook.T, marker="x", color="black")
-plt.title(f"8 codes, perplexity {float(perplexity(k, 8)):.1f}")
+plt.title(f"8 codes, perplexity {float(perplexity(k, 8)):.1f}");
 
 # %% [markdown]
-# **Question 1.** Move one code far away (`codebook[0] = 10`). What does the perplexity say, and will training bring it back?
+# **Question 1.** Move one code far away (`codebook[0] = 10`). What does the perplexity say, and
+# will training bring it back?
 #
 # ## Straight through
 #
@@ -65,7 +66,7 @@ for _ in range(60):
     losses.append(terms.loss.item())
 plt.figure(figsize=(6, 2.6))
 plt.plot(losses)
-plt.title("loss of the autoencoder")
+plt.title("loss of the autoencoder");
 
 # %%
 with md.no_grad():
@@ -82,11 +83,13 @@ query = md.Tensor(np.array([[[[1.0, 0.0]]]], np.float32))
 key = np.array([[[[1.0, 0.0], [0.0, 1.0]]]], np.float32)
 value = md.Tensor(np.array([[[[1.0], [0.0]]]], np.float32))
 sizes = np.linspace(0, 10, 40)
-weights = [attention(query, md.Tensor(np.float32(size) * key), value).item() for size in sizes]
+keys = [md.Tensor(np.float32(size) * key) for size in sizes]
+weights = [attention(query, key, value).item() for key in keys]
 plt.figure(figsize=(5, 3))
 plt.plot(sizes, weights)
 plt.xlabel("size of the keys")
-plt.title("weight of the matching key")
+plt.title("weight of the matching key");
 
 # %% [markdown]
-# **Question 2.** Why is there a `1 / sqrt(d)` in attention? Draw the same curve for random queries of 64 numbers.
+# **Question 2.** Why is there a `1 / sqrt(d)` in attention? Draw the same curve for random
+# queries of 64 numbers.

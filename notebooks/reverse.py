@@ -1,7 +1,8 @@
 # %% [markdown]
 # # The way back and the bound
 #
-# From noise to data: slides 6 to 21. Nothing is trained until the end: the exact predictor of a mixture of Gaussians is known.
+# From noise to data: slides 6 to 21. Nothing is trained until the end: the exact predictor of a
+# mixture of Gaussians is known.
 
 # %%
 import matplotlib.pyplot as plt
@@ -20,7 +21,7 @@ schedule = make_schedule("linear", T=1000)
 mixture = GaussianMixture([0.7, 0.3], [[-0.8, 0.2], [0.8, -0.2]], 0.1)
 plt.figure(figsize=(4, 3))
 plt.scatter(*mixture.sample(500, RNG(0)).T, s=3)
-plt.title("the data")
+plt.title("the data");
 
 # %% [markdown]
 # ## One step back
@@ -42,7 +43,8 @@ for axis, t in zip(axes, (1000, 500, 200, 50, 1), strict=True):
     axis.set_title(f"after t = {t}")
 
 # %% [markdown]
-# **Question 1.** In `walk[-1]` the noise `z` is zero. Why must it be, and which erratum of the deck forgets it?
+# **Question 1.** In `walk[-1]` the noise `z` is zero. Why must it be, and which erratum of the
+# deck forgets it?
 
 # %% [markdown]
 # ## The same with images
@@ -54,10 +56,12 @@ images = to_float(make_digits(200, seed=0).images)
 digits = GaussianMixture(np.ones(200), images, 0.1)
 short = make_schedule("linear", T=200)
 digit_walk = list(ddpm_steps(digits.eps_theta(short), (6, 1, 28, 28), short, RNG(2)))
-image_grid(np.concatenate([digit_walk[k].x_0_hat for k in (0, 50, 100, 150, 199)]), columns=6)
+rows = [digit_walk[k].x_0_hat for k in (0, 50, 100, 150, 199)]
+image_grid(np.concatenate(rows), columns=6)
 
 # %% [markdown]
-# Each row is the prediction of x_0 at one time: blurred first, as the mean of all digits that are still possible.
+# Each row is the prediction of x_0 at one time: blurred first, as the mean of all digits that
+# are still possible.
 #
 # ## The bound, term by term
 
@@ -72,10 +76,11 @@ weights = [loss_weight(t, schedule) for t in range(1, 1001)]
 plt.figure(figsize=(6, 3))
 plt.loglog(range(1, 1001), weights)
 plt.title("what L_simple leaves out")
-plt.xlabel("t")
+plt.xlabel("t");
 
 # %% [markdown]
-# **Question 2.** The weight is largest at t = 1. Does L_simple spend more or less of the network on small t than the bound does?
+# **Question 2.** The weight is largest at t = 1. Does L_simple spend more or less of the
+# network on small t than the bound does?
 #
 # ## Algorithm 1
 #
@@ -83,5 +88,6 @@ plt.xlabel("t")
 
 # %%
 t = np.full(4, 400)
-step = training_terms(digits.eps_theta(schedule), images[:4], t, RNG(5).normal((4, 1, 28, 28)), schedule)
+eps = RNG(5).normal((4, 1, 28, 28))
+step = training_terms(digits.eps_theta(schedule), images[:4], t, eps, schedule)
 step

@@ -36,7 +36,8 @@ for block in model.down:
 shapes
 
 # %%
-image_grid(h.numpy()[0][:, None] / np.abs(h.numpy()).max(), columns=8, title="16 feature maps of 7 x 7")
+maps = h.numpy()[0][:, None]
+image_grid(maps / np.abs(maps).max(), columns=8, title="16 feature maps of 7 x 7")
 
 # %% [markdown]
 # **Question 1.** With four levels, which sizes would come, and where does it break? Try
@@ -48,12 +49,14 @@ image_grid(h.numpy()[0][:, None] / np.abs(h.numpy()).max(), columns=8, title="16
 line = np.linspace(-6, 6, 200)
 plt.figure(figsize=(5, 3))
 plt.plot(line, swish(md.Tensor(line)).numpy())
-plt.title("swish")
+plt.title("swish");
 
 # %%
 images = md.Tensor(RNG(1).normal((2, 8, 7, 7)) * 3 + 5)
-normed = group_norm(images, 4, md.Tensor(np.ones(8, np.float32)), md.Tensor(np.zeros(8, np.float32)))
-images.numpy().mean(), normed.numpy().mean(), normed.numpy().std()
+weight, bias = md.Tensor(np.ones(8, np.float32)), md.Tensor(np.zeros(8, np.float32))
+normed = group_norm(images, 4, weight, bias)
+for name, x in (("before", images.numpy()), ("after", normed.numpy())):
+    print(f"{name}: mean {x.mean():.4f}, standard deviation {x.std():.4f}")
 
 # %% [markdown]
 # ## A derivative, checked by hand
@@ -63,21 +66,26 @@ image = md.Tensor(digits[:1].astype(np.float64), requires_grad=True)
 edge = md.Tensor(np.array([[[[1.0, 0.0, -1.0]]]]), requires_grad=True)
 y = conv2d(image, edge, padding=(0, 1))
 (y**2).sum().backward()
-image_grid(np.concatenate([image.numpy(), y.numpy() / 2, image.grad / np.abs(image.grad).max()]), labels=["x", "y", "dx"])
+dx = image.grad / np.abs(image.grad).max()
+shown = np.concatenate([image.numpy(), y.numpy() / 2, dx])
+image_grid(shown, columns=3, labels=["x", "y", "dx"])
 
 # %%
 step = 1e-6
 moved = edge.numpy().copy()
 moved[0, 0, 0, 0] += step
-larger = (conv2d(md.Tensor(image.numpy()), md.Tensor(moved), padding=(0, 1)) ** 2).sum().item()
-(larger - (y.numpy() ** 2).sum()) / step, edge.grad[0, 0, 0, 0]
+y_moved = conv2d(md.Tensor(image.numpy()), md.Tensor(moved), padding=(0, 1)).numpy()
+difference = (y_moved**2).sum() - (y.numpy() ** 2).sum()
+print(f"difference {difference / step:.6f}, derivative {edge.grad[0, 0, 0, 0]:.6f}")
 
 # %% [markdown]
-# **Question 2.** The two numbers agree to about six digits, not to sixteen. Why does a smaller `step` make it worse?
+# **Question 2.** The two numbers agree to about six digits, not to sixteen. Why does a smaller
+# `step` make it worse?
 #
 # ## Some steps of training
 #
-# Algorithm 1 on 64 digits. The loss begins near 1: the network knows nothing, and the noise has variance 1.
+# Algorithm 1 on 64 digits. The loss begins near 1: the network knows nothing, and the noise has
+# variance 1.
 
 # %%
 rng, schedule = RNG(2), make_schedule("linear", T=1000)
@@ -93,4 +101,4 @@ for _ in range(20):
     losses.append(loss.item())
 plt.figure(figsize=(6, 3))
 plt.plot(losses)
-plt.title("loss")
+plt.title("loss");

@@ -36,17 +36,26 @@ static const float* want_bias(const Bias& bias, int channels) {
     return bias->data;
 }
 
+// What `parts` must hold: what tiles with channels last write anew, and the parts.
+static long long parts_size(const std::string& version, const Conv& conv, const std::string& sum, int tile, int splits, long long result) {
+    if (sum != "forward" && sum != "input gradient" && sum != "weight gradient")
+        throw std::invalid_argument("conv2d: wanted the sum forward, input gradient or weight gradient, got " + sum);
+    const int products = version == "tf32" ? 1 : version == "tf32x3" ? 3 : 0;
+    const bool scratch = products && sum != "weight gradient";
+    return (scratch ? conv2d_scratch(conv, sum == "input gradient", products, tile) : 0) + (splits > 1 ? splits * result : 0);
+}
+
 // copies: how many products the sum is made of, groups and stride classes. They and the splits are grid.z of one launch.
-static Plan plan_of(const Array<float>& result, int tile, int splits, const Bias& parts, long long copies) {
+static Plan plan_of(const std::string& version, const Conv& conv, const std::string& sum, const Array<float>& result, int tile, int splits,
+                    const Bias& parts, long long copies) {
     constexpr long long LARGEST_GRID_Z = 65535;
     if (splits < 1) throw std::invalid_argument("conv2d: splits must be at least 1");
     if (copies * splits > LARGEST_GRID_Z)
         throw std::invalid_argument("conv2d: groups x stride classes x splits must be at most " + std::to_string(LARGEST_GRID_Z) + ", got " +
                                     std::to_string(copies * splits));
-    if (splits > 1) {
-        if (!parts) throw std::invalid_argument("conv2d: more than one split needs an array parts");
-        want_size("parts", *parts, splits * result.size());
-    }
+    const long long size = parts_size(version, conv, sum, tile, splits, result.size());
+    if (size && !parts) throw std::invalid_argument("conv2d: more than one split, or a tile with channels last, needs an array parts");
+    if (size) want_size("parts", *parts, size);
     return {tile, splits, parts ? parts->data : nullptr};
 }
 
@@ -64,8 +73,13 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
-    define(module, "conv2d_has_halo", [](const Numbers& numbers, const std::string& sum) {
-        return sum != "weight gradient" && conv2d_has_halo(conv_of(numbers), sum == "input gradient");
+    define(module, "conv2d_has_channels_last", [](const Numbers& numbers, const std::string& sum) {
+        return sum != "weight gradient" && conv2d_has_channels_last(conv_of(numbers), sum == "input gradient");
+    });
+
+    define(module, "conv2d_parts", [](const std::string& version, const Numbers& numbers, const std::string& sum, int tile, int splits,
+                                      long long result_size) {
+        return parts_size(version, conv_of(numbers), sum, tile, splits, result_size);
     });
 
     define(module, "conv2d", [](const std::string& version, const Numbers& numbers, Array<float> x, Array<float> weight, Bias bias,
@@ -73,7 +87,7 @@ static Bindings bind([](py::module_& module) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
         const float* b = want_bias(bias, conv.O);
-        const Plan plan = plan_of(y, tile, splits, parts, copies_of(version, conv, false));
+        const Plan plan = plan_of(version, conv, "forward", y, tile, splits, parts, copies_of(version, conv, false));
         if (auto* rung = Conv2dRung::find(version)) return rung(conv, x.data, weight.data, b, y.data, plan, stream);
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
         if (version == "tiled") return conv2d_tiled(conv, x.data, weight.data, b, y.data, stream);
@@ -88,7 +102,7 @@ static Bindings bind([](py::module_& module) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &dx, &weight, &dy);
         const float* b = want_bias(bias, conv.C);
-        const Plan plan = plan_of(dx, tile, splits, parts, copies_of(version, conv, true));
+        const Plan plan = plan_of(version, conv, "input gradient", dx, tile, splits, parts, copies_of(version, conv, true));
         if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "fast") return conv2d_input_gradient_fast(conv, dy.data, weight.data, b, dx.data, plan, stream);
@@ -103,7 +117,7 @@ static Bindings bind([](py::module_& module) {
         want_sizes(conv, &x, nullptr, &dy);
         const long long size = 1LL * conv.O * conv.group_C() * conv.U * conv.V;
         want_size(bias ? "dweight, followed by dbias," : "dweight", dweight, size + (bias ? conv.O : 0));
-        const Plan plan = plan_of(dweight, tile, splits, parts, copies_of(version, conv, false));
+        const Plan plan = plan_of(version, conv, "weight gradient", dweight, tile, splits, parts, copies_of(version, conv, false));
         const Gradients to{dweight.data, bias};
         if (version == "fast") return conv2d_weight_gradient_fast(conv, dy.data, x.data, to, plan, stream);
         if (version == "tf32") return conv2d_weight_gradient_tf32(conv, dy.data, x.data, to, plan, stream);

@@ -32,7 +32,7 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             Arguments... arguments) {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to compute
-    if (shared_bytes > 4 * 1024)  // more than 48 KB, with the static arrays of a kernel, up to 43 KB, must be asked for
+    if (shared_bytes)  // more than 48 KB, with the static arrays of a kernel, must be asked for
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes));
     kernel<<<grid, block, shared_bytes, stream>>>(arguments...);
     check_launch(name);
@@ -80,6 +80,15 @@ __device__ inline void copy_quad_async(float* to, const float* from, bool inside
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(inside ? 16 : 0) : "memory");
 #else
     *reinterpret_cast<float4*>(to) = inside ? *reinterpret_cast<const float4*>(from) : make_float4(0, 0, 0, 0);
+#endif
+}
+// The same by way of the L1 cache, for what this block, or its neighbours on the multiprocessor, will copy again.
+__device__ inline void copy_quad_async_by_l1(float* to, const float* from, bool inside) {
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(target), "l"(from), "r"(inside ? 16 : 0) : "memory");
+#else
+    copy_quad_async(to, from, inside);
 #endif
 }
 // This thread's copies since the last call are one group ...

@@ -51,27 +51,37 @@ struct Stage {  // of shared memory: a slab of a and one of b, one address for b
     typename Tile::SlabB b;
 };
 
-// The loop over the slabs. copy(slab, stage) starts the copies of this thread's share of a slab (copy_async in device.h). They have
-// STAGES - 1 rounds to arrive, so that the way to memory and back, some 500 to 1000 cycles, is spent multiplying.
+// The loop over the slabs. copy(slab, stage, wanted) gives a function of a portion's number, which starts the copies of this thread's share of
+// that portion (copy_async in device.h) if they are wanted. They have STAGES - 1 rounds to arrive, so that the way to memory and back, some
+// 500 to 1000 cycles, is spent multiplying.
+//
+// A tile on tensor cores starts the next of its PORTIONS whenever it has multiplied for a while. Copies and reads of shared memory stand in one
+// queue, and the first reads of a slab would wait behind all the copies of another one.
 template <class Tile, class Copy>
 __device__ void multiply_slabs(Tile& tile, Stage<Tile> (&of_block)[STAGES], int count, Copy copy) {
     Stage<Tile>(&stages)[STAGES] = kept_in_shared(of_block);
 #pragma unroll
     for (int slab = 0; slab < STAGES - 1; slab++) {
-        if (slab < count) copy(slab, stages[slab]);
+        if (slab < count) {
+            auto start = copy(slab, stages[slab], true);
+#pragma unroll
+            for (int portion = 0; portion < Tile::PORTIONS; portion++) start(portion);
+        }
         end_of_copies();
     }
     int now = 0, free = STAGES - 1;  // free: the stage that was multiplied a round ago
     for (int slab = 0; slab < count; slab++) {
         wait_for_copies<STAGES - 2>();
         __syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more
-        if (slab + STAGES - 1 < count) copy(slab + STAGES - 1, stages[free]);
+        tile.multiply_add(stages[now].a, stages[now].b, copy(slab + STAGES - 1, stages[free], slab + STAGES - 1 < count));
         end_of_copies();
-        tile.multiply_add(stages[now].a, stages[now].b);
         free = now;
         now = now + 1 == STAGES ? 0 : now + 1;
     }
 }
+
+// Whether number e of `count` copies belongs to a portion.
+__device__ constexpr bool in_portion(int e, int count, int portion, int portions) { return e * portions / count == portion; }
 
 inline __device__ void read_quad(float* to, const float* from) {  // 16 bytes by one instruction
     const float4 quad = *reinterpret_cast<const float4*>(from);
@@ -84,6 +94,7 @@ struct RegisterTile {
     static constexpr int THREADS = (M / ROWS) * (N / COLUMNS);
     static constexpr int WARP_M = WarpPlace::ROWS * ROWS, WARP_N = WarpPlace::COLUMNS * COLUMNS, WARPS_N = N / WARP_N;
     static constexpr bool QUADS_OF_K = false;  // 4 k in a row are not side by side
+    static constexpr int PORTIONS = 1;         // its reads are few
 
     using SlabA = RowPerK<DEPTH, M, 4>;
     using SlabB = RowPerK<DEPTH, N, 4>;
@@ -100,7 +111,9 @@ struct RegisterTile {
         first_n = warp % WARPS_N * WARP_N + place.column * 4;
     }
 
-    __device__ void multiply_add(const SlabA& a, const SlabB& b) {
+    template <class Start>
+    __device__ void multiply_add(const SlabA& a, const SlabB& b, Start start_copies) {
+        start_copies(0);
 #pragma unroll
         for (int k = 0; k < DEPTH; k++) {
             float a_k[ROWS], b_k[COLUMNS];

@@ -27,6 +27,11 @@ __device__ inline void mma_tf32(float (&d)[4], const float (&a)[4], const float 
           "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
 __device__ inline float cut_to_tf32(float value) { return __uint_as_float(__float_as_uint(value) & 0xffffe000u); }
+__device__ inline float round_to_tf32(float value) {
+    unsigned rounded;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(value));
+    return __uint_as_float(rounded);
+}
 #else
 #include "emulator/cuda_cpu_mma.h"
 #endif
@@ -67,6 +72,7 @@ struct TensorCoreTile {
     static constexpr int WARP_M = 16 * ROWS, WARP_N = 8 * COLUMNS, WARPS_N = N / WARP_N, THREADS = 32 * (M / WARP_M) * WARPS_N;
     static constexpr int PIECES_M = ROWS, PIECES_N = COLUMNS, FACTORS = PRODUCTS;
     static constexpr bool QUADS_OF_K = true;  // in a: they may be copied 4 at a time
+    static constexpr int PORTIONS = COLUMNS / 2;
 
     using SlabA = ColumnPerK<DEPTH, M>;
     using SlabB = B<N>;
@@ -84,7 +90,8 @@ struct TensorCoreTile {
         first_n = warp % WARPS_N * WARP_N;
     }
 
-    __device__ void multiply_add(const SlabA& a, const SlabB& b) {
+    template <class Start>
+    __device__ void multiply_add(const SlabA& a, const SlabB& b, Start start_copies) {
         Operand<PRODUCTS, 4> a_k[ROWS][2];
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
@@ -103,6 +110,7 @@ struct TensorCoreTile {
         for (int c = 0; c < COLUMNS; c++) {
             float column[4];
             read_4_k(column, b, 4 * t, first_n + 8 * c + g);
+            if (c % 2 == 0) start_copies(c / 2);
             Operand<PRODUCTS, 2> b_k[2];
 #pragma unroll
             for (int e = 0; e < 4; e++) b_k[e / 2].set(e % 2, column[e]);

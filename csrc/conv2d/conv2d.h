@@ -65,8 +65,10 @@ struct Gradients {
     float* dweight;
     bool bias;  // then O numbers follow dweight: dbias, by the same kernel
 };
-// Whether the tf32 versions have tiles with a halo (halo.h), at the end of their numbers, for the forward pass or the input gradient.
-bool conv2d_has_halo(const Conv&, bool input_gradient);
+// For the forward pass and the input gradient the tf32 versions have tiles with channels last (channels_last.h), too, at the end of their
+// numbers: whether they take this convolution, and how many numbers a plan with such a tile needs in `parts`, before its parts.
+bool conv2d_has_channels_last(const Conv&, bool gradient);
+long long conv2d_scratch(const Conv&, bool gradient, int products, int tile);
 const char* conv2d_fast_refuses(const Conv&);  // why the fast and tf32 versions do not take this convolution; null if they do
 void conv2d_fast(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_fast(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);

@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             copy_async(&a.at(weight_k, weight_m + e * M_STEP), weight_at[e % POINTERS] + tap + e / POINTERS * POINTERS * M_STEP * c.weight_m,
                        tap >= 0 && e * M_STEP < weights_left);
     };
-    auto copy = [&](int slab, Stage<Tile>& to) {
+    auto copy_slab = [&](int slab, Stage<Tile>& to) {
         int2 tap[K_COUNT];  // all of them first, so that the copies follow each other
 #pragma unroll
         for (int s = 0; s < K_COUNT; s++) tap[s] = source_tap[slab * DEPTH + slab_k + s * K_STEP];
@@ -167,6 +167,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             for (int e = 0; e < PIXELS; e++)
                 copy_async(&to.b.at(slab_k + s * K_STEP, lane + e * 32), pixel_at[e] + tap[s].x,
                            (outside[e] & unsigned(tap[s].y)) == 0);
+    };
+    auto copy = [&](int slab, Stage<Tile>& to, bool wanted) {  // all in one portion: taps that wait for theirs would take registers
+        return [&, slab, wanted](int portion) {
+            if (portion == 0 && wanted) copy_slab(slab, to);
+        };
     };
 
     __syncthreads();  // the table is complete

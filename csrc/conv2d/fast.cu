@@ -4,7 +4,6 @@
 // Which tile and how many splits is decided in kernels/cuda/plan.py: large tiles read least per multiply-add, small tiles and splits
 // make enough blocks to occupy the GPU.
 #include "conv2d/correlate.h"
-#include "conv2d/halo.h"
 #include "conv2d/weight_gradient.h"
 
 namespace {
@@ -76,8 +75,6 @@ const char* conv2d_fast_refuses(const Conv& conv) {
     if (sizeof(int2) * (conv.I + conv.J) > MAX_TABLE) return "the output has too many rows and columns";
     return nullptr;
 }
-
-bool conv2d_has_halo(const Conv& conv, bool input_gradient) { return correlation_has_halo(conv, input_gradient); }
 
 Correlation forward_correlation(const Conv& conv, int splits, const float* weight, const float* result) {
     Correlation c{};

@@ -1,12 +1,12 @@
 // 2-D convolution on tensor cores: the kernels of the fast version with other tiles (tile_tf32.h), for the versions tf32 (tf32.cu) and
 // tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans of a correlation with higher tile numbers run the
-// kernels with a halo (tf32_halo.h).
+// kernels with channels last (channels_last.h).
 #pragma once
 
 #include "conv2d/correlate.h"
 #include "conv2d/weight_gradient.h"
 #include "common/tile_tf32.h"
-#include "conv2d/tf32_halo.h"
+#include "conv2d/channels_last.h"
 
 // The tiles, by their number in a plan.                                        M    N pieces resident blocks
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
@@ -24,7 +24,7 @@ void correlation_by(const char* name, const Conv& conv, const Correlation& c, bo
         case 2: return launch_correlation<Medium<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 3: return launch_correlation<Small<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 4: return launch_correlation<Tall<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        default: return halo_correlation<PRODUCTS>(name, conv, c, gradient, source, weight, bias, result, plan, stream);
+        default: return correlation_channels_last<PRODUCTS>(name, conv, c, gradient, source, weight, bias, result, plan, stream);
     }
 }
 

@@ -29,6 +29,20 @@ struct WeightGradient {
     __host__ __device__ int size() const { return conv.O * (conv.group_C() * conv.U * conv.V + (bias ? 1 : 0)); }  // of the results
 };
 
+// Where each output row (column) starts in the image, and as bits, which kernel rows (columns) then fall inside it.
+__device__ inline void write_starts(const Conv& conv, int2* row_of, int2* column_of) {
+    for (int i = threadIdx.x; i < conv.I; i += blockDim.x) {
+        unsigned inside = 0;
+        for (int u = 0; u < conv.U; u++) inside |= unsigned(unsigned(conv.h(i, u)) < unsigned(conv.H)) << u;
+        row_of[i] = make_int2(conv.h(i, 0) * conv.W, int(inside));
+    }
+    for (int j = threadIdx.x; j < conv.J; j += blockDim.x) {
+        unsigned inside = 0;
+        for (int v = 0; v < conv.V; v++) inside |= unsigned(unsigned(conv.w(j, v)) < unsigned(conv.W)) << (16 + v);
+        column_of[j] = make_int2(conv.w(j, 0), int(inside));
+    }
+}
+
 // A tile that adds up the rows of a on the way, one a thread.
 template <class Tile>
 struct TileWithRowSums : Tile {
@@ -36,8 +50,9 @@ struct TileWithRowSums : Tile {
     float row_sum = 0;
 
     __device__ explicit TileWithRowSums(bool adds) : adds(adds) {}
-    __device__ void multiply_add(const typename Tile::SlabA& a, const typename Tile::SlabB& b) {
-        Tile::multiply_add(a, b);
+    template <class Start>
+    __device__ void multiply_add(const typename Tile::SlabA& a, const typename Tile::SlabB& b, Start start_copies) {
+        Tile::multiply_add(a, b, start_copies);
         if (adds) row_sum += sum_over_k(a, threadIdx.x);
     }
 };
@@ -57,19 +72,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int K = conv.N * plane, all_slabs = ceil_div(K, DEPTH), all_n = conv.group_C() * kernel;
     const int first_slab = int(1LL * all_slabs * split / g.splits), slab_count = int(1LL * all_slabs * (split + 1) / g.splits) - first_slab;
 
-    // Where each output row (column) starts in the image, and as bits, which kernel rows (columns) then fall inside it.
     int2* row_of = dynamic_shared<int2>();
     int2* column_of = row_of + conv.I;
-    for (int i = threadIdx.x; i < conv.I; i += Tile::THREADS) {
-        unsigned inside = 0;
-        for (int u = 0; u < conv.U; u++) inside |= unsigned(unsigned(conv.h(i, u)) < unsigned(conv.H)) << u;
-        row_of[i] = make_int2(conv.h(i, 0) * conv.W, int(inside));
-    }
-    for (int j = threadIdx.x; j < conv.J; j += Tile::THREADS) {
-        unsigned inside = 0;
-        for (int v = 0; v < conv.V; v++) inside |= unsigned(unsigned(conv.w(j, v)) < unsigned(conv.W)) << (16 + v);
-        column_of[j] = make_int2(conv.w(j, 0), int(inside));
-    }
+    write_starts(conv, row_of, column_of);
 
     // This thread's (c,u,v): what to add to a pixel's address, and the bits it needs.
     const int slab_k = kept(threadIdx.x % DEPTH), slab_m = kept(threadIdx.x / DEPTH);  // and every STEP-th m (n) after it
@@ -109,17 +114,21 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         for (int e = 0; e < M_COUNT; e++)
             copy_async(&a.at(slab_k, slab_m + e * STEP), dy_at[e % POINTERS] + offset + e / POINTERS * POINTERS * STEP * plane, pixel < K && e * STEP < rows_left);
     };
-    auto copy = [&](int slab, Stage<TileWithRowSums<Tile>>& to) {
-        copy_dy(slab, to.a);
+    auto copy = [&](int slab, Stage<TileWithRowSums<Tile>>& to, bool wanted) {
         const int k = (first_slab + slab) * DEPTH + slab_k;
         const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
         const bool valid = k < K;
         const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
         const float* x_at = as_one_address(x + n * x_image + row.x + column.x);
         const unsigned outside = valid ? ~unsigned(row.y | column.y) : ~0u;
+        return [&, slab, wanted, x_at, outside](int portion) {
+            if (!wanted) return;
+            if (portion == 0) copy_dy(slab, to.a);
 #pragma unroll
-        for (int e = 0; e < N_COUNT; e++)
-            copy_async(&to.b.at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
+            for (int e = 0; e < N_COUNT; e++)
+                if (in_portion(e, N_COUNT, portion, Tile::PORTIONS))
+                    copy_async(&to.b.at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
+        };
     };
 
     __syncthreads();  // the tables are complete

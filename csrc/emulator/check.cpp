@@ -183,7 +183,7 @@ static Region* find(uintptr_t address) {
 
 // The __shared__ arrays that a launch has used so far must fit into a block, with the dynamic ones.
 static void check_shared_size(uintptr_t address, void* code) {
-    constexpr size_t LARGEST_STATIC = 48 * 1024, UNASKED = 48 * 1024, ASKED_FROM = 8 * 1024;  // device.h asks for more from here on
+    constexpr size_t LARGEST_STATIC = 48 * 1024;
     static std::vector<StaticArray> all = static_arrays();
     static std::vector<const StaticArray*> used;  // by this launch
     static long launch = 0;
@@ -201,8 +201,6 @@ static void check_shared_size(uintptr_t address, void* code) {
                               " of dynamic shared memory at " + line_of(code) + ", ";
     if (sum > LARGEST_STATIC) fail(sizes + "of static may be " + std::to_string(LARGEST_STATIC));
     if (sum + dynamic > gpu.shared_bytes) fail(sizes + "a block of this GPU has " + std::to_string(gpu.shared_bytes));
-    if (dynamic && dynamic <= ASKED_FROM && sum + dynamic > UNASKED)
-        fail(sizes + "more than " + std::to_string(UNASKED) + " that launch() in common/device.h did not ask for");
 }
 
 static void check_alignment(uintptr_t address, size_t bytes, Kind kind, void* code) {

@@ -200,6 +200,7 @@ template <class T> T& kept_in_shared(T& x) { return x; }
 // No inline functions: what they return to is the line of the kernel that the errors name.
 void copy_async(float* to, const float* from, bool inside);
 void copy_quad_async(float* to, const float* from, bool inside);
+void copy_quad_async_by_l1(float* to, const float* from, bool inside);
 void end_of_copies();
 template <int GROUPS>
 UNCHECKED void wait_for_copies() {

@@ -11,6 +11,14 @@ UNCHECKED inline float cut_to_tf32(float value) {  // 10 bits of mantissa are le
     return value;
 }
 
+UNCHECKED inline float round_to_tf32(float value) {  // to the nearest, halves away from 0
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    if ((bits & 0x7f800000) != 0x7f800000) bits = (bits + 0x1000) & ~uint32_t(0x1fff);  // infinity and NaN stay what they are
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+
 // d += a b. Lane 4 g + t holds of a: (row g, k t), (g + 8, t), (g, t + 4), (g + 8, t + 4); of b: (k t, column g), (t + 4, g);
 // of d: (row g, column 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). The lower 13 bits of a and b are ignored.
 UNCHECKED inline void mma_tf32(float (&d)[4], const float (&a)[4], const float (&b)[2], int line = __builtin_LINE()) {

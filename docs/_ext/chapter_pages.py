@@ -62,6 +62,13 @@ def section_of(chapter: Slide) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c in "-_")
 
 
+def read_source(app, docname: str, source: list[str]) -> None:
+    """The chapters hang below the page After the deck."""
+    if docname == "after_the_deck":
+        entries = "\n".join(f"after/{file_of(chapter)}" for chapter in AFTER)
+        source[0] += f"\n```{{toctree}}\n:hidden:\n\n{entries}\n```\n"
+
+
 def write_pages(app) -> None:
     for place, chapter in enumerate(AFTER):
         write(Path(app.srcdir) / "after" / f"{file_of(chapter)}.md", page(place))
@@ -69,4 +76,5 @@ def write_pages(app) -> None:
 
 def setup(app):
     app.connect("builder-inited", write_pages)
+    app.connect("source-read", read_source)
     return {"parallel_read_safe": True}

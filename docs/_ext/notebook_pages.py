@@ -11,12 +11,17 @@ HEAD = """# Notebooks
 One for each part of the lecture. They are text files with `# %%` between the cells. VS Code, PyCharm and Spyder open them as they
 are; for Jupyter, `pip install jupytext` and `jupytext --to ipynb notebooks/*.py`. The pages here were run when the site was built.
 """
+IN_THE_BROWSER = "\nEach page has a link to its notebook in JupyterLite: change it and run it in this browser, with nothing installed.\n"
 
 
 def notebooks() -> list[Path]:
     return sorted((ROOT / "notebooks").glob("*.py"), key=lambda path: ORDER.index(path.stem))
 
 
+RUN_IT = (
+    '<p class="run-it"><a href="../lite/notebooks/index.html?path={name}.ipynb">Run and change it in this browser</a> '
+    "<span>about 40 MB the first time; then Python starts within a minute</span></p>"
+)
 ORDER = ["forward", "reverse", "ddim", "unet", "latent", "kernels"]
 
 
@@ -43,6 +48,19 @@ def write_pages(app) -> None:
     write(folder / "index.md", "\n".join(lines))
 
 
+def read_source(app, docname: str, source: list[str]) -> None:
+    """Below the title of a notebook: where it can be changed and run, if that is built here."""
+    from lite_pages import is_possible
+
+    folder, _, name = docname.rpartition("/")
+    if docname == "notebooks/index" and is_possible():
+        source[0] = source[0].replace("\n\n- [", f"\n{IN_THE_BROWSER}\n- [", 1)
+    if folder == "notebooks" and name in ORDER and is_possible():
+        title, newline, rest = source[0].partition("\n")
+        source[0] = f"{title}{newline}\n```{{raw}} html\n{RUN_IT.format(name=name)}\n```\n{rest}"
+
+
 def setup(app):
     app.connect("builder-inited", write_pages)
+    app.connect("source-read", read_source)
     return {"parallel_read_safe": True}

@@ -12,12 +12,13 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from colour_code import html_lines, symbol_class
+from colour_code import html_lines
 from formula_svg import svg
+from run_table import code_cell, code_table, place_link, source_url
 from slide_pictures import picture_of
 
-from minidiff.classroom.code_lines import CodeRun, code_lines, lines_of
-from minidiff.classroom.coverage import repository, resolve, tests_by_equation
+from minidiff.classroom.code_lines import code_lines, lines_of
+from minidiff.classroom.coverage import in_words, repository, resolve, tests_by_equation
 from minidiff.classroom.difference import difference
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.tables.after_the_deck import AFTER
@@ -35,9 +36,6 @@ from minidiff.engine.registry import use_kernels
 
 OTHER_SYMBOLS = ("vq.", "vae.", "unet.", "ldm.", "gaussian.discretised", "gaussian.bits", "flow.oracle_velocity")
 """Equations that mean something else by beta or x: their symbols keep the colour of the text."""
-WIDTHS = (88, 102)  # columns of code and values that fit 1280 pixels in the large type, in the middle one
-MANY_LINES = (14, 19, 23)  # rows, with those of wrapped values
-WRAP = 40  # columns of values in a row, about
 LONGEST = 30  # lines of a program that has no run
 
 
@@ -102,61 +100,15 @@ def program_html(dotted: str) -> str:
             return head + code_table(lines_of(function, inputs), False)
     lines = html_lines(source_of(thing), symbols=False)
     more = '<p class="more">... and more in the file</p>' if len(lines) > LONGEST else ""
-    rows = "".join(f'<tr><td class="code">{line}</td></tr>' for line in lines[:LONGEST])
+    rows = "".join(f'<tr>{code_cell(line)}</tr>' for line in lines[:LONGEST])
     return f'{head}<table class="run lines-4">{rows}</table>{more}'
-
-
-def code_table(run: CodeRun, colour: bool) -> str:
-    """The call on top; then a row for each line: its number, the code, the values."""
-    code = html_lines("\n".join(line.text for line in run.lines), colour)
-    arguments = " ".join(value_html(name, text, colour) for name, text in run.arguments)
-    head = html_lines(short_head(run.head), colour)[0]
-    rows = [
-        f'<tr class="head"><td></td><td class="code" colspan="2">{head}</td></tr>'
-        f'<tr class="arguments"><td></td><td class="value" colspan="2">{arguments}</td></tr>'
-    ]
-    for line, text in zip(run.lines, code, strict=True):
-        values = " ".join(value_html(name, value, colour) for name, value in line.values)
-        turns = f' <span class="turns">turn {line.turns}</span>' if line.turns > 1 else ""
-        number = f'<a href="{source_url(f"{run.file}:{line.number}")}">{line.number}</a>'
-        rows.append(
-            f'<tr><td class="number">{number}</td><td class="code">{text}</td><td class="value">{values}{turns}</td></tr>'
-        )
-    return f'<table class="run lines-{size_of(run)}">{"".join(rows)}</table>'
-
-
-def size_of(run: CodeRun) -> int:
-    """1 to 4: the large type where lines and values fit the first screen in it, or smaller ones."""
-    code = max((len(line.text) for line in run.lines), default=0)
-    value = max((len(f"{name} = {text}") for line in run.lines for name, text in line.values), default=0)
-    columns = code + min(value, 34)
-    beside = [sum(len(f"{name} = {text}") + 2 for name, text in line.values) for line in run.lines]
-    rows = sum(max(1, -(-length // WRAP)) for length in beside)
-    return 1 + max(sum(columns > wide for wide in WIDTHS), sum(rows > many for many in MANY_LINES))
-
-
-def short_head(head: str) -> str:
-    """A head of one line as it is; of a longer one the names of its arguments."""
-    if "\n" not in head and "#" not in head:
-        return head
-    function = ast.parse(f"{head.partition('  #')[0]}\n    pass").body[0]
-    names = [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
-    return f"def {function.name}({', '.join(names)}):"
-
-
-def value_html(name: str, text: str, colour: bool) -> str:
-    """A large array by its shape and its range."""
-    css = symbol_class(name) if colour else ""
-    label = f"{escape(name)} = " if name else "&rarr; "
-    text = re.sub(r"\w+ (\([\d, ]+\)), min (\S+), mean \S+, max ([^\s,]+)", r"\1 from \2 to \3", text)
-    return f'<span class="v {css}">{label}{escape(text)}</span>'
 
 
 def checks_html(id: str) -> str:
     """The tests that check the equation, and the planted bugs that they find."""
     tests = tests_by_equation().get(id, [])
     links = " ".join(
-        f'<a href="{source_url(f"{file}:{line}")}" title="{file}:{line}">{name.removeprefix("test_").replace("_", " ")}</a>'
+        f'<a href="{source_url(f"{file}:{line}")}" title="{file}:{line}">{escape(in_words(name))}</a>'
         for file, name, line in map(test_place, tests)
     )
     bugs = "".join(
@@ -175,16 +127,6 @@ def test_place(test: str) -> tuple[str, str, int]:
     tree = ast.parse((repository() / file).read_text(encoding="utf-8"))
     lines = [n.lineno for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == name]
     return file, name, lines[0]
-
-
-def source_url(place: str) -> str:
-    """From a page of the deck to file:line on the site."""
-    file, _, line = place.rpartition(":")
-    return f"../source/{file}.html#L{line}"
-
-
-def place_link(place: str) -> str:
-    return f'<a class="place" href="{source_url(place)}">{escape(place)}</a>'
 
 
 def errata_html(number: int) -> str:

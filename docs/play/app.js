@@ -66,6 +66,8 @@ function makeTabs() {
 
 const mounted = new Set();
 
+function showChosenTab() { $(`tab-${app.tab()}`).scrollIntoView({ block: "nearest", inline: "center" }); }
+
 async function showTab() {
   const name = app.tab(), panel = $(`panel-${name}`);
   for (const other of Object.keys(TABS)) {
@@ -76,7 +78,7 @@ async function showTab() {
     if (!on && mounted.has(other)) TABS[other].leave?.();
   }
   document.title = `minidiff: ${TABS[name].title}`;
-  $(`tab-${name}`).scrollIntoView({ block: "nearest", inline: "center" });
+  showChosenTab();
   panel.setAttribute("aria-busy", "true");
   try {
     if (!mounted.has(name)) { mounted.add(name); await TABS[name].mount(panel, app); }
@@ -145,7 +147,7 @@ async function main() {
   $("loading").hidden = true;
   $("panels").hidden = false;
   window.addEventListener("hashchange", showTab);
-  window.addEventListener("resize", () => TABS[app.tab()].redraw?.());
+  window.addEventListener("resize", () => { TABS[app.tab()].redraw?.(); showChosenTab(); });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => TABS[app.tab()].redraw?.());
   await showTab();
   document.documentElement.dataset.ready = "yes";

@@ -49,6 +49,9 @@ export function segments(label, options, value, onchange) {
   return node;
 }
 
+// How far in a line of code begins, for the stylesheet: where it is too long, it goes on further in.
+export const indentOf = (text) => ` style="--indent: ${text.search(/\S|$/)}"`;
+
 // lines: [{text, values: {name: text}}]; lit: a name whose line is to be marked
 export function showCode(node, code, lit) {
   const lines = code.lines.map(({ text, values }) => {
@@ -57,7 +60,7 @@ export function showCode(node, code, lit) {
       return `<span class="${classOf(name)}">${Object.keys(values).length > 1 ? `${escape(label)} ` : ""}<b>${escape(shortened(value))}</b></span>`;
     }).join("<br>");
     const is = lit && (lit in values || new RegExp(`^\\s*${lit}(, \\w+)* =|^\\s*(\\w+, )+${lit} =`).test(text));
-    return `<div class="line${is ? " lit" : ""}"><span class="text">${colouredCode(text)}</span><span class="value">${shown}</span></div>`;
+    return `<div class="line${is ? " lit" : ""}"><span class="text"${indentOf(text)}>${colouredCode(text)}</span><span class="value">${shown}</span></div>`;
   });
   node.className = "code";
   node.innerHTML = lines.join("");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -43,6 +44,12 @@ def tests_by_equation() -> dict[str, list[str]]:
                     place = path.relative_to(root).as_posix()  # type: ignore[arg-type]
                     found.setdefault(id, []).append(f"{place}::{function.name}")
     return found
+
+
+def in_words(test: str) -> str:
+    """What a test says: "tests/a.py::test_the_oracle_s_noise" is "the oracle's noise"."""
+    name = test.rpartition("::")[2].partition("[")[0].removeprefix("test_")
+    return re.sub(r"(?<!\bat)(?<!\bof)(?<!\band) s (?=[a-z])", "'s ", name.replace("_", " "))
 
 
 def _checked_ids(function: ast.FunctionDef) -> list[str]:

@@ -25,7 +25,7 @@ by `python -m minidiff deck --markdown docs/deck.md`. `python -m minidiff explai
 and a run with numbers.
 """
 
-BETWEEN = """# After the deck
+BETWEEN = """## After the deck
 
 What a course teaches next, in the same forms. [After the deck](after_the_deck.md) has the figures.
 """

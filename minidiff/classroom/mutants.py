@@ -19,6 +19,11 @@ from minidiff.classroom.index import get_equation
 from minidiff.classroom.tables.mutants import MUTANTS, Mutant
 from minidiff.engine.printing import source_of
 
+NO_CHECKS = (
+    "the exact checks are not here: they need a clone of the project, with tests/, and pytest "
+    "(pip install pytest, where `python -m minidiff play` runs if you read this on the page)"
+)
+
 
 class Result(NamedTuple):
     """killed_by: the first test that failed, None if the mutant survived."""
@@ -92,13 +97,11 @@ def run_checks(ids: list[str]) -> _FirstFailure:
     """
     root = repository()
     if root is None:
-        raise RuntimeError(
-            "the tests are not installed here: mutants need a clone of the project, with tests/"
-        )
+        raise RuntimeError(NO_CHECKS)
     try:
         import pytest
     except ImportError as error:
-        raise RuntimeError("mutants need pytest: pip install 'minidiff[test]'") from error
+        raise RuntimeError(NO_CHECKS) from error
     tests = sorted({f"{root}/{test}" for id in ids for test in tests_by_equation().get(id, [])})
     seen = _FirstFailure()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -107,6 +107,11 @@ def _fetched(url: str) -> bytes:
 # -- the package as a zip --------------------------------------------------------------------------
 
 
+def has_checks() -> bool:
+    """Whether the exact checks can come with the page: they need the clone's tests and pytest."""
+    return repository() is not None and importlib.util.find_spec("pytest") is not None
+
+
 @functools.cache
 def package_zip() -> bytes:
     """What the browser unpacks: the package, its weights, the exact checks, and pytest for them.
@@ -127,7 +132,7 @@ def _contents() -> Iterator[tuple[str, Path]]:
         if path.suffix in (".py", ".npz") and "__pycache__" not in path.parts:
             yield f"minidiff/{path.relative_to(PACKAGE).as_posix()}", path
     root = repository()
-    if root is None or importlib.util.find_spec("pytest") is None:
+    if root is None or not has_checks():
         return
     tests = {root / test.partition("::")[0] for ids in tests_by_equation().values() for test in ids}
     tests |= {*(root / "tests").rglob("conftest.py"), *(root / "tests" / "support").glob("*.py")}
@@ -176,9 +181,9 @@ def write_page(folder: str | Path, pyodide: str | Path | None = None) -> Path:
     if source is not None:
         address = "pyodide/"
         (folder / "pyodide").mkdir(exist_ok=True)
-        for path in source.iterdir():
-            if path.name in FILES or path.suffix == ".whl":
-                shutil.copyfile(path, folder / "pyodide" / path.name)
+        lock = json.loads((source / "pyodide-lock.json").read_text())
+        for name in (*FILES, lock["packages"]["numpy"]["file_name"]):
+            shutil.copyfile(source / name, folder / "pyodide" / name)
     (folder / "config.json").write_text(json.dumps(page_config(address), indent=1))
     return folder
 
@@ -254,6 +259,8 @@ def play(port: int = 8000, pyodide: str | None = None, browser: bool = True) -> 
     origin = "the folder that you gave" if pyodide else "its CDN (about 15 MB once, then cached)"
     print(f"The page is at {address}    (Ctrl-C ends it)")
     print(f"minidiff is {size:.1f} MB; Python for the browser comes from {origin}.", flush=True)
+    if not has_checks():
+        print("pytest is not installed, so the page can't check formulas: pip install pytest")
     if browser:
         webbrowser.open(address)
     try:

@@ -54,9 +54,8 @@ def image_html(image: np.ndarray) -> str:
 
 
 def formula_html(formula: str, code: str, caption: str) -> str:
-    """Two cells: the formula, as LaTeX or as text, and the code."""
-    cell = 'style="text-align: left; vertical-align: top"'
+    """The formula, as LaTeX or as text, and below it the code."""
     return (
-        f"<table><tr><td {cell}>{formula}<br><small>{escape(caption)}</small></td>"
-        f"<td {cell}><pre>{escape(code)}</pre></td></tr></table>"
+        f'<div style="font-size: 130%">{formula}</div><small>{escape(caption)}</small>'
+        f"<pre>{escape(code)}</pre>"
     )

@@ -19,6 +19,7 @@ from minidiff.engine.checks import (
     poisoned,
 )  # fmt: skip
 from minidiff.engine.operation import operation
+from minidiff.engine.set_at import last, set_at
 
 
 @operation
@@ -155,7 +156,7 @@ def setitem(x, index, value):
     if x.dtype.kind != "f" and value.dtype.kind == "f":
         raise TypeError(f"setitem: x is {x.dtype} and can't hold {value.dtype}")
     y = xp.array(x)
-    y[index] = value.reshape(()) if value.size == 1 else value
+    set_at(y, index, value.reshape(()) if value.size == 1 else value)
     shape, dtype = value.shape, value.dtype
 
     def setitem_backward(dy):
@@ -164,9 +165,8 @@ def setitem(x, index, value):
         dvalue = dy[index]
         if not is_basic(index):
             number = xp.arange(dvalue.size).reshape(dvalue.shape)
-            place = xp.zeros(dy.shape, number.dtype)
-            place[index] = number
-            dvalue = dvalue * (place[index] == number)  # what was overwritten has none
+            # what was overwritten has none
+            dvalue = dvalue * (last(xp, dy.shape, index) == number)
         dvalue = xp.asarray(dvalue, dtype)
         return dx, None, dvalue.reshape((1,) * (len(shape) - dvalue.ndim) + dvalue.shape)
 

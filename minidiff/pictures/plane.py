@@ -118,7 +118,8 @@ def save_fields(path: Path, fields: Sequence[tuple[str, Any, Any, Any]], unit: s
             scale_units="xy", scale=1, pivot="mid", width=0.004, headwidth=3.5,
         )  # fmt: skip
         axes.set_title(title, fontsize=14, color=INK)
-    figure.colorbar(drawn, ax=list(panels[0]), label=unit, shrink=0.8)
+    bar = figure.colorbar(drawn, ax=list(panels[0]), shrink=0.8, pad=0.01, aspect=16)
+    bar.set_label(unit, fontsize=12)
     save_figure(figure, path)
 
 

@@ -37,6 +37,11 @@ def test_without_the_tests_at_hand_the_report_says_so(monkeypatch):
     assert "(the tests are not installed here: checks are not counted)" in coverage.deck_report().lines
 
 
+def test_a_test_is_said_in_words():
+    assert coverage.in_words("tests/a.py::test_the_oracle_s_noise_is_its_score[3]") == "the oracle's noise is its score"
+    assert coverage.in_words("test_the_two_agree_at_s_1_and_s_is_kept") == "the two agree at s 1 and s is kept"
+
+
 def test_the_marker_s_tests_exist_by_name():
     root = coverage.repository()
     tests = coverage.tests_by_equation()["forward.q_sample"]

@@ -48,7 +48,7 @@ def test_every_mutant_is_killed_by_an_exact_check():
 
 def test_without_the_tests_there_is_nothing_to_run(monkeypatch):
     monkeypatch.setattr(mutants, "repository", lambda: None)
-    with pytest.raises(RuntimeError, match="the tests are not installed here: mutants need a clone of the project"):
+    with pytest.raises(RuntimeError, match="the exact checks are not here: they need a clone of the project, with tests/, and pytest"):
         mutants.run_checks(["forward.q_sample"])
 
 

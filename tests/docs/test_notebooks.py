@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom, show pictures, and ask."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def test_it_runs_and_shows_a_picture_at_least_every_third_cell(cells, path):
         without = 0 if output.pictures else without + 1
         assert without < 3, "three cells without a picture"
     assert len(outputs) >= 6
+    said = "\n".join(output.text for output in outputs)
+    assert not re.search(r"^Text\(|<matplotlib|object at 0x|np\.float", said, re.MULTILINE), "what a class must not see"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -40,6 +43,7 @@ def test_it_has_two_questions_and_short_cells(cells, path):
     found = cells.read_cells(path)
     text = "\n".join(cell.text for cell in found if cell.kind == "markdown")
     assert text.startswith("# ") and "**Question 1.**" in text and "**Question 2.**" in text
+    assert all(len(line) <= 90 for cell in found if cell.kind == "code" for line in cell.text.splitlines())
     assert all(len(cell.text.splitlines()) <= 20 for cell in found if cell.kind == "code")
     assert not any("def q_sample" in cell.text or "np.exp(-0.5" in cell.text for cell in found), "the package's functions, no copies"
 

@@ -31,18 +31,24 @@ CASES = {
     "a wider result": ((2, 3, 4, 6), (4, 3, 3, 3), {"padding": 2}),
     "one column": ((2, 3, 9, 1), (4, 3, 3, 3), {"padding": 1}),
     "padding wider than the kernel": ((1, 2, 4, 3), (3, 2, 2, 3), {"padding": (4, 5)}),
+    "quads of channels": ((2, 20, 7, 5), (36, 20, 3, 3), {"padding": 1}),
+    "quads, many": ((1, 48, 6, 12), (68, 48, 3, 3), {"padding": 1}),
+    "quads, 4x4 stride 2": ((2, 12, 9, 8), (8, 12, 4, 4), {"padding": 1, "stride": 2}),
+    "quads, stride leaves gaps": ((1, 4, 10, 11), (8, 4, 2, 2), {"stride": 3}),
+    "quads, 1x1": ((3, 32, 5, 7), (16, 32, 1, 1), {}),
+    "quads, all at once": ((2, 8, 11, 14), (24, 4, 3, 2), {"padding": (3, 0), "stride": (2, 3), "dilation": (3, 1), "groups": 2}),
     "no images": ((0, 3, 4, 4), (2, 3, 3, 3), {}),
 }
 TOLERANCE = {"naive": 1e-5, "tiled": 1e-5, "fast": 1e-5, "tf32": 3e-3, "tf32x3": 1e-5}
 
 
 def plans(device, version, conv, which):
-    """(tile, splits) to try for one of the three sums, those with a halo only where they are for it."""
+    """(tile, splits) to try for one of the three sums, those with channels last only where they are for it."""
     if version not in TILES:
         return [(0, 1)]
     tiles = (GRADIENT_TILES if which == "weight gradient" else TILES)[version]
-    has_halo = device.module.conv2d_has_halo(conv, which)
-    return [(number, splits) for number, tile in enumerate(tiles) if has_halo or not tile.halo for splits in (1, 3)]
+    channels_last = device.module.conv2d_has_channels_last(conv, which)
+    return [(number, splits) for number, tile in enumerate(tiles) if channels_last or not tile.channels_last for splits in (1, 3)]
 
 
 def reference(conv: Conv, x, weight, dy):
@@ -83,8 +89,9 @@ def assert_close(device, what, result, wanted, tolerance):
     assert device.margins_intact(), f"{what}: written beside an array"
 
 
-def parts(device, splits, size):
-    return device.empty(splits * size) if splits > 1 else None
+def parts(device, version, conv, which, tile, splits, size):
+    needed = device.module.conv2d_parts(version, conv, which, tile, splits, size)
+    return device.empty(needed) if needed else None
 
 
 @pytest.mark.parametrize("version", TOLERANCE)
@@ -99,22 +106,25 @@ def test_forward_and_gradients(device, case, version):
     run, stream = device.module, device.stream
     for tile, splits in plans(device, version, conv, "forward"):
         result = device.empty(y.shape)
-        run.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, splits, y.size), stream)
+        run.conv2d(version, conv, x_, weight_, bias_, result, tile, splits, parts(device, version, conv, "forward", tile, splits, y.size), stream)
         assert_close(device, f"forward ({version}, tile {tile}, {splits} splits)", result, y, tolerance)
     for tile, splits in plans(device, version, conv, "input gradient"):
         result = device.empty(dx.shape)
-        arrays = dy_, weight_, input_bias_, result, tile, splits, parts(device, splits, dx.size)
+        sums = parts(device, version, conv, "input gradient", tile, splits, dx.size)
+        arrays = dy_, weight_, input_bias_, result, tile, splits, sums
         run.conv2d_input_gradient(version, conv, *arrays, stream)
         assert_close(device, f"input gradient ({version}, tile {tile}, {splits} splits)", result, dx, tolerance)
     for tile, splits in plans(device, version, conv, "weight gradient"):
         result = device.empty(dweight.size + dbias.size)
-        arrays = dy_, x_, result, True, tile, splits, parts(device, splits, result.size)
+        sums = parts(device, version, conv, "weight gradient", tile, splits, result.size)
+        arrays = dy_, x_, result, True, tile, splits, sums
         run.conv2d_weight_gradient(version, conv, *arrays, stream)
         how = f"({version}, tile {tile}, {splits} splits)"
         assert_close(device, f"weight gradient {how}", result[: dweight.size].reshape(dweight.shape), dweight, tolerance)
         assert_close(device, f"bias gradient {how}", result[dweight.size :], dbias, 1e-5)
         alone = device.empty(dweight.shape)
-        run.conv2d_weight_gradient(version, conv, dy_, x_, alone, False, tile, splits, parts(device, splits, alone.size), stream)
+        sums = parts(device, version, conv, "weight gradient", tile, splits, alone.size)
+        run.conv2d_weight_gradient(version, conv, dy_, x_, alone, False, tile, splits, sums, stream)
         assert_close(device, f"weight gradient alone {how}", alone, device.numpy(result[: dweight.size].reshape(dweight.shape)), 0)
 
     result = device.empty(dbias.shape)
@@ -130,7 +140,7 @@ def test_two_runs_agree_to_the_last_bit(device, version):
     for _ in range(2):
         result = device.empty(conv.weight_shape)
         splits = 3 if version == "fast" else 1
-        arrays = dy_, x_, result, False, 3, splits, parts(device, splits, result.size)
+        arrays = dy_, x_, result, False, 3, splits, parts(device, version, conv, "weight gradient", 3, splits, result.size)
         device.module.conv2d_weight_gradient(version, conv, *arrays, device.stream)
         results.append(device.numpy(result))
     np.testing.assert_array_equal(*results)
@@ -146,49 +156,61 @@ def test_weight_of_infinity_meets_only_its_own_pixels(device):
     assert np.isinf(result[:, 1]).all() and np.isfinite(result[:, [0, 2, 3]]).all()
 
 
-@pytest.mark.parametrize("case, forward, input_gradient", [
-    ("small", True, True),
-    ("no padding", True, True),
-    ("one pixel", False, False),  # 1 x 1
-    ("stride 2", False, False),
-    ("dilation 2", False, False),
-    ("too wide", False, False),
+@pytest.mark.parametrize("case, expected", [
+    ("small", (False, True, False)),  # 3 -> 4 channels
+    ("below tiles", (False, False, False)),
+    ("above tiles", (True, False, False)),
+    ("quads of channels", (True, True, False)),
+    ("groups", (False, False, False)),  # of 3 -> 2
+    ("quads, all at once", (True, True, False)),
 ])  # fmt: skip
-def test_tiles_with_a_halo_are_for_3_by_3_and_stride_1(emulated, case, forward, input_gradient):
-    module = load("cpu")[0]
-    conv = problem(case)[0] if case in CASES else conv2d_sizes((1, 1, 4, 72), (1, 1, 3, 3), 1, 1, 1, 1)
+def test_channels_last_are_for_quads_of_channels(emulated, case, expected):
+    """Of what is read: x, or dy."""
+    conv = problem(case)[0]
     sums = "forward", "input gradient", "weight gradient"
-    assert [module.conv2d_has_halo(conv, which) for which in sums] == [forward, input_gradient, False]
+    assert tuple(load("cpu")[0].conv2d_has_channels_last(conv, which) for which in sums) == expected
 
 
-def test_a_halo_that_does_not_fit_is_refused(emulated):
-    conv, x, weight, dy, *_ = problem("stride 2")
-    message = "tiles with a halo are for 3 x 3 kernels, stride 1 and narrow images"
-    with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message}"):
-        load("cpu")[0].conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
+def test_channels_last_are_refused_elsewhere(emulated):
+    conv, x, weight, dy, *_ = problem("stride 2")  # 3 -> 5 channels
+    module = load("cpu")[0]
+    sums = np.empty(10**5, np.float32)
+    message = "tiles with channels last are for groups of 4, 8, 12 ... channels, got"
+    with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message} 3"):
+        needed = module.conv2d_parts("tf32", conv, "forward", 5, 1, dy.size)
+        module.conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, sums[:needed], 0)
+    conv, x, weight, dy, *_ = problem("quads of channels")
+    needed = module.conv2d_parts("tf32x3", conv, "forward", 8, 1, dy.size)
+    with pytest.raises(RuntimeError, match="conv2d_tf32x3: there is no tile 8"):
+        module.conv2d("tf32x3", conv, x, weight, None, np.empty_like(dy), 8, 1, sums[:needed], 0)
+    with pytest.raises(ValueError, match=f"conv2d: parts must have {needed} elements, got {needed - 1}"):
+        module.conv2d("tf32x3", conv, x, weight, None, np.empty_like(dy), 5, 1, sums[: needed - 1], 0)
     with pytest.raises(RuntimeError, match="conv2d_weight_gradient_tf32x3: there is no tile 5"):
-        load("cpu")[0].conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 5, 1, None, 0)
+        module.conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 5, 1, None, 0)
+    with pytest.raises(ValueError, match="conv2d: wanted the sum forward, input gradient or weight gradient, got backward"):
+        module.conv2d_parts("tf32", conv, "backward", 5, 1, 1)
 
 
 @pytest.mark.parametrize("which", ["forward", "input gradient"])
-def test_a_halo_needs_a_fraction_of_the_copies(emulated, which):
-    """halo.h: each source pixel comes once for all nine taps."""
-    conv = conv2d_sizes((2, 16, 14, 14), (64, 16, 3, 3), 1, 1, 1, 1)
+def test_channels_last_use_whole_sectors_and_all_banks(emulated, which):
+    """channels_last.h: 64 bytes of a pixel are side by side, and what a warp reads at once is in different banks."""
+    conv = conv2d_sizes((2, 32, 14, 14), (64, 32, 3, 3), 1, 1, 1, 1)
     if which == "input gradient":
-        conv = conv2d_sizes((2, 64, 14, 14), (16, 64, 3, 3), 1, 1, 1, 1)
+        conv = conv2d_sizes((2, 64, 14, 14), (32, 64, 3, 3), 1, 1, 1, 1)
     rng = np.random.default_rng(0)
     x, weight, dy = (rng.standard_normal(s, dtype=np.float32) for s in (conv.x_shape, conv.weight_shape, conv.y_shape))
     run = {
-        "forward": lambda tile: conv2d_launch.forward("tf32", conv, x, weight, plan=Plan(tile, 1)),
-        "input gradient": lambda tile: conv2d_launch.input_gradient("tf32", conv, dy, weight, plan=Plan(tile, 1)),
+        "forward": lambda tile: conv2d_launch.forward("tf32x3", conv, x, weight, plan=Plan(tile, 1)),
+        "input gradient": lambda tile: conv2d_launch.input_gradient("tf32x3", conv, dy, weight, plan=Plan(tile, 1)),
     }[which]
     with kernels.count() as counted:
         run(0)
         run(5)
-    without, with_halo = counted
-    assert with_halo.multiply_adds >= 2 * 14 * 14 * 64 * 16 * 9
-    assert with_halo.global_read < 0.55 * without.global_read
-    assert with_halo.wavefronts < without.wavefronts
+    before, turning, after = counted
+    assert turning.multiply_adds == 0 and turning.global_written >= 4 * (x if which == "forward" else dy).size
+    assert after.multiply_adds >= 2 * 14 * 14 * 64 * 32 * 9
+    assert after.sectors_read == after.global_read and before.sectors_read > before.global_read
+    assert after.bank_conflicts == 0 < before.bank_conflicts
 
 
 @pytest.mark.parametrize("version, dtype, message", [

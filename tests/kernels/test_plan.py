@@ -29,7 +29,7 @@ def test_a_unets_convolutions_occupy_most_of_the_gpu(images, size, channels):
 
 def test_a_large_problem_needs_no_splits_and_no_small_tiles():
     product = Product(128, 128 * 28 * 28, 9 * 128, 1, 128 * 128 * 28 * 28)
-    assert planning.plan(product, FAST, H100, table=True) == Plan(0, 1)
+    assert planning.plan(product, FAST, H100, table=True) in (Plan(0, 1), Plan(1, 1))
 
 
 def test_a_long_sum_is_split():
@@ -47,8 +47,9 @@ def test_a_long_sum_is_split():
 def test_every_problem_has_a_plan_that_fits(product, tiles):
     tile, splits = planning.plan(product, tiles, H100, table=True)
     slabs = -(-product.k // tiles[tile].depth)
-    too_long = not tiles[tile].halo and slabs * tiles[tile].depth > MAX_TABLE  # with a halo there is no table
-    assert tiles[tile].halo or -(-slabs // splits) * tiles[tile].depth <= MAX_TABLE
+    no_table = tiles[tile].channels_last
+    too_long = not no_table and slabs * tiles[tile].depth > MAX_TABLE
+    assert no_table or -(-slabs // splits) * tiles[tile].depth <= MAX_TABLE
     assert splits == 1 or splits * product.result_size <= MAX_PARTS or too_long
 
 
@@ -59,44 +60,43 @@ def test_more_work_never_takes_less_time():
 
 
 def timed_plans():
-    """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed, halos among them.
-
-    It timed halos for weight gradients, too, which lost everywhere and are gone: docs/ladder.md.
-    """
-    for row in json.loads(FIGURES.read_text())["halo"]["results"]:
+    """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed."""
+    for row in json.loads(FIGURES.read_text())["channels last"]["results"]:
         for found in row["found"] if row["kind"] == "plans" else ():
             version, what, sizes, _ = found["convolution"]
-            tiles = tiles_of(version, what, tensor_cores=True, halo=True)
-            times = {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
-            gone = {plan for plan in times if plan.tile >= len(tiles)}
-            assert not gone or what == "weight gradient" and min(times, key=times.__getitem__) not in gone
-            yield version, what, Conv(*sizes), {plan: seconds for plan, seconds in times.items() if plan not in gone}
+            yield version, what, Conv(*sizes), {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
 
 
 def cost_of_the_models_choice(version, what, conv, times):
     """By how much the plan that the model prefers, of those that were timed, takes longer than the fastest one: 1 is best."""
-    halo = (conv.U, conv.V, conv.stride_h) == (3, 3, 1)  # all images here are narrow enough
-    tiles, product = tiles_of(version, what, tensor_cores=True, halo=halo), product_of(what, conv)
+    tiles, product = tiles_of(version, what, tensor_cores=True, channels_last=True), product_of(what, conv)
     assert max(plan.tile for plan in times) < len(tiles)
     choice = min(times, key=lambda plan: planning.cycles(product, tiles[plan.tile], plan.splits, H100))
     return times[choice] / min(times.values())
 
 
 def test_the_models_choice_is_close_to_the_fastest_plan_that_was_timed():
-    """No GPU is needed: the seconds are those of docs/benchmarks/nvidia-h200.json. The constants of plan.py were fitted to them."""
+    """No GPU is needed: the seconds are those of docs/benchmarks/nvidia-h200.json. The constants of plan.py were fitted to them, but for the
+    4 x 4 kernels: these say what the model is worth for what it has not seen."""
     if not FIGURES.exists():
         pytest.skip("the docs are not installed")
     costs = {case[:3]: cost_of_the_models_choice(*case) for case in timed_plans()}
-    assert len(costs) == 72 and min(costs.values()) >= 1
-    assert {case: round(cost, 2) for case, cost in costs.items() if cost > 1.15} == {}
-    assert sum(costs.values()) / len(costs) <= 1.03
+    fitted = {case: cost for case, cost in costs.items() if case[2].U < 4}
+    unseen = {case: cost for case, cost in costs.items() if case[2].U == 4}
+    assert (len(fitted), len(unseen)) == (84, 36) and min(costs.values()) >= 1
+    assert {case: round(cost, 2) for case, cost in fitted.items() if cost > 1.15} == {}
+    assert sum(fitted.values()) / len(fitted) <= 1.03
+    assert {case: round(cost, 2) for case, cost in unseen.items() if cost > 1.35} == {}
+    assert sum(unseen.values()) / len(unseen) <= 1.06
 
 
-def test_a_model_that_takes_halos_for_faster_than_they_are_is_noticed(monkeypatch):
-    """As it was before they had run: copies and products were taken for the whole time of a slab."""
+def test_a_model_that_takes_channels_last_for_faster_than_they_are_is_noticed(monkeypatch):
+    """As it was predicted before they had run."""
     if not FIGURES.exists():
         pytest.skip("the docs are not installed")
-    hopeful = tuple(tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.halo else tile for tile in planning.TF32X3)
+    hopeful = tuple(
+        tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.channels_last else tile for tile in planning.TF32X3
+    )
     monkeypatch.setitem(conv2d_launch.TILES, "tf32x3", hopeful)
     cases = [case for case in timed_plans() if case[0] == "fast" and case[1] != "weight gradient"]
     assert max(cost_of_the_models_choice(*case) for case in cases) > 1.2

@@ -8,8 +8,7 @@ from support.planted import Bug, Library, Program, flattened, possible
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
 CORRELATE, WEIGHT, NORM, PARTS = "conv2d/correlate.h", "conv2d/weight_gradient.h", "group_norm/forward.cu", "group_norm/parts.h"
-HALO, HALO_CORRELATE = "conv2d/tf32_halo_tiles.h", "conv2d/halo_correlate.h"
-HALO_BARRIER = "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more"
+TURN, TURN_TILES, TURN_CORRELATE = "conv2d/channels_last.cu", "conv2d/tf32_channels_last.h", "conv2d/channels_last_correlate.h"
 
 BUGS = {
     # shared memory
@@ -29,7 +28,7 @@ BUGS = {
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
         rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
     "the other slab overwritten too early": Bug(
-        FAST, TILE, "copy(slab + STAGES - 1, stages[free]);", "copy(slab + STAGES - 1, stages[now]);",
+        FAST, TILE, "copy(slab + STAGES - 1, stages[free], ", "copy(slab + STAGES - 1, stages[now], ",
         r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+|a copy that is on its way"),
     "no barrier between slabs": Bug(
         FAST, TILE, "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more", "",
@@ -46,21 +45,22 @@ BUGS = {
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
-    "no barrier between slabs with a halo": Bug(
-        HALO, HALO_CORRELATE, HALO_BARRIER, "", r"a copy that is on its way|shared memory that nobody has written"),
-    "pixels with a halo multiplied before they arrive": Bug(
-        HALO, HALO_CORRELATE, "wait_for_copies<0>();", "wait_for_copies<1>();", r"a copy that is on its way: .* conv2d/halo_correlate.h:\d+"),
-    "the slab with a halo overwritten too early": Bug(
-        HALO, HALO_CORRELATE, "float* stage = stages + slab % 2 * stage_size;\n        const", "float* stage = stages;\n        const",
-        r"a copy that is on its way|data race in shared memory"),
+    "a tile that turns without a barrier": Bug(
+        TURN, TURN, "    __syncthreads();\n    const int quad", "    const int quad",
+        r"shared memory that nobody has written: .* at conv2d/channels_last.cu:\d+"),
+    "taps read before they are complete": Bug(
+        TURN_TILES, TURN_CORRELATE, "__syncthreads();  // the table is complete", "",
+        r"data race in shared memory: .* at conv2d/channels_last_correlate.h:\d+"),
     # global memory
-    "images beyond the last, with a halo": Bug(
-        HALO, "conv2d/halo.h", "n < images && h < source_h", "h < source_h", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
-    "rows beyond the last, with a halo": Bug(
-        HALO, "conv2d/halo.h", "n < images && h < source_h", "n < images", r"out of bounds: .* reads at conv2d/halo_\w+.h:\d+"),
-    "weights beyond the last, with a halo": Bug(
-        HALO, HALO_CORRELATE, "row < rows_left && x + e < length_left", "row < rows_left",
-        r"out of bounds: .* reads at conv2d/halo_correlate.h:\d+"),
+    "channels beyond the last, with channels last": Bug(
+        TURN_TILES, TURN_CORRELATE, "channel + quad < c.C ? unsigned(at.y) : ~0u", "unsigned(at.y)",
+        r"out of bounds: .* reads at conv2d/channels_last_correlate.h:\d+"),
+    "weights beyond the last rows, with channels last": Bug(
+        TURN_TILES, TURN_CORRELATE, "first_piece + piece_e < pieces_left", "true",
+        r"out of bounds: .* reads at conv2d/channels_last_correlate.h:\d+"),
+    "pixels beyond the plane are turned": Bug(
+        TURN, TURN, "if (channel < turn.channels && pixel < turn.plane)", "if (channel < turn.channels)",
+        r"out of bounds: .* reads at conv2d/channels_last.cu:\d+"),
     "reads beside the image": Bug(
         TILED, TILED, "return conv.inside(h, w) ? x[", "return true ? x[",
         rf"out of bounds: {THREAD} reads at conv2d/tiled.cu:\d+, \d+ elements before an array of \d+ elements"),
@@ -144,7 +144,9 @@ BUGS = {
         rf"{THREAD} uses \d+ bytes of static and 0 of dynamic shared memory at conv2d/tiled.cu:\d+, of static may be 49152"),
 }  # fmt: skip
 
-NOT_BUGS = {source: Bug(source, source, "\nnamespace {", "\nnamespace {", "") for source in (TILED, NAIVE, FAST, NORM)} | {HALO: Bug(HALO, HALO, "#pragma once", "#pragma once", "")}
+NOT_BUGS = {source: Bug(source, source, "\nnamespace {", "\nnamespace {", "") for source in (TILED, NAIVE, FAST, NORM)} | {
+    TURN: Bug(TURN, TURN, "\nnamespace {", "\nnamespace {", ""), TURN_TILES: Bug(TURN_TILES, TURN_TILES, "#pragma once", "#pragma once", "")
+}
 
 CALLS = {
     NAIVE: """conv2d_naive(conv, x, weight, bias, y, 0); conv2d_input_gradient_naive(conv, dy, weight, nullptr, dx, 0);
@@ -155,13 +157,14 @@ CALLS = {
     FAST: """const Plan plan{4, 2, parts};
              conv2d_fast(conv, x, weight, bias, y, plan, 0); conv2d_input_gradient_fast(conv, dy, weight, nullptr, dx, plan, 0);
              conv2d_weight_gradient_fast(conv, dy, x, {gradients, true}, plan, 0);""",
-    HALO: """Correlation c{};
-             c.N = 2, c.groups = 1, c.M = 18, c.C = 5, c.result_h = c.source_h = 7, c.result_w = c.source_w = 5;
-             c.weight_m = 45, c.weight_c = 9, c.weight_group = 810, c.splits = 1;
-             const Plan plan{HALO_TILE, 1, nullptr};
-             launch_halo_correlation<HaloWide<1>, false>("halo", conv, c, x, weight, bias, y, plan, 0);
-             c.M = 5, c.C = 18, c.weight_m = 9, c.weight_c = 45;
-             launch_halo_correlation<HaloWide<1>, true>("halo", conv, c, dy, weight, nullptr, dx, plan, 0);""",
+    TURN: """const Turn turn = turn_of(dy, y, 1, 36, 35, true);
+             to_channels_last("turn", turn, {weight, parts, {1, 18, 5, 1, 45, 9, 810}, 2}, 0);""",
+    TURN_TILES: """Correlation c{};
+             c.N = c.groups = c.step_h = c.step_w = c.source_step_h = c.source_step_w = c.splits = c.V = 1;
+             c.M = 16, c.C = 36, c.result_h = c.source_h = 7, c.result_w = c.source_w = 5;
+             c.rows[0] = {0, 7, 1, {0}, {0}, Divider(7)}, c.columns[0] = {0, 5, 1, {0}, {0}, Divider(5)};
+             const ChannelsLast l{c, {1, 16, 36, 1, 36, 1, 576}, 1, 36};
+             launch_channels_last<ChannelsLastTile<32, 64, 2, 4, 4, 1, true>>("channels last", l, dy, weight, bias, y, parts, 0);""",
     NORM: """group_norm_forward_fast({2, 3, 2, 36, 1e-5f, true, dy + 1, bias, bias, y, dbias, parts}, 0);
              group_norm_forward_naive({2, 3, 6, 35, 1e-5f, false, dy, bias, bias, y, dbias, parts}, 0);""",
 }  # fmt: skip
@@ -173,15 +176,17 @@ def shorten(file, text):
     return re.sub(r"case [0-3]: .*", "", text) if file == FAST else text
 
 
-# What fast.cu defines for the kernels with a halo.
+# What fast.cu defines for the kernels with channels last.
 OF_FAST = """
 bool aligned(const float*) { return true; }
-void sum_parts(const char*, const float*, int, int, const float*, int, int, float*, cudaStream_t) {}"""
+void sum_parts(const char*, const float*, int, int, const float*, int, int, float*, cudaStream_t) {}
+Correlation forward_correlation(const Conv&, int, const float*, const float*) { return {}; }
+Correlation input_gradient_correlation(const Conv&, int, const float*) { return {}; }"""
 
 
 def planted(bug):
     call = CALLS[bug.source]
-    text = flattened(bug, shorten) + (OF_FAST if bug.source == HALO else "")
+    text = flattened(bug, shorten) + (OF_FAST if bug.source in (TURN, TURN_TILES) else "")
     return Program(text, call if bug.source == NORM else CONV + call)
 
 # Kernels of their own, for what today's kernels do not do. Each is launched with 64 threads and writes y or reads x.
@@ -238,21 +243,17 @@ LIMITS = {
     "a large block of an H100": (90, "1, 64, 225 * 1024", ""),
     "a large block on an A100": (80, "1, 64, 225 * 1024", "bytes of dynamic shared memory: 230400, a GPU takes 166912 at most"),
     "a Turing GPU with 64 KB": (75, "1, 64, 64 * 1024", rf"{THREAD} uses 256 bytes of static and 65536 of dynamic .* at own/own.cu:3, a block of this GPU has 65536"),
-    "more than 48 KB that nobody asked for": (90, "1, 64, 8 * 1024", rf"{THREAD} uses 41984 bytes of static and 8192 of dynamic .* at own/own.cu:4, more than 49152"),
 }
 
 
 def limit(capability, launch):
-    size = 41 * 1024 // 4 - 256 // 4 if launch.endswith(" 8 * 1024") else 0
-    more = f"__shared__ float large[{size}]; large[threadIdx.x] = 1;" if size else ""
-    return Program(f"""
+    return Program("""
 #line 1 "own/own.cu"
-        __global__ void kernel(float* y) {{
+        __global__ void kernel(float* y) {
             __shared__ float tile[64];
             tile[threadIdx.x] = 1;
-            {more}
             y[threadIdx.x] = tile[threadIdx.x];
-        }}""", f'launch("own", kernel, {launch}, nullptr, y);', capability)  # fmt: skip
+        }""", f'launch("own", kernel, {launch}, nullptr, y);', capability)  # fmt: skip
 
 
 PROGRAMS = {

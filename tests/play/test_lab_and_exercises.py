@@ -7,7 +7,9 @@ import pytest
 
 from minidiff.classroom.exercises.tables.exercises import EXERCISES, get_exercise
 from minidiff.classroom.exercises.tables.hints import HINTS
-from minidiff.classroom.lab.rounds import all_rounds
+from minidiff.classroom.lab.patch import function_at
+from minidiff.classroom.lab.rounds import all_rounds, choices, symptom_of
+from minidiff.classroom.lab.symptom import observed
 from minidiff.classroom.lab.tables.causes import CAUSES
 from minidiff.classroom.page import exercises, lab
 from minidiff.classroom.page.wire import call
@@ -41,6 +43,23 @@ def test_answers_hints_and_reveal():
     assert lab.answer("r3", right)["right"] and not lab.answer("r3", "b" if right == "a" else "a")["right"]
     assert lab.hint("r3", 1) == all_rounds()["r3"].hints[0]
     assert any("range(1, schedule.T + 1)" in line for line in lab.reveal("r3"))
+
+
+def test_a_training_is_done_in_pieces_between_which_the_package_is_right():
+    code = next(code for code in all_rounds() if code not in QUICK)
+    round = all_rounds()[code]
+    functions = [function_at(patch.target) for patch in CAUSES[round.history.cause].patches]
+    before, seen = [function.__code__ for function in functions], []
+    while not (state := lab.prepare(code, seconds=0.02))["done"]:
+        seen.append((state["what"], state["share"]))
+        assert [function.__code__ for function in functions] == before
+    assert len(seen) > 2 and seen == sorted(seen, key=lambda pair: (pair[0] == "without it", pair[1])), "it only goes on"
+    assert {what for what, _ in seen} == {"with the bug", "without it"}
+    assert lab.prepare(code) == {"done": True}, "measured once"
+    with round.bug():
+        assert symptom_of(round).measures == observed(round.experiment).measures, "the same numbers as in one piece"
+    wrong = next(letter for letter, key in choices(round).items() if key != round.history.cause)
+    assert lab.prepare(code, wrong, seconds=0)["what"] == "with your answer"
 
 
 def test_a_term_of_a_line_can_be_clicked():

@@ -39,6 +39,23 @@ def test_a_wrong_answer_is_refuted_and_the_right_one_praised(play):
     assert "erratum 22" in play.text("#lab-say") and "2 answers" in play.text("#lab-tries")
 
 
+def test_a_training_says_how_far_it_is_and_the_other_tabs_work_meanwhile(play):
+    opened(play, "r3")
+    play.page.goto(f"{play.address}#lab?round=r13")
+    play.page.wait_for_selector("#lab-symptom .working progress")
+    play.page.wait_for_function("/A training of 400 steps, with the bug: [1-9]\\d* %/.test(document.getElementById('lab-symptom').innerText)")
+    play.page.goto(f"{play.address}#points?t=20")
+    play.page.wait_for_function("document.querySelectorAll('#panel-points .code .line').length > 4 && !document.getElementById('panel-points').hidden")
+    assert play.page.locator("#lab-symptom .working").count() == 1, "the training is not over yet"
+    play.page.goto(f"{play.address}#lab?round=r13")
+    play.page.wait_for_selector("#lab-symptom table.symptom")
+    assert play.page.locator("#lab-pictures canvas").count() >= 2
+    wrong = next(letter for letter in "abc" if letter != letter_of("r13"))
+    play.page.locator(f"#lab-question input[value={wrong}]").check()
+    play.page.get_by_role("button", name="Answer", exact=True).click()
+    play.page.wait_for_selector("#lab-say .note.bad")
+
+
 def test_answer_without_a_choice_says_so(play):
     opened(play, "r2")
     play.page.get_by_role("button", name="Answer", exact=True).click()

@@ -118,6 +118,19 @@ def test_a_port_that_is_taken_is_told(capsys):
         server.server_close()
 
 
+def test_without_pytest_the_page_comes_without_its_checks_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(play.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(play.Server, "serve_forever", lambda server: None)
+    play.package_zip.cache_clear()
+    try:
+        assert main(["play", "--port", "0", "--no-browser"]) == 0
+        names = zipfile.ZipFile(io.BytesIO(play.package_zip())).namelist()
+    finally:
+        play.package_zip.cache_clear()
+    assert "pytest is not installed, so the page can't check formulas: pip install pytest" in capsys.readouterr().out
+    assert not any(name.startswith(("tests/", "_pytest/")) for name in names)
+
+
 def test_without_a_clone_the_page_is_missed(monkeypatch, capsys):
     monkeypatch.setattr(play, "repository", lambda: None)
     assert main(["play", "--no-browser"]) == 2

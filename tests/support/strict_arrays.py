@@ -44,6 +44,13 @@ class StrictArray:
 
     def __setitem__(self, index, value):
         _set(self, index, value)
+        items = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(i, list) or (isinstance(i, StrictArray) and i.dtype.kind in "iu") for i in items):
+            # a GPU writes in any order: here the first value of a place stays, where NumPy keeps the last
+            places = np.arange(self._values.size).reshape(self._values.shape)[_given(index)]
+            values = np.empty(places.shape, self._values.dtype)
+            values[...] = _given(value)
+            self._values.flat[places.ravel()[::-1]] = values.ravel()[::-1]
 
     def __len__(self):
         return len(self._values)

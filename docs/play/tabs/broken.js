@@ -34,7 +34,7 @@ export async function mount(panel, application) {
   ui.say = el("div");
   panel.append(
     el("h1", {}, "Broken on purpose"),
-    el("p.lede", {}, "Flip a switch: the form that a slide prints runs in place of the right one. The noise predictor is exact, so what breaks, the formula broke."),
+    el("p.lede", {}, "Flip a switch: the form that a slide prints runs in place of the right one. The noise predictor is exact: whatever breaks is the formula's doing."),
     el("div.three", {}, ui.switches, ui.stage,
       el("div", {}, ui.title, ui.diff, ui.watch, ui.numbers, el("div.controls", {}, ui.on), ui.say)),
   );
@@ -97,7 +97,7 @@ function paint() {
   }
   if (r.distance !== undefined) {
     const far = r.distance === "inf" || Math.abs(r.distance - r.exact) > 0.35 * Math.max(r.exact, 0.02);
-    ui.numbers.append(figure(number(r.distance), r.measure, s.broken && far ? "bad" : s.broken ? "" : "good"), figure(number(r.exact), "the exact answer has"));
+    ui.numbers.append(figure(number(r.distance), r.measure, s.broken && far ? "bad" : s.broken ? "" : "good"), figure(number(r.exact), r.beside));
     ui.numbers.dataset.distance = r.distance;
   }
   if (r.kind === "curves") {

@@ -122,12 +122,12 @@ function pictures(index) {
     drawOne(canvas, picture, 0, options);
   };
   for (const name of step.names) {
-    const value = step.terms[name];
-    if (value?.shape) {
+    const value = step.terms[name], blank = value?.shape && value.data.every((x) => x === value.data[0]);
+    if (value?.shape && !blank) {
       const wide = DIVERGING.has(name) && name !== "x_t" && name !== "x_prev" && name !== "mu";
       add(name, value, wide ? { diverging: true, high: 2 } : s.mode === "words" ? { low: -2, high: 2 } : {});
     } else if (name !== "t_prev") {
-      ui.terms.append(el("button.term", { type: "button", "data-term": name, "aria-pressed": String(name === s.term), onclick: () => explain(name) }, el("b", { style: "font-size: 1.15rem; margin: auto" }, number(value)), el("span", { class: classOf(name) }, name)));
+      ui.terms.append(el("button.term", { type: "button", "data-term": name, "aria-pressed": String(name === s.term), onclick: () => explain(name) }, el("b", { style: "font-size: 1.15rem; margin: auto" }, number(blank ? value.data[0] : value)), el("span", { class: classOf(name) }, name)));
     }
   }
   if (step.decoded) add("x_0_hat", step.decoded, {}, "decoded");

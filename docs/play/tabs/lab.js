@@ -48,6 +48,9 @@ export async function show(state) {
   await go(known ? state.round : s.round);
 }
 
+// Another tab needs Python now; the round goes on from there when this tab is back.
+export function leave() { opened++; }
+
 export function redraw() { if (round) paint(); }
 
 function step(by) {
@@ -64,10 +67,11 @@ async function go(code) {
   ui.title.textContent = `${item.code}: ${item.title}`;
   ui.about.textContent = "";
   ui.tries.textContent = "";
-  ui.symptom.replaceChildren(note(item.slow ? "Training two networks, one with the bug: this takes some seconds…" : "Running the experiment with the bug and without…"));
+  ui.symptom.replaceChildren(note("Running the experiment with the bug and without…"));
   hints = tries = 0;
   ui.hint.disabled = ui.reveal.disabled = ui.answer.disabled = true;
   await said(ui.say, async () => {
+    if (item.slow && !(await worked(ui.symptom, item, { code }, () => mine === opened))) return;
     const reply = await app.python.call("lab.open_round", { code });
     if (mine !== opened) return;
     round = reply;
@@ -78,6 +82,20 @@ async function go(code) {
     ask();
     paint();
   });
+}
+
+// A training takes seconds: it is done in pieces, between which the page does other things, and its progress is shown.
+// Resolves to false if nobody waits for it any more; what is done by then is kept.
+async function worked(place, item, args, wanted) {
+  const bar = el("progress", { max: 1, value: 0, "aria-label": "How far it is" }), words = el("span");
+  place.replaceChildren(el("div.note.working", {}, words, bar));
+  for (;;) {
+    const state = await app.python.call("lab.prepare", args);
+    if (!wanted()) return false;
+    if (state.done) return true;
+    words.textContent = `${item.about}, ${state.what}: ${Math.round(100 * state.share)} %`;
+    bar.value = state.share;
+  }
 }
 
 function paint() {
@@ -153,7 +171,8 @@ async function answer() {
 
 async function grade(text, chosen) {
   const code = round.code, item = all.find((r) => r.code === code);
-  ui.say.replaceChildren(note(item.slow ? "Training with that bug…" : "Running that…"));
+  ui.say.replaceChildren(note("Running that…"));
+  if (item.slow && !(await worked(ui.say, item, { code, answer: text }, () => code === round.code && ui.answer.isConnected))) return;
   const reply = await app.python.call("lab.answer", { code, answer: text });
   if (code !== round.code) return;
   tries += 1;

@@ -1,6 +1,6 @@
 // U-Net: the network of the shipped weights, drawn with the shapes that it has here; click a block to look inside.
 
-import { el, figure, number, said, select, slider } from "../parts.js";
+import { el, figure, indentOf, number, said, select, slider } from "../parts.js";
 import { drawOne } from "../picture.js";
 import { colouredCode } from "../symbols.js";
 
@@ -23,7 +23,7 @@ export async function mount(panel, application) {
   ui.gradient = el("div");
   panel.append(
     el("h1", {}, "The network that predicts the noise"),
-    el("p.lede", {}, "Click a block, or step through with the arrow keys: its feature maps for this image, its code, its parameters, and the gradient of any one weight."),
+    el("p.lede", {}, "Click a block, or use the arrow keys: its feature maps for this image, its code, and the gradient of any one weight."),
     el("div.two", {},
       el("div", {}, ui.drawing, el("div.controls", {}, ui.digit), ui.t, ui.pictures, ui.say),
       el("div", {}, ui.title, ui.summary, ui.maps, ui.code, ui.place, ui.gradient)),
@@ -65,14 +65,18 @@ function draw() {
   const level = (b) => sides.indexOf(b.output[1]);
   const down = now.blocks.filter((b) => b.name.startsWith("down") || b.name === "image_proj");
   const up = now.blocks.filter((b) => b.name.startsWith("up") || b.name === "norm" || b.name === "final");
-  const narrow = ui.drawing.clientWidth < 480, W = narrow ? 372 : 620, row = 44, parts = [], places = new Map();
-  const depth = Math.max(down.length, up.length), width = narrow ? 104 : 172, height = 32;
+  const narrow = ui.drawing.clientWidth < 480, W = narrow ? 372 : 620, row = narrow ? 46 : 42, parts = [], places = new Map();
+  const depth = Math.max(down.length, up.length), width = narrow ? 112 : 196, height = narrow ? 36 : 32;
   const sideText = (b) => (b.output.length === 3 ? `${b.output[0]} × ${b.output[1]}²` : `${b.output[0]}`);
   const name = (b) => ({ image_proj: "image_proj", norm: "norm, swish", final: "final" })[b.name] || b.name;
+  // name and shape: on one line where there is room, since a class reads them from the last row
+  const labels = (x, y, name, shape) => (narrow
+    ? `<text x="${x + 8}" y="${y + 15}" font-weight="600">${name}</text><text x="${x + 8}" y="${y + 30}">${shape}</text>`
+    : `<text x="${x + 9}" y="${y + 21}" font-weight="600">${name}</text><text x="${x + width - 9}" y="${y + 21}" text-anchor="end">${shape}</text>`);
   const put = (b, x, y) => {
     places.set(b.name, { x, y });
     const attention = b.attention ? " +attn" : "";
-    parts.push(`<g class="block" tabindex="-1" role="button" data-block="${b.name}" aria-pressed="false" aria-label="${b.name}, ${b.kind}, makes ${b.output.join(" by ")}"><rect x="${x}" y="${y}" width="${width}" height="${height}" rx="7"/><text x="${x + 9}" y="${y + 13.5}" font-weight="600">${name(b)}${attention}</text><text x="${x + 9}" y="${y + 26}">${sideText(b)}</text></g>`);
+    parts.push(`<g class="block" tabindex="-1" role="button" data-block="${b.name}" aria-pressed="false" aria-label="${b.name}, ${b.kind}, makes ${b.output.join(" by ")}"><rect x="${x}" y="${y}" width="${width}" height="${height}" rx="7"/>${labels(x, y, `${name(b)}${attention}`, sideText(b))}</g>`);
   };
   const indent = narrow ? 7 : 22;
   const bottom = 6 + depth * row;
@@ -86,7 +90,7 @@ function draw() {
   const middle = now.blocks.find((b) => b.name === "middle");
   put(middle, (W - width) / 2, bottom + 14);
   const time = now.blocks.find((b) => b.name === "time_emb");
-  put(time, (W - width) / 2, 6);
+  put(time, narrow ? (W - width) / 2 : 6, 6);
   const lines = [];
   const edge = (a, b) => {
     const p = places.get(a), q = places.get(b);
@@ -103,7 +107,7 @@ function draw() {
     const p = places.get(from.name), q = places.get(b.name);
     lines.push(`<path class="skip-way" d="M${p.x + width} ${p.y + height / 2}L${q.x} ${q.y + height / 2}"/>`);
   }
-  ui.drawing.innerHTML = `<svg class="unet" viewBox="0 0 ${W} ${bottom + row + 10}" role="group" aria-label="The blocks of the network">${lines.join("")}${parts.join("")}</svg>`;
+  ui.drawing.innerHTML = `<svg class="unet${narrow ? " narrow" : ""}" viewBox="0 0 ${W} ${bottom + row + 10}" role="group" aria-label="The blocks of the network">${lines.join("")}${parts.join("")}</svg>`;
   const order = now.blocks.map((b) => b.name);
   for (const g of ui.drawing.querySelectorAll(".block")) {
     g.addEventListener("click", () => said(ui.say, () => open(g.dataset.block)));
@@ -150,7 +154,7 @@ async function open(name) {
     ui.maps.append(canvas);
     drawOne(canvas, { shape: [1, inside.vector.shape[0]], data: inside.vector.data }, 0, { diverging: true, high: 1.5 });
   }
-  ui.code.innerHTML = inside.code.split("\n").map((line) => `<div class="line"><span class="text">${colouredCode(line)}</span></div>`).join("");
+  ui.code.innerHTML = inside.code.split("\n").map((line) => `<div class="line"><span class="text"${indentOf(line)}>${colouredCode(line)}</span></div>`).join("");
   ui.place.textContent = inside.place;
   gradientBox();
 }

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minidiff.classroom.coverage import repository, tests_by_equation
+from minidiff.classroom.coverage import in_words, repository, tests_by_equation
 from minidiff.classroom.exercises.exercise import Exercise
 from minidiff.classroom.exercises.grading import Verdict, load
 from minidiff.classroom.index import all_equations
@@ -44,8 +44,10 @@ def run_guards(exercise: Exercise, file: str) -> Verdict:
     if seen.failed is None:
         tests = "one test of it passes" if seen.passed == 1 else f"{seen.passed} tests of it pass"
         return Verdict(True, f"The package's own {tests}, too.")
-    name = seen.failed.rpartition("::")[2].removeprefix("test_").replace("_", " ")
-    return Verdict(False, f'{exercise.name}: the test "{name}" of the package fails: {seen.why}')
+    said = in_words(seen.failed)
+    return Verdict(
+        False, f'{exercise.name}: the test "{said}" of the package fails: {seen.why}'
+    )
 
 
 @contextlib.contextmanager

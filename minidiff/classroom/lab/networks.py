@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 
 from minidiff import functional as F
 from minidiff.classroom.lab.clouds import clusters, of_cloud
-from minidiff.classroom.lab.symptom import Picture, Symptom
+from minidiff.classroom.lab.symptom import Picture, Progress, Symptom
 from minidiff.classroom.lab.tables_of_time import unit_points
 from minidiff.diffusion.ddim import ddim_sample
 from minidiff.diffusion.forward import q_sample
@@ -47,11 +47,20 @@ def loss_of(network: Any, x_0: Any, schedule: Any, rng: RNG) -> Any:
     return step.loss
 
 
-def train(network: Any, schedule: Any, mixture: Any, rng: RNG) -> tuple[list[float], EMA]:
-    """The training loop: a step of the optimiser, then one of the average.   -> losses, average"""
+Trained = tuple[list[float], EMA]
+"""The loss of each step, and the average of the parameters."""
+
+
+def train(
+    network: Any, schedule: Any, mixture: Any, rng: RNG
+) -> Generator[float, None, Trained]:
+    """The training loop: a step of the optimiser, then one of the average.
+
+    It yields the share of the steps that are done.
+    """
     optimizer = AdamW(network.named_parameters(), lr=LR, betas=(0.9, 0.99), weight_decay=0.0)
     average, losses = EMA(network, 0.99), []
-    for _ in range(STEPS):
+    for step in range(STEPS):
         x_0 = mixture.sample(BATCH, rng, dtype=np.float32)
         loss = loss_of(network, x_0, schedule, rng)
         optimizer.zero_grad()
@@ -59,6 +68,7 @@ def train(network: Any, schedule: Any, mixture: Any, rng: RNG) -> tuple[list[flo
         optimizer.step()
         average.update(network)
         losses.append(float(loss.data))
+        yield (step + 1) / STEPS
     return losses, average
 
 
@@ -77,11 +87,11 @@ def sampling_network(network: Any, average: EMA) -> Callable[..., Any]:
     return eps_theta
 
 
-def training() -> Symptom:
+def training() -> Progress:
     """Algorithm 1 on three clusters, then DDIM with what was learned, beside the exact answer."""
     mixture, schedule, rng = clusters(0.15), make_schedule("linear", T), RNG(0)
     network = PointDenoiser(PointDenoiserConfig(n_hidden=32), rng)
-    losses, average = train(network, schedule, mixture, rng)
+    losses, average = yield from train(network, schedule, mixture, rng)
     eps_theta = sampling_network(network, average)
     x_T = RNG(1).normal((600, 2))
     points = ddim_sample(eps_theta, x_T, schedule, steps=25)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from minidiff.classroom.index import get_equation
 from minidiff.classroom.lab.experiments import EXPERIMENTS
 from minidiff.classroom.lab.numbers import numbers_of
 from minidiff.classroom.lab.patch import applied
-from minidiff.classroom.lab.symptom import Experiment, Symptom, observed
+from minidiff.classroom.lab.symptom import Experiment, Progress, Symptom, finished, observing
 from minidiff.classroom.lab.tables.causes import CAUSES
 from minidiff.classroom.lab.tables.consequences import BY_ID, BY_MUTANT
 from minidiff.classroom.lab.tables.rounds import HISTORY, History
@@ -71,18 +72,44 @@ def experiment_of(mutant: Mutant) -> Experiment:
     return EXPERIMENTS[name] if name and name in EXPERIMENTS else numbers_of(mutant.id)
 
 
-@lru_cache(maxsize=256)
+_measured: dict[Hashable, Symptom] = {}
+
+
+def _with_bug(
+    key: Hashable, experiment: Experiment, bug: Callable[[], AbstractContextManager[None]]
+) -> Progress:
+    """The symptom, measured once. Between two pieces the package is as it was."""
+    if key not in _measured:
+        progress = observing(experiment)
+        while True:
+            try:
+                with bug():
+                    done = next(progress)
+            except StopIteration as end:
+                _measured[key] = end.value
+                break
+            yield done
+    return _measured[key]
+
+
+def watching(round: Round) -> Progress:
+    """`symptom_of` piece by piece."""
+    return _with_bug(round, round.experiment, round.bug)
+
+
+def watching_cause(experiment: Experiment, cause: str) -> Progress:
+    """`symptom_of_cause` piece by piece."""
+    return _with_bug((experiment, cause), experiment, lambda: applied(CAUSES[cause].patches))
+
+
 def symptom_of(round: Round) -> Symptom:
     """What the experiment shows with the bug; measured once."""
-    with round.bug():
-        return observed(round.experiment)
+    return finished(watching(round))
 
 
-@lru_cache(maxsize=256)
 def symptom_of_cause(experiment: Experiment, cause: str) -> Symptom:
     """What the experiment would show with another cause; measured once."""
-    with applied(CAUSES[cause].patches):
-        return observed(experiment)
+    return finished(watching_cause(experiment, cause))
 
 
 def choices(round: Round) -> dict[str, str]:

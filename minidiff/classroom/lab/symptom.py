@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,11 +36,16 @@ class Symptom(NamedTuple):
     failed: str = ""
 
 
+Progress = Generator[float, None, Symptom]
+"""An experiment at work: it yields the share that is done, and returns what it has measured."""
+
+
 @dataclass(frozen=True)
 class Experiment:
     """A program on data whose exact answer is known.
 
-    run: takes no arguments and has its own seeds, so that it gives the same numbers every time
+    run: takes no arguments and has its own seeds, so that it gives the same numbers every time;
+    one that takes seconds is a generator, see Progress
     suspects: the functions that it runs, as ids of equations or "module:name"; for the rounds
     of one equation alone it is empty
     """
@@ -49,24 +53,56 @@ class Experiment:
     name: str
     title: str
     about: str
-    run: Callable[[], Symptom]
+    run: Callable[[], Symptom | Progress]
     suspects: tuple[str, ...] = ()
+
+
+def observing(experiment: Experiment) -> Progress:
+    """Run it in pieces, each as the package is then. An error becomes a part of the symptom."""
+    run: Symptom | Progress | None = None
+    while True:
+        try:
+            with np.errstate(all="ignore"):
+                run = experiment.run() if run is None else run
+                if isinstance(run, Symptom):
+                    return run
+                done = next(run)
+        except StopIteration as end:
+            return end.value
+        except (ArithmeticError, ValueError, TypeError, IndexError, KeyError,
+                AttributeError) as error:  # fmt: skip
+            said = " ".join(str(error).split())
+            return Symptom({}, (), f"{type(error).__name__}: {said}")
+        yield done
+
+
+def finished(progress: Progress) -> Symptom:
+    """Its result, however many pieces there are."""
+    while True:
+        try:
+            next(progress)
+        except StopIteration as end:
+            return end.value
 
 
 def observed(experiment: Experiment) -> Symptom:
     """Run it as the package is at this moment. An error becomes a part of the symptom."""
-    try:
-        with np.errstate(all="ignore"):
-            return experiment.run()
-    except (ArithmeticError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        said = " ".join(str(error).split())
-        return Symptom({}, (), f"{type(error).__name__}: {said}")
+    return finished(observing(experiment))
 
 
-@lru_cache(maxsize=256)
+_right: dict[Experiment, Symptom] = {}
+
+
+def watching_right(experiment: Experiment) -> Progress:
+    """`right_symptom` piece by piece."""
+    if experiment not in _right:
+        _right[experiment] = yield from observing(experiment)
+    return _right[experiment]
+
+
 def right_symptom(experiment: Experiment) -> Symptom:
     """What the experiment shows without any bug; measured once."""
-    return observed(experiment)
+    return finished(watching_right(experiment))
 
 
 def difference(a: float, b: float, least: float = 1e-12) -> float:

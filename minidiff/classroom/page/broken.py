@@ -199,18 +199,21 @@ def judged(switch: Switch, who: Subject, result: Any) -> dict[str, Any]:
     if switch.erratum == 21:
         exact = one_t_per_image(who, False)
         return {"distance": float(np.abs(result - exact).mean()), "exact": 0.0,
-                "measure": "mean difference to the right x_t"}  # fmt: skip
+                "measure": "mean difference to the right x_t",
+                "beside": "the right one has"}  # fmt: skip
     if who.name == "points" and switch.narrow:
         return {"distance": width(result, who.mixture), "exact": 0.05,
-                "measure": "width of the clusters"}  # fmt: skip
+                "measure": "width of the clusters", "beside": "is their exact width"}  # fmt: skip
     if who.name == "points":
         exact = who.mixture.sample(who.n, RNG(7), dtype=np.float32)
         return {"distance": distance_of_clouds(result, who.mixture),
                 "exact": distance_of_clouds(exact, who.mixture),
-                "measure": "energy distance to exact draws"}  # fmt: skip
+                "measure": "energy distance to exact draws",
+                "beside": "other exact draws have"}  # fmt: skip
     exact = who.mixture.sample(who.n, RNG(7), dtype=np.float32)
     return {"distance": to_nearest(result, who.mixture), "exact": to_nearest(exact, who.mixture),
-            "measure": "root mean square to the nearest digit"}  # fmt: skip
+            "measure": "root mean square to the nearest digit",
+            "beside": "exact draws have"}  # fmt: skip
 
 
 def width(points: Any, mixture: GaussianMixture) -> float:

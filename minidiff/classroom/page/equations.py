@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidiff.classroom.code_lines import one_line, with_values, without_docstring
-from minidiff.classroom.coverage import slides_of, tests_by_equation
+from minidiff.classroom.coverage import in_words, slides_of, tests_by_equation
 from minidiff.classroom.explain import run
 from minidiff.classroom.index import all_equations, get_equation
 from minidiff.classroom.mutants import run_checks
@@ -161,9 +161,8 @@ def check(id: str, code: str) -> dict[str, Any]:
     equation = get_equation(id)
     with edited(equation, code):
         seen = run_checks([id])
-    failed = (seen.failed or "").rpartition("::")[2].partition("[")[0].removeprefix("test_")
     return {
-        "passed": seen.failed is None, "count": seen.passed, "test": failed.replace("_", " "),
+        "passed": seen.failed is None, "count": seen.passed, "test": in_words(seen.failed or ""),
         "why": seen.why, "difference": "" if seen.failed is None else difference(equation, code),
     }  # fmt: skip
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from minidiff.classroom.lab import show
 from minidiff.classroom.lab.command import round_called
-from minidiff.classroom.lab.diagnosis import diagnose
+from minidiff.classroom.lab.diagnosis import choice_of, diagnose
 from minidiff.classroom.lab.listing import listing, terms_of
-from minidiff.classroom.lab.rounds import Round, all_rounds, choices, symptom_of
+from minidiff.classroom.lab.rounds import (
+    Round,
+    all_rounds,
+    choices,
+    symptom_of,
+    watching,
+    watching_cause,
+)
 from minidiff.classroom.lab.symptom import (
     MARGIN,
     Picture,
     Symptom,
     differences,
     right_symptom,
+    watching_right,
 )
 from minidiff.classroom.lab.tables.causes import CAUSES
 from minidiff.classroom.page.points import LIMIT
@@ -34,6 +44,39 @@ def rounds() -> list[dict[str, Any]]:
         }
         for r in all_rounds().values()
     ]  # fmt: skip
+
+
+_at_work: dict[tuple[str, str], Iterator[dict[str, Any]]] = {}
+
+
+@on_page
+def prepare(code: str, answer: str = "", seconds: float = 0.25) -> dict[str, Any]:
+    """Go on with what a round, or a wrong answer to it, needs; again and again until it is done.
+
+    In between the page can ask for other things.   -> done: nothing is left to do; else what is
+    computed now ("with the bug"), and which share of it is there
+    """
+    round = round_called(code)
+    work = _at_work.setdefault((code, answer), _work(round, answer))
+    end, state = time.perf_counter() + seconds, None
+    for state in work:
+        if time.perf_counter() > end:
+            return state
+    del _at_work[code, answer]
+    return {"done": True}
+
+
+def _work(round: Round, answer: str) -> Iterator[dict[str, Any]]:
+    """The experiments of a round, or the one that refutes a wrong answer, piece by piece."""
+    stages = [("with the bug", watching(round)),
+              ("without it", watching_right(round.experiment))]  # fmt: skip
+    if answer and round.history is not None:
+        cause = choice_of(round, answer)
+        if cause != round.history.cause:
+            stages.append(("with your answer", watching_cause(round.experiment, cause)))
+    for what, progress in stages:
+        for share in progress:
+            yield {"done": False, "what": what, "share": share}
 
 
 @on_page

@@ -75,7 +75,7 @@ def forward(
 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
-        sums = parts(lib, product, plan)
+        sums = parts(lib, name, conv, "forward", tile, plan.splits, product.result_size)
         lib.module.conv2d(name, conv, x, weight, bias, y, tile, plan.splits, sums, lib.stream_now())
 
     launch(plan or choose(lib, version, ("forward", conv), product, y, launch))
@@ -96,7 +96,7 @@ def input_gradient(
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
         arrays = dy, weight, bias, dx
-        sums = parts(lib, product, plan)
+        sums = parts(lib, name, conv, "input gradient", tile, plan.splits, product.result_size)
         lib.module.conv2d_input_gradient(
             name, conv, *arrays, tile, plan.splits, sums, lib.stream_now()
         )
@@ -132,7 +132,7 @@ def gradients(version: str, conv: Conv, dy: Any, x: Any, bias: bool, plan: Plan 
     def launch(plan: Plan) -> None:
         name, tile = named(version, plan.tile)
         arrays = dy, x, result, bias
-        sums = parts(lib, product, plan)
+        sums = parts(lib, name, conv, "weight gradient", tile, plan.splits, product.result_size)
         lib.module.conv2d_weight_gradient(
             name, conv, *arrays, tile, plan.splits, sums, lib.stream_now()
         )
@@ -173,33 +173,35 @@ def product_of(what: str, conv: Conv) -> Product:
     what: "forward", "input gradient" or "weight gradient".
     """
     c, inputs, outputs = conv, conv.C // conv.groups, conv.O // conv.groups
+    x_size, y_size = c.N * c.C * c.H * c.W, c.N * c.O * c.I * c.J
     if what == "forward":
-        y_size = c.N * c.O * c.I * c.J
-        return Product(outputs, c.N * c.I * c.J, inputs * c.U * c.V, c.groups, y_size)
+        return Product(outputs, c.N * c.I * c.J, inputs * c.U * c.V, c.groups, y_size, x_size)
     if what == "weight gradient":
-        return Product(
-            outputs, inputs * c.U * c.V, c.N * c.I * c.J, c.groups, c.O * inputs * c.U * c.V
-        )
+        taps, size = inputs * c.U * c.V, c.O * inputs * c.U * c.V
+        return Product(outputs, taps, c.N * c.I * c.J, c.groups, size)
     # the largest stride class, and the kernel elements that reach it
     rows, columns = planning.ceil_div(c.H, c.stride_h), planning.ceil_div(c.W, c.stride_w)
     taps = planning.ceil_div(c.U, c.stride_h) * planning.ceil_div(c.V, c.stride_w)
     if c.dilation_h > 1 or c.dilation_w > 1:
         taps = c.U * c.V
     copies = c.groups * c.stride_h * c.stride_w
-    return Product(inputs, c.N * rows * columns, outputs * taps, copies, c.N * c.C * c.H * c.W)
+    return Product(inputs, c.N * rows * columns, outputs * taps, copies, x_size, y_size)
 
 
-def tiles_of(version: str, what: str, tensor_cores: bool, halo: bool) -> tuple[Tile, ...]:
+def tiles_of(
+    version: str, what: str, tensor_cores: bool, channels_last: bool
+) -> tuple[Tile, ...]:
     """The tiles that a plan's number counts.
 
     Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor
-    cores for them. Those with a halo are the last ones, so that the others keep their numbers.
+    cores for them. Those with channels last are the last ones, so that the others keep their
+    numbers.
     """
     of_version = GRADIENT_TILES if what == "weight gradient" else TILES
     tiles = of_version[version]
     if version == "fast" and tensor_cores:
         tiles += of_version["tf32x3"]
-    return tiles if halo else tuple(tile for tile in tiles if not tile.halo)
+    return tiles if channels_last else tuple(tile for tile in tiles if not tile.channels_last)
 
 
 def choose(
@@ -214,8 +216,8 @@ def choose(
     if version not in TILES:
         return Plan(0, 1)
     name, conv = what
-    halo = lib.module.conv2d_has_halo(conv, name)
-    tiles = tiles_of(version, name, has_tensor_cores(result), halo)
+    channels_last = lib.module.conv2d_has_channels_last(conv, name)
+    tiles = tiles_of(version, name, has_tensor_cores(result), channels_last)
     table = name != "weight gradient"  # these kernels keep one
     candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
@@ -240,6 +242,9 @@ def has_tensor_cores(array: Any) -> bool:
     return int(capability) >= 80  # as a string, "100" would come before "80"
 
 
-def parts(lib: Native, product: Product, plan: Plan) -> Any:
-    """The array for the parts of a sum that is split."""
-    return lib.xp.empty(plan.splits * product.result_size, "float32") if plan.splits > 1 else None
+def parts(
+    lib: Native, version: str, conv: Conv, what: str, tile: int, splits: int, result_size: int
+) -> Any:
+    """The array for the parts of a sum that is split, and for what a tile writes anew; or None."""
+    size = lib.module.conv2d_parts(version, conv, what, tile, splits, result_size)
+    return lib.xp.empty(size, "float32") if size else None

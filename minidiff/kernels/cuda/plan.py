@@ -18,7 +18,7 @@ class Tile(NamedTuple):
     cycles: int  # a multiprocessor's, for a slab of one block, while it has enough other blocks
     latency: int  # cycles from slab to slab of a block that is alone
     resident: int  # blocks that fit into a multiprocessor
-    halo: bool = False  # csrc/conv2d/halo.h: 3 x 3 kernels of stride 1; keeps no table of its k
+    channels_last: bool = False  # csrc/conv2d/channels_last.h; keeps no table of its k
 
 
 class Product(NamedTuple):
@@ -29,6 +29,7 @@ class Product(NamedTuple):
     k: int
     copies: int
     result_size: int
+    turned: int = 0  # numbers that tiles with channels last write anew
 
 
 class Plan(NamedTuple):
@@ -36,54 +37,54 @@ class Plan(NamedTuple):
     splits: int
 
 
-# The tiles of csrc/conv2d/fast.cu, tf32.h and tf32_halo_tiles.h, in their order. Those with a halo
-# come last, so that the others keep their numbers without them. `cycles` and `latency` are fitted
-# to the seconds of all plans that were timed on an H200 (docs/benchmarks/nvidia-h200.json), of a
-# clock of 1.755 GHz, so that the cheapest plan by the model is the fastest one or close to it.
-# tests/kernels/test_plan.py says how close; for shapes that were not fitted it is less close
-# (docs/benchmarks/gpu_predictions.md). They absorb what the model leaves out.
+# The tiles of csrc/conv2d/fast.cu, tf32.h and tf32_channels_last.h, in their order. Those with
+# channels last are the last ones, so that the others keep their numbers without them. `cycles` and
+# `latency` are fitted to the seconds of all plans that were timed on an H200
+# (docs/benchmarks/nvidia-h200.json), of a clock of 1.755 GHz, so that the cheapest plan by the
+# model is the fastest one or close to it. tests/kernels/test_plan.py says how close; for shapes
+# that were not fitted it is less close (docs/benchmarks/gpu_predictions.md). They absorb what the
+# model leaves out.
 FAST = (
-    Tile(128, 128, 8, 1980, 2560, 2), Tile(64, 128, 8, 990, 2350, 3),
-    Tile(32, 128, 8, 550, 1850, 6), Tile(64, 64, 8, 500, 1170, 4), Tile(32, 32, 8, 180, 780, 8),
+    Tile(128, 128, 8, 1510, 1960, 2), Tile(64, 128, 8, 730, 1740, 3),
+    Tile(32, 128, 8, 450, 1500, 6), Tile(64, 64, 8, 460, 1020, 4), Tile(32, 32, 8, 140, 550, 8),
 )  # fmt: skip
-HALO_TF32 = (
-    Tile(64, 128, 72, 3130, 7610, 3, halo=True), Tile(32, 128, 72, 1800, 4790, 6, halo=True),
-    Tile(64, 64, 72, 1810, 4180, 4, halo=True),
+TF32_CHANNELS_LAST = (
+    Tile(64, 128, 16, 460, 900, 3, channels_last=True),
+    Tile(32, 128, 16, 340, 330, 4, channels_last=True),
+    Tile(64, 64, 16, 260, 520, 4, channels_last=True),
 )  # fmt: skip
-HALO_TF32X3 = (
-    Tile(64, 128, 72, 5120, 8300, 3, halo=True), Tile(32, 128, 72, 3530, 4700, 6, halo=True),
-    Tile(64, 64, 72, 3400, 5420, 4, halo=True),
+TF32X3_CHANNELS_LAST = (
+    Tile(64, 128, 16, 870, 1820, 3, channels_last=True),
+    Tile(32, 128, 16, 530, 1010, 3, channels_last=True),
+    Tile(64, 64, 16, 460, 1200, 3, channels_last=True),
 )  # fmt: skip
 TF32 = (
-    Tile(64, 128, 16, 990, 1200, 3), Tile(32, 128, 16, 520, 1910, 6),
-    Tile(64, 64, 16, 540, 1540, 3), Tile(32, 64, 16, 480, 900, 6),
-    Tile(128, 64, 16, 960, 1590, 3), *HALO_TF32,
+    Tile(64, 128, 16, 810, 1200, 3), Tile(32, 128, 16, 520, 1530, 6),
+    Tile(64, 64, 16, 540, 1540, 3), Tile(32, 64, 16, 370, 850, 6), Tile(128, 64, 16, 820, 2460, 3),
+    *TF32_CHANNELS_LAST,
 )  # fmt: skip
 TF32X3 = (
-    Tile(64, 128, 16, 1450, 3070, 3), Tile(32, 128, 16, 930, 2860, 6),
-    Tile(64, 64, 16, 650, 1460, 3), Tile(32, 64, 16, 500, 1540, 6),
-    Tile(128, 64, 16, 1540, 1510, 2), *HALO_TF32X3,
+    Tile(64, 128, 16, 1220, 3070, 3), Tile(32, 128, 16, 750, 2860, 6),
+    Tile(64, 64, 16, 640, 1900, 3), Tile(32, 64, 16, 380, 1400, 6),
+    Tile(128, 64, 16, 1150, 1380, 2), *TF32X3_CHANNELS_LAST,
 )  # fmt: skip
 # The same for weight gradients, whose k are pixels.
 FAST_GRADIENT = (
-    Tile(128, 128, 8, 1470, 2200, 2), Tile(64, 128, 8, 770, 2070, 3),
-    Tile(32, 128, 8, 420, 1670, 6), Tile(64, 64, 8, 430, 1200, 4),
-    Tile(32, 32, 8, 160, 1180, 8),
+    Tile(128, 128, 8, 1390, 2750, 2), Tile(64, 128, 8, 700, 2070, 3),
+    Tile(32, 128, 8, 400, 1280, 6), Tile(64, 64, 8, 430, 1200, 4), Tile(32, 32, 8, 150, 1180, 8),
 )  # fmt: skip
 TF32_GRADIENT = (
-    Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 590, 1200, 4),
-    Tile(64, 64, 16, 400, 1010, 3), Tile(32, 64, 16, 290, 1120, 6),
-    Tile(128, 96, 16, 850, 2360, 2),
+    Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 510, 1480, 4), Tile(64, 64, 16, 400, 870, 3),
+    Tile(32, 64, 16, 290, 1510, 6), Tile(128, 96, 16, 850, 2060, 2),
 )  # fmt: skip
 TF32X3_GRADIENT = (
-    Tile(64, 96, 16, 920, 2480, 3), Tile(32, 96, 16, 550, 2350, 4),
-    Tile(64, 64, 16, 670, 1710, 3), Tile(32, 64, 16, 470, 2000, 6),
-    Tile(128, 96, 16, 1360, 2480, 1),
+    Tile(64, 96, 16, 920, 2480, 3), Tile(32, 96, 16, 570, 2090, 4), Tile(64, 64, 16, 670, 1580, 3),
+    Tile(32, 64, 16, 390, 2160, 6), Tile(128, 96, 16, 1360, 2080, 1),
 )  # fmt: skip
 
 START = 3000  # cycles of a launch
 START_OF_BLOCK = 3  # slabs' time: its tables, its first slabs, its results
-START_WITH_HALO = 1  # of slabs that are 4 times as deep
+TURN = 11900  # cycles of the launch that writes an array with its channels last, beside its bytes
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
 MAX_TABLE = 36 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d/correlate.h)
 MAX_PARTS = 2**26  # floats
@@ -99,14 +100,14 @@ def ceil_div(count: int, size: int) -> int:
 def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> float:
     """The estimated time of the product, cut into `splits` parts."""
     blocks = ceil_div(product.m, tile.m) * ceil_div(product.n, tile.n) * product.copies * splits
-    slabs = ceil_div(ceil_div(product.k, tile.depth), splits)
-    slabs += START_WITH_HALO if tile.halo else START_OF_BLOCK
+    slabs = ceil_div(ceil_div(product.k, tile.depth), splits) + START_OF_BLOCK
     full_rounds, rest = divmod(ceil_div(blocks, multiprocessors), tile.resident)
     slab = full_rounds * max(tile.latency, tile.resident * tile.cycles)
     slab += max(tile.latency, rest * tile.cycles) if rest else 0
     parts = 2 * splits * product.result_size
     adding_parts = START + parts / FLOATS_PER_CYCLE if splits > 1 else 0
-    return START + slabs * slab + adding_parts
+    turning = TURN + 2 * product.turned / FLOATS_PER_CYCLE if tile.channels_last else 0
+    return START + turning + slabs * slab + adding_parts
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
@@ -141,7 +142,7 @@ def full_rounds(product: Product, tile: Tile, multiprocessors: int) -> list[int]
 
 def fits(product: Product, tile: Tile, splits: int, table: bool) -> bool:
     slabs = ceil_div(product.k, tile.depth)
-    table = table and not tile.halo
+    table = table and not tile.channels_last
     if table and ceil_div(slabs, splits) * tile.depth > MAX_TABLE:
         return False
     forced = table and slabs * tile.depth > MAX_TABLE

@@ -51,7 +51,7 @@ CAUSES: dict[str, Cause] = {
         "the mean is divided by sqrt(alpha_bar_t) instead of sqrt(alpha_t)",
         f"{REVERSE}:mu_theta", "sqrt(now.alpha)", "sqrt(now.alpha_bar)"),
     "x_prev clipped": _one(
-        "x_{t-1} is clipped to [-1, 1] in each step, where only x_0_hat may be",
+        "x_prev is clipped to [-1, 1] in each step, where only x_0_hat may be",
         DDPM, "x_prev = p_step(mu, sigma_t, z)", "x_prev = p_step(mu, sigma_t, z).clip(-1, 1)"),
     "t = 1 left out": _one(
         "the loop ends before t = 1", DDPM, "range(schedule.T, 0, -1)", "range(schedule.T, 1, -1)"),
