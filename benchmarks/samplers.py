@@ -1,13 +1,16 @@
 """Which sampler is best at few network calls? A classifier's opinion and the Frechet distance of each, at 5, 10, 20 and 50 calls.
 
-    python benchmarks/samplers.py --checkpoint runs/mnist/checkpoint --classifier runs/classifier --write docs/benchmarks/samplers.md
+    python benchmarks/samplers.py --write docs/benchmarks/samplers.json
+    python benchmarks/samplers.py --write docs/benchmarks/samplers.json --ways ddpm:uniform sa:inner:1
 
-All samplers start from the same noise, and clip x_0_hat alike. One with two calls a step gets half as many steps. Each is run with the
-times of its steps uniform in t and in log-SNR.
+All samplers start from the same noise, and clip x_0_hat alike. One with two calls a step gets half as many steps. A way to sample is
+SAMPLER:TIMES[:ETA]. What was measured before with the same samples and seed stays in the file, so that the table can be made in parts.
 """
 
 import argparse
-from typing import NamedTuple
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,22 +18,39 @@ from minidiff.data import load_dataset
 from minidiff.data.atomic import atomic_write
 from minidiff.engine.backend import to_cpu, use_device
 from minidiff.engine.random import RNG
-from minidiff.evaluation import SampleQuality, load_classifier, sample_quality
+from minidiff.evaluation import load_classifier, sample_quality
 from minidiff.models import UNet
-from minidiff.sampling import SAMPLERS, SamplerSettings, load_denoiser, predictor, sample
+from minidiff.sampling import SamplerSettings, load_denoiser, predictor, sample
 from minidiff.sampling.solvers import network_calls, steps_for_calls
 from minidiff.training import run_or_shipped
 from minidiff.training.workers import Workers
 
-SPACINGS = ("uniform", "log-snr")
+WAYS = [
+    "ddim:uniform", "ddim:log-snr", "ddim:inner", "ddim:uniform:1", "ddpm:uniform", "heun:uniform", "heun:log-snr", "dpm++:uniform",
+    "dpm++:log-snr", "dpm++:inner", "sa:inner", "sa:inner:1", "flow-euler:uniform", "flow-heun:uniform", "flow-heun:log-snr", "flow-heun:inner",
+]  # fmt: skip
+
+
+class Way(NamedTuple):
+    """A sampler, the spacing of its times, and its eta."""
+
+    sampler: str
+    spacing: str
+    eta: float
+
+    @property
+    def name(self) -> str:
+        """As the table has it."""
+        return f"{self.sampler}, eta = {self.eta:g}" if self.eta else self.sampler
 
 
 class Row(NamedTuple):
-    """One sampler at one number of calls. `quality` is None where it cannot run: DDPM to pure noise."""
+    """One way at one number of calls. `confident` and `frechet` are None where it cannot run: DDPM to pure noise."""
 
-    settings: SamplerSettings
+    way: Way
     calls: int
-    quality: SampleQuality | None
+    confident: float | None
+    frechet: float | None
 
 
 def main() -> None:
@@ -38,113 +58,134 @@ def main() -> None:
     use_device(options.device)
     run, note = run_or_shipped(options.checkpoint, "runs/mnist/checkpoint", "mnist")
     print(note)
-    table = report(measure(run, options), options)
+    before = read(options) if options.write and Path(options.write).exists() else []
+    rows, floor = measure(run, options)
+    measured = {(row.way, row.calls) for row in rows}
+    rows += [row for row in before if (row.way, row.calls) not in measured]
+    table = report(rows, floor, options)
     print(table)
     if options.write:
-        with atomic_write(options.write) as part:
-            part.write_text(table)
+        held = {"samples": options.samples, "seed": options.seed, "floor": floor, "rows": [row._replace(way=list(row.way)) for row in rows]}
+        for path, text in ((Path(options.write), json.dumps(held, indent=1) + "\n"), (Path(options.write).with_suffix(".md"), table)):
+            with atomic_write(path) as part:
+                part.write_text(text)
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", help="of train_mnist_ddpm.py (default: runs/mnist/checkpoint, or the weights of the package)")
-    parser.add_argument("--classifier", default="runs/classifier", help="of train_classifier.py")
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--classifier", help="of train_classifier.py (default: runs/classifier, or the weights of the package)")
+    parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--batch", type=int, default=250, help="samples at a time")
     parser.add_argument("--calls", type=int, nargs="+", default=[5, 10, 20, 50])
-    parser.add_argument("--samplers", nargs="+", default=list(SAMPLERS), choices=SAMPLERS)
-    parser.add_argument("--eta", type=float, default=0.0, help="of ddim")
+    parser.add_argument("--ways", type=way, nargs="+", default=[way(text) for text in WAYS], metavar="SAMPLER:TIMES[:ETA]")
     parser.add_argument("--data", default="auto")
     parser.add_argument("--data-dir")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", metavar="FILE", help="the Markdown table")
+    parser.add_argument("--write", metavar="FILE.json", help="the figures; the Markdown table goes beside it")
     return parser.parse_args()
 
 
-def measure(run: str, options: argparse.Namespace) -> list[Row]:
-    """Samples of every sampler, judged. The noise x_T is the same for all."""
+def way(text: str) -> Way:
+    """SAMPLER:TIMES[:ETA], checked as SamplerSettings does."""
+    sampler, spacing, *eta = text.split(":")
+    found = Way(sampler, spacing, float(eta[0]) if eta else 0.0)
+    try:
+        SamplerSettings(found.sampler, 1, found.spacing, eta=found.eta)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return found
+
+
+def read(options: argparse.Namespace) -> list[Row]:
+    """The rows of the file, if they are of as many samples from the same seed.    Raises: SystemExit if not"""
+    held = json.loads(Path(options.write).read_text())
+    for name in ("samples", "seed"):
+        if held[name] != getattr(options, name):
+            raise SystemExit(f"--write {options.write}: it holds rows of {name} = {held[name]}, wanted {getattr(options, name)}; name another file")
+    return [Row(Way(*row[0]), *row[1:]) for row in held["rows"]]
+
+
+def measure(run: str, options: argparse.Namespace) -> tuple[list[Row], float | None]:
+    """Samples of every way, judged; and the distance of as many real images. The noise x_T is the same for all."""
     denoiser = load_denoiser(run, UNet, device=options.device)
-    classifier = load_classifier(options.classifier)
+    classifier = load_classifier(run_or_shipped(options.classifier, "runs/classifier", "classifier")[0])
     classifier.to(options.device)
     images = load_dataset(options.data, options.data_dir).images
-    shape, rows = (options.samples, *denoiser.sample_shape), []
+    shape, rows, floor = (options.samples, *denoiser.sample_shape), [], None
     x_T = RNG(options.seed, options.device).normal(shape)
     with Workers(denoiser.model, options.workers) as painters, Workers(classifier, options.workers) as judges:
         network = predictor(painters)
         for calls in options.calls:
-            for sampler in options.samplers:
-                for spacing in SPACINGS:
-                    settings = SamplerSettings(sampler, steps_for_calls(sampler, calls), spacing, eta=options.eta)
-                    try:
-                        parts = [
-                            to_cpu(sample(network, denoiser.prediction, denoiser.schedule, x_T[i : i + options.batch], RNG(i, options.device), settings))
-                            for i in range(0, len(x_T), options.batch)
-                        ]
-                    except ValueError as error:
-                        print(f"{sampler}, {spacing}, {calls} calls: {error}")
-                        rows.append(Row(settings, calls, None))
-                        continue
-                    samples = np.concatenate(parts).clip(-1, 1)
-                    quality = sample_quality(judges, samples, images, options.seed)
-                    print(f"{sampler}, {spacing}, {network_calls(settings, denoiser.schedule.T)} calls: {quality}", flush=True)
-                    rows.append(Row(settings, calls, quality))
-    return rows
+            for how in options.ways:
+                settings = SamplerSettings(how.sampler, steps_for_calls(how.sampler, calls), how.spacing, eta=how.eta)
+                try:
+                    samples = draw(network, denoiser, x_T, settings, options)
+                except ValueError as error:
+                    print(f"{how.name}, {how.spacing}, {calls} calls: {error}")
+                    rows.append(Row(how, calls, None, None))
+                    continue
+                quality = sample_quality(judges, samples, images, options.seed)
+                print(f"{how.name}, {how.spacing}, {network_calls(settings, denoiser.schedule.T)} calls: {quality}", flush=True)
+                rows.append(Row(how, calls, quality.confident, quality.frechet))
+                floor = quality.floor
+    return rows, floor
 
 
-def report(rows: list[Row], options: argparse.Namespace) -> str:
-    """Share of confident samples in % / Frechet distance, a row for each sampler and a column for each number of calls."""
-    found = {(row.settings.sampler, row.settings.spacing, row.calls): row.quality for row in rows}
-    judged = [row for row in rows if row.quality is not None]
-    floor = f"{judged[0].quality.floor:.2f}" if judged else "unknown"
+def draw(network: Any, denoiser: Any, x_T: Any, settings: SamplerSettings, options: argparse.Namespace) -> np.ndarray:
+    parts = []
+    for i in range(0, len(x_T), options.batch):
+        batch, rng = x_T[i : i + options.batch], RNG(i, options.device)
+        parts.append(to_cpu(sample(network, denoiser.prediction, denoiser.schedule, batch, rng, settings)))
+    return np.concatenate(parts).clip(-1, 1)
+
+
+def report(rows: list[Row], floor: float | None, options: argparse.Namespace) -> str:
+    """Share of confident samples in % / Frechet distance, a row for each way and a column for each number of calls."""
+    found = {(row.way, row.calls): row for row in rows}
+    judged = [row for row in rows if row.frechet is not None]
+    columns = sorted({row.calls for row in rows})
     lines = [
         "# Samplers at few network calls", "",
         f"{options.samples} samples each from the same noise. In a cell: the share with a top probability of at least 0.9 in %, then the "
-        f"Frechet distance from real images (as many real ones are at {floor}). The best distance of a column is bold. "
-        "Heun's methods ask the network twice a step, so they take half as many steps.", "",
-        "| sampler | times | " + " | ".join(f"{calls} calls" for calls in options.calls) + " |",
-        "|---|---|" + "---|" * len(options.calls),
+        f"Frechet distance from real images (as many real ones are at {'unknown' if floor is None else f'{floor:.2f}'}). The best distance of a column is bold. "
+        "Heun's methods ask the network twice a step, so they take half as many steps. Rows of one sampler under two names agree to rounding: flow-euler is "
+        "ddim, and ddpm on fewer times is ddim with eta = 1. [After the deck](../after_the_deck.md) says what was tried for few calls.", "",
+        "| sampler | times | " + " | ".join(f"{calls} calls" for calls in columns) + " |",
+        "|---|---|" + "---|" * len(columns),
     ]  # fmt: skip
-    best = {calls: min((row.quality.frechet for row in judged if row.calls == calls), default=None) for calls in options.calls}
-    for sampler in options.samplers:
-        for spacing in SPACINGS:
-            cells = [cell(found[sampler, spacing, calls], best[calls]) for calls in options.calls]
-            lines.append(f"| {sampler} | {spacing} | " + " | ".join(cells) + " |")
-    lines += ["", *verdict(judged, options), ""]
-    command = f"python benchmarks/samplers.py --samples {options.samples} --calls {' '.join(map(str, options.calls))} --seed {options.seed}"
-    return "\n".join([*lines, f"Made by `{command} --write docs/benchmarks/samplers.md`, and the checkpoints of a run.", ""])
+    best = {calls: min((row.frechet for row in judged if row.calls == calls), default=None) for calls in columns}
+    for how in sorted({row.way for row in rows}):
+        cells = [cell(found.get((how, calls)), best[calls]) for calls in columns]
+        lines.append(f"| {how.name} | {how.spacing} | " + " | ".join(cells) + " |")
+    lines += ["", *verdict(judged, columns), ""]
+    return "\n".join([*lines, "Made by `python benchmarks/samplers.py --write docs/benchmarks/samplers.json`.", ""])
 
 
-def cell(quality: SampleQuality | None, best: float | None) -> str:
-    if quality is None:
-        return "-"
-    distance = f"**{quality.frechet:.2f}**" if quality.frechet == best else f"{quality.frechet:.2f}"
-    return f"{100 * quality.confident:.1f} / {distance}"
+def cell(row: Row | None, best: float | None) -> str:
+    if row is None or row.frechet is None or row.confident is None:
+        return "-" if row else "not run"
+    distance = f"**{row.frechet:.2f}**" if row.frechet == best else f"{row.frechet:.2f}"
+    return f"{100 * row.confident:.1f} / {distance}"
 
 
-def verdict(judged: list[Row], options: argparse.Namespace) -> list[str]:
-    """Which sampler is best at each number of calls, and by how much; and whether 10 calls of it do what 50 of DDIM do."""
-    lines = []
-    ddim = {(row.calls, row.settings.spacing): row.quality for row in judged if row.settings.sampler == "ddim"}
-    for calls in options.calls:
-        here = [row for row in judged if row.calls == calls]
-        if not here:
-            continue
-        first = min(here, key=lambda row: row.quality.frechet)
-        text = f"- {calls} calls: {first.settings.sampler} with {first.settings.spacing} times"
-        plain = ddim.get((calls, "uniform"))
-        if plain is not None:
-            text += f", {first.quality.frechet:.2f} against {plain.frechet:.2f} of DDIM with uniform times"
-        lines.append(text + ".")
-    if 10 in options.calls and (50, "uniform") in ddim:
-        best = min((row for row in judged if row.calls == 10), key=lambda row: row.quality.frechet).quality
-        goal = ddim[50, "uniform"]
+def verdict(judged: list[Row], columns: list[int]) -> list[str]:
+    """Which way is best at each number of calls, and by how much; and whether 10 calls of it do what 50 of DDIM do."""
+    lines, plain = [], {row.calls: row for row in judged if row.way == Way("ddim", "uniform", 0.0)}
+    first = {calls: min((row for row in judged if row.calls == calls), key=lambda row: row.frechet, default=None) for calls in columns}
+    for calls, row in first.items():
+        if row is not None:
+            against = f", {row.frechet:.2f} against {plain[calls].frechet:.2f} of DDIM with uniform times" if calls in plain else ""
+            lines.append(f"- {calls} calls: {row.way.name} with {row.way.spacing} times{against}.")
+    best, goal = first.get(10), plain.get(50)
+    if best and goal:
         for name, ours, theirs, better in (
-            ("Frechet distance", best.frechet, goal.frechet, best.frechet <= goal.frechet),
-            ("share of confident samples", best.confident, goal.confident, best.confident >= goal.confident),
+            ("Frechet distance", f"{best.frechet:.2f}", f"{goal.frechet:.2f}", best.frechet <= goal.frechet),
+            ("share of confident samples", f"{100 * best.confident:.1f} %", f"{100 * goal.confident:.1f} %", best.confident >= goal.confident),
         ):
-            lines.append(f"- 10 calls of the best are {'at least as good as' if better else 'not as good as'} 50 of DDIM by the {name}: {ours:.3f} and {theirs:.3f}.")
+            lines.append(f"- 10 calls of the best are {'at least as good as' if better else 'not as good as'} 50 of DDIM by the {name}: {ours} and {theirs}.")
     return lines
 
 

@@ -22,6 +22,7 @@ from minidiff.beyond import (
     log_snr_times,
     pair_ddim_steps,
     repaint_steps,
+    sa_steps,
 )
 from minidiff.beyond.consistency import consistency
 from minidiff.beyond.exact_flow import distribution, quantile
@@ -45,7 +46,7 @@ GRID = np.linspace(-3, 3, 6001)
 STEPS = (10, 20, 40, 80, 160, 320)
 SOLVERS = {
     "DDIM": (pair_ddim_steps, {}, "o-"), "Heun": (heun_steps, {}, "s-"), "DPM-Solver++(2M)": (dpm_pp_steps, {}, "^-"),
-    "Heun on the straight path": (flow_steps, {"method": "heun"}, "v--"),
+    "Heun on the straight path": (flow_steps, {"method": "heun"}, "v--"), "SA-Solver": (sa_steps, {}, "d-"),
 }  # fmt: skip
 
 

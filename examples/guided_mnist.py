@@ -163,9 +163,8 @@ def sample(
             steps = diffusion.ddim_steps(
                 eps_theta, shape, schedule, rng, steps=total, eta=eta, clip=1.0
             )
-        for step in tqdm(
-            steps, total=total, unit="step", mininterval=0.5, desc=f"scale {s:g}"
-        ):
+        bar = {"unit": "step", "mininterval": 0.5, "desc": f"scale {s:g}"}
+        for step in tqdm(steps, total=total, disable=None, **bar):
             x_0 = step.x_prev
     return data.to_unit(to_cpu(x_0), clip=True)
 

@@ -2,7 +2,7 @@
 
 python examples/sample_mnist.py --checkpoint runs/mnist/checkpoint --sampler ddim
 python examples/sample_mnist.py --sampler ddpm --variance beta
-python examples/sample_mnist.py --sampler dpm++ --steps 10 --spacing log-snr
+python examples/sample_mnist.py --sampler sa --steps 10 --spacing inner --eta 1
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ def main() -> None:
         shown = np.linspace(0, total - 1, min(options.frames, total)).round().astype(int)
         frames, titles = [], []
         for i, step in enumerate(
-            tqdm(sampler, total=total, unit="step", mininterval=0.5)
+            tqdm(sampler, total=total, unit="step", mininterval=0.5, disable=None)
         ):
             if i in shown:
                 frames.append(to_unit(to_cpu(step.x_prev[:64]), clip=True))
@@ -85,7 +85,8 @@ def parse_options() -> cli.Options:
     )  # fmt: skip
     add(
         "--spacing", default="uniform", choices=sampling.SPACINGS,
-        help="where the steps are: uniform in t, or in the log of signal over noise",
+        help="where the steps are: uniform or quadratic in t, uniform in the log of "
+        "signal over noise, or there without both ends (inner), for few steps",
     )  # fmt: skip
     add(
         "--variance", default="beta_tilde", choices=["beta", "beta_tilde", "learned"],

@@ -52,7 +52,7 @@ def main() -> None:
         in_rows = np.linspace(0, len(tau) - 1, min(8, len(tau))).round().astype(int)
         shown = options.samples * min(4, len(options.prompt))
         rows, frames, titles = [], [], []
-        bar = tqdm(sampler, total=len(tau), unit="step", mininterval=0.5)
+        bar = tqdm(sampler, total=len(tau), unit="step", mininterval=0.5, disable=None)
         for i, step in enumerate(bar):
             decoded = to_unit(to_cpu(model.autoencoder.decode(step.x_0_hat[:shown])))
             frames.append(decoded)

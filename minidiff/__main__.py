@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     rehearse_command.add_argument("plan", help="forward, reverse, ddim, unet, latent or kernels")
     step_command = commands.add_parser("step", help="walk through an algorithm in the terminal")
-    algorithms = ["ddpm", "ddim", "heun", "dpm++", "flow-euler", "flow-heun", "train"]
+    algorithms = ["ddpm", "ddim", "heun", "dpm++", "sa", "flow-euler", "flow-heun", "train"]
     step_command.add_argument("algorithm", choices=algorithms)
     step_command.add_argument(
         "--t", type=int, help="start at this time (train: the time of every image)"
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     step_command.add_argument(
         "--steps", type=int, help="number of steps, of all but ddpm (default: T)"
     )
-    step_command.add_argument("--eta", type=float, default=0.0, help="DDIM's eta")
+    step_command.add_argument("--eta", type=float, default=0.0, help="of ddim and sa: 0 to 1")
     step_command.add_argument(
         "--prompt", default="three", help="what a latent model draws (default: three)"
     )

@@ -120,3 +120,15 @@ def test_what_is_counted():
     text = "class A:\n    def f(self, a, b, *c, d=1, **e): ...\ndef g(a): ..."
     assert list(many_arguments(text, 4)) == [(2, "f", 5)] and not list(many_arguments(text, 5))
     assert import_lines("import a\nfrom b import (\n    c,\n)\ndef f():\n    import d") == 5
+
+
+def bars_without_a_word(text):
+    """The lines of calls of tqdm that do not say whether there is a bar: its frames fill a log file."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tqdm"]
+    return [call.lineno for call in calls if "disable" not in {keyword.arg for keyword in call.keywords}]
+
+
+def test_a_progress_bar_says_whether_anybody_watches():
+    assert bars_without_a_word("tqdm(steps)\ntqdm(steps, disable=None)") == [1]
+    wrong = [f"{name_of(path)}:{line}" for path in files() for line in bars_without_a_word(path.read_text(encoding="utf-8"))]
+    assert wrong == [], "give tqdm disable=None"

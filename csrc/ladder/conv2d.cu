@@ -7,3 +7,4 @@
 #include "ladder/conv2d/06_lanes.cu"
 #include "ladder/conv2d/07_two_slabs.cu"
 #include "ladder/conv2d/08_split_k.cu"
+#include "ladder/conv2d/09_winograd.cu"

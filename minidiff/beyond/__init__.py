@@ -16,10 +16,12 @@ from minidiff.beyond.loss_weights import (
     weighted_training_terms,
 )
 from minidiff.beyond.pairs import PREDICTIONS, predict_pair, to_pair
+from minidiff.beyond.sa_solver import sa_steps
 from minidiff.beyond.schedules import any_schedule, straight_schedule, zero_terminal
 from minidiff.beyond.solvers import (
     dpm_pp_steps,
     heun_steps,
+    inner_times,
     log_snr_times,
     pair_ddim_steps,
 )
@@ -28,8 +30,8 @@ from minidiff.beyond.tilted import guide_by_worse, guide_in_interval
 __all__ = [
     "PREDICTIONS", "SCHEMES", "any_schedule", "consistency_steps", "dpm_pp_steps",
     "exact_consistency", "exact_velocity", "flow_map", "flow_steps", "given",
-    "guide_by_worse", "guide_in_interval", "heun_steps", "likelihood_steps",
-    "log_snr_times", "pair_ddim_steps", "predict_pair", "prediction_weight",
-    "repaint_steps", "straight_schedule", "time_and_scale", "to_pair",
-    "weighted_training_terms", "zero_terminal",
+    "guide_by_worse", "guide_in_interval", "heun_steps", "inner_times",
+    "likelihood_steps", "log_snr_times", "pair_ddim_steps", "predict_pair",
+    "prediction_weight", "repaint_steps", "sa_steps", "straight_schedule",
+    "time_and_scale", "to_pair", "weighted_training_terms", "zero_terminal",
 ]  # fmt: skip

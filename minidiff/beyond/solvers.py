@@ -24,6 +24,7 @@ from minidiff.engine.random import RNG
 
 Network = Callable[..., Any]
 Steps = int | Sequence[int] | None
+INNER = 3.0  # |lambda| of `inner_times`: a / b or b / a is 20
 LOWEST = -5.1  # lambda of the linear schedule's end, where 0.6 % of the signal is left
 
 
@@ -53,7 +54,31 @@ def log_snr_times(schedule, S):
     snr = np.maximum(schedule.snr(np.arange(1, T + 1)), math.exp(2 * LOWEST))
     table = 0.5 * np.log(snr)
     uniform = np.linspace(table[0], table[-1], S)
-    nearest = 1 + np.abs(table[None] - uniform[:, None]).argmin(axis=1)
+    tau = _nearest_times(table, uniform)
+    return tau
+
+
+def inner_times(schedule: Schedule, S: int) -> np.ndarray:
+    """tau: times equal distances of lambda apart from 3 to -3, and then T
+
+    For few network calls. Between these two lambdas, signal and noise are within a factor
+    of 20 of each other, and the image is made. Beyond, one of the two is all there is.
+    T is asked about all the same: its x_0_hat is the mean of the data.
+    1 <= S <= T  ->  int64 (S,)
+    Raises: ValueError for another S."""
+    T = schedule.T
+    if not 1 <= S <= T:
+        wanted = f"the number of steps S must be in 1..T = 1..{T}"
+        raise ValueError(f"inner_times: {wanted}, got {S}")
+    snr = np.maximum(schedule.snr(np.arange(1, T + 1)), math.exp(2 * LOWEST))
+    table = 0.5 * np.log(snr)
+    return _nearest_times(table, np.linspace(INNER, -INNER, S))
+
+
+def _nearest_times(table: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The times whose lambda in the table is nearest to the wanted; the last is T."""
+    T, S = len(table), len(wanted)
+    nearest = 1 + np.abs(table[None] - wanted[:, None]).argmin(axis=1)
     i = np.arange(S)
     distinct = np.maximum.accumulate(nearest - i) + i  # rounding may have joined two
     tau = np.minimum(distinct, T - S + 1 + i)

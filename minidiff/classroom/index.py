@@ -40,6 +40,7 @@ EQUATION_MODULES = (
     "minidiff.beyond.exact_flow",
     "minidiff.beyond.pairs",
     "minidiff.beyond.solvers",
+    "minidiff.beyond.sa_solver",
     "minidiff.beyond.flow_matching",
     "minidiff.beyond.loss_weights",
     "minidiff.beyond.schedules",

@@ -20,7 +20,7 @@ from minidiff.diffusion.step import Step
 from minidiff.engine.random import RNG
 from minidiff.sampling.solvers import SamplerSettings, sampler_steps
 
-ALGORITHMS = ("ddpm", "ddim", "heun", "dpm++", "flow-euler", "flow-heun", "train")
+ALGORITHMS = ("ddpm", "ddim", "heun", "dpm++", "sa", "flow-euler", "flow-heun", "train")
 N_DIGITS = 200
 
 
@@ -112,7 +112,7 @@ def steps_of(
 ) -> Iterator[Step]:
     """The Steps of one of ALGORITHMS on the source.
 
-    n: images; steps: of all samplers but DDPM; eta: of DDIM;
+    n: images; steps: of all samplers but DDPM; eta: of DDIM and SA-Solver;
     t: for "train", the time of every image.
     """
     if algorithm not in ALGORITHMS:
@@ -133,7 +133,7 @@ def steps_of(
             clip=clip,
         )
     elif algorithm != "train":
-        settings = SamplerSettings(algorithm, steps, clip=clip)
+        settings = SamplerSettings(algorithm, steps, clip=clip, eta=eta)
         shape, network = (n, *source.shape), source.eps_theta
         yield from sampler_steps(network, "eps", source.schedule, shape, rng, settings)
     while algorithm == "train":

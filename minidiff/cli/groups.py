@@ -160,7 +160,7 @@ def add_sampler_options(
     parser.add_argument(name, type=positive_int, default=steps, help="S, the number of steps")
     parser.add_argument(
         "--eta", type=zero_to_one, default=eta,
-        help=f"DDIM's eta: 0 is deterministic, 1 draws as much noise as DDPM{note}",
+        help=f"eta of DDIM and SA-Solver: 0 is deterministic, 1 draws as much noise as DDPM{note}",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidiff.engine import backend, numpy_functions, operators
+from minidiff.engine import backend, numpy_functions, operators, saved_arrays
 
 if TYPE_CHECKING:
     from minidiff.engine.tensor import Tensor
@@ -53,7 +53,8 @@ class Exchange:
     def __dlpack__(self, **options: Any) -> Any:
         """The array as a DLPack capsule, for `from_dlpack` of NumPy, PyTorch, CuPy or JAX.
 
-        The other library then works on the same memory, without a copy.
+        The other library then works on the same memory, without a copy. Where it edits values that
+        a live graph needs, backward() raises a RuntimeError (in the main memory only).
         options: stream, max_version, dl_device and copy, which the array's own library reads
 
         Raises: BufferError if the tensor requires a gradient, which would be lost.
@@ -63,7 +64,10 @@ class Exchange:
                 "this Tensor requires a gradient, which DLPack can't carry to another library: "
                 "use x.detach()"
             )
-        return self._data.__dlpack__(**options)
+        capsule = self._data.__dlpack__(**options)
+        if not options.get("copy"):
+            saved_arrays.hand_out(self._data)
+        return capsule
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """(kind, number) of the device in DLPack's own count: kind 1 is a CPU, 2 is CUDA."""

@@ -19,7 +19,8 @@ def from_dlpack(x: Any) -> Tensor:
         weights = md.from_dlpack(torch_tensor.detach())
 
     x: any object of the DLPack protocol: a tensor of PyTorch, an array of NumPy, CuPy or JAX.
-    Whatever one side writes, the other sees. The result requires no gradient.
+    Whatever one side writes, the other sees. The result requires no gradient. Where the other
+    side edits values that a live graph needs, backward() raises a RuntimeError (in main memory).
 
     Raises: TypeError if x has no DLPack protocol; ValueError for another device than the main
     memory and CUDA; BufferError if the library refuses, as PyTorch does for a gradient.

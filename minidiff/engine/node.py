@@ -107,6 +107,8 @@ class Node:
                 f"backward: the graph of {self.call} was freed by an earlier backward(). "
                 "Compute the forward pass again, or call backward(retain_graph=True) the first time"
             )
+        if self.guard is not None:
+            self.guard.check(self.call)
         if dy.dtype.char == "e" and self.operation.name not in MOVING:
             dy = dy.astype(np.float32)  # as the operation was computed, see operands.widen
         arguments: tuple[Any, ...] = (dy,)

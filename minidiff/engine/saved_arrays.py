@@ -3,7 +3,9 @@
 A gradient computed from other values would be silently wrong. The derivative of an operation is an
 inner function, so the arrays that it needs are those that it closes over. While a recorded
 operation waits for its backward pass, a `Guard` holds them: a NumPy array is read-only, and a
-Tensor refuses to edit it. A view of the memory that was taken elsewhere before is beyond reach.
+Tensor refuses to edit it. Other libraries that have its memory may not look at that, so backward
+looks whether they edited it, see shared_memory.py. A NumPy view that was taken before is beyond
+reach.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from minidiff.engine import shared_memory
 from minidiff.engine.backend import is_array
 
 
 class _Held:
     """Facts about an array that is held, and about how it was before."""
 
-    __slots__ = ("array", "count", "was_writeable", "by", "views")
+    __slots__ = ("array", "count", "was_writeable", "by", "views", "handed_out")
 
     def __init__(self, array: Any, by: Any):
         self.array = array  # keeps it alive, and hence its id its own
@@ -32,6 +35,8 @@ class _Held:
         self.views: tuple[
             weakref.ref, ...
         ] = ()  # of its memory, made or released meanwhile: writeable again with it
+        # what another library was given of its memory meanwhile, and the values at that time
+        self.handed_out: list[shared_memory.Saved] = []
         self.was_writeable = (
             isinstance(array, np.ndarray) and array.flags.writeable and _can_be_unlocked(array)
         )
@@ -66,7 +71,7 @@ class Guard:
     by: the holder; `str(by)` names it in an error.
     """
 
-    __slots__ = ("arrays", "__weakref__")
+    __slots__ = ("arrays", "saved", "__weakref__")
 
     def __init__(self, backward: Callable, arrays: Sequence[Any], by: Any):
         closed_over: list[Any] = []
@@ -81,6 +86,8 @@ class Guard:
                     if x is not owner:
                         views[id(x)] = x
         self.arrays = [*owners.values(), *views.values()]
+        shared = {id(x): x for x in closed_over if shared_memory.is_shared(_owner(x))}
+        self.saved: list[shared_memory.Saved] = [(x, x.copy()) for x in shared.values()]
         if self.arrays:
             _update(self.arrays, by)
 
@@ -88,6 +95,17 @@ class Guard:
         if self.arrays:
             _to_release.append(self.arrays)
             _update()
+
+    def check(self, by: Any) -> None:
+        """Refuse values that another library edited after the operation `by` was recorded.
+
+        Raises: RuntimeError, which names `by` and the first value that differs.
+        """
+        shared_memory.check_unedited(self.saved, by)
+        for array in self.arrays:
+            entry = _held.get(id(array))
+            if entry is not None and entry.handed_out:
+                shared_memory.check_unedited(entry.handed_out, by)
 
     @staticmethod
     def holder_of(array: Any) -> str | None:
@@ -107,6 +125,17 @@ def note_view(array: Any) -> None:
             owner is not None and owner.was_writeable and 0 not in array.strides
         ):  # repeated memory stays read-only, as NumPy wants it
             owner.views += (weakref.ref(array),)
+
+
+def hand_out(array: Any) -> None:
+    """Remember that another library gets the memory of this array, which it may then edit."""
+    owner = _owner(array)
+    shared_memory.hand_out(owner)
+    with _lock:
+        entry = _held.get(id(owner))
+        if entry is not None and isinstance(array, np.ndarray):
+            if not any(array is seen for seen, _ in entry.handed_out):
+                entry.handed_out.append((array, array.copy()))
 
 
 def _gather_from(function: Any, found: list[Any]) -> None:

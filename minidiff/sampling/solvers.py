@@ -8,7 +8,14 @@ from typing import Any
 
 from minidiff.beyond.flow_matching import flow_steps
 from minidiff.beyond.pairs import any_eps_theta
-from minidiff.beyond.solvers import dpm_pp_steps, heun_steps, log_snr_times, pair_ddim_steps
+from minidiff.beyond.sa_solver import sa_steps
+from minidiff.beyond.solvers import (
+    dpm_pp_steps,
+    heun_steps,
+    inner_times,
+    log_snr_times,
+    pair_ddim_steps,
+)
 from minidiff.diffusion.ddim import ddim_steps, make_tau
 from minidiff.diffusion.ddpm import ddpm_steps
 from minidiff.diffusion.schedule import Schedule
@@ -16,8 +23,8 @@ from minidiff.diffusion.step import Step
 from minidiff.engine.checks import check_choice
 from minidiff.engine.random import RNG
 
-SAMPLERS = ("ddim", "ddpm", "heun", "dpm++", "flow-euler", "flow-heun")
-SPACINGS = ("uniform", "quadratic", "log-snr")
+SAMPLERS = ("ddim", "ddpm", "heun", "dpm++", "sa", "flow-euler", "flow-heun")
+SPACINGS = ("uniform", "quadratic", "log-snr", "inner")
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,9 @@ class SamplerSettings:
 
     sampler: str = "ddim"  # of SAMPLERS
     steps: int | None = 50  # S; None: all T
-    spacing: str = "uniform"  # of the times in t, or in log-SNR: of SPACINGS
+    spacing: str = "uniform"  # of the times in t or in log-SNR: of SPACINGS
     clip: float | None = 1.0  # bound for |x_0_hat|
-    eta: float = 0.0  # of ddim
+    eta: float = 0.0  # of ddim and sa
     variance: str = "beta_tilde"  # of ddpm
 
     def __post_init__(self) -> None:
@@ -41,6 +48,8 @@ def sampler_times(schedule: Schedule, settings: SamplerSettings) -> list[int]:
     S = schedule.T if settings.steps is None else settings.steps
     if settings.spacing == "log-snr":
         return [int(t) for t in log_snr_times(schedule, S)]
+    if settings.spacing == "inner":
+        return [int(t) for t in inner_times(schedule, S)]
     return [int(t) for t in make_tau(schedule.T, S, settings.spacing)]
 
 
@@ -74,6 +83,8 @@ def sampler_steps(
         return heun_steps(network, start, schedule, rng, **on_pairs)
     if sampler == "dpm++":
         return dpm_pp_steps(network, start, schedule, rng, **on_pairs)
+    if sampler == "sa":
+        return sa_steps(network, start, schedule, rng, eta=settings.eta, **on_pairs)
     if sampler.startswith("flow-"):
         method = sampler.removeprefix("flow-")
         return flow_steps(network, start, schedule, rng, method=method, **on_pairs)

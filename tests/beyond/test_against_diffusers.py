@@ -6,9 +6,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="comparison with diffusers needs the compare extra (torch)")
 diffusers = pytest.importorskip("diffusers", reason="comparison with diffusers needs the compare extra (diffusers)")
 
-from minidiff.beyond import dpm_pp_steps, heun_steps, pair_ddim_steps, zero_terminal  # noqa: E402
+from minidiff.beyond import (  # noqa: E402
+    dpm_pp_steps,
+    heun_steps,
+    pair_ddim_steps,
+    sa_steps,
+    zero_terminal,
+)
 from minidiff.beyond.flow_ode import edm_sigma, euler_step  # noqa: E402
 from minidiff.beyond.loss_weights import prediction_weight  # noqa: E402
+from minidiff.beyond.sa_solver import mean_weights  # noqa: E402
 from minidiff.diffusion import make_schedule  # noqa: E402
 from minidiff.engine.random import RNG  # noqa: E402
 
@@ -69,6 +76,34 @@ def test_dpm_pp_2m(S, prediction, theirs):
         said = torch.tensor(network(x.numpy(), int(t) + 1))
         x = scheduler.step(said, t, x).prev_sample
         close(step.x_prev, x.numpy())
+
+
+def test_sa_solver_s_predictor_and_corrector(monkeypatch):
+    """Of order one, where theirs is as the paper has it; their last step ends before the data."""
+    from minidiff.beyond import sa_solver
+
+    monkeypatch.setattr(sa_solver, "PREDICTOR", 1)
+    monkeypatch.setattr(sa_solver, "CORRECTOR", 1)
+    options = {"predictor_order": 1, "corrector_order": 1, "tau_func": lambda t: 0.0}
+    scheduler = in_float64(diffusers.SASolverScheduler(1000, timestep_spacing="trailing", **options, **BETAS))
+    scheduler.set_timesteps(8)
+    steps = list(sa_steps(network, X_T, SCHEDULE, steps=tau_of(scheduler)))
+    x = torch.tensor(X_T)
+    for step, t in zip(steps[:-1], scheduler.timesteps, strict=False):
+        x = scheduler.step(torch.tensor(network(x.numpy(), int(t) + 1)), t, x).prev_sample
+        close(step.x_predicted / np.abs(step.x_predicted).max(), x.numpy() / np.abs(step.x_predicted).max())
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("lambdas", [[0.2], [0.2, -0.5], [0.9, 0.2, -0.5]])
+def test_sa_solver_s_weights(lambdas, eta):
+    """The integrals of Lagrange's polynomials times exp((1 + tau^2) lambda), from lambda = 0.2 to 0.9."""
+    scheduler = diffusers.SASolverScheduler(1000)
+    n, tau = len(lambdas), np.sqrt(eta)
+    nodes = torch.tensor(lambdas, dtype=torch.float64)
+    theirs = scheduler.get_coefficients_fn(n, torch.tensor(0.2).double(), torch.tensor(0.9).double(), nodes, tau)
+    whole = (np.exp((1 + eta) * 0.9) - np.exp((1 + eta) * 0.2)) / (1 + eta)
+    close(mean_weights([value - 0.2 for value in lambdas], 0.7, 1 + eta), [float(c) / whole for c in theirs])
 
 
 @pytest.mark.parametrize("S", [5, 20])

@@ -68,6 +68,7 @@ def half(x_t, t):
 RUNS = {
     "heun": lambda x: list(solvers.heun_steps(half, x, SCHEDULE, steps=5, clip=1.0))[-1].x_prev,
     "dpm++": lambda x: list(solvers.dpm_pp_steps(half, x, SCHEDULE, prediction="v", steps=5))[-1].x_prev,
+    "sa": lambda x: list(beyond.sa_steps(half, x, SCHEDULE, RNG(0), steps=5, clip=1.0))[-1].x_prev,
     "ddim": lambda x: list(solvers.pair_ddim_steps(half, x, SCHEDULE, prediction="x_0", steps=5))[-1].x_prev,
     "flow": lambda x: list(beyond.flow_steps(half, x, SCHEDULE, steps=5, method="heun"))[-1].x_prev,
     "flow_map": lambda x: exact_flow.flow_map(x[:, :1], 12, 1, LINE, SCHEDULE),

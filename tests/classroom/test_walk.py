@@ -125,7 +125,7 @@ def test_the_digits_are_images_and_are_drawn_in_characters():
     assert picture(-np.ones((1, 1, 4, 4))) == "\n".join(["    "] * 4)
 
 
-@pytest.mark.parametrize("algorithm", ["heun", "dpm++", "flow-euler", "flow-heun"])
+@pytest.mark.parametrize("algorithm", ["heun", "dpm++", "sa", "flow-euler", "flow-heun"])
 def test_a_solver_is_walked_from_the_noise_to_the_data(algorithm):
     steps = list(steps_of(algorithm, make_source("oracle", 50), RNG(0), n=3, steps=4))
     assert [step.t for step in steps] == [50, 34, 17, 1] and steps[-1].t_prev == 0
@@ -133,7 +133,7 @@ def test_a_solver_is_walked_from_the_noise_to_the_data(algorithm):
 
 
 def test_an_unknown_algorithm_is_an_error():
-    with pytest.raises(ValueError, match="the algorithm must be one of ddpm, ddim, heun, dpm.., flow-euler, flow-heun, train, got 'edm'"):
+    with pytest.raises(ValueError, match="the algorithm must be one of ddpm, ddim, heun, dpm.., sa, flow-euler, flow-heun, train, got 'edm'"):
         next(steps_of("edm", make_source("oracle", 5), RNG(0)))
 
 

@@ -160,7 +160,7 @@ def test_what_comes_after_the_deck_trains_resumes_and_samples(data_dir, tmp_path
     assert facts["schedule"].get("zero_terminal", False) == ("--zero-terminal-snr" in options)
     assert facts.get("weighting") == (options[-1] if "--weighting" in options else None)
     ends_in_noise = "straight" in options or "--zero-terminal-snr" in options
-    for sampler in ("ddim", "heun", "dpm++", "flow-euler", "flow-heun") if "straight" in options else ("dpm++",):
+    for sampler in ("ddim", "heun", "dpm++", "sa", "flow-euler", "flow-heun") if "straight" in options else ("dpm++",):
         arguments = ["--checkpoint", out / "checkpoint", "--out", tmp_path / "s", "--samples", 2, "--frames", 2, "--sampler", sampler]
         result = run("sample_mnist.py", *arguments, "--steps", 4, "--spacing", "log-snr")
         assert result.returncode == 0, result.stderr

@@ -1,5 +1,6 @@
 """docs/differences_from_pytorch.md: what it says of minidiff, run."""
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,14 @@ IMAGES = np.ones((1, 1, 2, 2), "f")
 
 def gradient(y):
     return md.gradients(y, [X])[0].tolist()
+
+
+def edit_by_another_library():
+    array = md.Tensor(np.ones(3, "f"))
+    array.__dlpack__()
+    loss = (X * array).sum()
+    ctypes.c_float.from_address(array.data.ctypes.data).value = 5
+    loss.backward()
 
 
 VALUES = [
@@ -45,6 +54,7 @@ REFUSALS = [
     ("negative padding", ValueError, lambda: F.pad(X, (-1, 0))),
     ("repeated letters", ValueError, lambda: F.einsum("ii->i", np.ones((2, 2)))),
     ('mode="bicubic"', ValueError, lambda: F.resize(IMAGES, 4, "bicubic")),
+    ("an edit by PyTorch or another library", RuntimeError, edit_by_another_library),
     ("groups of parameters", TypeError, lambda: optim.SGD([{"params": [X]}], 0.1)),
     ("`weight=` of `cross_entropy`", TypeError, lambda: F.cross_entropy(np.ones((1, 2)), [0], weight=[1, 1])),
     ("probabilities as labels", TypeError, lambda: F.cross_entropy(np.ones((2, 2)), np.ones(2))),

@@ -87,7 +87,7 @@ def test_the_sampler_walks_back_to_the_data(play):
 
 def test_each_new_sampler_shows_its_distance_to_the_exact_map(play):
     found = {}
-    for sampler in ("ddim", "heun", "dpm++", "flow-euler"):
+    for sampler in ("ddim", "heun", "dpm++", "sa", "flow-euler"):
         play.open(f"points?mode=reverse&data=four&T=100&schedule=linear&sampler={sampler.replace('+', '%2B')}&S=20&spacing=log-snr")
         play.page.get_by_role("button", name="▶ Play").click()
         play.page.wait_for_selector("text=from the exact map, each point")  # while it walks
@@ -98,7 +98,7 @@ def test_each_new_sampler_shows_its_distance_to_the_exact_map(play):
         points.reverse_start("four", "linear", 100, sampler, S=20, spacing="log-snr")
         wanted = points.reverse_more(100)
         assert found[sampler] == pytest.approx(wanted["map_distance"], rel=0.02)
-    assert max(found["heun"], found["dpm++"]) < 0.5 * found["ddim"]
+    assert max(found["heun"], found["dpm++"], found["sa"]) < 0.5 * found["ddim"]
 
 
 def test_every_formula_has_the_colours_that_it_has_on_the_site(play, monkeypatch):

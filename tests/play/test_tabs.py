@@ -34,7 +34,7 @@ def test_the_arrows_are_the_gradient_of_the_log_density(data):
     assert here.exact_arrows(t).shape == (points.GRID**2, 2)
 
 
-@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 40), ("ddim", 8), ("heun", 8), ("dpm++", 16), ("flow-euler", 8), ("flow-heun", 8)])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 40), ("ddim", 8), ("heun", 8), ("dpm++", 16), ("sa", 16), ("flow-euler", 8), ("flow-heun", 8)])
 def test_the_samplers_reach_the_data(sampler, steps):
     points.reverse_start("clusters", "linear", 40, sampler, S=steps)
     seen, reply = 0, {"done": False}
@@ -99,7 +99,7 @@ def test_the_distance_knows_another_distribution():
     ("call", "said"),
     [
         (lambda: points.make_mixture("drawn", [[0, 0]]), "draw a shape first"),
-        (lambda: points.reverse_start("roll", "linear", 10, "euler"), "the sampler must be ddim, ddpm, heun, dpm\\+\\+, flow-euler, flow-heun, got 'euler'"),
+        (lambda: points.reverse_start("roll", "linear", 10, "euler"), "the sampler must be ddim, ddpm, heun, dpm\\+\\+, sa, flow-euler, flow-heun, got 'euler'"),
     ],
 )
 def test_wrong_points_are_told(call, said):

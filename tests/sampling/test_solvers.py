@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from minidiff.beyond import dpm_pp_steps, heun_steps, log_snr_times, straight_schedule
+from minidiff.beyond import (
+    dpm_pp_steps,
+    heun_steps,
+    inner_times,
+    log_snr_times,
+    sa_steps,
+    straight_schedule,
+)
 from minidiff.diffusion import ddim_steps, ddpm_steps, make_schedule, make_tau
 from minidiff.diffusion.oracle import GaussianMixture
 from minidiff.engine.random import RNG
@@ -31,6 +38,7 @@ DIRECTLY = {
     "ddim": lambda: ddim_steps(ORACLE, X_T, SCHEDULE, RNG(1), steps=6, eta=0.5, clip=1.0),
     "ddpm": lambda: ddpm_steps(ORACLE, X_T, SCHEDULE, RNG(1), variance="beta", clip=1.0, tau=make_tau(30, 6)),
     "heun": lambda: heun_steps(ORACLE, X_T, SCHEDULE, steps=6, clip=1.0),
+    "sa": lambda: sa_steps(ORACLE, X_T, SCHEDULE, RNG(1), steps=6, eta=0.5, clip=1.0),
     "dpm++": lambda: dpm_pp_steps(ORACLE, X_T, SCHEDULE, steps=6, clip=1.0),
 }
 
@@ -75,9 +83,9 @@ def test_from_pure_noise_by_every_sampler(sampler, prediction):
 def test_what_cannot_be_is_named():
     with pytest.raises(ValueError, match="alpha_bar_T = 0 leaves no x_0_hat in an eps: take ddim with eta = 1"):
         sample(ORACLE, "v", straight_schedule(20), (4, 1), RNG(0), SamplerSettings("ddpm", 20))
-    with pytest.raises(ValueError, match=r"sampler must be one of ddim, ddpm, heun, dpm\+\+, flow-euler, flow-heun, got 'euler'"):
+    with pytest.raises(ValueError, match=r"sampler must be one of ddim, ddpm, heun, dpm\+\+, sa, flow-euler, flow-heun, got 'euler'"):
         SamplerSettings("euler")
-    with pytest.raises(ValueError, match="spacing must be one of uniform, quadratic, log-snr, got 'karras'"):
+    with pytest.raises(ValueError, match="spacing must be one of uniform, quadratic, log-snr, inner, got 'karras'"):
         SamplerSettings(spacing="karras")
 
 
@@ -85,4 +93,5 @@ def test_the_times_of_each_spacing():
     for spacing in ("uniform", "quadratic"):
         assert sampler_times(SCHEDULE, SamplerSettings(steps=6, spacing=spacing)) == make_tau(30, 6, spacing).tolist()
     assert sampler_times(SCHEDULE, SamplerSettings(steps=6, spacing="log-snr")) == log_snr_times(SCHEDULE, 6).tolist()
+    assert sampler_times(SCHEDULE, SamplerSettings(steps=6, spacing="inner")) == inner_times(SCHEDULE, 6).tolist()
     assert sampler_times(SCHEDULE, SamplerSettings(steps=None)) == list(range(1, 31))

@@ -28,6 +28,7 @@ from minidiff.beyond import (
     inpainting,
     loss_weights,
     pairs,
+    sa_solver,
     schedules,
     score,
     solvers,
@@ -177,6 +178,11 @@ def data_2m():
 def dpm_pp_step():
     result = solvers.dpm_pp_step(X_T, X_0, t, t - 1, SCHEDULE)
     yield case(result, x={t - 1: result}, h=H, D={t: X_0}, names={"lambda": LAMBDA})
+
+
+def sa_step():
+    result = sa_solver.sa_step(X_T, X_0, Z, t, t - 1, SCHEDULE, 0.3)
+    yield case(result, x={t: X_T, t - 1: result}, h=H, D={t: X_0}, z=Z, eta=0.3, names={"lambda": LAMBDA})
 
 
 def path():
@@ -332,6 +338,7 @@ CASES_AFTER = {
     "flow_map.distribution": distribution, "flow_map.quantile": quantile, "flow_map.map": flow_map,
     "pair.from_v": pair(pairs.pair_from_v, "v", X_PREV), "pair.from_velocity": pair(pairs.pair_from_velocity, "u", X_PREV),
     "solver.half_log_snr": half_log_snr, "solver.heun_step": heun_step, "solver.data_2m": data_2m, "solver.dpm_pp_step": dpm_pp_step,
+    "solver.sa_step": sa_step,
     "flow.path": path, "flow.target": target, "flow.oracle_velocity": oracle_velocity, "flow.time_and_scale": time_and_scale,
     "flow.velocity_from_v": velocity_from_v, "flow.euler_step": flow_euler, "flow.heun_step": flow_heun,
     "flow.straight_schedule": straight, "weights.min_snr": min_snr, "weights.p2": p2, "weights.edm": edm, "weights.of_error": of_error,

@@ -14,11 +14,12 @@ const FORMULAS = {
   ddim: "\\mathbf{x}_{t-1} = \\sqrt{\\bar\\alpha_{t-1}}\\,\\hat{\\mathbf{x}}_0 + \\sqrt{1-\\bar\\alpha_{t-1}-\\sigma_t^2}\\,\\boldsymbol\\epsilon_\\theta(\\mathbf{x}_t,t) + \\sigma_t\\mathbf{z}",
   heun: "\\mathbf{x}_{t-1} = \\sqrt{\\bar\\alpha_{t-1}}\\Big(\\frac{\\mathbf{x}_t}{\\sqrt{\\bar\\alpha_t}} + (\\sigma_{t-1}-\\sigma_t)\\frac{\\boldsymbol\\epsilon_\\theta(\\mathbf{x}_t,t)+\\boldsymbol\\epsilon_\\theta(\\hat{\\mathbf{x}}_{t-1},t-1)}{2}\\Big)",
   "dpm++": "\\mathbf{x}_{t-1} = \\frac{\\sqrt{1-\\bar\\alpha_{t-1}}}{\\sqrt{1-\\bar\\alpha_t}}\\,\\mathbf{x}_t - \\sqrt{\\bar\\alpha_{t-1}}\\,(\\exp(-h_t)-1)\\,\\mathbf{D}_t",
+  sa: "\\mathbf{x}_{t-1} = \\frac{\\sqrt{1-\\bar\\alpha_{t-1}}}{\\sqrt{1-\\bar\\alpha_t}}\\,\\exp(-\\eta h_t)\\,\\mathbf{x}_t + \\sqrt{\\bar\\alpha_{t-1}}\\,(1-\\exp(-(1+\\eta)h_t))\\,\\mathbf{D}_t + \\sqrt{1-\\bar\\alpha_{t-1}}\\,\\sqrt{1-\\exp(-2\\eta h_t)}\\,\\mathbf{z}",
   "flow-euler": "\\mathbf{z}_r = \\mathbf{z}_s + (r-s)\\,\\mathbf{u}_\\theta(\\mathbf{z}_s,s)",
   "flow-heun": "\\mathbf{z}_r = \\mathbf{z}_s + (r-s)\\frac{\\mathbf{u}_\\theta(\\mathbf{z}_s,s)+\\mathbf{u}_\\theta(\\hat{\\mathbf{z}}_r,r)}{2}",
   train: "L = \\big\\|\\boldsymbol\\epsilon - \\boldsymbol\\epsilon_\\theta(\\sqrt{\\bar\\alpha_t}\\,\\mathbf{x}_0 + \\sqrt{1-\\bar\\alpha_t}\\,\\boldsymbol\\epsilon, t)\\big\\|^2",
 };
-const SAMPLERS = [["ddpm", "DDPM"], ["ddim", "DDIM"], ["heun", "Heun"], ["dpm++", "DPM-Solver++(2M)"], ["flow-euler", "Flow, Euler"], ["flow-heun", "Flow, Heun"]];
+const SAMPLERS = [["ddpm", "DDPM"], ["ddim", "DDIM"], ["heun", "Heun"], ["dpm++", "DPM-Solver++(2M)"], ["sa", "SA-Solver"], ["flow-euler", "Flow, Euler"], ["flow-heun", "Flow, Heun"]];
 const LEDES = {
   forward: "Drag t: every point goes from data to noise in one jump. The arrows are the score: they point to where the data are.",
   reverse: "Press play: pure noise walks back to the data, step by step. Of four clusters the exact way is known.",
@@ -44,7 +45,7 @@ export async function mount(panel, application) {
   ui.sampler = select("Sampler", SAMPLERS, "ddpm", (value) => { s.sampler = value; stop(); layout(); });
   ui.S = slider("<i>S</i> =", { min: 2, max: 50, value: 20, id: "points-s", oninput: (value) => { s.S = value; save(); } });
   ui.eta = slider("η =", { min: 0, max: 1, step: 0.05, value: 0, id: "points-eta", show: (v) => v.toFixed(2), oninput: (value) => { s.eta = value; save(); } });
-  ui.spacing = select("Steps equal in", [["uniform", "t"], ["log-snr", "log SNR"]], "uniform", (value) => { s.spacing = value; save(); });
+  ui.spacing = select("Steps equal in", [["uniform", "t"], ["log-snr", "log SNR"], ["inner", "log SNR, inner part"]], "uniform", (value) => { s.spacing = value; save(); });
   ui.by = select("Noise by", [["exact", "exact formula"], ["network", "trained network"]], "exact", (value) => { s.by = value; });
   ui.play = el("button.main", { type: "button", onclick: () => said(ui.say, play) }, "▶ Play");
   ui.train = el("button.main", { type: "button", onclick: () => said(ui.say, train) }, "Train");
@@ -84,14 +85,16 @@ export function redraw() {
 function save() {
   const { data, schedule, T, t, arrows, sampler, S, eta, spacing, mode, by } = s;
   const points = data === "drawn" && drawn.length < 150 ? drawn.map((p) => p.map((v) => v.toFixed(2)).join(",")).join("_") : "";
-  app.remember({ mode, data, schedule, T, ...(mode === "forward" ? { t, arrows } : mode === "reverse" ? { sampler, ...(sampler === "ddpm" ? {} : { S, spacing }), ...(sampler === "ddim" ? { eta } : {}), by } : {}), drawn: points });
+  app.remember({ mode, data, schedule, T, ...(mode === "forward" ? { t, arrows } : mode === "reverse" ? { sampler, ...(sampler === "ddpm" ? {} : { S, spacing }), ...(hasEta() ? { eta } : {}), by } : {}), drawn: points });
 }
+
+const hasEta = () => s.sampler === "ddim" || s.sampler === "sa";
 
 function layout() {
   ui.mode.set(s.mode); ui.data.set(s.data); ui.schedule.set(s.schedule); ui.T.set(String(s.T)); ui.arrows.set(s.arrows); ui.sampler.set(s.sampler); ui.by.set(s.by); ui.spacing.set(s.spacing);
   ui.t.limit(s.T); ui.t.set(s.t); ui.S.limit(s.T); ui.S.set(Math.min(s.S, s.T)); ui.eta.set(s.eta);
   ui.forwardBox.hidden = ui.arrows.hidden = s.mode !== "forward"; ui.reverseBox.hidden = s.mode !== "reverse"; ui.trainBox.hidden = s.mode !== "train";
-  ui.S.hidden = ui.spacing.hidden = s.sampler === "ddpm"; ui.eta.hidden = s.sampler !== "ddim";
+  ui.S.hidden = ui.spacing.hidden = s.sampler === "ddpm"; ui.eta.hidden = !hasEta();
   ui.code.hidden = ui.place.hidden = s.mode !== "forward";
   ui.clear.hidden = s.data !== "drawn";
   ui.curve.style.visibility = losses.length > 1 ? "visible" : "hidden";

@@ -145,7 +145,7 @@ def reverse_start(
 ) -> dict[str, Any]:  # fmt: skip
     """Begin at x_T. sampler: one of SAMPLERS: "ddpm" takes T steps, the others S.
 
-    eta: of "ddim". spacing: of the S times: "uniform" in t, or in "log-snr".
+    eta: of "ddim" and "sa". spacing: of the S times: of SPACINGS.
     network: whether the trained network predicts eps, else the exact formula
     -> the cloud, the number of network calls, and whether the exact map is known
     """
@@ -163,7 +163,7 @@ def reverse_start(
     settings = SamplerSettings(sampler, steps, spacing, clip=None, eta=eta)
     walk.steps = sampler_steps(eps_theta, "eps", here.schedule, x_T, rng, settings)
     walk.x_T = x_T
-    draws_noise = sampler == "ddpm" or (sampler == "ddim" and eta > 0)
+    draws_noise = sampler == "ddpm" or (sampler in ("ddim", "sa") and eta > 0)
     walk.follows = data == "four" and not draws_noise
     calls = network_calls(settings, T)
     return {"cloud": x_T, "t": T, "limit": LIMIT, "calls": calls, "follows": walk.follows}

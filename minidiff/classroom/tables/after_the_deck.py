@@ -38,10 +38,12 @@ AFTER = (
             _f("half the logarithm of the SNR", "solver.half_log_snr"),
             _f("DPM-Solver++(2M)", "solver.data_2m", "solver.dpm_pp_step"),
             _f("times uniform in it", "solver.log_snr_times"),
+            _f("SA-Solver: with a corrector, and with noise", "solver.sa_step"),
         ),
         code=(
             "minidiff.beyond.solvers.heun_steps",
             "minidiff.beyond.solvers.dpm_pp_steps",
+            "minidiff.beyond.sa_solver.sa_steps",
             "minidiff.sampling.solvers.sampler_steps",
         ),
     ),

@@ -71,6 +71,13 @@ LATEX_AFTER: dict[str, str] = {
         r" - \sqrt{\bar\alpha_{t-1}}\,(\exp(-h_t)-1)\,\mathbf{D}_t"
         r" \quad h_t = \lambda_{t-1}-\lambda_t"
     ),
+    "solver.sa_step": (
+        r"\mathbf{x}_{t-1} = \frac{\sqrt{1-\bar\alpha_{t-1}}}{\sqrt{1-\bar\alpha_t}}"
+        r"\,\exp(-\eta h_t)\,\mathbf{x}_t"
+        r" + \sqrt{\bar\alpha_{t-1}}\,(1-\exp(-(1+\eta)h_t))\,\mathbf{D}_t"
+        r" + \sqrt{1-\bar\alpha_{t-1}}\,\sqrt{1-\exp(-2\eta h_t)}\,\mathbf{z}"
+        r" \quad h_t = \lambda_{t-1}-\lambda_t"
+    ),
     "flow.path": r"\mathbf{z}_s = (1-s)\,\mathbf{x}_0 + s\,\boldsymbol\epsilon",
     "flow.target": r"\mathbf{u} = \boldsymbol\epsilon - \mathbf{x}_0",
     "flow.oracle_velocity": (

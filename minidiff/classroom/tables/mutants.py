@@ -202,4 +202,8 @@ MUTANTS = (
            "mixture.stds[:, None] ** 2", "mixture.stds[:, None]"),
     Mutant("ldm.projections", "values from the keys' matrix",
            "F.linear(value, W_V, b_V)", "F.linear(value, W_K, b_V)"),
+    Mutant("solver.sa_step", "1 missing", "** (1 + eta)", "** (eta)"),
+    Mutant("solver.sa_step", "noise of the ODE's half", "(2 * eta)", "eta"),
+    Mutant("solver.sa_step", "signal of t",
+           "data = sqrt(prev.alpha_bar)", "data = sqrt(now.alpha_bar)"),
 )  # fmt: skip

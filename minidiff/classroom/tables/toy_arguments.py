@@ -124,6 +124,7 @@ BY_ID: dict[str, Callable[[], dict[str, Any]]] = {
         "mixture": GaussianMixture([0.5, 0.5], [[-0.6, -0.8], [0.6, 0.8]], 0.35),
     },  # fmt: skip
     "solver.dpm_pp_step": lambda: {"D": _array([0.5, -0.9])},
+    "solver.sa_step": lambda: {"D": _array([0.5, -0.9]), "eta": 0.3},
     "tilted.noisy_score": lambda: {
         "x_t": _array([0.2]),
         "x_0": np.array([[-0.8], [0.1], [0.9]]), "p": np.array([0.2, 0.5, 0.3]),

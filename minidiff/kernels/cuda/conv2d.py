@@ -16,25 +16,27 @@ from minidiff.kernels.cuda.conv2d_launch import (
     weight_and_bias_gradient,
     weight_gradient,
 )
-from minidiff.kernels.cuda.library import register_versions
+from minidiff.kernels.cuda.library import native, register_versions
 from minidiff.kernels.cuda.plan import Plan
 from minidiff.kernels.cuda.tf32 import tf32_is_allowed
 from minidiff.kernels.geometry import Geometry, conv2d_geometry, conv_transpose2d_geometry
 
 
 def conv2d(
-    version: str, gradient: str | None = None, plan_of: Callable[[Conv], Plan] | None = None
+    version: str, gradient: str | None = None, plan_of: Callable[[Conv, int], Plan] | None = None
 ) -> Callable:
     """conv2d by the kernels of this version.
 
     gradient: the version of the backward pass, if it is another one.
-    plan_of: chooses how the sums of the forward pass are made, in place of the model.
+    plan_of: (problem, number of multiprocessors) -> how the sums of the forward pass are made, in
+    place of the model.
     """
 
     def conv2d_by_kernels(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         kernel = permitted(version, x)
         conv = conv2d_sizes(x.shape, weight.shape, stride, padding, dilation, groups)
-        y = forward(kernel, conv, x, weight, bias, plan_of and plan_of(conv))
+        plan = plan_of(conv, native(x).module.multiprocessors()) if plan_of else None
+        y = forward(kernel, conv, x, weight, bias, plan)
         kernel = gradient or kernel
 
         def conv2d_backward(dy, wanted):

@@ -9,18 +9,17 @@ its gradient is that of version "tiled", or "naive" where there is none.
 
 from __future__ import annotations
 
-from minidiff.engine.registry import register_kernel
+from minidiff.engine.registry import Unsupported, register_kernel
 from minidiff.kernels.cuda.attention import attention
 from minidiff.kernels.cuda.conv2d import conv2d
 from minidiff.kernels.cuda.conv2d_launch import Conv
 from minidiff.kernels.cuda.group_norm import group_norm
-from minidiff.kernels.cuda.library import load
 from minidiff.kernels.cuda.plan import MAX_COPIES, MAX_PARTS, Plan, ceil_div
 
 RUNGS = {
     "conv2d": (
         "01_naive", "02_shared_tile", "03_register_column", "04_register_tile", "05_float4",
-        "06_lanes", "07_two_slabs", "08_split_k",
+        "06_lanes", "07_two_slabs", "08_split_k", "09_winograd",
     ),
     "attention": (
         "01_three_passes", "02_online_softmax", "03_shared_tile", "04_register_tile", "05_float4",
@@ -30,15 +29,28 @@ RUNGS = {
 TILE_M, TILE_N, DEPTH = 64, 128, 8  # of 08_split_k
 
 
-def splits_of(conv: Conv) -> Plan:
+def splits_of(conv: Conv, multiprocessors: int) -> Plan:
     """As many parts of the sum as give each multiprocessor two blocks."""
-    module = load("cuda")[0] if load("cuda")[0] is not None else load("cpu")[0]
     pixels, channels = conv.N * conv.I * conv.J, conv.O // conv.groups
     blocks = max(1, ceil_div(pixels, TILE_N) * ceil_div(channels, TILE_M) * conv.groups)
     slabs = ceil_div(conv.C // conv.groups * conv.U * conv.V, DEPTH)
-    wanted = 2 * module.multiprocessors() // blocks if module is not None else 1
+    wanted = 2 * multiprocessors // blocks
     limits = slabs, MAX_COPIES // conv.groups, MAX_PARTS // max(1, conv.O * pixels)
     return Plan(0, max(1, min(wanted, *limits)))
+
+
+def only_3_by_3(conv: Conv, multiprocessors: int) -> Plan:
+    """The one plan of 09_winograd.
+
+    Raises: Unsupported if the kernel is not 3 x 3, or its stride or dilation not 1.
+    """
+    steps = conv.stride_h, conv.stride_w, conv.dilation_h, conv.dilation_w
+    if (conv.U, conv.V) != (3, 3) or max(steps) > 1:
+        raise Unsupported("09_winograd is for 3 x 3 kernels of stride 1, without dilation")
+    return Plan(0, 1)
+
+
+PLANS = {"08_split_k": splits_of, "09_winograd": only_3_by_3}
 
 
 def _register(operation: str, version: str, function) -> None:
@@ -46,8 +58,7 @@ def _register(operation: str, version: str, function) -> None:
 
 
 for rung in RUNGS["conv2d"]:
-    split = splits_of if rung == "08_split_k" else None
-    _register("conv2d", rung, conv2d(rung, gradient="tiled", plan_of=split))
+    _register("conv2d", rung, conv2d(rung, gradient="tiled", plan_of=PLANS.get(rung)))
 for rung in RUNGS["attention"]:
     _register("attention", rung, attention(rung, gradient="tiled"))
 for rung in RUNGS["group_norm"]:

@@ -40,10 +40,10 @@ class Plan(NamedTuple):
 # The tiles of csrc/conv2d/fast.cu, tf32.h and tf32_channels_last.h, in their order. Those with
 # channels last are the last ones, so that the others keep their numbers without them. `cycles` and
 # `latency` are fitted to the seconds of all plans that were timed on an H200
-# (docs/benchmarks/nvidia-h200.json), of a clock of 1.755 GHz, so that the cheapest plan by the model
-# is the fastest one or close to it. tests/kernels/test_plan.py says how close; for shapes that were
-# not fitted it is less close (docs/benchmarks/gpu_predictions.md). They absorb what the model
-# leaves out.
+# (docs/benchmarks/nvidia-h200.json), of a clock of 1.755 GHz, so that the cheapest plan by the
+# model is the fastest one or close to it. tests/kernels/test_plan.py says how close; for shapes
+# that were not fitted it is less close (docs/benchmarks/gpu_predictions.md). They absorb what the
+# model leaves out.
 FAST = (
     Tile(128, 128, 8, 1510, 1960, 2), Tile(64, 128, 8, 730, 1740, 3),
     Tile(32, 128, 8, 450, 1500, 6), Tile(64, 64, 8, 460, 1020, 4), Tile(32, 32, 8, 140, 550, 8),
