@@ -58,10 +58,12 @@ class Reader {
       if (this.next() === "_") { const at = this.at; subText = this.raw(); this.at = at; sub = this.group(); } else sup = this.group();
     }
     const [low, high, both] = base.limits ? ["munder", "mover", "munderover"] : ["msub", "msup", "msubsup"];
-    let html = base.html;
+    // a large fence keeps its size only outside of its scripts, which stand at a strut of its height
+    let html = base.fence && (sub || sup) ? '<mspace width="0" height="1.05em" depth="0.35em"/>' : base.html;
     if (sub && sup) html = `<${both}>${html}${sub}${sup}</${both}>`;
     else if (sub) html = `<${low}>${html}${sub}</${low}>`;
     else if (sup) html = `<${high}>${html}${sup}</${high}>`;
+    if (base.fence && html !== base.html) html = base.html + html;
     const symbol = base.name ? symbolOf(symbolName(base.name, subText)) : "";
     return symbol ? `<mrow class="sym s-${symbol}">${html}</mrow>` : html;
   }
@@ -84,7 +86,7 @@ class Reader {
     if (name in SIZES) {
       const what = this.next();
       const text = what === "\\|" ? "‖" : what === "\\{" ? "{" : what === "\\}" ? "}" : what;
-      return { html: mo(text, ` stretchy="true" symmetric="true" minsize="${SIZES[name]}" maxsize="${SIZES[name]}"`) };
+      return { html: mo(text, ` stretchy="true" symmetric="true" minsize="${SIZES[name]}" maxsize="${SIZES[name]}"`), fence: true };
     }
     switch (name) {
       case "frac": case "tfrac": {

@@ -252,3 +252,12 @@ def test_an_unknown_block_is_told(call):
     unet.run()
     with pytest.raises(ValueError, match="unet: "):
         call()
+
+
+def test_both_bars_of_a_norm_are_as_tall_as_each_other(play):
+    play.open("points?mode=train")
+    heights = play.page.evaluate(
+        "[...document.querySelectorAll('#panel-points .formula mo')].filter((mo) => mo.textContent === '‖').map((mo) => mo.getBoundingClientRect()).map((box) => [box.top, box.height])"
+    )
+    assert len(heights) == 2 and heights[0] == heights[1] and heights[0][1] > 20
+    assert "x_t at t = 30" in play.text("#points-caption"), "what is shown is noisy"

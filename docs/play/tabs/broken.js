@@ -34,7 +34,7 @@ export async function mount(panel, application) {
   ui.say = el("div");
   panel.append(
     el("h1", {}, "Broken on purpose"),
-    el("p.lede", {}, "Flip a switch: the form that a slide prints runs in place of the right one. The noise predictor is exact: whatever breaks is the formula's doing."),
+    el("p.lede", {}, "Flip a switch: a slide's form runs in place of the right one. The noise predictor is exact, so the formula alone is to blame."),
     el("div.three", {}, ui.switches, ui.stage,
       el("div", {}, ui.title, ui.diff, ui.watch, ui.numbers, el("div.controls", {}, ui.on), ui.say)),
   );
@@ -87,7 +87,7 @@ function paint() {
     ui.stage.append(canvas);
     drawPlane(canvas, { cloud: r.samples, limit: r.limit, family: s.broken ? "noise" : "data" });
   } else if (r.samples) {
-    const grid = el("div.grid10", { style: "grid-template-columns: repeat(6, minmax(0, 1fr))" });
+    const grid = el("div.grid10", { style: "grid-template-columns: repeat(4, minmax(0, 1fr))" });
     ui.stage.append(grid);
     for (let i = 0; i < Math.min(12, r.samples.shape[0]); i++) {
       const canvas = el("canvas", { role: "img", "aria-label": `Sample ${i + 1}` });

@@ -101,10 +101,11 @@ function layout() {
   ui.lede.textContent = s.data === "drawn" && drawn.length < 3 ? "Draw a shape with the mouse or a finger on the picture. It becomes the data." : LEDES[s.mode];
   showFormula(ui.formula, s.mode === "reverse" ? FORMULAS[s.sampler] : FORMULAS[s.mode]);
   ui.numbers.replaceChildren();
-  document.getElementById("points-caption").textContent = s.mode === "forward" ? "" : "The data.";
+  document.getElementById("points-caption").textContent = { forward: "", reverse: "The data.", train: `The data with noise, as the network gets them: x_t at t = ${trainedAt()}.` }[s.mode];
   save();
 }
 
+const trainedAt = () => Math.round(s.T * 0.3); // the t at which the arrows of a training are shown
 const world = () => ({ data: s.data, schedule: s.schedule, T: s.T, drawn: s.data === "drawn" ? drawn : null });
 
 async function changed() {
@@ -116,7 +117,7 @@ async function changed() {
 async function forward() {
   save();
   if (s.data === "drawn" && drawn.length < 3) { view = {}; redraw(); return; }
-  const t = s.mode === "reverse" ? 0 : s.mode === "train" ? Math.round(s.T * 0.3) : s.t;
+  const t = s.mode === "reverse" ? 0 : s.mode === "train" ? trainedAt() : s.t;
   const arrows = s.mode === "train" ? "none" : s.arrows;
   const reply = await app.python.newest("points", "points.forward", { ...world(), t, arrows });
   if (!reply) return;
@@ -168,7 +169,7 @@ function distances(start, more) {
 async function train() {
   if (ui.train.textContent === "Stop") { stop(); return; }
   stop();
-  const mine = run, t = Math.round(s.T * 0.3);
+  const mine = run, t = trainedAt();
   ui.train.textContent = "Stop";
   losses = [];
   let report = await app.python.call("points.train_start", world());

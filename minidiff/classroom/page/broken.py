@@ -135,7 +135,7 @@ SWITCHES = (
         alpha_for_alpha_bar, "samples",
         (
             "DDIM's paper writes alpha for what DDPM calls alpha_bar. Read with DDPM's alpha, "
-            "the step hardly moves: noise stays noise."
+            "each step removes too little: noise is left at the end."
         ),
     ),
     Switch(
