@@ -41,9 +41,9 @@ def frechet_distance(a: Any, b: Any) -> float:
     # C_a C_b and C_a^(1/2) C_b C_a^(1/2) have the same eigenvalues; the second is symmetric
     eigenvalues = np.linalg.eigvalsh(root_a @ C_b @ root_a)
     trace_of_root = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
-    return float(
-        ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(C_a) + np.trace(C_b) - 2 * trace_of_root
-    )
+    distance = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    distance += np.trace(C_a) + np.trace(C_b) - 2 * trace_of_root
+    return float(np.maximum(distance, 0))  # rounding makes it -1e-15 where a is b
 
 
 def _square_root(C: np.ndarray) -> np.ndarray:

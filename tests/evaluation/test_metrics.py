@@ -45,6 +45,18 @@ def test_frechet_distance_of_correlated_gaussians():
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
+def test_frechet_distance_is_never_negative():
+    """Rounding would make some of these -1e-15, which prints as -0.0; not a number stays not a number."""
+    for seed in range(40):
+        a = np.random.default_rng(seed).normal(size=(6, 5))
+        assert 0 <= frechet_distance(a, a) < 1e-9 and not np.signbit(frechet_distance(a, a))
+    with np.errstate(invalid="ignore"):
+        try:
+            assert np.isnan(frechet_distance(np.full((3, 2), np.nan), a[:3, :2]))
+        except np.linalg.LinAlgError:  # some builds of LAPACK say so instead
+            pass
+
+
 def test_frechet_distance_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"wanted features \(N, D\) and \(M, D\) with N, M >= 2, got \(3, 2\) and \(3, 4\)"):
         frechet_distance(np.zeros((3, 2)), np.zeros((3, 4)))
