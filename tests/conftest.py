@@ -1,5 +1,6 @@
 """What tests of several floors share. `tests/support` holds the code behind it."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from minidiff.diffusion.schedule import make_schedule
 from minidiff.engine.random import RNG
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `from support...`
+with contextlib.suppress(ModuleNotFoundError):  # few tests need it
+    import hypothesis
+
+    hypothesis.settings.register_profile("minidiff", deadline=None)  # how long a case takes is the machine's, not the code's
+    hypothesis.settings.load_profile("minidiff")
 
 
 @pytest.fixture

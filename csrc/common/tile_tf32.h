@@ -28,9 +28,13 @@ __device__ inline void mma_tf32(float (&d)[4], const float (&a)[4], const float 
 }
 __device__ inline float cut_to_tf32(float value) { return __uint_as_float(__float_as_uint(value) & 0xffffe000u); }
 __device__ inline float round_to_tf32(float value) {
+#if __CUDA_ARCH__ >= 800
     unsigned rounded;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(rounded) : "f"(value));
     return __uint_as_float(rounded);
+#else
+    return value;  // older GPUs have no tensor cores for TF32, so nobody asks
+#endif
 }
 #else
 #include "emulator/cuda_cpu_mma.h"

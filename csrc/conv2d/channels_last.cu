@@ -7,7 +7,7 @@ constexpr int SIDE = 32, THREADS = 256, LINES = THREADS / SIDE;  // a block turn
 
 // Reads rows of pixels and writes rows of channels, both side by side in memory: the tile turns in shared memory. A thread writes a quad of
 // channels; its 4 numbers are in different rows of the tile, which are 33 long, so that the lanes of a warp read 32 different banks.
-__device__ void turn(const Turn& turn, int block) {
+__device__ void turn_tile(const Turn& turn, int block) {
     __shared__ float tile[SIDE][SIDE + 1];
     const int by_pixels = ceil_div(turn.plane, SIDE), by_channels = ceil_div(turn.channels, SIDE);
     const int first_pixel = block % by_pixels * SIDE, first_channel = block / by_pixels % by_channels * SIDE;
@@ -33,7 +33,7 @@ __device__ void turn(const Turn& turn, int block) {
 }
 
 // A lane 4 g + t of instruction s takes rows g and g + 8 at k = 4t + 2s, then at the k after it: tile_tf32.h.
-__device__ void arrange(const Arrangement& a, int block) {
+__device__ void arrange_block(const Arrangement& a, int block) {
     const WeightOrder& order = a.order;
     const int size = order.size(), place = block * THREADS + threadIdx.x;
     if (place >= size) return;
@@ -51,9 +51,9 @@ __device__ void arrange(const Arrangement& a, int block) {
 __global__ void prepare(Turn source, Arrangement weights) {
     const int block = blockIdx.x;
     if (block < source.blocks)
-        turn(source, block);
+        turn_tile(source, block);
     else
-        arrange(weights, block - source.blocks);
+        arrange_block(weights, block - source.blocks);
 }
 
 }  // namespace
@@ -75,12 +75,6 @@ WeightOrder order_of(const Conv& conv, bool gradient) {
 
 long long source_size(const Conv& conv, bool gradient) {
     return whole_quads(gradient ? 1LL * conv.N * conv.O * conv.I * conv.J : 1LL * conv.N * conv.C * conv.H * conv.W);
-}
-
-void want_channels_last(const char* name, int channels) {
-    if (channels % 4)
-        throw std::runtime_error(std::string(name) + ": tiles with channels last are for groups of 4, 8, 12 ... channels, got " +
-                                 std::to_string(channels));
 }
 
 bool conv2d_has_channels_last(const Conv& conv, bool gradient) { return (gradient ? conv.group_O() : conv.group_C()) % 4 == 0; }

@@ -19,7 +19,6 @@
 
 constexpr int CHANNELS_LAST_TILE = 5;  // the first number of these tiles in a plan
 constexpr int SLAB_CHANNELS = 16;
-
 constexpr int PIECE = 16, PIECE_SIZE = PIECE * SLAB_CHANNELS;  // rows, and numbers, of a slab of weights for the instructions of a warp
 
 struct WeightOrder {  // weight[group * weight_group + m * weight_m + c * weight_c + tap], to be written by slabs
@@ -28,8 +27,8 @@ struct WeightOrder {  // weight[group * weight_group + m * weight_m + c * weight
 
     __host__ __device__ int pieces() const { return ceil_div(M, PIECE); }
     __host__ __device__ int slabs() const { return ceil_div(C, SLAB_CHANNELS); }
-    __host__ __device__ int piece() const { return slabs() * taps * PIECE_SIZE; }     // numbers of 16 rows
-    __host__ __device__ int size() const { return groups * pieces() * piece(); }      // of the high parts, or of the low ones
+    __host__ __device__ int piece() const { return slabs() * taps * PIECE_SIZE; }  // numbers of 16 rows
+    __host__ __device__ int size() const { return groups * pieces() * piece(); }   // of the high parts, or of the low ones
 };
 
 inline long long whole_quads(long long count) { return (count + 3) / 4 * 4; }
@@ -48,11 +47,10 @@ struct Arrangement {
     const float* from;
     float* to;
     WeightOrder order;
-    int parts;  // 1: the weights, rounded to TF32; 2: what they lack behind them
+    int parts;  // 1: the weights, rounded to TF32; 2: behind them also what rounding took away
 };
 void to_channels_last(const char* name, const Turn&, const Arrangement&, cudaStream_t);  // both by one launch
 
-void want_channels_last(const char* name, int channels);  // of a group, side by side; throws if they are no quads
 WeightOrder order_of(const Conv&, bool gradient);
 long long source_size(const Conv&, bool gradient);  // of the source of a correlation, in whole quads
 

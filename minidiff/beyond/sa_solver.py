@@ -26,7 +26,7 @@ PREDICTOR, CORRECTOR = 2, 3  # data predictions that each uses
 Known = list[tuple[float, Any]]  # (lambda, x_0_hat), the newest first
 
 
-@equation("solver.sa_step", "Xue et al. 2309.05019 prop. 4.2 (eta = tau^2)")
+@equation("solver.sa_step", "Xue et al. 2309.05019 (eta = tau^2)")
 def sa_step(x_t, D, z, t, t_prev, schedule, eta=0.0):
     """x_prev = b_prev / b_t exp(-eta h) x_t + a_prev (1 - exp(-(1 + eta) h)) D + noise
 

@@ -87,3 +87,22 @@ def test_planted_bugs_are_found(tmp_path, row, use, cut, unseen):
     source.write_text(PLANTED.replace("ROW", row).replace("USE", use))
     warnings, code = warnings_and_code(source, tmp_path)
     assert (len(cut_numbers(warnings)), len(unseen_structs(code))) == (cut, unseen)
+
+
+def test_what_a_gpu_without_tf32_gets_compiles_for_it(tmp_path):
+    """setup.py leaves tf32*.cu out below compute capability 8.0. What else includes their header must not use what those GPUs lack."""
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    if not nvcc:
+        pytest.skip("needs nvcc")
+    others = [s for s in SOURCES if not s.name.startswith("tf32") and includes(s, "common/tile_tf32.h")]
+    assert others
+    for source in others:
+        command = [nvcc, "-std=c++17", "-arch=sm_75", f"-I{CSRC}", "-cubin", str(source), "-o", str(tmp_path / "cubin")]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[:2000]
+
+
+def includes(file, header):
+    """Whether a file includes this header, or one of those that it includes does."""
+    found = re.findall(r'#include "(\w+/\w+\.h)"', file.read_text())
+    return header in found or any(includes(CSRC / name, header) for name in found if (CSRC / name).exists())

@@ -15,6 +15,7 @@ import numpy as np
 from support.fake_cupy import EmulatedKernels, Watcher, arrays_in
 
 from minidiff.kernels.cuda import library
+from minidiff.kernels.cuda.plan import TF32X3, TF32X3_CHANNELS_LAST
 
 ASKING = {"attention_fast_fits", "attention_forward_cycles", "conv2d_has_channels_last", "conv2d_parts"}  # functions that launch nothing
 ALLOCATING = {"empty", "empty_like"}
@@ -47,9 +48,10 @@ class Silent:
 def launches(name: str, args: tuple[Any, ...]) -> int:
     """Kernels that one call of csrc launches."""
     if name in ("conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"):
-        splits = args[-3]  # tile, splits, parts, stream
+        tile, splits = args[-4:-2]  # before parts and stream
+        turning = args[0] in ("tf32", "tf32x3") and name != "conv2d_weight_gradient" and tile >= len(TF32X3) - len(TF32X3_CHANNELS_LAST)
         bias_alone = name == "conv2d_weight_gradient" and args[0] in ("naive", "tiled") and args[-5]
-        return 1 + (splits > 1) + bias_alone
+        return 1 + turning + (splits > 1) + bias_alone
     return {"attention_backward": 2, "group_norm_backward": 2}.get(name, 1)
 
 
