@@ -45,7 +45,8 @@ def test_answers_hints_and_reveal():
     assert any("range(1, schedule.T + 1)" in line for line in lab.reveal("r3"))
 
 
-def test_a_training_is_done_in_pieces_between_which_the_package_is_right():
+def test_a_training_is_done_in_pieces_between_which_the_package_is_right(monkeypatch):
+    monkeypatch.setattr("minidiff.classroom.lab.rounds._measured", {})  # another test of this process may have measured it
     code = next(code for code in all_rounds() if code not in QUICK)
     round = all_rounds()[code]
     functions = [function_at(patch.target) for patch in CAUSES[round.history.cause].patches]
