@@ -3,32 +3,32 @@
 
 namespace {
 
-constexpr int SIDE = 32, THREADS = 256, LINES = THREADS / SIDE;  // a block turns a tile of 32 channels x 32 pixels
+constexpr int SIDE = 32, THREADS = 256, LINES = THREADS / SIDE;  // a block transposes a tile of 32 channels x 32 pixels
 
-// Reads rows of pixels and writes rows of channels, both side by side in memory: the tile turns in shared memory. A thread writes a quad of
-// channels; its 4 numbers are in different rows of the tile, which are 33 long, so that the lanes of a warp read 32 different banks.
-__device__ void turn_tile(const Turn& turn, int block) {
+// Reads rows of pixels and writes rows of channels, both side by side in memory: the tile is transposed in shared memory. A thread writes a
+// quad of channels; its 4 numbers are in different rows of the tile, which are 33 long, so that the lanes of a warp read 32 different banks.
+__device__ void transpose_tile(const Transposition& array, int block) {
     __shared__ float tile[SIDE][SIDE + 1];
-    const int by_pixels = ceil_div(turn.plane, SIDE), by_channels = ceil_div(turn.channels, SIDE);
+    const int by_pixels = ceil_div(array.plane, SIDE), by_channels = ceil_div(array.channels, SIDE);
     const int first_pixel = block % by_pixels * SIDE, first_channel = block / by_pixels % by_channels * SIDE;
-    const long long image = 1LL * (block / by_pixels / by_channels) * turn.channels * turn.plane;
-    const float* from = turn.from + image;
+    const long long image = 1LL * (block / by_pixels / by_channels) * array.channels * array.plane;
+    const float* from = array.from + image;
     const int x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
 #pragma unroll
     for (int line = 0; line < SIDE; line += LINES) {
         const int channel = first_channel + line + y, pixel = first_pixel + x;
-        if (channel < turn.channels && pixel < turn.plane) tile[line + y][x] = from[channel * turn.plane + pixel];
+        if (channel < array.channels && pixel < array.plane) tile[line + y][x] = from[channel * array.plane + pixel];
     }
     __syncthreads();
     const int quad = threadIdx.x % (SIDE / 4) * 4, pixel = threadIdx.x / (SIDE / 4);
-    if (first_channel + quad >= turn.channels || first_pixel + pixel >= turn.plane) return;
+    if (first_channel + quad >= array.channels || first_pixel + pixel >= array.plane) return;
     float value[4];
 #pragma unroll
     for (int e = 0; e < 4; e++) {
         value[e] = tile[quad + e][pixel];
-        if (turn.rounded) value[e] = round_to_tf32(value[e]);
+        if (array.rounded) value[e] = round_to_tf32(value[e]);
     }
-    float* to = turn.to + image + (first_pixel + pixel) * turn.channels + first_channel + quad;
+    float* to = array.to + image + (first_pixel + pixel) * array.channels + first_channel + quad;
     *reinterpret_cast<float4*>(to) = make_float4(value[0], value[1], value[2], value[3]);
 }
 
@@ -47,23 +47,23 @@ __device__ void arrange_block(const Arrangement& a, int block) {
     if (a.parts == 2) a.to[size + place] = value - high;
 }
 
-// The first blocks turn the source, the last ones arrange the weights.
-__global__ void prepare(Turn source, Arrangement weights) {
+// The first blocks transpose the source, the last ones arrange the weights.
+__global__ void prepare(Transposition source, Arrangement weights) {
     const int block = blockIdx.x;
     if (block < source.blocks)
-        turn_tile(source, block);
+        transpose_tile(source, block);
     else
         arrange_block(weights, block - source.blocks);
 }
 
 }  // namespace
 
-Turn turn_of(const float* from, float* to, int images, int channels, int plane, bool rounded) {
+Transposition transposition_of(const float* from, float* to, int images, int channels, int plane, bool rounded) {
     const long long blocks = 1LL * ceil_div(plane, SIDE) * ceil_div(channels, SIDE) * images;
     return {from, to, channels, plane, rounded, int(blocks)};
 }
 
-void to_channels_last(const char* name, const Turn& source, const Arrangement& weights, cudaStream_t stream) {
+void to_channels_last(const char* name, const Transposition& source, const Arrangement& weights, cudaStream_t stream) {
     const unsigned blocks = source.blocks + ceil_div(weights.order.size(), THREADS);
     launch(name, prepare, blocks, THREADS, 0, stream, source, weights);
 }

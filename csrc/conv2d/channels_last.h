@@ -2,8 +2,8 @@
 // and the input gradient.
 //
 // A slab of correlate.h holds, for each pixel, numbers that lie a plane apart in memory, and each of them takes a copy of its own. These
-// copies, and the instructions that find their addresses, take more time than the multiplications. With channels last, 16 channels of a pixel
-// are 64 bytes in a row: 4 copies of 16 bytes. So the arrays are first written anew (channels_last.cu), once for all taps and all blocks:
+// copies, and the instructions that find their addresses, take more time than the multiplications. With channels last, 16 channels of a
+// pixel are 64 bytes in a row: 4 copies of 16 bytes. So the arrays are first written anew (channels_last.cu), once for all taps and all blocks:
 //
 //     source    (N, C, H, W) -> (N, H, W, C)
 //     weights   -> [16 rows m][slab of 16 channels][tap][256 numbers], as tensor cores want them: each lane's 4 numbers of an instruction
@@ -34,14 +34,14 @@ struct WeightOrder {  // weight[group * weight_group + m * weight_m + c * weight
 inline long long whole_quads(long long count) { return (count + 3) / 4 * 4; }
 
 // (images, channels, plane) -> (images, plane, channels).
-struct Turn {
+struct Transposition {
     const float* from;
     float* to;
     int channels, plane;
     bool rounded;  // to TF32
     int blocks;
 };
-Turn turn_of(const float* from, float* to, int images, int channels, int plane, bool rounded);
+Transposition transposition_of(const float* from, float* to, int images, int channels, int plane, bool rounded);
 
 struct Arrangement {
     const float* from;
@@ -49,7 +49,7 @@ struct Arrangement {
     WeightOrder order;
     int parts;  // 1: the weights, rounded to TF32; 2: behind them also what rounding took away
 };
-void to_channels_last(const char* name, const Turn&, const Arrangement&, cudaStream_t);  // both by one launch
+void to_channels_last(const char* name, const Transposition&, const Arrangement&, cudaStream_t);  // both by one launch
 
 WeightOrder order_of(const Conv&, bool gradient);
 long long source_size(const Conv&, bool gradient);  // of the source of a correlation, in whole quads

@@ -19,16 +19,17 @@ void correlation_channels_last(const char* name, const Conv& conv, const Correla
                                  std::to_string(c.C));
     constexpr int PARTS = PRODUCTS == 3 ? 2 : 1;
     const ChannelsLast l{c, order_of(conv, gradient), conv.U * conv.V, c.groups * c.C};
-    float* turned = plan.parts;  // the source, then the weights, then the parts
-    float* arranged = turned + source_size(conv, gradient);
+    float* transposed = plan.parts;  // the source, then the weights, then the parts
+    float* arranged = transposed + source_size(conv, gradient);
     float* parts = arranged + PARTS * l.order.size();
-    const Turn turn = turn_of(source, turned, conv.N, c.groups * c.C, c.source_h * c.source_w, PRODUCTS == 1);
+    const Transposition transposition =
+        transposition_of(source, transposed, conv.N, c.groups * c.C, c.source_h * c.source_w, PRODUCTS == 1);
     const Arrangement arrangement{weight, arranged, l.order, PARTS};
-    to_channels_last(name, turn, arrangement, stream);
+    to_channels_last(name, transposition, arrangement, stream);
     switch (plan.tile - CHANNELS_LAST_TILE) {
-        case 0: return launch_channels_last<LargeChannelsLast<PRODUCTS>>(name, l, turned, arranged, bias, result, parts, stream);
-        case 1: return launch_channels_last<WideChannelsLast<PRODUCTS>>(name, l, turned, arranged, bias, result, parts, stream);
-        case 2: return launch_channels_last<MediumChannelsLast<PRODUCTS>>(name, l, turned, arranged, bias, result, parts, stream);
+        case 0: return launch_channels_last<LargeChannelsLast<PRODUCTS>>(name, l, transposed, arranged, bias, result, parts, stream);
+        case 1: return launch_channels_last<WideChannelsLast<PRODUCTS>>(name, l, transposed, arranged, bias, result, parts, stream);
+        case 2: return launch_channels_last<MediumChannelsLast<PRODUCTS>>(name, l, transposed, arranged, bias, result, parts, stream);
         default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
     }
 }

@@ -206,8 +206,8 @@ def test_channels_last_use_whole_sectors_and_all_banks(emulated, which):
     with kernels.count() as counted:
         run(0)
         run(5)
-    before, turning, after = counted
-    assert turning.multiply_adds == 0 and turning.global_written >= 4 * (x if which == "forward" else dy).size
+    before, transposing, after = counted
+    assert transposing.multiply_adds == 0 and transposing.global_written >= 4 * (x if which == "forward" else dy).size
     assert after.multiply_adds >= 2 * 14 * 14 * 64 * 32 * 9
     assert after.sectors_read == after.global_read and before.sectors_read > before.global_read
     assert after.bank_conflicts == 0 < before.bank_conflicts

@@ -8,7 +8,7 @@ from support.planted import Bug, Library, Program, flattened, possible
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
 CORRELATE, WEIGHT, NORM, PARTS = "conv2d/correlate.h", "conv2d/weight_gradient.h", "group_norm/forward.cu", "group_norm/parts.h"
-TURN, TURN_TILES, TURN_CORRELATE = "conv2d/channels_last.cu", "conv2d/tf32_channels_last.h", "conv2d/channels_last_correlate.h"
+TRANSPOSE, CHANNELS_LAST_TILES, CHANNELS_LAST = "conv2d/channels_last.cu", "conv2d/tf32_channels_last.h", "conv2d/channels_last_correlate.h"
 
 BUGS = {
     # shared memory
@@ -45,21 +45,21 @@ BUGS = {
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
         r"shared memory that nobody has written: .* at conv2d/correlate.h:\d+"),
-    "a tile that turns without a barrier": Bug(
-        TURN, TURN, "    __syncthreads();\n    const int quad", "    const int quad",
+    "a tile transposed without a barrier": Bug(
+        TRANSPOSE, TRANSPOSE, "    __syncthreads();\n    const int quad", "    const int quad",
         r"shared memory that nobody has written: .* at conv2d/channels_last.cu:\d+"),
     "taps read before they are complete": Bug(
-        TURN_TILES, TURN_CORRELATE, "__syncthreads();  // the table is complete", "",
+        CHANNELS_LAST_TILES, CHANNELS_LAST, "__syncthreads();  // the table is complete", "",
         r"data race in shared memory: .* at conv2d/channels_last_correlate.h:\d+"),
     # global memory
     "channels beyond the last, with channels last": Bug(
-        TURN_TILES, TURN_CORRELATE, "channel + quad < c.C ? unsigned(at.y) : ~0u", "unsigned(at.y)",
+        CHANNELS_LAST_TILES, CHANNELS_LAST, "channel + quad < c.C ? unsigned(at.y) : ~0u", "unsigned(at.y)",
         r"out of bounds: .* reads at conv2d/channels_last_correlate.h:\d+"),
     "weights beyond the last rows, with channels last": Bug(
-        TURN_TILES, TURN_CORRELATE, "first_piece + piece_e < pieces_left", "true",
+        CHANNELS_LAST_TILES, CHANNELS_LAST, "first_piece + piece_e < pieces_left", "true",
         r"out of bounds: .* reads at conv2d/channels_last_correlate.h:\d+"),
-    "pixels beyond the plane are turned": Bug(
-        TURN, TURN, "if (channel < turn.channels && pixel < turn.plane)", "if (channel < turn.channels)",
+    "pixels beyond the plane are transposed": Bug(
+        TRANSPOSE, TRANSPOSE, "if (channel < array.channels && pixel < array.plane)", "if (channel < array.channels)",
         r"out of bounds: .* reads at conv2d/channels_last.cu:\d+"),
     "reads beside the image": Bug(
         TILED, TILED, "return conv.inside(h, w) ? x[", "return true ? x[",
@@ -145,7 +145,7 @@ BUGS = {
 }  # fmt: skip
 
 NOT_BUGS = {source: Bug(source, source, "\nnamespace {", "\nnamespace {", "") for source in (TILED, NAIVE, FAST, NORM)} | {
-    TURN: Bug(TURN, TURN, "\nnamespace {", "\nnamespace {", ""), TURN_TILES: Bug(TURN_TILES, TURN_TILES, "#pragma once", "#pragma once", "")
+    TRANSPOSE: Bug(TRANSPOSE, TRANSPOSE, "\nnamespace {", "\nnamespace {", ""), CHANNELS_LAST_TILES: Bug(CHANNELS_LAST_TILES, CHANNELS_LAST_TILES, "#pragma once", "#pragma once", "")
 }
 
 CALLS = {
@@ -157,9 +157,9 @@ CALLS = {
     FAST: """const Plan plan{4, 2, parts};
              conv2d_fast(conv, x, weight, bias, y, plan, 0); conv2d_input_gradient_fast(conv, dy, weight, nullptr, dx, plan, 0);
              conv2d_weight_gradient_fast(conv, dy, x, {gradients, true}, plan, 0);""",
-    TURN: """const Turn turn = turn_of(dy, y, 1, 36, 35, true);
-             to_channels_last("turn", turn, {weight, parts, {1, 18, 5, 1, 45, 9, 810}, 2}, 0);""",
-    TURN_TILES: """Correlation c{};
+    TRANSPOSE: """const Transposition array = transposition_of(dy, y, 1, 36, 35, true);
+             to_channels_last("transpose", array, {weight, parts, {1, 18, 5, 1, 45, 9, 810}, 2}, 0);""",
+    CHANNELS_LAST_TILES: """Correlation c{};
              c.N = c.groups = c.step_h = c.step_w = c.source_step_h = c.source_step_w = c.splits = c.V = 1;
              c.M = 16, c.C = 36, c.result_h = c.source_h = 7, c.result_w = c.source_w = 5;
              c.rows[0] = {0, 7, 1, {0}, {0}, Divider(7)}, c.columns[0] = {0, 5, 1, {0}, {0}, Divider(5)};
@@ -186,7 +186,7 @@ Correlation input_gradient_correlation(const Conv&, int, const float*) { return 
 
 def planted(bug):
     call = CALLS[bug.source]
-    text = flattened(bug, shorten) + (OF_FAST if bug.source in (TURN, TURN_TILES) else "")
+    text = flattened(bug, shorten) + (OF_FAST if bug.source in (TRANSPOSE, CHANNELS_LAST_TILES) else "")
     return Program(text, call if bug.source == NORM else CONV + call)
 
 # Kernels of their own, for what today's kernels do not do. Each is launched with 64 threads and writes y or reads x.

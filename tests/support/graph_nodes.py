@@ -49,9 +49,9 @@ def launches(name: str, args: tuple[Any, ...]) -> int:
     """Kernels that one call of csrc launches."""
     if name in ("conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"):
         tile, splits = args[-4:-2]  # before parts and stream
-        turning = args[0] in ("tf32", "tf32x3") and name != "conv2d_weight_gradient" and tile >= len(TF32X3) - len(TF32X3_CHANNELS_LAST)
+        transposing = args[0] in ("tf32", "tf32x3") and name != "conv2d_weight_gradient" and tile >= len(TF32X3) - len(TF32X3_CHANNELS_LAST)
         bias_alone = name == "conv2d_weight_gradient" and args[0] in ("naive", "tiled") and args[-5]
-        return 1 + turning + (splits > 1) + bias_alone
+        return 1 + transposing + (splits > 1) + bias_alone
     return {"attention_backward": 2, "group_norm_backward": 2}.get(name, 1)
 
 

@@ -29,7 +29,7 @@ class Product(NamedTuple):
     k: int
     copies: int
     result_size: int
-    turned: int = 0  # numbers that tiles with channels last write anew
+    transposed: int = 0  # numbers that tiles with channels last write anew
 
 
 class Plan(NamedTuple):
@@ -84,7 +84,7 @@ TF32X3_GRADIENT = (
 
 START = 3000  # cycles of a launch
 START_OF_BLOCK = 3  # slabs' time: its tables, its first slabs, its results
-TURN = 11900  # cycles of the launch that writes an array with its channels last, beside its bytes
+TRANSPOSING = 11900  # cycles of the launch that writes the source anew, beside its bytes
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
 MAX_TABLE = 36 * 1024 // 12  # k whose table fits into shared memory (csrc/conv2d/correlate.h)
 MAX_PARTS = 2**26  # floats
@@ -106,8 +106,9 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
     slab += max(tile.latency, rest * tile.cycles) if rest else 0
     parts = 2 * splits * product.result_size
     adding_parts = START + parts / FLOATS_PER_CYCLE if splits > 1 else 0
-    turning = TURN + 2 * product.turned / FLOATS_PER_CYCLE if tile.channels_last else 0
-    return START + turning + slabs * slab + adding_parts
+    moved = 2 * product.transposed
+    transposing = TRANSPOSING + moved / FLOATS_PER_CYCLE if tile.channels_last else 0
+    return START + transposing + slabs * slab + adding_parts
 
 
 def plan(product: Product, tiles: tuple[Tile, ...], multiprocessors: int, table: bool) -> Plan:
