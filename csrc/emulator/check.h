@@ -14,6 +14,7 @@ namespace cuda_cpu {
 struct Position {
     long launch = 0, block = 0;  // of all launches and blocks so far
     int thread = -1;             // in its block; -1 when no kernel runs
+    int fences = 0;              // fence_for_wgmma() called so far
     long block_phase = 0;        // __syncthreads() passed so far
     long warp_phase = 0;         // __syncwarp() passed so far
     uint3 block_index = {0, 0, 0};
@@ -34,7 +35,8 @@ size_t allowed_arrays();
 void set_dynamic_shared(const void* data, size_t bytes);
 
 // What the compiler's calls come down to. stack: where the function's memory is, to be counted (cost.cpp); 0: not to be counted.
-enum Kind { READ, WRITE, ATOMIC, COPY, LAND };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived
+enum Kind { READ, WRITE, ATOMIC, COPY, LAND, PRODUCT };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived;
+                                                         // PRODUCT: tensor cores read, for a whole warp
 void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack);
 bool enter_check();  // false inside of the checks themselves
 void leave_check();

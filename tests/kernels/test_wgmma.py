@@ -1,0 +1,108 @@
+"""Hopper's wgmma in the emulator: its results equal NumPy's, and its costs those counted by hand. What it finds: test_planted_bugs.py."""
+
+import numpy as np
+import pytest
+from support.planted import Library, Program, possible
+
+COLUMNS = (32, 64, 96, 128)
+
+# 64 x N results, 32 k in 4 pieces of 8. FLIGHT products are on their way at a time.
+KERNEL = """
+template <int N, int FLIGHT, bool ADD>
+__global__ void __launch_bounds__(128) kernel(const float* left, const float* right, float* product) {
+    __shared__ WgmmaColumns<N> b[4];
+    for (int i = threadIdx.x; i < 32 * N; i += 128) b[i / N / 8].numbers[i / N % 8 / 4][i % N][i / N % 4] = right[i / N * 128 + i % N];
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, row = threadIdx.x / 32 * 16 + g;
+    float a[4][4], sum[N / 2];
+    for (int s = 0; s < 4; s++)
+        for (int e = 0; e < 4; e++) a[s][e] = left[(row + e % 2 * 8) * 32 + 8 * s + t + e / 2 * 4];
+    for (int i = 0; i < N / 2; i++) sum[i] = 1;
+    fence_for_wgmma();
+    __syncthreads();
+    wgmma_fence(sum, a);
+    for (int s = 0; s < 4; s++) {
+        wgmma_tf32(sum, a[s], b[s], ADD || s > 0);
+        wgmma_commit();
+        wgmma_wait<FLIGHT - 1>(sum);
+    }
+    wgmma_wait<0>(sum);
+    for (int j = 0; j < N / 8; j++)
+        for (int e = 0; e < 4; e++) product[(row + e / 2 * 8) * 128 + 8 * j + 2 * t + e % 2] = sum[4 * j + e];
+}"""
+
+# Two warpgroups, each with two sums of its own, of the same b, which is copied asynchronously and then overwritten.
+TWO_GROUPS = """
+__global__ void __launch_bounds__(256) kernel(const float* left, const float* right, float* product) {
+    __shared__ WgmmaColumns<32> b;
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, row = threadIdx.x % 128 / 32 * 16 + g, half = threadIdx.x / 128;
+    float sum[2][16] = {};
+    for (int s = 0; s < 4; s++) {
+        const int k = threadIdx.x / 32, n = threadIdx.x % 32;
+        copy_async(&b.numbers[k / 4][n][k % 4], right + (8 * s + k) * 128 + n, true);
+        end_of_copies();
+        float a[2][4];
+        for (int e = 0; e < 4; e++) {
+            a[0][e] = left[(row + e % 2 * 8) * 32 + 8 * s + t + e / 2 * 4];
+            a[1][e] = (2 + half) * a[0][e];
+        }
+        wait_for_copies<0>();
+        fence_for_wgmma();
+        __syncthreads();
+        wgmma_fence(sum, a);
+        for (int i = 0; i < 2; i++) wgmma_tf32(sum[i], a[i], b);
+        wgmma_commit();
+        wgmma_wait<0>(sum);
+        __syncthreads();
+    }
+    for (int j = 0; j < 4; j++)
+        for (int e = 0; e < 4; e++)
+            product[(row + e / 2 * 8) * 128 + 32 * (1 + 2 * half) + 8 * j + 2 * t + e % 2] = sum[1][4 * j + e],
+            product[(row + e / 2 * 8) * 128 + 32 * (2 * half) + 8 * j + 2 * t + e % 2] = sum[0][4 * j + e];
+}"""
+
+
+def program(columns, flight, add):
+    template = f"kernel<{columns}, {flight}, {'true' if add else 'false'}>"
+    return Program(KERNEL, f'launch("wgmma", {template}, 1, 128, 0, nullptr, left, right, product);')
+
+
+VARIANTS = [(columns, flight, add) for columns in COLUMNS for flight, add in ((1, True), (3, False))]
+PROGRAMS = [*(program(*variant) for variant in VARIANTS),
+            Program(TWO_GROUPS, 'launch("two groups", kernel, 1, 256, 0, nullptr, left, right, product);')]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    if not possible():
+        pytest.skip("needs g++ and the sources")
+    return Library(tmp_path_factory.mktemp("wgmma"), PROGRAMS, optimization="-Og", pieces=2)
+
+
+def cut(values):
+    """To TF32: the lower 13 bits are ignored."""
+    return (values.view(np.uint32) & 0xFFFFE000).view(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize("columns, flight, add", VARIANTS)
+def test_the_product_equals_numpys(library, columns, flight, add):
+    message, arrays = library.run(VARIANTS.index((columns, flight, add)))
+    assert message == ""
+    expected = cut(arrays["left"]) @ cut(arrays["right"])[:, :columns] + add
+    np.testing.assert_allclose(arrays["product"][:, :columns], expected, rtol=0, atol=1e-5)
+
+
+def test_two_warpgroups_multiply_by_one_b(library):
+    message, arrays = library.run(len(VARIANTS))
+    assert message == ""
+    left, right = arrays["left"], cut(arrays["right"])[:, :32]
+    expected = np.concatenate([cut(left * np.float32(factor)) @ right for factor in (1, 2, 1, 3)], 1)
+    np.testing.assert_allclose(arrays["product"], expected, rtol=0, atol=3e-5)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_the_counter_equals_a_count_by_hand(library, columns):
+    costs = library.costs(VARIANTS.index((columns, 1, True)))
+    assert costs["multiply_adds"] == 64 * 32 * columns
+    written = 32 * columns // 32  # warps' writes, each to 32 columns of one k: 4 lanes want one bank
+    assert costs["wavefronts"] == 4 * written + 32 * columns * 4 // 128
+    assert costs["shared_read"] == costs["shared_written"] == 32 * columns * 4
