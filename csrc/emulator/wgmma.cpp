@@ -103,13 +103,15 @@ void require_no_products() {
 
 // Are these registers as they were at the last fence, or as a product left them?
 static void require_fence(const float* numbers, size_t count, const char* name, void* code) {
-    const std::string what = "registers without wgmma_fence(): " + here(code) + " multiplies, ";
-    if (!mine().fenced) fail(what + "and never called it");
+    const auto refuse = [&](const std::string& why) {
+        fail("registers without wgmma_fence(): " + who(position) + " multiplies at " + line_of(code) + ", and " + why);
+    };
+    if (!mine().fenced) refuse("never called it");
     if (!watching) return;
     const auto& before = mine().at_the_fence;
     const size_t from_end = end_of_stack(position.thread) - uintptr_t(numbers);
     if (from_end > before.size() || std::memcmp(numbers, &*(before.end() - long(from_end)), count * sizeof(float)) != 0)
-        fail(what + "and " + name + " has changed since the last one");
+        refuse(std::string(name) + " has changed since the last one");
 }
 
 // What the emulator itself does to a sum.
