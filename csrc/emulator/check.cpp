@@ -268,8 +268,7 @@ static void read_operand(const void* b, size_t bytes, int first_thread, void* co
 
 void start_reading(const void* b, size_t bytes, int first_thread, void* code) {
     position.thread = first_thread;
-    const Region* region = find(uintptr_t(b));
-    if (region ? !region->shared : on_a_stack(uintptr_t(b)))
+    if (const Region* region = find(uintptr_t(b)); region && !region->shared)
         fail("wgmma reads b from shared memory only: " + who(position) + " multiplies at " + line_of(code));
     read_operand(b, bytes, first_thread, code);
     position.thread = first_thread;

@@ -129,7 +129,8 @@ int fences_of(int thread) { return registers.empty() ? 0 : int(registers[size_t(
 
 bool fenced(const Position& write) {
     const std::vector<long>& phases = registers[size_t(write.thread)].shared_fences;
-    return size_t(write.fences) < phases.size() && phases[size_t(write.fences)] < position.block_phase;
+    if (size_t(write.fences) >= phases.size()) return false;
+    return phases[size_t(write.fences)] < position.block_phase || write.thread / warpSize == position.thread / warpSize;
 }
 
 // ---- products ---------------------------------------------------------------------------------------------------------
@@ -176,6 +177,7 @@ void start_product(float* sum, const float* a, const void* b, int columns, bool 
     enter_function(uintptr_t(__builtin_frame_address(0)));
     if (!on_a_stack(uintptr_t(sum)) || !on_a_stack(uintptr_t(a)))
         fail("sum and a of wgmma_tf32() must be variables of a thread, which can be registers: " + here(code));
+    if (on_a_stack(uintptr_t(b))) fail("wgmma reads b from shared memory only: " + who(position) + " multiplies at " + line_of(code));
     for (const Sum& other : mine().sums)  // more products may add to the same one
         if (other.contains(uintptr_t(sum), size_t(columns) * 2) && (other.at != sum || int(other.numbers.size()) != columns / 2))
             fail_on_its_way(product_of(other), "begins another with a part of its sum at " + line_of(code));

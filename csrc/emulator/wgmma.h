@@ -14,7 +14,7 @@ extern long products_in_flight;  // of the running block
 void forget_products(int threads);  // a new block begins
 void require_no_products();         // the running thread returns
 int fences_of(int thread);          // how often it has called fence_for_wgmma
-bool fenced(const Position& write);  // has the thread called it after its write, and before a barrier?
+bool fenced(const Position& write);  // has the thread called it after its write, and before the barrier?
 void check_registers(uintptr_t address, size_t bytes, Kind kind, void* code);  // the running thread touches its stack
 void enter_function(uintptr_t end_of_frame);  // what lies below belongs to functions that have returned
 
