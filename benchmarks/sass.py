@@ -143,7 +143,7 @@ def compiled(source: str, arch: int, nvcc: str, nvdisasm: str | None) -> tuple[l
     said = target.with_suffix(".txt")
     if not said.exists():  # what was compiled before need not be compiled again
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [nvcc, "-std=c++17", "-O3", f"-I{CSRC}", "-cubin", f"-arch=sm_{arch}", "-Xptxas", "-v", str(CSRC / source), "-o", str(target)]
+        command = [nvcc, "-std=c++17", "-O3", f"-I{CSRC}", "-cubin", f"-arch=sm_{'90a' if arch == 90 else arch}", "-Xptxas", "-v", str(CSRC / source), "-o", str(target)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: nvcc fails\n{result.stderr}")

@@ -15,7 +15,7 @@
 
 #include "common/device.h"
 
-// Is there a current device that has wgmma, and code for it in this module?    common/has_wgmma.cu
+// Is there a current device that has wgmma, and code for it in this module?    bindings/has_wgmma.cu
 bool has_wgmma();
 
 // The operand b: 8 k and N columns, element (k, n) at numbers[k / 4][n][k % 4]. The tensor cores read it in pieces of 8 columns x 4 k,

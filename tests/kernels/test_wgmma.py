@@ -1,8 +1,14 @@
-"""Hopper's wgmma in the emulator: its results equal NumPy's, and its costs those counted by hand. What it finds: test_planted_bugs.py."""
+"""Hopper's wgmma in the emulator: its results equal NumPy's, and its costs those counted by hand. What it finds: test_wgmma_bugs.py."""
+
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from support.planted import Library, Program, possible
+from support.planted import CSRC, Library, Program, possible
+
+from minidiff import kernels
+from minidiff.kernels.cuda.library import load
 
 COLUMNS = (32, 64, 96, 128)
 
@@ -106,3 +112,25 @@ def test_the_counter_equals_a_count_by_hand(library, columns):
     written = 32 * columns // 32  # warps' writes, each to 32 columns of one k: 4 lanes want one bank
     assert costs["wavefronts"] == 4 * written + 32 * columns * 4 // 128
     assert costs["shared_read"] == costs["shared_written"] == 32 * columns * 4
+
+
+def test_hopper_has_wgmma_and_others_do_not(emulated):
+    module = load("cpu")[0]
+    assert module.has_wgmma()
+    for capability in ("8.0", "10.0"):
+        with kernels.checks(capability=capability):
+            assert not module.has_wgmma()
+
+
+def test_nvcc_compiles_it_for_each_gpu_and_does_not_serialize_the_products(tmp_path):
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    if not nvcc:
+        pytest.skip("needs nvcc")
+    source = tmp_path / "own.cu"
+    instances = "".join(f"template __global__ void kernel<{n}, 3, true>(const float*, const float*, float*);\n" for n in COLUMNS)
+    loop = "    for (int s = 0; s < 4; s++) {\n        wgmma_tf32"
+    assert KERNEL.count(loop) == 1
+    source.write_text('#include "common/wgmma.h"\n' + KERNEL.replace(loop, "#pragma unroll\n" + loop) + instances)
+    codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ("75", "80", "90", "90a", "100")]
+    result = subprocess.run([nvcc, "-std=c++17", f"-I{CSRC}", *codes, "-c", str(source), "-o", str(tmp_path / "own.o")], capture_output=True, text=True)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")

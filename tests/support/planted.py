@@ -122,7 +122,7 @@ def emulator():
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     (folder / "take_costs.cpp").write_text(TAKE_COSTS)
-    sources = [*(CSRC / "emulator" / f"{name}.cpp" for name in EMULATOR), CSRC / "common" / "has_wgmma.cu", folder / "take_costs.cpp"]
+    sources = [*(CSRC / "emulator" / f"{name}.cpp" for name in EMULATOR), CSRC / "bindings" / "has_wgmma.cu", folder / "take_costs.cpp"]
     objects = [folder / f"{source.stem}.o" for source in sources]
     execute_all([[*COMMON, "-O1", "-x", "c++", str(source), "-o", str(target)] for source, target in zip(sources, objects, strict=True)])
     return objects

@@ -2,17 +2,19 @@
 
 #ifdef __CUDACC__
 
-// Only the code for 9.0a has this much shared memory: what the driver says of the kernel tells which code it has loaded.
-__global__ void which_code(int* result) {
+namespace {
+
+// Only its code for 9.0a has shared memory. What the driver says of the kernel tells which code it has loaded.
+__global__ void which_code(int* numbers) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-    __shared__ int mark[32];
-    mark[threadIdx.x] = result[threadIdx.x];
+    __shared__ int reversed[32];
+    reversed[31 - threadIdx.x] = numbers[threadIdx.x];
     __syncwarp();
-    result[threadIdx.x] = mark[31 - threadIdx.x];
-#else
-    result[threadIdx.x] = 0;
+    numbers[threadIdx.x] = reversed[threadIdx.x];
 #endif
 }
+
+}  // namespace
 
 bool has_wgmma() {
     cudaFuncAttributes attributes{};
