@@ -45,7 +45,8 @@ KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu") 
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
 EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma")]
 # g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
-CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc"]
+# Each variable has a place of its own, since the checks of wgmma take it for a register: csrc/emulator/cuda_cpu_wgmma.h.
+CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]
 
 SOURCES = {"native": NATIVE, "cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
 LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler

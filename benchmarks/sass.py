@@ -28,7 +28,7 @@ PAGE = ROOT / "docs" / "benchmarks" / "compiled_kernels.md"
 ARCHS = (75, 80, 90, 100)
 DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "conv2d/tf32x3_channels_last.cu", "attention/fast_forward.cu", "attention/fast_backward.cu", "group_norm/")
 SHARE = 0.8  # of the hot loop of a default version that should be multiply-adds
-MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA")  # one number a lane, two, a tile of a warp's
+MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA", "HGMMA")  # one number a lane, two, a tile of a warp's, of a warpgroup's
 
 
 WHAT_THE_REST_IS = [

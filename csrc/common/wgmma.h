@@ -11,6 +11,10 @@
 //     wgmma_wait<0>(sum);                                                    all groups are complete
 //     __syncthreads();  overwrite b
 // From the product to the wait nobody touches sum, a or b. Products that add to the same sum may follow each other at once.
+//
+// Where a product is still on its way when the next round of a loop begins (wgmma_wait<1>), ptxas must know that no move is left to fill
+// the sums: call wgmma_fence(sum) before the loop, too, and give each product in flight an array a of its own. Otherwise it makes every
+// product wait for the one before it, and says so: "wgmma.mma_async instructions are serialized" (C7510 to C7515).
 #pragma once
 
 #include "common/device.h"
@@ -30,8 +34,7 @@ struct alignas(16) WgmmaColumns {
 
 #ifdef __CUDACC__
 
-// Tells the compiler that these registers change here: otherwise it may move what it does with them to the other side of a fence or a
-// wait, and then ptxas lets each product wait for the one before it (warning C7510).
+// Tells the compiler that these registers change here: otherwise it may move what it does with them to the other side of a fence or a wait.
 __device__ inline void registers_change(float& number) { asm volatile("" : "+f"(number)::"memory"); }
 template <class T, int COUNT>
 __device__ inline void registers_change(T (&numbers)[COUNT]) {

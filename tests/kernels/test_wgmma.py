@@ -66,6 +66,43 @@ __global__ void __launch_bounds__(256) kernel(const float* left, const float* ri
             product[(row + e / 2 * 8) * 128 + 32 * (2 * half) + 8 * j + 2 * t + e % 2] = sum[0][4 * j + e];
 }"""
 
+# The same results; the products of a slab are on their way while the next slab is copied and read.
+PIPELINE = """
+__device__ void copy(WgmmaColumns<64>& b, const float* right, int slab) {
+    for (int i = threadIdx.x; i < 512; i += 128) copy_async(&b.numbers[i / 64 / 4][i % 64][i / 64 % 4], right + (8 * slab + i / 64) * 128 + i % 64, true);
+    end_of_copies();
+}
+__device__ void read(float (&a)[4], const float* left, int slab) {
+    const int row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4;
+#pragma unroll
+    for (int e = 0; e < 4; e++) a[e] = left[(row + e % 2 * 8) * 32 + 8 * slab + threadIdx.x % 4 + e / 2 * 4];
+}
+__global__ void __launch_bounds__(128) kernel(const float* left, const float* right, float* product, int slabs) {
+    __shared__ WgmmaColumns<64> b[4];
+    float sum[32], a[2][4];
+    for (int i = 0; i < 32; i++) sum[i] = 0;
+    wgmma_fence(sum);
+    copy(b[0], right, 0);
+    for (int first = 0; first < slabs; first += 2) {
+#pragma unroll
+        for (int half = 0; half < 2; half++) {  // the registers need indices that nvcc knows
+            const int slab = first + half;
+            read(a[half], left, slab);
+            wait_for_copies<0>();
+            fence_for_wgmma();
+            __syncthreads();
+            if (slab + 1 < slabs) copy(b[(slab + 1) % 4], right, slab + 1);
+            wgmma_fence(a[half]);
+            wgmma_tf32(sum, a[half], b[slab % 4]);
+            wgmma_commit();
+            wgmma_wait<1>();
+        }
+    }
+    wgmma_wait<0>(sum);
+    const int row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4, first = threadIdx.x % 4 * 2;
+    for (int i = 0; i < 32; i++) product[(row + i % 4 / 2 * 8) * 128 + i / 4 * 8 + first + i % 2] = sum[i];
+}"""
+
 
 def program(columns, flight, add):
     template = f"kernel<{columns}, {flight}, {'true' if add else 'false'}>"
@@ -74,7 +111,8 @@ def program(columns, flight, add):
 
 VARIANTS = [(columns, flight, add) for columns in COLUMNS for flight, add in ((1, True), (3, False))]
 PROGRAMS = [*(program(*variant) for variant in VARIANTS),
-            Program(TWO_GROUPS, 'launch("two groups", kernel, 1, 256, 0, nullptr, left, right, product);')]  # fmt: skip
+            Program(TWO_GROUPS, 'launch("two groups", kernel, 1, 256, 0, nullptr, left, right, product);'),
+            Program(PIPELINE, 'launch("pipeline", kernel, 1, 128, 0, nullptr, left, right, product, 4);')]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +143,13 @@ def test_two_warpgroups_multiply_by_one_b(library):
     np.testing.assert_allclose(arrays["product"], expected, rtol=0, atol=3e-5)
 
 
+def test_products_may_be_on_their_way_when_the_next_round_begins(library):
+    message, arrays = library.run(len(VARIANTS) + 1)
+    assert message == ""
+    expected = cut(arrays["left"]) @ cut(arrays["right"])[:, :64]
+    np.testing.assert_allclose(arrays["product"][:, :64], expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_the_counter_equals_a_count_by_hand(library, columns):
     costs = library.costs(VARIANTS.index((columns, 1, True)))
@@ -130,7 +175,7 @@ def test_nvcc_compiles_it_for_each_gpu_and_does_not_serialize_the_products(tmp_p
     instances = "".join(f"template __global__ void kernel<{n}, 3, true>(const float*, const float*, float*);\n" for n in COLUMNS)
     loop = "    for (int s = 0; s < 4; s++) {\n        wgmma_tf32"
     assert KERNEL.count(loop) == 1
-    source.write_text('#include "common/wgmma.h"\n' + KERNEL.replace(loop, "#pragma unroll\n" + loop) + instances)
+    source.write_text('#include "common/wgmma.h"\n' + KERNEL.replace(loop, "#pragma unroll\n" + loop) + instances + f"namespace pipeline {{{PIPELINE}}}")
     codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ("75", "80", "90", "90a", "100")]
     result = subprocess.run([nvcc, "-std=c++17", f"-I{CSRC}", *codes, "-c", str(source), "-o", str(tmp_path / "own.o")], capture_output=True, text=True)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")

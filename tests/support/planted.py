@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 CSRC = Path(__file__).parents[2] / "csrc"
-CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc"]  # as setup.py
+CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]  # as setup.py
 EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma")
 LEFT_OUT = ("common/device.h", "common/wgmma.h", "emulator/")  # they stand before all programs
 
