@@ -329,6 +329,7 @@ void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t sha
 
 #define HERE __builtin_return_address(0), uintptr_t(__builtin_frame_address(0))
 void copy_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 1, inside, HERE); }
+void copy_pair_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 2, inside, HERE); }
 void copy_quad_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
 void copy_quad_async_by_l1(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
 void end_of_copies() { cuda_cpu::running->group++; }
