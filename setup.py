@@ -43,7 +43,7 @@ NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.
 # those of csrc/exercises are answers, each compiled by itself when it is graded
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu") if p.parent.name != "exercises")
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
-EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma")]
+EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma", "limits")]
 # g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
 # Each variable has a place of its own, since the checks of wgmma take it for a register: csrc/emulator/cuda_cpu_wgmma.h.
 CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]

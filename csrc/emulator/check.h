@@ -21,7 +21,9 @@ struct Position {
 };
 extern Position position;
 
+// Of limits.cpp.
 bool set_gpu(int capability);  // false if it is not known here
+std::string beyond_a_limit(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes);  // why a GPU refuses this launch; empty if it does not
 
 bool set_checking(bool on);  // returns what it was
 bool set_counting(bool on);

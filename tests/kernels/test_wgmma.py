@@ -1,5 +1,6 @@
 """Hopper's wgmma in the emulator: its results equal NumPy's, and its costs those counted by hand. What it finds: test_wgmma_bugs.py."""
 
+import ctypes
 import shutil
 import subprocess
 
@@ -179,3 +180,50 @@ def test_nvcc_compiles_it_for_each_gpu_and_does_not_serialize_the_products(tmp_p
     codes = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ("75", "80", "90", "90a", "100")]
     result = subprocess.run([nvcc, "-std=c++17", f"-I{CSRC}", *codes, "-c", str(source), "-o", str(tmp_path / "own.o")], capture_output=True, text=True)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+# The same programs for a GPU: what the emulator says of the layout of b, of the places of a lane's numbers and of the fences must be true there.
+ON_A_GPU = """
+namespace program_{number} {{
+{program.text}
+}}
+extern "C" int run_{number}(const float* left_here, const float* right_here, float* product_here) {{
+    using namespace program_{number};
+    float *left, *right, *product;
+    cudaMalloc(&left, 4 * 64 * 32), cudaMalloc(&right, 4 * 32 * 128), cudaMalloc(&product, 4 * 64 * 128);
+    cudaMemcpy(left, left_here, 4 * 64 * 32, cudaMemcpyHostToDevice);
+    cudaMemcpy(right, right_here, 4 * 32 * 128, cudaMemcpyHostToDevice);
+    cudaMemcpy(product, product_here, 4 * 64 * 128, cudaMemcpyHostToDevice);
+    try {{
+        {program.call}
+    }} catch (const std::exception& error) {{
+        fprintf(stderr, "%s\\n", error.what());
+        return -1;
+    }}
+    return cudaMemcpy(product_here, product, 4 * 64 * 128, cudaMemcpyDeviceToHost);
+}}"""
+
+
+def compiled_for_hopper(folder, nvcc):
+    """PROGRAMS as a library for ctypes: run_0, run_1, ..., which return CUDA's error, 0 for none."""
+    source, library = folder / "programs.cu", folder / "programs.so"
+    source.write_text("\n".join(['#include "common/wgmma.h"', *(ON_A_GPU.format(number=n, program=p) for n, p in enumerate(PROGRAMS))]))
+    command = [nvcc, "-std=c++17", "-arch=sm_90a", f"-I{CSRC}", "-shared", "-Xcompiler", "-fPIC", str(source), "-o", str(library)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[:3000]
+    return ctypes.CDLL(str(library))
+
+
+def test_a_hopper_gpu_gives_what_the_emulator_gives(library, tmp_path):
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+    asked = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    if not nvcc or not shutil.which(asked[0]) or "9.0" not in subprocess.run(asked, capture_output=True, text=True).stdout:
+        pytest.skip("needs nvcc and a GPU of compute capability 9.0")
+    on_gpu = compiled_for_hopper(tmp_path, nvcc)
+    for number, program in enumerate(PROGRAMS):
+        _, arrays = library.run(number)
+        product = np.full_like(arrays["product"], np.nan)
+        pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (arrays["left"], arrays["right"], product)]
+        assert getattr(on_gpu, f"run_{number}")(*pointers) == 0, program.call
+        columns = [*(variant[0] for variant in VARIANTS), 128, 64][number]
+        np.testing.assert_allclose(product[:, :columns], arrays["product"][:, :columns], rtol=0, atol=1e-4, err_msg=program.call)

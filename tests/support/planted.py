@@ -16,7 +16,7 @@ import numpy as np
 
 CSRC = Path(__file__).parents[2] / "csrc"
 CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]  # as setup.py
-EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma")
+EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma", "limits")
 LEFT_OUT = ("common/device.h", "common/wgmma.h", "emulator/")  # they stand before all programs
 
 
