@@ -47,14 +47,14 @@ bool with_row_gradient(const Conv& conv, bool bias, int splits, int number, Use 
     };
     if constexpr (PRODUCTS == 3)
         switch (number - WARPGROUP_GRADIENT_TILE) {
-            case 0: return use_shorter(RowsTile<64, 7, 3, 3>(), RowsTile<64, 8, 2, 3>());
+            case 0: return use_shorter(RowsTile<64, 7, 3, 3>(), RowsTile<64, 8, 3, 3>());
             case 1: return use_shorter(RowsTile<32, 7, 4, 3>(), RowsTile<32, 8, 4, 3>());
         }
     else
         switch (number - WARPGROUP_GRADIENT_TILE) {
             case 0: return use_shorter(RowsTile<64, 7, 4, 1>(), RowsTile<64, 8, 4, 1>());
             case 1: return use_shorter(RowsTile<32, 7, 4, 1>(), RowsTile<32, 8, 4, 1>());
-            case 2: return use_shorter(RowsTile<128, 7, 4, 1>(), RowsTile<128, 8, 4, 1>());
+            case 2: return use_shorter(RowsTile<128, 7, 3, 1>(), RowsTile<128, 8, 3, 1>());
         }
     return false;
 }

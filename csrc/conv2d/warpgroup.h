@@ -36,7 +36,16 @@ long long warpgroup_parts(const Conv&, Sum, int tile, int splits, long long resu
 template <int N, int STEPS, int PARTS>
 using SlabOfColumns = WgmmaColumns<N>[STEPS][PARTS];
 
-// A warpgroup's sums, 64 x N, and its batches of BATCH instructions (tf32x3: times 3). A batch is multiplied while the next one is read.
+// The batches of STEPS steps: BATCH each, the first one what is left. The last one is multiplied while threads meet at the barrier behind it,
+// so it is a long one; COPYING, the first long one, while they copy.
+template <int STEPS, int BATCH>
+struct Batches {
+    static constexpr int COUNT = ceil_div(STEPS, BATCH), COPYING = STEPS % BATCH ? 1 : 0;
+    __device__ static constexpr int end(int batch) { return STEPS - (COUNT - 1 - batch) * BATCH; }
+    __device__ static constexpr int first(int batch) { return batch ? end(batch - 1) : 0; }
+};
+
+// A warpgroup's sums, 64 x N, and the operands of a batch of up to BATCH steps. It is multiplied while the next one is read.
 template <int N, int BATCH, int PRODUCTS>
 struct WarpgroupSums {
     static constexpr int PARTS = PARTS_OF[PRODUCTS];
@@ -66,13 +75,13 @@ struct WarpgroupSums {
         }
     }
 
-    // Steps first, first + 1, ... of COUNT of a slab, by a as it was read.
+    // Steps first, ..., end - 1 of a slab, by a as it was read.
     template <int STEPS>
-    __device__ void multiply_batch(const float (&a)[BATCH][4], const SlabOfColumns<N, STEPS, PARTS>& b, int first) {
+    __device__ void multiply_batch(const float (&a)[BATCH][4], const SlabOfColumns<N, STEPS, PARTS>& b, int first, int end) {
         finish();  // the batch before
 #pragma unroll
         for (int i = 0; i < BATCH; i++) {
-            if (first + i >= STEPS) continue;
+            if (first + i >= end) continue;
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 high[i][e] = PARTS == 2 ? a[i][e] : round_to_tf32(a[i][e]);  // the instruction cuts the high part itself
@@ -85,7 +94,7 @@ struct WarpgroupSums {
             wgmma_fence(sum, high);
 #pragma unroll
         for (int i = 0; i < BATCH; i++) {
-            if (first + i >= STEPS) continue;
+            if (first + i >= end) continue;
             if constexpr (PARTS == 2) {
                 wgmma_tf32<N>(part, low[i], b[first + i][0], i > 0);
                 wgmma_tf32<N>(part, high[i], b[first + i][1]);

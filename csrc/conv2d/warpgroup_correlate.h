@@ -45,8 +45,8 @@ struct Halo {
 template <int WARPGROUPS, int COLUMNS, int STAGE_COUNT, int BLOCKS_PER_SM, int PRODUCTS_, int SIDE_>
 struct HaloTile {
     static constexpr int M = WARPGROUP_ROWS * WARPGROUPS, N = COLUMNS, THREADS = WARPGROUP * WARPGROUPS, RESIDENT = BLOCKS_PER_SM;
-    static constexpr int SIDE = SIDE_, TAPS = SIDE * SIDE, CHANNELS = SIDE == 3 ? 8 : 16, STEPS = CHANNELS / 8 * TAPS, BATCH = SIDE == 3 ? 3 : 4;
-    static constexpr int PRODUCTS = PRODUCTS_, PARTS = PARTS_OF[PRODUCTS];
+    static constexpr int SIDE = SIDE_, TAPS = SIDE * SIDE, CHANNELS = SIDE == 3 ? 8 : 16, STEPS = CHANNELS / 8 * TAPS;
+    static constexpr int PRODUCTS = PRODUCTS_, PARTS = PARTS_OF[PRODUCTS], BATCH = SIDE == 3 ? 3 : PRODUCTS == 3 ? 2 : 4;
     // 2: a stage is free when its products are complete, before the barrier. 3: one slab later, so that they need not be.
     static constexpr int HALO_STAGES = STAGE_COUNT;
     static constexpr int STRIDE = WARPGROUPS == 1 ? 264 : WARPGROUPS == 2 ? 328 : 392;  // of a channel
@@ -78,6 +78,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     correlate_by_warpgroups(const __grid_constant__ Halo l, const float* source, const float* weight, const float* bias, float* result) {
     constexpr int N = Tile::N, M = Tile::M, THREADS = Tile::THREADS, CHANNELS = Tile::CHANNELS, STRIDE = Tile::STRIDE, SIDE = Tile::SIDE;
     constexpr int SLAB = Tile::SLAB, STAGE = Tile::STAGE, BATCH = Tile::BATCH;
+    using Steps = Batches<Tile::STEPS, BATCH>;
     constexpr int POSITIONS = ceil_div(STRIDE, THREADS), QUADS = ceil_div(SLAB / 4, THREADS);  // that a thread copies
     float* shared = dynamic_shared<float>();
 
@@ -98,7 +99,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int positions = (line_of(columns.by_outputs.divide(last_pixel)) + halo.more_lines + 1 - first_line) * halo.pitch;
 
     // This thread's positions, in a channel of the source.
-    const int source_plane = kept(c.source_h * c.source_w);
+    const int source_plane = c.source_h * c.source_w;
     source += (group * c.C + first_slab * CHANNELS) * source_plane;
     int place[POSITIONS];
 #pragma unroll
@@ -111,8 +112,8 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int slab_of_block = ((number * c.groups + group) * l.blocks_m + blockIdx.y) * l.slabs + first_slab;
     weight = as_one_address(weight + 1LL * slab_of_block * SLAB + 4 * threadIdx.x);
 
-    int channels_left = kept(c.C - first_slab * CHANNELS);
-    auto copy_next_slab = [&](float* stage) {
+    auto copy_slab = [&](int slab, float* stage) {  // one after the other
+        const int channels_left = c.C - (first_slab + slab) * CHANNELS;
 #pragma unroll
         for (int q = 0; q < QUADS; q++)
             if (SLAB / 4 % THREADS == 0 || q * THREADS + int(threadIdx.x) < SLAB / 4)
@@ -130,7 +131,6 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             }
         }
         source += CHANNELS * source_plane;
-        channels_left -= CHANNELS;
     };
 
     // This lane's two pixels, at its first channel, for each row of taps.
@@ -145,7 +145,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
 
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
-    if (slab_count > 0) copy_next_slab(shared);
+    if (slab_count > 0) copy_slab(0, shared);
     end_of_copies();
     int now = 0;
     for (int slab = 0; slab < slab_count; slab++) {
@@ -157,7 +157,8 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         const auto& weights = *reinterpret_cast<const typename Tile::Weights*>(shared + now * STAGE);
         const float* pixel = shared + now * STAGE + SLAB;
 #pragma unroll
-        for (int first = 0; first < Tile::STEPS; first += BATCH) {
+        for (int batch = 0; batch < Steps::COUNT; batch++) {
+            const int first = Steps::first(batch), end = Steps::end(batch);
             float a[BATCH][4];
 #pragma unroll
             for (int i = 0; i < BATCH; i++) {
@@ -166,9 +167,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 a[i][0] = from[at[0][u]], a[i][1] = from[at[1][u]];
                 a[i][2] = from[at[0][u] + 4 * STRIDE], a[i][3] = from[at[1][u] + 4 * STRIDE];
             }
-            sums.multiply_batch(a, weights, first);
-            if (first == 0) {  // while the tensor cores are busy
-                if (slab + 1 < slab_count) copy_next_slab(shared + next * STAGE);
+            sums.multiply_batch(a, weights, first, end);
+            if (batch == Steps::COPYING) {  // while the tensor cores are busy
+                if (slab + 1 < slab_count) copy_slab(slab + 1, shared + next * STAGE);
                 end_of_copies();
             }
         }
@@ -176,18 +177,19 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     }
     sums.finish();
 
+    const int thread = kept(threadIdx.x), first = first_pixel + thread / warpSize * 16 + thread % warpSize / 4;  // anew, not kept in registers
     const int plane = c.result_h * c.result_w;
     result += 1LL * split * c.N * c.groups * c.M * plane + group * c.M * plane;
 #pragma unroll
     for (int e = 0; e < 2; e++) {
-        const int pixel = first_pixel + 16 * warp + g + 8 * e;
+        const int pixel = first + 8 * e;
         if (pixel >= pixels) continue;
         const int line = columns.by_outputs.divide(pixel), n = rows.by_outputs.divide(line);
         const int h = rows.first + c.step_h * (line - n * rows.outputs), w = columns.first + c.step_w * (pixel - line * columns.outputs);
         float* to = result + n * c.groups * c.M * plane + h * c.result_w + w;
 #pragma unroll
         for (int j = 0; j < N / 4; j++) {
-            const int m = first_m + 8 * (j / 2) + 2 * t + j % 2;
+            const int m = first_m + 8 * (j / 2) + 2 * (thread % 4) + j % 2;
             if (m < c.M) to[m * plane] = sums.sum[4 * (j / 2) + 2 * e + j % 2] + (bias && c.splits == 1 ? bias[group * c.M + m] : 0);
         }
     }

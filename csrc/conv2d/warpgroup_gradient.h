@@ -57,6 +57,7 @@ template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, 1)
     weight_gradient_by_warpgroups(const __grid_constant__ RowGradient l, const float* dy, const float* x, float* parts) {
     constexpr int N = Tile::N, THREADS = Tile::THREADS, STEPS = Tile::STEPS, BATCH = Tile::BATCH, PARTS = Tile::PARTS, SLAB = Tile::SLAB;
+    using Steps = Batches<STEPS, BATCH>;
     constexpr int QUADS = N * Tile::DEPTH / 4, OWN = ceil_div(QUADS, THREADS);  // of dy, of this thread
     float* dy_stages = dynamic_shared<float>();
     float* x_stages = dy_stages + Tile::DY_STAGES * SLAB;
@@ -87,11 +88,12 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
         const bool inside = unsigned(h) < unsigned(conv.H) && row + x_row < conv.I;
         const float* from = as_one_address(x + (inside ? (n * conv.C + x_channel) * x_plane + h * conv.W + x_column : 0));
         float* to = stage + x_channel * ROWS_STRIDE + x_row * pitch + MARGIN + x_column;
+        const int step = inside ? channel_step * x_plane : 0;
         auto copy_channels = [&](auto copy) {
             for (int c = x_channel; c < GRADIENT_CHANNELS; c += channel_step) {
                 copy(to, from, inside && c < c_left);
                 to += channel_step * ROWS_STRIDE;
-                from = as_one_address(from + (c + channel_step < c_left ? channel_step * x_plane : 0));
+                from = as_one_address(from + step);
             }
         };
         if (l.x_unit == 4)
@@ -172,17 +174,18 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
         const auto& columns = *reinterpret_cast<const typename Tile::Slab*>(dy_stages + third * SLAB);
         const float* pixel = x_stages + slab % 2 * Tile::X_STAGE;
 #pragma unroll
-        for (int first = 0; first < STEPS; first += BATCH) {
+        for (int batch = 0; batch < Steps::COUNT; batch++) {
+            const int first = Steps::first(batch), end = Steps::end(batch);
             float a[BATCH][4];
 #pragma unroll
             for (int i = 0; i < BATCH; i++) {
-                if (first + i >= STEPS) continue;
+                if (first + i >= end) continue;
                 const int(&here)[2] = at[first + i];
                 a[i][0] = pixel[here[0]], a[i][1] = pixel[here[0] + 8 * ROWS_STRIDE];
                 a[i][2] = pixel[here[1]], a[i][3] = pixel[here[1] + 8 * ROWS_STRIDE];
             }
-            sums.multiply_batch(a, columns, first);
-            if (first == 0) {  // while the tensor cores are busy
+            sums.multiply_batch(a, columns, first, end);
+            if (batch == Steps::COPYING) {  // while the tensor cores are busy
                 if (slab + 1 < slab_count) copy_x(x_stages + (slab + 1) % 2 * Tile::X_STAGE), load_dy(), next_slab();
                 end_of_copies();
             }
