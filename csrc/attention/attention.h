@@ -56,3 +56,7 @@ float attention_forward_cycles(const Attention& a, Tile tile);  // by the model 
 void attention_backward_fast(const Attention& a, const AttentionGradient& g, Tile tile, cudaStream_t stream);
 int attention_backward_parts(int batch_heads, int keys);  // how many parts of dq suit the device
 bool attention_fast_fits(int size);                       // whether a block's tiles fit into this device's shared memory
+
+// The same on tensor cores, three products for one: from compute capability 8.0 on. Its tiles are SMALL and LARGE; the others count as AUTO.
+void attention_forward_tf32x3(const Attention& a, Tile tile, cudaStream_t stream);
+bool attention_tf32x3_fits(int size);

@@ -57,7 +57,8 @@ void forward(const std::string& version, Floats query, Floats key, Floats value,
     if (auto* rung = AttentionRung::find(version)) return rung(a, stream);
     if (version == "naive") return attention_forward_naive(a, stream);
     if (version == "tiled") return attention_forward_tiled(a, stream);
-    require(version == "fast", "version must be naive, tiled or fast");
+    if (version == "tf32x3") return attention_forward_tf32x3(a, tile_named(tile), stream);
+    require(version == "fast", "version must be naive, tiled, fast or tf32x3");
     attention_forward_fast(a, tile_named(tile), stream);
 }
 
@@ -74,7 +75,7 @@ void backward(const std::string& version, Floats query, Floats key, Floats value
     require(parts >= 1 && (parts == 1 || version == "fast"), "only the fast version writes d_query in parts");
     if (version == "naive") return attention_backward_naive(a, g, stream);
     if (version == "tiled") return attention_backward_tiled(a, g, stream);
-    require(version == "fast", "version must be naive, tiled or fast");
+    require(version == "fast", "version must be naive, tiled, fast or tf32x3");
     attention_backward_fast(a, g, tile_named(tile), stream);
 }
 
@@ -83,6 +84,7 @@ Bindings bind([](py::module_& module) {
     define(module, "attention_backward", backward);
     module.def("attention_backward_parts", attention_backward_parts);
     module.def("attention_fast_fits", attention_fast_fits);
+    module.def("attention_tf32x3_fits", attention_tf32x3_fits);
     module.def("attention_forward_cycles", [](const std::string& tile, int batch_heads, int tokens, int size) {
         Attention a = {};
         a.batch_heads = batch_heads, a.queries = a.keys = tokens, a.size = a.value_size = size;

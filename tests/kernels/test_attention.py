@@ -153,9 +153,12 @@ def test_a_nan_is_not_hidden(version, device):
     assert np.isnan(to_cpu(y)[0, 2]).all() and not np.isnan(to_cpu(y)[0, [0, 1, 3]]).any()
 
 
-@pytest.mark.parametrize("tile", ["small", "narrow", "medium", "large"])
+TILES = [*(("fast", tile) for tile in ("small", "narrow", "medium", "large")), ("tf32x3", "small"), ("tf32x3", "large")]
+
+
+@pytest.mark.parametrize(("version", "tile"), TILES)
 @pytest.mark.parametrize(("size", "parts"), [(20, 1), (64, 2), (100, 3), (30, 4)])
-def test_every_tile_and_any_number_of_parts_of_the_fast_version(tile, size, parts, device):
+def test_every_tile_and_any_number_of_parts(version, tile, size, parts, device):
     """Called directly, with NaN around the results as well: a kernel that writes too far removes it."""
     arrays = inputs((1, 2, 67, size), 131)
     expected = reference(*arrays, is_causal=True)
@@ -163,7 +166,7 @@ def test_every_tile_and_any_number_of_parts_of_the_fast_version(tile, size, part
     y, lse, delta = device.empty(dy.shape), device.empty(q.shape[:-1]), device.empty(q.shape[:-1])
     dq, dk, dv = device.empty((parts, *q.shape)), device.empty(k.shape), device.empty(v.shape)
     scale = 1 / math.sqrt(size)
-    device.module.attention_forward("fast", q, k, v, None, True, scale, y, lse, tile, device.stream)
+    device.module.attention_forward(version, q, k, v, None, True, scale, y, lse, tile, device.stream)
     device.module.attention_backward("fast", q, k, v, None, True, scale, y, lse, dy, delta, dq, dk, dv, tile, device.stream)
     for name, result, want in zip(("y", "dquery", "dkey", "dvalue"), (y, dq.sum(axis=0), dk, dv), expected, strict=False):
         assert_close(name, result, want)
@@ -254,7 +257,7 @@ def test_an_explicit_choice_of_kernel_never_falls_back(device):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": "quick"}, "version must be naive, tiled or fast"),
+        ({"version": "quick"}, "version must be naive, tiled, fast or tf32x3"),
         ({"tile": "huge"}, "tile must be auto, small, narrow, medium or large"),
         ({"value": (1, 2, 3, 4)}, "value must be"),
         ({"lse": (1, 2, 3)}, "lse must be"),

@@ -17,7 +17,7 @@ from support.fake_cupy import EmulatedKernels, Watcher, arrays_in
 from minidiff.kernels.cuda import library
 from minidiff.kernels.cuda.plan import TF32X3, TF32X3_CHANNELS_LAST
 
-ASKING = {"attention_fast_fits", "attention_forward_cycles", "conv2d_has_channels_last", "conv2d_parts"}  # functions that launch nothing
+ASKING = {"attention_fast_fits", "attention_tf32x3_fits", "attention_forward_cycles", "conv2d_has_channels_last", "conv2d_parts"}  # functions that launch nothing
 ALLOCATING = {"empty", "empty_like"}
 MAY_BE_VIEWS = {"getitem", "reshape", "transpose", "swapaxes", "squeeze", "broadcast_to", "ravel", "asarray", "ascontiguousarray"}
 
