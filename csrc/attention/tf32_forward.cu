@@ -18,9 +18,9 @@ namespace {
 template <int HEAD, int ROWS, int KEYS, int WARPS>
 struct Block {
     static constexpr int THREADS = 32 * WARPS, QUERIES = 16 * ROWS * WARPS;
-    static constexpr int K_STRIDE = HEAD + 4, V_STRIDE = HEAD + 8;  // quads that 8 lanes read together lie in different banks
-    static constexpr int V = KEYS * K_STRIDE, STAGE = V + KEYS * V_STRIDE, STAGES = 2, Q = STAGES * STAGE;
-    static constexpr int BYTES = (Q + WARPS * KeptRows<HEAD, ROWS>::NUMBERS) * sizeof(float);
+    static constexpr int STRIDE = HEAD + 4;
+    static constexpr int V = KEYS * STRIDE, STAGE = 2 * V, STAGES = 2, Q = STAGES * STAGE;
+    static constexpr int BYTES = (Q + WARPS * KeptRows<HEAD, ROWS, 2>::NUMBERS) * sizeof(float);
     static constexpr int BLOCKS = HEAD > 64 ? 1 : ROWS == 2 ? 2 : 3;  // wanted on an SM: bounds the registers of a thread
 };
 
@@ -42,12 +42,12 @@ __global__ void __launch_bounds__(32 * WARPS, (Block<HEAD, ROWS, KEYS, WARPS>::B
 
     auto copy = [&](int stage, int j0) {
         float* tile = shared + stage * B::STAGE;
-        copy_rows<KEYS, HEAD, B::K_STRIDE, B::THREADS>(tile, k, j0, a.keys, a.size, aligned.key);
-        copy_rows<KEYS, HEAD, B::V_STRIDE, B::THREADS>(tile + B::V, v, j0, a.keys, a.value_size, aligned.value);
+        copy_rows<KEYS, HEAD, B::STRIDE, B::THREADS>(tile, k, j0, a.keys, a.size, aligned.key);
+        copy_rows<KEYS, HEAD, B::STRIDE, B::THREADS>(tile + B::V, v, j0, a.keys, a.value_size, aligned.value);
         end_of_copies();
     };
     copy(0, 0);
-    KeptRows<HEAD, ROWS> query(shared + B::Q + warp * KeptRows<HEAD, ROWS>::NUMBERS);
+    KeptRows<HEAD, ROWS, 2> query(shared + B::Q + warp * KeptRows<HEAD, ROWS, 2>::NUMBERS);
     query.load(q, i_warp, a.queries, a.size, aligned.query, a.scale);
 
     float o[PIECES][2 * ROWS][4] = {};  // of O^T
@@ -68,8 +68,8 @@ __global__ void __launch_bounds__(32 * WARPS, (Block<HEAD, ROWS, KEYS, WARPS>::B
         const float *k_tile = shared + stage * B::STAGE, *v_tile = k_tile + B::V;
 
         float s[COLUMNS][ROWS][4] = {};
-        multiply_by_tokens<HEAD, B::K_STRIDE>(s, query, k_tile + token_of_column(g) * B::K_STRIDE + 4 * t);
-        if (a.mask != nullptr || j0 + KEYS > seen_by_all) finish_logits_of_pieces(s, a, head, i_warp + g, j0 + t);
+        multiply_by_tokens<B::STRIDE>(s, query, k_tile + token_of_column(g) * B::STRIDE + 4 * t);
+        if (a.mask != nullptr || j0 + KEYS > seen_by_all) finish_logits_of_pieces<false>(s, a, head, i_warp + g, j0 + t);
 
         float correction[ROWS][2];
 #pragma unroll
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(32 * WARPS, (Block<HEAD, ROWS, KEYS, WARPS>::B
 #pragma unroll
             for (int c = 0; c < COLUMNS; c++) {
                 RowOperand<2> values;
-                read_transposed(values, v_tile + (8 * c + t) * B::V_STRIDE + 16 * n + 2 * g, B::V_STRIDE);
+                read_transposed<B::STRIDE>(values, v_tile + (8 * c + t) * B::STRIDE + 16 * n + number_of_row(g), 4);
                 multiply(part, values, p[c]);
             }
 #pragma unroll
@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(32 * WARPS, (Block<HEAD, ROWS, KEYS, WARPS>::B
 #pragma unroll
                 for (int n = 0; n < PIECES; n++) {
                     const float(&piece)[4] = o[n][2 * r + half];
-                    store2_within(row, 16 * n + 2 * g, size, aligned.output, factor[e] * piece[e], factor[e] * piece[e + 2]);
+                    store2_within(row, n / 2 * 32 + n % 2 * 8 + number_of_row(g), size, aligned.output, factor[e] * piece[e], factor[e] * piece[e + 2]);
                 }
             }
         }
@@ -176,9 +176,4 @@ void attention_forward_tf32x3(const Attention& a, Tile tile, cudaStream_t stream
     if (size <= 32) launch_tile<32, 64>(a, tile, stream);
     else if (size <= 64) launch_tile<64, 32>(a, tile, stream);
     else launch_tf32x3<128, 1, 32, 4>(a, stream);
-}
-
-bool attention_tf32x3_fits(int size) {
-    const int needed = size <= 32 ? Block<32, 1, 64, 4>::BYTES : size <= 64 ? Block<64, 1, 32, 4>::BYTES : Block<128, 1, 32, 4>::BYTES;
-    return needed <= this_device().shared_bytes;
 }

@@ -13,7 +13,9 @@
 //     columns that are keys       column c of a piece is key token_of_column(c) of 8: columns 2t and 2t + 1 are keys t and t + 4, which are k = t
 //                                 and k = t + 4 of the next product. So P, left by S = Q K^T in pairs (query g; these two keys), is the operand b
 //                                 of O^T = V^T P^T without moving
-//     rows that are numbers       rows g and g + 8 of V^T are the numbers 2g and 2g + 1 of 16 in a row: one read of 8 bytes
+//     rows that are numbers       rows g and g + 8 of V^T are neighbouring numbers, number_of_row(g) and the next: one read of 8 bytes
+//
+// All tiles have strides of 4 more than a multiple of 32, so that what 8 (16) lanes read together lies in different banks.
 #pragma once
 
 #include "attention/tiles.h"
@@ -33,6 +35,7 @@ UNCHECKED inline float exp2_at_once(float x) { return std::exp2(x); }
 #endif
 
 inline __device__ int token_of_column(int column) { return column / 2 + column % 2 * 4; }
+inline __device__ int number_of_row(int row) { return row % 2 * 2 + row / 2 % 2 * 16 + row / 4 * 4; }  // of 32, in a pair of pieces; see below
 inline __device__ float low_part(float x) { return x - cut_to_tf32(x); }  // x itself is the high part: the instruction cuts it
 inline __device__ void quad_to(float (&numbers)[4], float4 quad) {
     numbers[0] = quad.x, numbers[1] = quad.y, numbers[2] = quad.z, numbers[3] = quad.w;
@@ -54,7 +57,11 @@ inline __device__ void rows_to_columns(float (&to)[2], float x) {
     for (int e = 0; e < 2; e++) to[e] = __shfl_sync(WHOLE_WARP, x, threadIdx.x % 4 * 8 + 4 * e);
 }
 
-// Numbers d and d + 1 of a row of `size`, d being even. aligned: size and address are multiples of 4 numbers.
+// Numbers d and d + 1 of a row of `size`, d being even; zeros beyond its end. aligned: size and address are multiples of 4 numbers.
+inline __device__ float2 load2_within(const float* row, int d, int size, bool aligned) {
+    if (aligned && d < size) return *reinterpret_cast<const float2*>(row + d);
+    return make_float2(d < size ? row[d] : 0, d + 1 < size ? row[d + 1] : 0);
+}
 inline __device__ void store2_within(float* row, int d, int size, bool aligned, float x, float y) {
     if (aligned && d < size) *reinterpret_cast<float2*>(row + d) = make_float2(x, y);
     else {
@@ -67,6 +74,10 @@ inline __device__ void store2_within(float* row, int d, int size, bool aligned, 
 template <int ROWS>
 struct RowOperand {
     float high[ROWS][4], low[ROWS][4];
+    __device__ void split(int row) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) low[row][e] = low_part(high[row][e]);
+    }
 };
 template <int COLUMNS>
 struct ColumnOperand {
@@ -91,11 +102,11 @@ __device__ void multiply(float (*sum)[ROWS][4], const RowOperand<ROWS>& a, const
         for (int r = 0; r < ROWS; r++) mma_tf32(sum[c][r], a.high[r], b.high[c]);
 }
 
-// Rows that stay the operand a of many products, of a warp's ROWS pieces: split once, and kept in shared memory where each lane finds its
-// own numbers, 16 bytes side by side. No other lane reads them, so they need no barrier.
-template <int HEAD, int ROWS>
+// Rows that stay the operand a of many products, of a warp's ROWS pieces: kept in shared memory where each lane finds its own numbers, 16 bytes
+// side by side. No other lane reads them, so they need no barrier. PARTS = 2: both parts are kept, else the low one is made at each reading.
+template <int HEAD, int ROWS, int PARTS>
 struct KeptRows {
-    static constexpr int STEPS = HEAD / 8, NUMBERS = STEPS * ROWS * 2 * 128;  // of a warp
+    static constexpr int STEPS = HEAD / 8, NUMBERS = STEPS * ROWS * PARTS * 128;  // of a warp
     float* mine;
 
     __device__ explicit KeptRows(float* of_warp) : mine(of_warp + threadIdx.x % 32 * 4) {}
@@ -115,7 +126,8 @@ struct KeptRows {
                 for (int s = 0; s < 2; s++) {
                     const float4 high = make_float4(factor * upper[2 * s], factor * lower[2 * s], factor * upper[2 * s + 1], factor * lower[2 * s + 1]);
                     store4(at(r, d / 8 + s, 0), high);
-                    store4(at(r, d / 8 + s, 1), make_float4(low_part(high.x), low_part(high.y), low_part(high.z), low_part(high.w)));
+                    if (PARTS == 2)
+                        store4(at(r, d / 8 + s, 1), make_float4(low_part(high.x), low_part(high.y), low_part(high.z), low_part(high.w)));
                 }
             }
     }
@@ -123,16 +135,17 @@ struct KeptRows {
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             quad_to(a.high[r], load4(at(r, step, 0)));
-            quad_to(a.low[r], load4(at(r, step, 1)));
+            if (PARTS == 2) quad_to(a.low[r], load4(at(r, step, 1)));
+            else a.split(r);
         }
     }
-    __device__ float* at(int r, int step, int part) const { return mine + ((r * STEPS + step) * 2 + part) * 128; }
+    __device__ float* at(int r, int step, int part) const { return mine + ((r * STEPS + step) * PARTS + part) * 128; }
 };
 
-// sum[c][r] = <row, token> for 8 COLUMNS tokens of a tile in shared memory: S = Q K^T, dP = dO V^T. `tile` is given from this lane's first
-// quad on, number 4t of token token_of_column(g). A stride of 4 more than a multiple of 32 puts the quads of 8 lanes into different banks.
-template <int HEAD, int STRIDE, int ROWS, int COLUMNS>
-__device__ void multiply_by_tokens(float (&sum)[COLUMNS][ROWS][4], const KeptRows<HEAD, ROWS>& rows, const float* tile) {
+// sum[c][r] = <row, token> for 8 COLUMNS tokens of a tile in shared memory: S = Q K^T. `tile` is given from this lane's first quad on, number 4t
+// of token token_of_column(g): 8 lanes read quads of tokens i and i + 4.
+template <int STRIDE, int HEAD, int ROWS, int PARTS, int COLUMNS>
+__device__ void multiply_by_tokens(float (&sum)[COLUMNS][ROWS][4], const KeptRows<HEAD, ROWS, PARTS>& rows, const float* tile) {
     constexpr int TOGETHER = ROWS == 1 && COLUMNS % 4 == 0 ? 4 : 2;
     static_assert(COLUMNS % TOGETHER == 0 && STRIDE % 32 == 4);
 #pragma unroll
@@ -156,34 +169,35 @@ __device__ void multiply_by_tokens(float (&sum)[COLUMNS][ROWS][4], const KeptRow
     }
 }
 
-// 8 tokens as k, 32 numbers as rows: two pieces of V^T. `token` is given from number 2g of token t on. A stride of 8 more than a multiple of
-// 32 puts the pairs of 16 lanes into different banks.
-inline __device__ void read_transposed(RowOperand<2>& a, const float* token, int stride) {
+// 8 tokens as k, 16 ROWS numbers as rows: pieces of V^T. `tile` is given from number number_of_row(g) of token t on; k = t + 4 is the token
+// `distance` later. 16 lanes read the pairs 0, 2, 16 and 18 (or all 4 later) of four tokens, which begin 4 banks apart.
+template <int STRIDE, int ROWS>
+__device__ void read_transposed(RowOperand<ROWS>& a, const float* tile, int distance) {
 #pragma unroll
-    for (int i = 0; i < 2; i++)
+    for (int r = 0; r < ROWS; r++) {
 #pragma unroll
-        for (int e = 0; e < 4; e += 2) {
-            const float2 pair = *reinterpret_cast<const float2*>(token + 2 * e * stride + 16 * i);
-            a.high[i][e] = pair.x, a.high[i][e + 1] = pair.y;
-            a.low[i][e] = low_part(pair.x), a.low[i][e + 1] = low_part(pair.y);
+        for (int e = 0; e < 2; e++) {
+            const float2 pair = *reinterpret_cast<const float2*>(tile + e * distance * STRIDE + r / 2 * 32 + r % 2 * 8);
+            a.high[r][2 * e] = pair.x, a.high[r][2 * e + 1] = pair.y;
         }
+        a.split(r);
+    }
 }
 
-// The logits of this lane's rows, queries i, i + 8, ..., and columns, keys j, j + 4, ..., made of the products <q, k>.
-template <int ROWS, int COLUMNS>
+// The logits of this lane's rows (first, 8 later, ...) and columns (first, 4 later, ...), made of the products <q, k>: S, or S^T where the keys
+// are rows. i, j: the first query and key.
+template <bool KEYS_ARE_ROWS, int ROWS, int COLUMNS>
 __device__ void finish_logits_of_pieces(float (&s)[COLUMNS][ROWS][4], const Attention& a, int head, int i, int j) {
     const float* mask = a.mask == nullptr ? nullptr : mask_of(a, head);
 #pragma unroll
-    for (int row = 0; row < 2 * ROWS; row++) {
-        const int query = i + 8 * row, seen = keys_seen(a, query);
+    for (int row = 0; row < 2 * ROWS; row++)
 #pragma unroll
         for (int column = 0; column < 2 * COLUMNS; column++) {
-            const int key = j + 4 * column;
+            const int query = i + (KEYS_ARE_ROWS ? 4 * column : 8 * row), key = j + (KEYS_ARE_ROWS ? 8 * row : 4 * column);
             float& logit = s[column / 2][row / 2][row % 2 * 2 + column % 2];
-            if (key >= seen) logit = -INFINITY;
+            if (key >= keys_seen(a, query)) logit = -INFINITY;
             else if (mask != nullptr) logit += mask[query * a.mask_query + key * a.mask_key];
         }
-    }
 }
 
 // Starts the copies of a tile: rows first, first + 1, ... of a (tokens, size) array; zeros beyond its edges. All threads of the block take part.

@@ -167,14 +167,14 @@ def test_every_tile_and_any_number_of_parts(version, tile, size, parts, device):
     dq, dk, dv = device.empty((parts, *q.shape)), device.empty(k.shape), device.empty(v.shape)
     scale = 1 / math.sqrt(size)
     device.module.attention_forward(version, q, k, v, None, True, scale, y, lse, tile, device.stream)
-    device.module.attention_backward("fast", q, k, v, None, True, scale, y, lse, dy, delta, dq, dk, dv, tile, device.stream)
+    device.module.attention_backward(version, q, k, v, None, True, scale, y, lse, dy, delta, dq, dk, dv, tile, device.stream)
     for name, result, want in zip(("y", "dquery", "dkey", "dvalue"), (y, dq.sum(axis=0), dk, dv), expected, strict=False):
         assert_close(name, result, want)
     assert device.margins_intact()
 
 
 def test_parts_keep_the_gpu_busy_but_each_has_work(device):
-    parts = device.module.attention_backward_parts
+    parts = device.module.attention_fast_parts
     assert parts(1, 1) == parts(1, 32) == 1  # tiles of 32 keys where there are few
     assert parts(1, 33) == 2
     assert parts(10**6, 10**4) == 1

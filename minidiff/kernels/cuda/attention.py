@@ -30,7 +30,7 @@ def attention(version: str, gradient: str | None = None) -> Callable:
 
     def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
         version = chosen(named, query, key)
-        backward = {"tf32x3": "fast"}.get(gradient or version, gradient or version)
+        backward = gradient or version
         lib = prepared(version, query, key, value, mask)
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
         xp, shapes = lib.xp, (query.shape, key.shape, value.shape)
@@ -45,11 +45,8 @@ def attention(version: str, gradient: str | None = None) -> Callable:
 
         def attention_backward(dy, wanted):
             dy = xp.ascontiguousarray(dy).reshape(y.shape)
-            parts = (
-                lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2])
-                if backward == "fast"
-                else 1
-            )
+            parts_of = getattr(lib.module, f"attention_{backward}_parts", None)
+            parts = parts_of(q.shape[0] * q.shape[1], k.shape[2]) if parts_of is not None else 1
             dq, dk, dv, delta = (
                 xp.empty((parts, *q.shape), "float32"),
                 xp.empty_like(k),
