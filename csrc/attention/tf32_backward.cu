@@ -16,16 +16,16 @@
 
 namespace {
 
-constexpr int WARPS = 4, THREADS = 32 * WARPS, KEYS = 16 * WARPS, QUERIES = 64, COLUMNS = QUERIES / 8;
+constexpr int WARPS = 4, THREADS = 32 * WARPS, KEYS = 16 * WARPS;
 
 template <int HEAD>
 struct Block {
+    static constexpr int QUERIES = HEAD > 64 ? 16 : 64, COLUMNS = QUERIES / 8, PIECES = HEAD / 16;
     static constexpr int STRIDE = HEAD + 4, DS_STRIDE = KEYS + 16, KEPT = KeptRows<HEAD, 1, 1>::NUMBERS;
     static constexpr int K = 0, Q = K + KEYS * STRIDE, DO = Q + QUERIES * STRIDE, DS = DO + QUERIES * STRIDE;
     static constexpr int LSE = DS + QUERIES * DS_STRIDE, DELTA = LSE + QUERIES, KEPT_K = DELTA + QUERIES, KEPT_V = KEPT_K + WARPS * KEPT;
     static constexpr int BYTES = (KEPT_V + WARPS * KEPT) * sizeof(float);
     static constexpr int BLOCKS = HEAD > 64 ? 1 : HEAD > 32 ? 2 : 3;  // wanted on an SM: bounds the registers of a thread
-    static constexpr int PIECES = HEAD / 16;
     // In dQ^T a warp owns 32 numbers of a head, and these queries:
     static constexpr int WARPS_OF_HEAD = HEAD / 32, DQ_QUERIES = QUERIES * WARPS_OF_HEAD / WARPS, DQ_COLUMNS = DQ_QUERIES / 8;
 };
@@ -35,9 +35,9 @@ struct Aligned {
 };
 
 // sum^T += tile^T p, over the tile's tokens: dV^T += dO^T P. `tile` is given from number number_of_row(g) of token t on.
-template <int STRIDE, int PIECES>
+template <int STRIDE, int PIECES, int COLUMNS>
 __device__ void add_product_over_tokens(float (&sum)[PIECES][2][4], const float* tile, const float (&p)[COLUMNS][1][4]) {
-    constexpr int GROUP = PIECES > 4 ? 4 : PIECES;
+    constexpr int GROUP = PIECES > 4 ? 4 : PIECES;  // for each group p is split anew
 #pragma unroll
     for (int n = 0; n < PIECES; n += GROUP) {
         float part[2][GROUP][4] = {};
@@ -79,7 +79,7 @@ template <int HEAD>
 __global__ void __launch_bounds__(THREADS, Block<HEAD>::BLOCKS)
 attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligned aligned) {
     using B = Block<HEAD>;
-    constexpr int STRIDE = B::STRIDE;
+    constexpr int STRIDE = B::STRIDE, QUERIES = B::QUERIES, COLUMNS = B::COLUMNS;
     float* shared = dynamic_shared<float>();
     float *k_tile = shared + B::K, *q_tile = shared + B::Q, *do_tile = shared + B::DO, *ds_tile = shared + B::DS;
     float *lse_tile = shared + B::LSE, *delta_tile = shared + B::DELTA;
@@ -99,7 +99,7 @@ attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligne
         // a query beyond the last gets zeros everywhere, and gives none but zeros
         const int n = threadIdx.x % QUERIES, i = min(i0 + n, a.queries - 1);
         if (threadIdx.x < QUERIES) copy_async(lse_tile + n, lse + i, i == i0 + n);
-        else copy_async(delta_tile + n, delta + i, i == i0 + n);
+        else if (threadIdx.x < 2 * QUERIES) copy_async(delta_tile + n, delta + i, i == i0 + n);
         end_of_copies();
     };
 
@@ -129,6 +129,7 @@ attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligne
             for (int c = 0; c < COLUMNS; c++)
 #pragma unroll
                 for (int e = 0; e < 4; e++) p[c][0][e] = exp2_at_once((p[c][0][e] - lse_tile[8 * c + t + e % 2 * 4]) * LOG2_E);
+            add_product_over_tokens<STRIDE>(dv, do_tile + t * STRIDE + number_of_row(g), p);
 
             float ds[COLUMNS][1][4] = {};
             multiply_by_tokens<STRIDE>(ds, value, do_tile + token_of_column(g) * STRIDE + 4 * t);
@@ -136,25 +137,22 @@ attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligne
             for (int c = 0; c < COLUMNS; c++) {
 #pragma unroll
                 for (int e = 0; e < 4; e++) ds[c][0][e] = p[c][0][e] * (ds[c][0][e] - delta_tile[8 * c + t + e % 2 * 4]);
-                // In dQ^T keys g and g + 8 are k = t and t + 4 of one instruction, and those 4 later of the next: so they lie side by side.
+                // Of 16 keys, those of k = t and t + 4, in one instruction and the next, are four side by side: t, t + 4, t + 8, t + 12.
 #pragma unroll
-                for (int e = 0; e < 2; e++)
-                    *reinterpret_cast<float2*>(ds_tile + (8 * c + t + 4 * e) * B::DS_STRIDE + 16 * warp + g % 4 * 4 + g / 4 * 2) =
-                        make_float2(ds[c][0][e], ds[c][0][e + 2]);
+                for (int e = 0; e < 4; e++) ds_tile[(8 * c + t + e % 2 * 4) * B::DS_STRIDE + 16 * warp + g % 4 * 4 + g / 4 + e / 2 * 2] = ds[c][0][e];
             }
-            add_product_over_tokens<STRIDE>(dv, do_tile + t * STRIDE + number_of_row(g), p);
             add_product_over_tokens<STRIDE>(dk, q_tile + t * STRIDE + number_of_row(g), ds);
             __syncthreads();  // dS is complete, and nobody needs these queries any more
             if (i0 + QUERIES < a.queries) copy_queries(i0 + QUERIES);
 
             const int d0 = warp % B::WARPS_OF_HEAD * 32, query0 = warp / B::WARPS_OF_HEAD * B::DQ_QUERIES;
             float dq[B::DQ_COLUMNS][2][4] = {};
-#pragma unroll
+#pragma unroll 2
             for (int m = 0; m < KEYS; m += 16) {
                 RowOperand<2> keys[2];
                 ColumnOperand<B::DQ_COLUMNS> b[2];
 #pragma unroll
-                for (int s = 0; s < 2; s++) read_transposed<STRIDE>(keys[s], k_tile + (m + 4 * s + t) * STRIDE + d0 + number_of_row(g), 8);
+                for (int s = 0; s < 2; s++) read_transposed<STRIDE>(keys[s], k_tile + (m + 8 * s + t) * STRIDE + d0 + number_of_row(g), 4);
 #pragma unroll
                 for (int c = 0; c < B::DQ_COLUMNS; c++) {
                     float quad[4];

@@ -146,9 +146,9 @@ struct KeptRows {
 // of token token_of_column(g): 8 lanes read quads of tokens i and i + 4.
 template <int STRIDE, int HEAD, int ROWS, int PARTS, int COLUMNS>
 __device__ void multiply_by_tokens(float (&sum)[COLUMNS][ROWS][4], const KeptRows<HEAD, ROWS, PARTS>& rows, const float* tile) {
-    constexpr int TOGETHER = ROWS == 1 && COLUMNS % 4 == 0 ? 4 : 2;
+    constexpr int TOGETHER = ROWS == 1 && COLUMNS % 4 == 0 && HEAD * PARTS > 32 ? 4 : 2;  // as many as registers allow
     static_assert(COLUMNS % TOGETHER == 0 && STRIDE % 32 == 4);
-#pragma unroll
+#pragma unroll 2
     for (int d = 0; d < HEAD; d += 16) {
         RowOperand<ROWS> a[2];
         rows.read(a[0], d / 8);
@@ -208,13 +208,13 @@ __device__ void copy_rows(float* tile, const float* source, int first, int token
     const int first_row = threadIdx.x / QUADS, d = threadIdx.x % QUADS * 4, rows_left = tokens - first - first_row;
     const float* from = source + size_t(first + first_row) * size + d;
     float* to = tile + first_row * STRIDE + d;
+    if (aligned) {
 #pragma unroll
-    for (int row = 0; row < TOKENS; row += ROW_STEP) {
-        const int left = row < rows_left ? size - d : 0;  // numbers of this row, from d on
-        if (aligned) copy_quad_async(to + row * STRIDE, left > 0 ? from + size_t(row) * size : source, left > 0);
-        else
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                copy_async(to + row * STRIDE + e, left > e ? from + size_t(row) * size + e : source, left > e);
+        for (int row = 0; row < TOKENS; row += ROW_STEP)
+            copy_quad_async(to + row * STRIDE, from + size_t(row) * size, row < rows_left && d < size);
+    } else {
+#pragma unroll 1
+        for (int row = 0; row < TOKENS; row += ROW_STEP)
+            for (int e = 0; e < 4; e++) copy_async(to + row * STRIDE + e, from + size_t(row) * size + e, row < rows_left && d + e < size);
     }
 }
