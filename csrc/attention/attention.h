@@ -60,5 +60,5 @@ bool attention_fast_fits(int size);                       // whether a block's t
 // The same on tensor cores, three products for one: from compute capability 8.0 on. Its tiles are SMALL and LARGE; the others count as AUTO.
 void attention_forward_tf32x3(const Attention& a, Tile tile, cudaStream_t stream);
 void attention_backward_tf32x3(const Attention& a, const AttentionGradient& g, cudaStream_t stream);
-int attention_tf32x3_parts(int batch_heads, int keys);  // how many parts of dq suit the device
+int attention_tf32x3_parts(int batch_heads, int keys, int size);
 bool attention_tf32x3_fits(int size);

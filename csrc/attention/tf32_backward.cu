@@ -201,10 +201,22 @@ void attention_backward_tf32x3(const Attention& a, const AttentionGradient& g, c
     else launch_tf32x3<128>(a, g, stream);
 }
 
-// Enough blocks for four on each SM, but no more parts than key tiles.
-int attention_tf32x3_parts(int batch_heads, int keys) {
-    const int wanted = ceil_div(4 * this_device().processors, batch_heads), key_tiles = ceil_div(keys, KEYS);
-    return ceil_div(key_tiles, ceil_div(key_tiles, std::min(wanted, key_tiles)));  // as many as have work
+// In rounds of as many blocks as the SMs hold, a block goes through its key tiles; the sum over several parts costs reading and writing them.
+// Cycles for one query and one number of a head: a tile's, by the predictions of docs/benchmarks/gpu_predictions.md, and those of 4 bytes.
+int attention_tf32x3_parts(int batch_heads, int keys, int size) {
+    constexpr float TILE = 4.0f, PART = 0.004f;  // twice what its bytes take, for it takes memory, too
+    const int resident = size <= 32 ? Block<32>::BLOCKS : size <= 64 ? Block<64>::BLOCKS : Block<128>::BLOCKS;
+    const int key_tiles = ceil_div(keys, KEYS), at_once = resident * this_device().processors;
+    int best = 1;
+    float least = INFINITY;
+    for (int parts = 1; parts <= key_tiles; parts++) {
+        const int tiles_of_part = ceil_div(key_tiles, parts);
+        if (ceil_div(key_tiles, tiles_of_part) != parts) continue;  // a part would have no work
+        const int rounds = ceil_div(1LL * batch_heads * parts, at_once);
+        const float cycles = TILE * float(rounds) * float(tiles_of_part) + (parts > 1 ? PART * float(parts + 1) * float(batch_heads) : 0);
+        if (cycles < least) least = cycles, best = parts;
+    }
+    return best;
 }
 
 // The backward pass needs more than the forward pass.

@@ -22,6 +22,9 @@ struct Block {
     static constexpr int V = KEYS * STRIDE, STAGE = 2 * V, STAGES = 2, Q = STAGES * STAGE;
     static constexpr int BYTES = (Q + WARPS * KeptRows<HEAD, ROWS, 2>::NUMBERS) * sizeof(float);
     static constexpr int BLOCKS = HEAD > 64 ? 1 : ROWS == 2 ? 2 : 3;  // wanted on an SM: bounds the registers of a thread
+    // Cycles of a quarter of an SM for one instruction of tensor cores, with all that comes with it: predicted, not yet measured
+    // (docs/benchmarks/gpu_predictions.md).
+    static constexpr float CYCLES = HEAD > 32 ? (ROWS == 2 ? 8.6f : 9.6f) : (ROWS == 2 ? 10.2f : 10.7f);
 };
 
 struct Aligned {
@@ -158,14 +161,24 @@ void launch_tf32x3(const Attention& a, cudaStream_t stream) {
     launch("attention_tf32x3", attention_tf32x3<HEAD, ROWS, KEYS, WARPS>, blocks, dim3(B::THREADS), B::BYTES, stream, a, aligned);
 }
 
+// How long it takes, in cycles of an SM, as in fast_forward.cu: blocks in rounds of as many as fit, the last one being half a round at least.
+template <int HEAD, int ROWS, int KEYS, int WARPS>
+float cycles(const Attention& a) {
+    using B = Block<HEAD, ROWS, KEYS, WARPS>;
+    constexpr int START = 32;  // keys: what a block's start and end cost
+    const Device device = this_device();
+    if (B::BYTES > device.shared_bytes) return INFINITY;
+    const int resident = std::min(B::BLOCKS, (device.shared_bytes + 1024) / (B::BYTES + 1024));
+    const int blocks = ceil_div(1LL * a.batch_heads * ceil_div(a.queries, B::QUERIES), device.processors), rest = blocks % resident;
+    const float rounds = float(blocks - rest) + (rest ? std::max(float(rest), float(resident) / 2) : 0);
+    const float instructions = 3 * 2.0f * B::QUERIES * HEAD * float(ceil_div(a.keys, KEYS) * KEYS + START) / 1024 / 4;
+    return rounds * instructions * B::CYCLES;
+}
+
 // LARGE reads and splits each key and value for 32 queries of a warp where SMALL does it for 16. It makes half as many blocks.
 template <int HEAD, int SMALL_KEYS>
 void launch_tile(const Attention& a, Tile tile, cudaStream_t stream) {
-    using Large = Block<HEAD, 2, 32, 4>;
-    const Device device = this_device();
-    const bool fits = Large::BYTES <= device.shared_bytes;
-    const bool fills = 1LL * a.batch_heads * ceil_div(a.queries, Large::QUERIES) >= 2LL * Large::BLOCKS * device.processors;
-    const bool large = tile == Tile::LARGE || (tile != Tile::SMALL && fits && fills);
+    const bool large = tile == Tile::LARGE || (tile != Tile::SMALL && cycles<HEAD, 2, 32, 4>(a) < cycles<HEAD, 1, SMALL_KEYS, 4>(a));
     large ? launch_tf32x3<HEAD, 2, 32, 4>(a, stream) : launch_tf32x3<HEAD, 1, SMALL_KEYS, 4>(a, stream);
 }
 

@@ -83,7 +83,7 @@ void backward(const std::string& version, Floats query, Floats key, Floats value
 Bindings bind([](py::module_& module) {
     define(module, "attention_forward", forward);
     define(module, "attention_backward", backward);
-    module.def("attention_fast_parts", attention_fast_parts);
+    module.def("attention_fast_parts", [](int batch_heads, int keys, int) { return attention_fast_parts(batch_heads, keys); });
     module.def("attention_tf32x3_parts", attention_tf32x3_parts);
     module.def("attention_fast_fits", attention_fast_fits);
     module.def("attention_tf32x3_fits", attention_tf32x3_fits);

@@ -9,16 +9,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from minidiff.engine.backend import array_module
 from minidiff.engine.registry import Unsupported
-from minidiff.kernels.cuda.conv2d_launch import has_tensor_cores
 from minidiff.kernels.cuda.library import Native, float32, native, register_versions
 
 VERSIONS = ("naive", "tiled", "tf32x3", "fast")
 MAX_SIZE = 128  # of a head
-# Where "fast" hands over to "tf32x3": by the numbers of a head (rounded up to a tile's size), from
-# how many tokens of the shorter sequence on.
-TENSOR_CORES_FROM = {64: 512}
+# Where "fast" hands over to "tf32x3": {numbers of a head, rounded up to a tile's: the least number of
+# tokens, of the shorter sequence}, on GPUs whose tensor cores multiply TF32 at 8 times the rate of
+# float32 or more. (Those of 8.6, 8.9 and 12.0 do so at 1 to 2 times the rate, for three products.)
+TENSOR_CORES_FROM = {64: 512}  # predicted: docs/benchmarks/gpu_predictions.md
+TENSOR_CORES_OF = ("80", "90")
 
 
 def attention(version: str, gradient: str | None = None) -> Callable:
@@ -29,9 +29,9 @@ def attention(version: str, gradient: str | None = None) -> Callable:
     named = version
 
     def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
-        version = chosen(named, query, key)
+        lib = prepared(named, query, key, value, mask)
+        version = chosen(named, query, key, value, lib.module.attention_tf32x3_fits)
         backward = gradient or version
-        lib = prepared(version, query, key, value, mask)
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
         xp, shapes = lib.xp, (query.shape, key.shape, value.shape)
         q, k, v = (as_images(xp, a) for a in (query, key, value))
@@ -46,7 +46,8 @@ def attention(version: str, gradient: str | None = None) -> Callable:
         def attention_backward(dy, wanted):
             dy = xp.ascontiguousarray(dy).reshape(y.shape)
             parts_of = getattr(lib.module, f"attention_{backward}_parts", None)
-            parts = parts_of(q.shape[0] * q.shape[1], k.shape[2]) if parts_of is not None else 1
+            heads, size = q.shape[0] * q.shape[1], max(q.shape[-1], v.shape[-1])
+            parts = parts_of(heads, k.shape[2], size) if parts_of is not None else 1
             dq, dk, dv, delta = (
                 xp.empty((parts, *q.shape), "float32"),
                 xp.empty_like(k),
@@ -88,19 +89,21 @@ def attention(version: str, gradient: str | None = None) -> Callable:
     return attention_by_kernels
 
 
-def chosen(version: str, query: Any, key: Any) -> str:
+def chosen(version: str, query: Any, key: Any, value: Any, fits: Callable[[int], bool]) -> str:
     """The version to run: "tf32x3" in place of "fast" where it is faster, by TENSOR_CORES_FROM.
 
+    fits: whether the tiles of "tf32x3" have room, for heads of so many numbers.
     Raises: Unsupported if "tf32x3" is asked for and the GPU has no tensor cores for TF32.
     """
-    on_gpu = array_module(query).__name__ == "cupy"
-    if version == "tf32x3" and on_gpu and not has_tensor_cores(query):
+    capability = getattr(getattr(query, "device", None), "compute_capability", None)
+    if capability is None:  # emulated
+        return version
+    if version == "tf32x3" and int(capability) < 80:
         raise Unsupported("tf32x3 needs tensor cores: a GPU of compute capability 8.0 or newer")
-    if version == "fast" and has_tensor_cores(query):
-        size = next((size for size in (32, 64, 128) if query.shape[-1] <= size), None)
-        least = TENSOR_CORES_FROM.get(size, math.inf)
-        if min(query.shape[-2], key.shape[-2]) >= least:
-            return "tf32x3"
+    numbers, tokens = max(query.shape[-1], value.shape[-1]), min(query.shape[-2], key.shape[-2])
+    least = TENSOR_CORES_FROM.get(next(size for size in (32, 64, 128) if numbers <= size), math.inf)
+    if version == "fast" and capability in TENSOR_CORES_OF and tokens >= least and fits(numbers):
+        return "tf32x3"
     return version
 
 
