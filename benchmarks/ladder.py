@@ -158,9 +158,9 @@ def roofline(found: dict[str, dict[str, Cost]], target: Path) -> None:
         xs, ys = zip(*places, strict=True)
         axes.plot(xs, np.array(ys) / 1e12, marker, color=colour, label=f"{operation}: at most, by the counter", ms=7)
         for (intensity, bound), numbers in places.items():
-            right = operation == "attention"
+            right = operation == "attention" or numbers[0] == "10"
             axes.annotate(", ".join(numbers), (intensity, bound / 1e12), textcoords="offset points", color=colour, fontsize=9,
-                          xytext=(8, -4) if right else (-8, {"05": -11, "06": 5, "10": -13}.get(numbers[0], -2)), ha="left" if right else "right")  # fmt: skip
+                          xytext=(8, -13 if numbers[0] == "10" else -4) if right else (-8, {"05": -11, "06": 5}.get(numbers[0], -2)), ha="left" if right else "right")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(0.05, 400), ylim=(0.1, 600), ylabel="10^12 operations a second",
              xlabel="operations per byte of global memory (counted without caches)",
              title="The ladder under an H200's measured ceilings: bounds, not times")  # fmt: skip
