@@ -4,6 +4,7 @@
 
 #include "common/array.h"
 #include "conv2d/conv2d.h"
+#include "group_norm/group_norm.h"
 #include "ladder/rung.h"
 
 using Numbers = std::array<int, 16>;  // the fields of Conv, in their order
@@ -30,9 +31,9 @@ static void want_sizes(const Conv& conv, const Array<float>* x, const Array<floa
     if (y) want_size("y", *y, 1LL * conv.N * conv.O * conv.I * conv.J);
 }
 
-static const float* want_bias(const Bias& bias, int channels) {
+static const float* want_bias(const char* name, const Bias& bias, int channels) {
     if (!bias) return nullptr;
-    want_size("bias", *bias, channels);
+    want_size(name, *bias, channels);
     return bias->data;
 }
 
@@ -91,7 +92,7 @@ static Bindings bind([](py::module_& module) {
                                 Array<float> y, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
-        const float* b = want_bias(bias, conv.O);
+        const float* b = want_bias("bias", bias, conv.O);
         const Plan plan = plan_of(version, conv, "forward", y, tile, splits, parts, copies_of(version, conv, false));
         if (auto* rung = Conv2dRung::find(version)) return rung(conv, x.data, weight.data, b, y.data, plan, stream);
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
@@ -102,11 +103,27 @@ static Bindings bind([](py::module_& module) {
         unknown(version);
     });
 
+    define(module, "conv2d_of_group_norm_swish",
+           [](const std::string& version, const Numbers& numbers, Array<float> x, int num_groups, Bias norm_weight, Bias norm_bias, float eps,
+              Array<float> weight, Bias bias, Array<float> scales, Array<float> y, Stream stream) {
+               const Conv conv = conv_of(numbers);
+               want_sizes(conv, &x, &weight, &y);
+               if (num_groups < 1 || conv.C % num_groups)
+                   throw std::invalid_argument("conv2d: num_groups must divide the channels of x, got " + std::to_string(num_groups));
+               want_size("scales", scales, 2LL * conv.N * conv.C);
+               const float *scale = want_bias("norm_weight", norm_weight, conv.C), *shift = want_bias("norm_bias", norm_bias, conv.C);
+               const GroupNorm norm{conv.N, num_groups, conv.C / num_groups, conv.H * conv.W, eps, true, x.data, scale, shift,
+                                    nullptr, nullptr, nullptr};
+               auto* rung = NormConv2dRung::find(version);
+               if (!rung) unknown(version);
+               rung(norm, conv, weight.data, want_bias("bias", bias, conv.O), reinterpret_cast<float2*>(scales.data), y.data, stream);
+           });
+
     define(module, "conv2d_input_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> weight,
                                                Bias bias, Array<float> dx, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &dx, &weight, &dy);
-        const float* b = want_bias(bias, conv.C);
+        const float* b = want_bias("bias", bias, conv.C);
         const Plan plan = plan_of(version, conv, "input gradient", dx, tile, splits, parts, copies_of(version, conv, true));
         if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);
