@@ -16,31 +16,41 @@ bool sorted_taps(const Axis& axis, int side, short (&order)[MAX_SIDE], int& dist
     return true;
 }
 
-constexpr int LANES = 8;  // threads that share the parts of one result, as in fast.cu
+constexpr int WIDTH = 32, TAPS = 9, MAX_LANES = 3;  // channels c and taps of a block; threads that share the parts of a result
 
-// dweight[o][c][u][v], then dbias[o]: the sums of parts [split][group][u][v][o][c], [group][o], always in the same order.
+// dweight[o][c][u][v], then dbias[o]: the sums of parts [split][group][u][v][o][c], [group][o], always in the same order. A block reads 32
+// channels c side by side for each tap, and writes their taps side by side. blockIdx = (c, o, group), of dbias behind the last c.
 __global__ void sum_of_gradient_parts(const __grid_constant__ RowGradient l, const float* parts, float* dweight) {
-    __shared__ float sums[LANES][32];
+    __shared__ float sums[MAX_LANES][TAPS][WIDTH + 1];
     const Conv& conv = l.conv;
-    const int place = blockIdx.x * 32 + threadIdx.x, size = l.part();
-    float sum = 0;
-    if (place < size) {
-#pragma unroll 4
-        for (int part = threadIdx.y; part < l.splits; part += LANES) sum += parts[1LL * part * size + place];
+    const int C = conv.group_C(), O = conv.group_O(), taps = conv.U * conv.V, o = blockIdx.y, group = blockIdx.z, size = l.part();
+    const int first_c = blockIdx.x * WIDTH, lanes = blockDim.z;
+    if (first_c >= l.padded_c) {  // a warp for dbias
+        if (threadIdx.y || threadIdx.z) return;
+        float sum = 0;
+        for (int part = threadIdx.x; part < l.splits; part += WIDTH) sum += parts[1LL * part * size + l.weights() + group * l.padded_o + o];
+        sum = warp_sum(sum);
+        if (threadIdx.x == 0) dweight[conv.O * C * taps + group * O + o] = sum;
+        return;
     }
-    sums[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    if (threadIdx.y != 0 || place >= size) return;
-    sum = 0;
-    for (int lane = 0; lane < LANES; lane++) sum += sums[lane][threadIdx.x];
-    const int C = conv.group_C(), O = conv.group_O(), taps = conv.U * conv.V;
-    if (place < l.weights()) {
-        const int c = place % l.padded_c, o = place / l.padded_c % l.padded_o, tap_of_group = place / l.padded_c / l.padded_o;
-        const int tap = tap_of_group % taps, group = tap_of_group / taps;
-        if (c < C && o < O) dweight[((group * O + o) * C + c) * taps + tap] = sum;
-    } else {
-        const int o = (place - l.weights()) % l.padded_o, group = (place - l.weights()) / l.padded_o;
-        if (o < O) dweight[conv.O * C * taps + group * O + o] = sum;
+    const int thread = (threadIdx.z * TAPS + threadIdx.y) * WIDTH + threadIdx.x;
+    for (int first_tap = 0; first_tap < taps; first_tap += TAPS) {
+        const int tap = first_tap + threadIdx.y;
+        float sum = 0;
+        if (tap < taps) {
+            const float* at = parts + ((group * taps + tap) * l.padded_o + o) * l.padded_c + first_c + threadIdx.x;
+#pragma unroll 4
+            for (int part = threadIdx.z; part < l.splits; part += lanes) sum += at[1LL * part * size];
+        }
+        sums[threadIdx.z][threadIdx.y][threadIdx.x] = sum;
+        __syncthreads();
+        const int count = min(TAPS, taps - first_tap), c = thread / count, t = thread - c * count;
+        if (c < WIDTH && first_c + c < C) {
+            sum = 0;
+            for (int lane = 0; lane < lanes; lane++) sum += sums[lane][t][c];
+            dweight[((group * O + o) * C + first_c + c) * taps + first_tap + t] = sum;
+        }
+        __syncthreads();
     }
 }
 
@@ -92,5 +102,7 @@ bool row_gradient_of(RowGradient& l, const Conv& conv, bool bias, int splits, in
 }
 
 void sum_gradient_parts(const char* name, const RowGradient& l, const float* parts, float* dweight, cudaStream_t stream) {
-    launch(name, sum_of_gradient_parts, ceil_div(l.part(), 32), dim3(32, LANES), 0, stream, l, parts, dweight);
+    const int lanes = l.splits > 24 ? MAX_LANES : l.splits > 8 ? 2 : 1;
+    const dim3 grid(l.padded_c / WIDTH + l.bias, l.conv.group_O(), l.conv.groups);
+    launch(name, sum_of_gradient_parts, grid, dim3(WIDTH, TAPS, lanes), 0, stream, l, parts, dweight);
 }

@@ -55,9 +55,6 @@ struct WarpgroupSums {
     __device__ WarpgroupSums() {
 #pragma unroll
         for (int e = 0; e < N / 2; e++) sum[e] = part[e] = 0;
-        registers_are_set();
-    }
-    __device__ void registers_are_set() {
         if constexpr (PARTS == 2)
             wgmma_fence(sum, part);
         else

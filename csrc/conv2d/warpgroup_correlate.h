@@ -52,7 +52,7 @@ struct HaloTile {
     static constexpr int STRIDE = WARPGROUPS == 1 ? 264 : WARPGROUPS == 2 ? 328 : 392;  // of a channel
     using Weights = SlabOfColumns<N, STEPS, PARTS>;
     static constexpr int SLAB = sizeof(Weights) / sizeof(float), STAGE = SLAB + CHANNELS * STRIDE;
-    static constexpr size_t SHARED = sizeof(float) * HALO_STAGES * STAGE;
+    static constexpr size_t SHARED = sizeof(float) * (HALO_STAGES * STAGE + N);  // and the bias
 };
 
 // (class, group, block of N channels m, slab, step, part, k / 4, m, k % 4), zeros behind the last m and c.
@@ -144,6 +144,10 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         for (int u = 0; u < SIDE; u++) at[e][u] = kept(t * STRIDE + position + halo.row_at[u]);
     }
 
+    // At the end each lane adds the bias of its channels, which would then wait for memory.
+    float* bias_of = shared + Tile::HALO_STAGES * STAGE;
+    for (int n = threadIdx.x; n < N; n += THREADS) bias_of[n] = bias && c.splits == 1 && first_m + n < c.M ? bias[group * c.M + first_m + n] : 0;
+
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
     if (slab_count > 0) copy_slab(0, shared);
     end_of_copies();
@@ -176,6 +180,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         now = next;
     }
     sums.finish();
+    if (slab_count == 0) __syncthreads();  // the bias is there
 
     const int thread = kept(threadIdx.x), first = first_pixel + thread / warpSize * 16 + thread % warpSize / 4;  // anew, not kept in registers
     const int plane = c.result_h * c.result_w;
@@ -189,8 +194,8 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         float* to = result + n * c.groups * c.M * plane + h * c.result_w + w;
 #pragma unroll
         for (int j = 0; j < N / 4; j++) {
-            const int m = first_m + 8 * (j / 2) + 2 * (thread % 4) + j % 2;
-            if (m < c.M) to[m * plane] = sums.sum[4 * (j / 2) + 2 * e + j % 2] + (bias && c.splits == 1 ? bias[group * c.M + m] : 0);
+            const int n = 8 * (j / 2) + 2 * (thread % 4) + j % 2, m = first_m + n;
+            if (m < c.M) to[m * plane] = sums.sum[4 * (j / 2) + 2 * e + j % 2] + bias_of[n];
         }
     }
 }
