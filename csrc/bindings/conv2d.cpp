@@ -4,6 +4,7 @@
 
 #include "common/array.h"
 #include "conv2d/conv2d.h"
+#include "group_norm/group_norm.h"
 #include "ladder/rung.h"
 
 using Numbers = std::array<int, 16>;  // the fields of Conv, in their order
@@ -30,19 +31,21 @@ static void want_sizes(const Conv& conv, const Array<float>* x, const Array<floa
     if (y) want_size("y", *y, 1LL * conv.N * conv.O * conv.I * conv.J);
 }
 
-static const float* want_bias(const Bias& bias, int channels) {
+static const float* want_bias(const char* name, const Bias& bias, int channels) {
     if (!bias) return nullptr;
-    want_size("bias", *bias, channels);
+    want_size(name, *bias, channels);
     return bias->data;
 }
 
-// What `parts` must hold: what tiles with channels last write anew, and the parts.
+static Sum sum_of(const std::string& name) {
+    if (name == "forward") return Sum::FORWARD;
+    if (name == "input gradient") return Sum::INPUT_GRADIENT;
+    if (name == "weight gradient") return Sum::WEIGHT_GRADIENT;
+    throw std::invalid_argument("conv2d: wanted the sum forward, input gradient or weight gradient, got " + name);
+}
+
 static long long parts_size(const std::string& version, const Conv& conv, const std::string& sum, int tile, int splits, long long result) {
-    if (sum != "forward" && sum != "input gradient" && sum != "weight gradient")
-        throw std::invalid_argument("conv2d: wanted the sum forward, input gradient or weight gradient, got " + sum);
-    const int products = version == "tf32" ? 1 : version == "tf32x3" ? 3 : 0;
-    const bool scratch = products && sum != "weight gradient";
-    return (scratch ? conv2d_scratch(conv, sum == "input gradient", products, tile) : 0) + (splits > 1 ? splits * result : 0);
+    return conv2d_parts(conv, sum_of(sum), version == "tf32" ? 1 : version == "tf32x3" ? 3 : 0, tile, splits, result);
 }
 
 // copies: how many products the sum is made of, groups and stride classes. They and the splits are grid.z of one launch.
@@ -54,7 +57,10 @@ static Plan plan_of(const std::string& version, const Conv& conv, const std::str
         throw std::invalid_argument("conv2d: groups x stride classes x splits must be at most " + std::to_string(LARGEST_GRID_Z) + ", got " +
                                     std::to_string(copies * splits));
     const long long size = parts_size(version, conv, sum, tile, splits, result.size());
-    if (size && !parts) throw std::invalid_argument("conv2d: more than one split, or a tile with channels last, needs an array parts");
+    if (size < 0)
+        throw std::invalid_argument("conv2d: tile " + std::to_string(tile) + " of " + version + " is not for the " + sum +
+                                    " of this convolution, or not for this GPU");
+    if (size && !parts) throw std::invalid_argument("conv2d: this tile, or more than one split, needs an array parts");
     if (size) want_size("parts", *parts, size);
     return {tile, splits, parts ? parts->data : nullptr};
 }
@@ -73,8 +79,8 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
-    define(module, "conv2d_has_channels_last", [](const Numbers& numbers, const std::string& sum) {
-        return sum != "weight gradient" && conv2d_has_channels_last(conv_of(numbers), sum == "input gradient");
+    define(module, "conv2d_takes", [](const std::string& version, const Numbers& numbers, const std::string& sum, int tile) {
+        return parts_size(version, conv_of(numbers), sum, tile, 1, 0) >= 0;
     });
 
     define(module, "conv2d_parts", [](const std::string& version, const Numbers& numbers, const std::string& sum, int tile, int splits,
@@ -86,7 +92,7 @@ static Bindings bind([](py::module_& module) {
                                 Array<float> y, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &x, &weight, &y);
-        const float* b = want_bias(bias, conv.O);
+        const float* b = want_bias("bias", bias, conv.O);
         const Plan plan = plan_of(version, conv, "forward", y, tile, splits, parts, copies_of(version, conv, false));
         if (auto* rung = Conv2dRung::find(version)) return rung(conv, x.data, weight.data, b, y.data, plan, stream);
         if (version == "naive") return conv2d_naive(conv, x.data, weight.data, b, y.data, stream);
@@ -97,11 +103,27 @@ static Bindings bind([](py::module_& module) {
         unknown(version);
     });
 
+    define(module, "conv2d_of_group_norm_swish",
+           [](const std::string& version, const Numbers& numbers, Array<float> x, int num_groups, Bias norm_weight, Bias norm_bias, float eps,
+              Array<float> weight, Bias bias, Array<float> scales, Array<float> y, Stream stream) {
+               const Conv conv = conv_of(numbers);
+               want_sizes(conv, &x, &weight, &y);
+               if (num_groups < 1 || conv.C % num_groups)
+                   throw std::invalid_argument("conv2d: num_groups must divide the channels of x, got " + std::to_string(num_groups));
+               want_size("scales", scales, 2LL * conv.N * conv.C);
+               const float *scale = want_bias("norm_weight", norm_weight, conv.C), *shift = want_bias("norm_bias", norm_bias, conv.C);
+               const GroupNorm norm{conv.N, num_groups, conv.C / num_groups, conv.H * conv.W, eps, true, x.data, scale, shift,
+                                    nullptr, nullptr, nullptr};
+               auto* rung = NormConv2dRung::find(version);
+               if (!rung) unknown(version);
+               rung(norm, conv, weight.data, want_bias("bias", bias, conv.O), reinterpret_cast<float2*>(scales.data), y.data, stream);
+           });
+
     define(module, "conv2d_input_gradient", [](const std::string& version, const Numbers& numbers, Array<float> dy, Array<float> weight,
                                                Bias bias, Array<float> dx, int tile, int splits, Bias parts, Stream stream) {
         const Conv conv = conv_of(numbers);
         want_sizes(conv, &dx, &weight, &dy);
-        const float* b = want_bias(bias, conv.C);
+        const float* b = want_bias("bias", bias, conv.C);
         const Plan plan = plan_of(version, conv, "input gradient", dx, tile, splits, parts, copies_of(version, conv, true));
         if (version == "naive") return conv2d_input_gradient_naive(conv, dy.data, weight.data, b, dx.data, stream);
         if (version == "tiled") return conv2d_input_gradient_tiled(conv, dy.data, weight.data, b, dx.data, stream);

@@ -16,3 +16,14 @@ struct Divider {
     }
     __device__ int divide(int a) const { return divisor == 1 ? a : int(__umulhi(unsigned(a), multiplier) >> shift); }
 };
+
+// The same for a hot loop: it need not ask whether the divisor is 1, which takes three instructions.
+struct LoopDivider {
+    unsigned multiplier, shift = 31;
+
+    explicit LoopDivider(unsigned d) {
+        while ((1ull << (shift - 31)) < d) shift++;
+        multiplier = unsigned(((1ull << shift) + d - 1) / d);  // less than 2^32, and 2^31 for d = 1
+    }
+    __device__ int divide(int a) const { return int(1ull * unsigned(a) * multiplier >> shift); }
+};

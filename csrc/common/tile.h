@@ -15,6 +15,10 @@ template <int DEPTH, int SIZE, int PAD>
 struct RowPerK {
     float numbers[DEPTH][SIZE + PAD];
     __device__ float& at(int k, int i) { return numbers[k][i]; }
+    // The same in two steps, for a thread that copies to the same place of every slab: from(place(k, i), l, j) is the address of at(k + l,
+    // i + j). The place stays in a register, and a constant l and j cost no instruction.
+    static __device__ int place(int k, int i) { return k * (SIZE + PAD) + i; }
+    __device__ float* from(int place, int l, int j) { return &numbers[0][0] + place + (l * (SIZE + PAD) + j); }
 };
 
 // The same, the k of one m or n side by side.
@@ -22,6 +26,8 @@ template <int DEPTH, int SIZE>
 struct ColumnPerK {
     float numbers[SIZE][DEPTH];
     __device__ float& at(int k, int i) { return numbers[i][k]; }
+    static __device__ int place(int k, int i) { return i * DEPTH + k; }
+    __device__ float* from(int place, int l, int j) { return &numbers[0][0] + place + (j * DEPTH + l); }
 };
 
 // The sum of m (n) number i over a slab's k. Of a column, four at a time; neighbours begin with different quads, so in different banks.
@@ -57,9 +63,9 @@ struct Stage {  // of shared memory: a slab of a and one of b, one address for b
 //
 // A tile on tensor cores starts the next of its PORTIONS whenever it has multiplied for a while. Copies and reads of shared memory stand in one
 // queue, and the first reads of a slab would wait behind all the copies of another one.
-template <class Tile, class Copy>
-__device__ void multiply_slabs(Tile& tile, Stage<Tile> (&of_block)[STAGES], int count, Copy copy) {
-    Stage<Tile>(&stages)[STAGES] = kept_in_shared(of_block);
+template <class Tile, class Slabs, class Copy>
+__device__ void multiply_slabs(Tile& tile, Slabs (&of_block)[STAGES], int count, Copy copy) {
+    Slabs(&stages)[STAGES] = kept_in_shared(of_block);
 #pragma unroll
     for (int slab = 0; slab < STAGES - 1; slab++) {
         if (slab < count) {
@@ -70,10 +76,10 @@ __device__ void multiply_slabs(Tile& tile, Stage<Tile> (&of_block)[STAGES], int 
         end_of_copies();
     }
     int now = 0, free = STAGES - 1;  // free: the stage that was multiplied a round ago
-    for (int slab = 0; slab < count; slab++) {
+    for (int next = STAGES - 1; next < count + STAGES - 1; next++) {
         wait_for_copies<STAGES - 2>();
         __syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more
-        tile.multiply_add(stages[now].a, stages[now].b, copy(slab + STAGES - 1, stages[free], slab + STAGES - 1 < count));
+        tile.multiply_add(stages[now].a, stages[now].b, copy(next, stages[free], next < count));
         end_of_copies();
         free = now;
         now = now + 1 == STAGES ? 0 : now + 1;

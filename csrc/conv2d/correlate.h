@@ -134,9 +134,17 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int weight_k = kept(threadIdx.x % DEPTH), weight_m = kept(threadIdx.x / DEPTH);
     const int weights_left = kept(m_left - weight_m);
     constexpr int POINTERS = WEIGHTS < 8 ? WEIGHTS : 8;  // more would take too many registers
-    const float* weight_at[POINTERS];
+    const float* weight_at[POINTERS];  // where all rows have one, those behind the last are the last: nobody stores what becomes of them
 #pragma unroll
-    for (int e = 0; e < POINTERS; e++) weight_at[e] = as_one_address(weight + (weight_m + e * M_STEP) * c.weight_m);
+    for (int e = 0; e < POINTERS; e++) {
+        const int m = weight_m + e * M_STEP;
+        weight_at[e] = as_one_address(weight + (POINTERS == WEIGHTS ? min(m, m_left - 1) : m) * c.weight_m);
+    }
+
+    // Where this thread's numbers are, in a slab, and its k in the table.
+    const int a_place = kept(Tile::SlabA::place(weight_k, weight_m)), b_place = kept(Tile::SlabB::place(slab_k, lane));
+    const int2* const source_tap_of_k = Tile::QUADS_OF_K ? source_tap + slab_k : &kept_in_shared(source_tap[slab_k]);
+    const int* const weight_tap_of_k = Tile::QUADS_OF_K ? weight_tap + weight_k : &kept_in_shared(weight_tap[weight_k]);
 
     auto copy_weights = [&](int slab, typename Tile::SlabA& a) {
         if constexpr (Tile::QUADS_OF_K)
@@ -150,22 +158,22 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 }
                 return;
             }
-        const int tap = weight_tap[slab * DEPTH + weight_k];
+        const int tap = weight_tap_of_k[slab * DEPTH];
 #pragma unroll
         for (int e = 0; e < WEIGHTS; e++)
-            copy_async(&a.at(weight_k, weight_m + e * M_STEP), weight_at[e % POINTERS] + tap + e / POINTERS * POINTERS * M_STEP * c.weight_m,
-                       tap >= 0 && e * M_STEP < weights_left);
+            copy_async(a.from(a_place, 0, e * M_STEP), weight_at[e % POINTERS] + tap + e / POINTERS * POINTERS * M_STEP * c.weight_m,
+                       tap >= 0 && (POINTERS == WEIGHTS || e * M_STEP < weights_left));
     };
     auto copy_slab = [&](int slab, Stage<Tile>& to) {
         int2 tap[K_COUNT];  // all of them first, so that the copies follow each other
 #pragma unroll
-        for (int s = 0; s < K_COUNT; s++) tap[s] = source_tap[slab * DEPTH + slab_k + s * K_STEP];
+        for (int s = 0; s < K_COUNT; s++) tap[s] = source_tap_of_k[slab * DEPTH + s * K_STEP];
         copy_weights(slab, to.a);
 #pragma unroll
         for (int s = 0; s < K_COUNT; s++)
 #pragma unroll
             for (int e = 0; e < PIXELS; e++)
-                copy_async(&to.b.at(slab_k + s * K_STEP, lane + e * 32), pixel_at[e] + tap[s].x,
+                copy_async(to.b.from(b_place, s * K_STEP, e * 32), pixel_at[e] + tap[s].x,
                            (outside[e] & unsigned(tap[s].y)) == 0);
     };
     auto copy = [&](int slab, Stage<Tile>& to, bool wanted) {  // all in one portion: taps that wait for theirs would take registers

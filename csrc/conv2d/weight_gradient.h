@@ -21,7 +21,8 @@
 
 struct WeightGradient {
     Conv conv;
-    Divider by_plane, by_J;  // I * J, J
+    LoopDivider by_plane, by_J;  // I * J, J
+    int minus_plane, minus_J;    // with these a remainder is one multiply-add
     int splits;
     bool quads;  // dy: 4 pixels in a row may be read at once
     bool bias;   // dbias is wanted, too
@@ -29,31 +30,34 @@ struct WeightGradient {
     __host__ __device__ int size() const { return conv.O * (conv.group_C() * conv.U * conv.V + (bias ? 1 : 0)); }  // of the results
 };
 
-// Where each output row (column) starts in the image, and as bits, which kernel rows (columns) then fall inside it.
+// Where each output row (column) starts in the image, and as bits, which kernel rows (columns) then fall outside of it.
 __device__ inline void write_starts(const Conv& conv, int2* row_of, int2* column_of) {
     for (int i = threadIdx.x; i < conv.I; i += blockDim.x) {
-        unsigned inside = 0;
-        for (int u = 0; u < conv.U; u++) inside |= unsigned(unsigned(conv.h(i, u)) < unsigned(conv.H)) << u;
-        row_of[i] = make_int2(conv.h(i, 0) * conv.W, int(inside));
+        unsigned outside = 0;
+        for (int u = 0; u < conv.U; u++) outside |= unsigned(unsigned(conv.h(i, u)) >= unsigned(conv.H)) << u;
+        row_of[i] = make_int2(conv.h(i, 0) * conv.W, int(outside));
     }
     for (int j = threadIdx.x; j < conv.J; j += blockDim.x) {
-        unsigned inside = 0;
-        for (int v = 0; v < conv.V; v++) inside |= unsigned(unsigned(conv.w(j, v)) < unsigned(conv.W)) << (16 + v);
-        column_of[j] = make_int2(conv.w(j, 0), int(inside));
+        unsigned outside = 0;
+        for (int v = 0; v < conv.V; v++) outside |= unsigned(unsigned(conv.w(j, v)) >= unsigned(conv.W)) << (16 + v);
+        column_of[j] = make_int2(conv.w(j, 0), int(outside) | int(NEVER));
     }
 }
 
-// A tile that adds up the rows of a on the way, one a thread.
+// A tile whose first threads also add up the rows of a on the way, one each.
 template <class Tile>
-struct TileWithRowSums : Tile {
-    bool adds;  // this thread does
+struct TileWithRowSums {
+    static constexpr int PORTIONS = Tile::PORTIONS;
+    using SlabA = typename Tile::SlabA;
+    using SlabB = typename Tile::SlabB;
+    Tile& tile;
     float row_sum = 0;
 
-    __device__ explicit TileWithRowSums(bool adds) : adds(adds) {}
+    __device__ explicit TileWithRowSums(Tile& tile) : tile(tile) {}
     template <class Start>
-    __device__ void multiply_add(const typename Tile::SlabA& a, const typename Tile::SlabB& b, Start start_copies) {
-        Tile::multiply_add(a, b, start_copies);
-        if (adds) row_sum += sum_over_k(a, threadIdx.x);
+    __device__ void multiply_add(const SlabA& a, const SlabB& b, Start start_copies) {
+        tile.multiply_add(a, b, start_copies);
+        if (int(threadIdx.x) < Tile::M) row_sum += sum_over_k(a, threadIdx.x);
     }
 };
 
@@ -64,7 +68,10 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread copies for its k
     constexpr int QUADS = M * DEPTH / 4 / Tile::THREADS, QUAD_STEP = Tile::THREADS * 4 / DEPTH;  // of dy: 4 k, every QUAD_STEP-th m
     static_assert(Tile::THREADS >= M, "a thread for each row");
-    __shared__ __align__(16) Stage<TileWithRowSums<Tile>> stages[STAGES];
+    // Registers that the sums leave a thread. Where there are enough, each row of dy and each tap has a pointer of its own: two registers,
+    // and one instruction for an address. Else a number: one register, two instructions.
+    constexpr bool ROOM = 65536 / (Tile::THREADS * Tile::RESIDENT) - M * N / Tile::THREADS > 64;
+    __shared__ __align__(16) Stage<Tile> stages[STAGES];
 
     const Conv& conv = g.conv;
     const int split = blockIdx.z % g.splits, group = blockIdx.z / g.splits;
@@ -72,30 +79,45 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     const int K = conv.N * plane, all_slabs = ceil_div(K, DEPTH), all_n = conv.group_C() * kernel;
     const int first_slab = int(1LL * all_slabs * split / g.splits), slab_count = int(1LL * all_slabs * (split + 1) / g.splits) - first_slab;
 
-    int2* row_of = dynamic_shared<int2>();
-    int2* column_of = row_of + conv.I;
+    int2* row_of = &kept_in_shared(*dynamic_shared<int2>());
+    int2* column_of = &kept_in_shared(row_of[conv.I]);
     write_starts(conv, row_of, column_of);
 
-    // This thread's (c,u,v): what to add to a pixel's address, and the bits it needs.
+    // This thread's (c,u,v): where they are for a pixel that starts at 0, and the bits they need.
     const int slab_k = kept(threadIdx.x % DEPTH), slab_m = kept(threadIdx.x / DEPTH);  // and every STEP-th m (n) after it
-    int tap_offset[N_COUNT];
+    x = as_one_address(x + group * conv.group_C() * conv.H * conv.W);
+    const float* tap_at[ROOM ? N_COUNT : 1];
+    int tap_offset[ROOM ? 1 : N_COUNT];
     unsigned tap_bits[N_COUNT];
 #pragma unroll
     for (int e = 0; e < N_COUNT; e++) {
         const int cuv = first_n + slab_m + e * STEP, channel = cuv / kernel, row = cuv % kernel / conv.V, column = cuv % conv.V;
-        tap_offset[e] = (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w;
+        const int offset = (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w;
+        if constexpr (ROOM)
+            tap_at[e] = as_one_address(x + offset);
+        else
+            tap_offset[e] = offset;
         tap_bits[e] = cuv < all_n ? 1u << row | 1u << (16 + column) : NEVER;
     }
     dy += (group * conv.group_O() + first_m) * plane;
-    x += group * conv.group_C() * conv.H * conv.W;
     const int m_left = conv.group_O() - first_m, rows_left = kept(m_left - slab_m);
     const int dy_image = kept((conv.O - 1) * plane), x_image = kept(conv.C * conv.H * conv.W);
-    constexpr int POINTERS = M_COUNT + N_COUNT <= 12 ? M_COUNT : 1;  // more would take too many registers
-    const float* dy_at[POINTERS];
+    auto tap_address = [&](int e, int x_offset) {
+        if constexpr (ROOM)
+            return tap_at[e] + x_offset;
+        else
+            return x + (tap_offset[e] + x_offset);
+    };
+    constexpr int POINTERS = ROOM && M_COUNT <= 4 ? M_COUNT : 1;
+    const float* dy_at[POINTERS];  // where all rows have one, those behind the last are the last: nobody stores what becomes of them
 #pragma unroll
-    for (int e = 0; e < POINTERS; e++) dy_at[e] = as_one_address(dy + (slab_m + e * STEP) * plane);
+    for (int e = 0; e < POINTERS; e++)
+        dy_at[e] = as_one_address(dy + (POINTERS == M_COUNT ? min(slab_m + e * STEP, m_left - 1) : slab_m + e * STEP) * plane);
 
-    auto copy_dy = [&](int slab, typename Tile::SlabA& a) {
+    const int first_k = kept(first_slab * DEPTH + slab_k);
+    const int a_place = kept(Tile::SlabA::place(slab_k, slab_m)), b_place = kept(Tile::SlabB::place(slab_k, slab_m));  // in a slab
+
+    auto copy_dy = [&](int slab, int n_of_k, typename Tile::SlabA& a) {
         if constexpr (Tile::QUADS_OF_K)
             if (g.quads) {
                 const int k = threadIdx.x * 4 % DEPTH, m = threadIdx.x * 4 / DEPTH, pixel = (first_slab + slab) * DEPTH + k;
@@ -108,35 +130,40 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
                 }
                 return;
             }
-        const int pixel = (first_slab + slab) * DEPTH + slab_k, n = g.by_plane.divide(pixel);
-        const int offset = n * dy_image + pixel;
+        const int pixel = slab * DEPTH + first_k, offset = n_of_k * dy_image + pixel;
 #pragma unroll
         for (int e = 0; e < M_COUNT; e++)
-            copy_async(&a.at(slab_k, slab_m + e * STEP), dy_at[e % POINTERS] + offset + e / POINTERS * POINTERS * STEP * plane, pixel < K && e * STEP < rows_left);
+            copy_async(a.from(a_place, 0, e * STEP), dy_at[e % POINTERS] + offset + e / POINTERS * POINTERS * STEP * plane,
+                       pixel < K && (POINTERS == M_COUNT || e * STEP < rows_left));
     };
-    auto copy = [&](int slab, Stage<TileWithRowSums<Tile>>& to, bool wanted) {
-        const int k = (first_slab + slab) * DEPTH + slab_k;
-        const int n = g.by_plane.divide(k), ij = k - n * plane, i = g.by_J.divide(ij), j = ij - i * conv.J;
-        const bool valid = k < K;
-        const int2 row = row_of[valid ? i : 0], column = column_of[valid ? j : 0];
-        const float* x_at = as_one_address(x + n * x_image + row.x + column.x);
-        const unsigned outside = valid ? ~unsigned(row.y | column.y) : ~0u;
-        return [&, slab, wanted, x_at, outside](int portion) {
+    auto copy = [&](int slab, Stage<Tile>& to, bool wanted) {
+        const int k = slab * DEPTH + first_k;
+        const int n = g.by_plane.divide(k), ij = k + n * g.minus_plane, i = g.by_J.divide(ij), j = ij + i * g.minus_J;
+        const int2 row = row_of[i], column = column_of[j];
+        const int x_offset = n * x_image + row.x + column.x;
+        const unsigned outside = k < K ? unsigned(row.y | column.y) : ~0u;
+        return [&, slab, n, wanted, x_offset, outside](int portion) {
             if (!wanted) return;
-            if (portion == 0) copy_dy(slab, to.a);
+            if (portion == 0) copy_dy(slab, n, to.a);
 #pragma unroll
             for (int e = 0; e < N_COUNT; e++)
                 if (in_portion(e, N_COUNT, portion, Tile::PORTIONS))
-                    copy_async(&to.b.at(slab_k, slab_m + e * STEP), x_at + tap_offset[e], (outside & tap_bits[e]) == 0);
+                    copy_async(to.b.from(b_place, 0, e * STEP), tap_address(e, x_offset), (outside & tap_bits[e]) == 0);
         };
     };
 
     __syncthreads();  // the tables are complete
-    TileWithRowSums<Tile> tile(g.bias && blockIdx.x == 0 && threadIdx.x < M);
-    multiply_slabs(tile, stages, slab_count, copy);
-
+    Tile tile;
     results += 1LL * split * g.size();
-    if (tile.adds && int(threadIdx.x) < m_left) results[conv.O * all_n + group * conv.group_O() + first_m + threadIdx.x] = tile.row_sum;
+    if (g.bias && blockIdx.x == 0) {  // a loop of its own, so that the other blocks have none of this in theirs
+        TileWithRowSums<Tile> with_sums(tile);
+        multiply_slabs(with_sums, stages, slab_count, copy);
+        const int m = threadIdx.x;
+        if (m < M && m < m_left) results[conv.O * all_n + group * conv.group_O() + first_m + m] = with_sums.row_sum;
+    } else {
+        multiply_slabs(tile, stages, slab_count, copy);
+    }
+
     float* dweight = results + group * conv.group_O() * all_n;
     tile.for_each_quad([&](int m, int n, float4 sum) {
         m += first_m;
@@ -153,7 +180,9 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 template <class Tile>
 void launch_weight_gradient(const char* name, const Conv& conv, const float* dy, const float* x, const Gradients& to, const Plan& plan,
                             cudaStream_t stream) {
-    const WeightGradient g{conv, Divider(conv.I * conv.J), Divider(conv.J), plan.splits, conv.I * conv.J % 4 == 0 && aligned(dy), to.bias};
+    const int plane = conv.I * conv.J;
+    const WeightGradient g{conv, LoopDivider(unsigned(plane)), LoopDivider(unsigned(conv.J)), -plane, -conv.J, plan.splits,
+                           plane % 4 == 0 && aligned(dy), to.bias};
     const dim3 grid(ceil_div(conv.group_C() * conv.U * conv.V, Tile::N), ceil_div(conv.group_O(), Tile::M), conv.groups * plan.splits);
     launch(name, weight_gradient<Tile>, grid, Tile::THREADS, sizeof(int2) * (conv.I + conv.J), stream, g, dy, x,
            plan.splits == 1 ? to.dweight : plan.parts);

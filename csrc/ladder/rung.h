@@ -31,5 +31,7 @@ struct Plan;
 struct Attention;
 struct GroupNorm;
 using Conv2dRung = Rung<void(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t)>;
+using NormConv2dRung = Rung<void(const GroupNorm&, const Conv&, const float* weight, const float* bias, float2* scale_and_shift, float* y,
+                                 cudaStream_t)>;  // y = conv2d(swish(group_norm(x)))
 using AttentionRung = Rung<void(const Attention&, cudaStream_t)>;
 using GroupNormRung = Rung<void(const GroupNorm&, cudaStream_t)>;

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support import fake_cupy
 
-from minidiff.kernels.cuda.ladder import RUNGS
+from minidiff.kernels.cuda.ladder import NORM_WHILE_LOADING, RUNGS
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -48,7 +48,8 @@ def test_a_dry_run_runs_every_part_and_writes_the_report(tmp_path):
         assert all(entry["graph"] for entry in row["ours"].values()), row
         assert all(error < 1e-5 or version == "tf32" for version, error in row["errors"].items()), row
     rungs = [row for row in rows if row["kind"] == "ladder"]
-    assert [(row["operation"], row["rung"]) for row in rungs] == [(o, rung) for o, names in RUNGS.items() for rung in names]
+    normed = [("conv2d", rung) for rung in (NORM_WHILE_LOADING, "03_kept, then 07_two_slabs", "fast, then fast")]
+    assert [(row["operation"], row["rung"]) for row in rungs] == [(o, rung) for o, names in RUNGS.items() for rung in names] + normed
     assert all(row["seconds"] > 0 and row["error"] < 1e-5 for row in rungs), rungs
     network, graph = (row for row in rows if row["kind"] == "check")
     assert network["agrees"] and graph["graph_agrees"]

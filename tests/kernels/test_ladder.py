@@ -22,7 +22,8 @@ from minidiff.kernels.cuda.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 LADDER = ROOT / "csrc" / "ladder"
-RUNGS = [(operation, rung) for operation, rungs in module.RUNGS.items() for rung in rungs]
+ALL = {**module.RUNGS, "conv2d": (*module.RUNGS["conv2d"], module.NORM_WHILE_LOADING)}
+RUNGS = [(operation, rung) for operation, rungs in ALL.items() for rung in rungs]
 CODE_LINES = 74  # of a rung
 
 
@@ -48,6 +49,64 @@ def test_conv2d_equals_the_definition(device, case, rung):
     for splits in (1, 3) if rung == "08_split_k" else (1,):
         y = conv2d_launch.forward(rung, conv, x, weight, bias, Plan(0, splits))
         conv2d_tests["assert_close"](device, f"{rung}, {splits} splits", y, wanted, 1e-5)
+
+
+@pytest.mark.parametrize("case", conv2d_tests["CASES"])
+def test_norm_while_loading_equals_the_definition(device, case):
+    """With one group, and with as many as channels. A group of one number is divided by sqrt(eps): with 1e-5, rounding would grow 316 times."""
+    conv, x, weight, dy, bias, shift = conv2d_tests["problem"](case)
+    scale = np.random.default_rng(1).standard_normal(conv.C, dtype=np.float32)
+    arrays = tuple(device.array(a) for a in (x, scale, shift, weight, bias))
+    strides, paddings, dilations = ((conv[n], conv[n + 1]) for n in (9, 11, 13))
+    for num_groups in {1, conv.C} if conv.H * conv.W > 1 else {1}:
+        eps = 1e-5 if conv.H * conv.W > 1 else 1
+        normed = group_norm_in_float64(x, num_groups, scale, shift, eps)
+        wanted = conv2d_tests["reference"](conv, normed, weight, dy)[0] + bias[:, None, None]
+        x_, scale_, shift_, weight_, bias_ = arrays
+        norm = module.Norm(num_groups, scale_, shift_, eps)
+        y = module.norm_while_loading(x_, norm, weight_, bias_, strides, paddings, dilations, conv.groups)
+        conv2d_tests["assert_close"](device, f"{num_groups} groups", y, wanted, 1e-5)
+
+
+def group_norm_in_float64(x, num_groups, scale, shift, eps):
+    """swish(group_norm(x))"""
+    if not x.size:
+        return x
+    groups = x.astype(np.float64).reshape(len(x), num_groups, -1)
+    x_hat = (groups - groups.mean(-1, keepdims=True)) / np.sqrt(groups.var(-1, keepdims=True) + eps)
+    z = x_hat.reshape(x.shape) * scale[:, None, None] + shift[:, None, None]
+    return z / (1 + np.exp(-z))
+
+
+def test_the_padding_of_the_normalised_array_is_zero(emulated):
+    """x = 0 would become swish(shift), which is not 0: so it shows where the padding is normalised, too."""
+    x, weight = np.zeros((1, 2, 3, 3), np.float32), np.ones((1, 2, 3, 3), np.float32)
+    shift = np.ones(2, np.float32)
+    y = module.norm_while_loading(x, module.Norm(2, None, shift), weight, padding=1)
+    seen = np.array([[4, 6, 4], [6, 9, 6], [4, 6, 4]])  # pixels inside, by result
+    assert y[0, 0] == pytest.approx(2 * seen / (1 + np.exp(-1)))
+
+
+def test_the_normalised_array_is_nowhere_in_memory(emulated):
+    """What is written: two numbers a channel, and y."""
+    x, weight = np.ones((2, 8, 12, 16), np.float32), np.ones((16, 8, 3, 3), np.float32)
+    with minidiff.kernels.count() as costs:
+        y = module.norm_while_loading(x, module.Norm(4), weight, padding=1)
+    assert [cost.kernel for cost in costs] == ["conv2d_10_scales", "conv2d_10_norm_while_loading"]
+    assert [cost.global_written for cost in costs] == [2 * 4 * 2 * 8, y.nbytes]
+
+
+@pytest.mark.parametrize("change, error, says", [
+    ({"norm": module.Norm(3)}, ValueError, "conv2d: num_groups must divide the channels of x, got 3"),
+    ({"norm": module.Norm(2, np.ones(3, np.float32))}, ValueError, "conv2d: norm_weight must have 4 elements, got 3"),
+    ({"norm": module.Norm(2, None, np.ones(5, np.float32))}, ValueError, "conv2d: norm_bias must have 4 elements, got 5"),
+    ({"x": np.ones((1, 4, 6, 6))}, module.Unsupported, "x is float64, the kernels compute in float32"),
+    ({"weight": np.ones((1, 4, 40, 40), np.float32), "padding": 40}, RuntimeError, "conv2d_10_norm_while_loading: a kernel of this size, or rows so long, do not fit"),
+])  # fmt: skip
+def test_norm_while_loading_says_what_it_does_not_take(emulated, change, error, says):
+    arguments = {"x": np.ones((1, 4, 6, 6), np.float32), "norm": module.Norm(2), "weight": np.ones((1, 4, 3, 3), np.float32)}
+    with pytest.raises(error, match=says):
+        module.norm_while_loading(**{**arguments, **change})
 
 
 @pytest.mark.parametrize("rung", module.RUNGS["attention"])
@@ -116,7 +175,7 @@ def test_the_sum_is_split_where_there_are_few_blocks():
 
 
 def test_the_rungs_are_the_files():
-    for operation, rungs in module.RUNGS.items():
+    for operation, rungs in ALL.items():
         files = sorted((LADDER / operation).glob("*.cu"))
         assert [file.stem for file in files] == list(rungs)
         assert re.findall(r'#include "(.*)"', (LADDER / f"{operation}.cu").read_text()) == [f"ladder/{operation}/{f.name}" for f in files]
@@ -129,7 +188,8 @@ def test_a_rung_is_one_page_with_a_header(operation, rung):
     header, code = re.match(r"((?://[^\n]*\n)+)(.*)", text, re.DOTALL).groups()
     number = int(rung[:2])
     assert f"rung {number}: " in header.splitlines()[0]
-    assert number == 1 or f"// Against rung {number - 1}: " in header
+    against = re.search(r"^// Against rung (\d+): ", header, re.MULTILINE)
+    assert number == 1 or int(against[1]) == (7 if rung == module.NORM_WHILE_LOADING else number - 1)
     assert re.search(r"//     (thread|block|bytes) ", header) and "//     bytes " in header and re.search(r"^// {5,}.*[|\[+]", header, re.MULTILINE)
     assert len([line for line in code.splitlines() if line.strip() and not line.strip().startswith(("//", "#pragma"))]) <= CODE_LINES
     assert f'rung("{rung}", run);' in code and max(map(len, text.splitlines())) <= 140
@@ -171,9 +231,10 @@ def test_each_rung_is_better_than_the_one_before(ladder):
     moved = [c.sectors_read + c.sectors_written for c in conv2d.values()]
     turns = [c.wavefronts for c in conv2d.values()]
     assert moved[0] > 15 * moved[1] > 20 * moved[2] and turns[1] > 1.7 * turns[2] > 2.5 * turns[3] > 5 * turns[4] > 10 * turns[5]
-    assert [c.bank_conflicts > 0 for c in conv2d.values()] == [False, False, False, True, True, False, False, False, True]
+    assert [c.bank_conflicts > 0 for c in conv2d.values()] == [False, False, False, True, True, False, False, False, True, False]
     assert conv2d["07_two_slabs"].barriers * 2 == conv2d["06_lanes"].barriers
     assert conv2d["09_winograd"].multiply_adds < conv2d["08_split_k"].multiply_adds / 2.15
+    assert conv2d[module.NORM_WHILE_LOADING].sectors_read < conv2d["07_two_slabs"].sectors_read / 1.7
     work, asked = [c.multiply_adds for c in attention.values()], [c.global_read for c in attention.values()]
     assert work[0] > 2 * work[1] and asked[1] > 38 * asked[2] >= 38 * asked[3] > 57 * asked[4]
     assert attention["03_shared_tile"].wavefronts > 1.8 * attention["04_register_tile"].wavefronts > 5 * attention["05_float4"].wavefronts
@@ -192,8 +253,11 @@ def test_the_page_has_the_tables_that_are_counted(ladder):
 
 
 def test_the_program_of_the_page(emulated):
-    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "ladder.md").read_text(), re.MULTILINE | re.DOTALL)
-    exec(program, {})
+    programs = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "ladder.md").read_text(), re.MULTILINE | re.DOTALL)
+    names = {}
+    for program in programs:  # each goes on from the one before
+        exec(program, names)
+    assert len(programs) == 2 and {"lanes", "norm_while_loading"} <= set(names)
 
 
 def test_measured_times_fill_the_table(ladder, tmp_path):
@@ -226,7 +290,7 @@ def make(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("kernel", ["conv2d/03", "attention/02_online_softmax", "group_norm/03"])
+@pytest.mark.parametrize("kernel", ["conv2d/03", "conv2d/10", "attention/02_online_softmax", "group_norm/03"])
 def test_a_rung_runs_alone(make, kernel):
     result = make(kernel)
     assert result.returncode == 0, result.stderr

@@ -28,7 +28,7 @@ BUGS = {
         NAIVE, NAIVE, "    __syncthreads();\n    if (warp != 0) return;", "    if (warp != 0) return;",
         rf"shared memory that nobody has written: {THREAD} reads at conv2d/naive.cu:\d+|data race in shared memory"),
     "the other slab overwritten too early": Bug(
-        FAST, TILE, "copy(slab + STAGES - 1, stages[free], ", "copy(slab + STAGES - 1, stages[now], ",
+        FAST, TILE, "copy(next, stages[free], ", "copy(next, stages[now], ",
         r"data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+|a copy that is on its way"),
     "no barrier between slabs": Bug(
         FAST, TILE, "__syncthreads();  // this slab has arrived for everybody, and nobody needs the one before it any more", "",
@@ -40,7 +40,7 @@ BUGS = {
         FAST, TILE, "wait_for_copies<STAGES - 2>();\n        __syncthreads();", "__syncthreads();\n        wait_for_copies<STAGES - 2>();",
         r"a copy that is on its way|data race in shared memory: .* at conv2d/(correlate|weight_gradient).h:\d+"),
     "four numbers copied to an address for one": Bug(
-        FAST, CORRELATE, "copy_async(&a.at(weight_k, weight_m", "copy_quad_async(&a.at(weight_k, weight_m",
+        FAST, CORRELATE, "copy_async(a.from(a_place, ", "copy_quad_async(a.from(a_place, ",
         rf"misaligned: {THREAD} reads 16 bytes at once at conv2d/correlate.h:\d+, at an address that is a multiple of (4|8) only"),
     "table read before it is complete": Bug(
         FAST, CORRELATE, "__syncthreads();  // the table is complete", "",
@@ -77,12 +77,16 @@ BUGS = {
         FAST, CORRELATE, "if (pixel + 2 < pixels)", "if (pixel + 2 <= pixels)",
         "data race in global memory: .* writes at conv2d/correlate.h"),
     "pixels beyond the last image": Bug(
-        FAST, WEIGHT, "const bool valid = k < K;", "const bool valid = true;", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
+        FAST, WEIGHT, "outside = k < K ? ", "outside = true ? ", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
+    "weights beyond the last row": Bug(
+        FAST, CORRELATE, "POINTERS == WEIGHTS ? min(m, m_left - 1) : m", "m", r"out of bounds: .* reads at conv2d/correlate.h:\d+"),
+    "rows of dy beyond the last": Bug(
+        FAST, WEIGHT, "min(slab_m + e * STEP, m_left - 1)", "slab_m + e * STEP", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
     "every block adds up the bias gradient": Bug(
-        FAST, WEIGHT, "g.bias && blockIdx.x == 0 && threadIdx.x < M", "g.bias && threadIdx.x < M",
+        FAST, WEIGHT, "if (g.bias && blockIdx.x == 0)", "if (g.bias)",
         rf"data race in global memory: {THREAD} wrote at conv2d/weight_gradient.h:\d+ and {THREAD} writes at conv2d/weight_gradient.h:\d+"),
     "the bias gradient of channels beyond the last": Bug(
-        FAST, WEIGHT, "if (tile.adds && int(threadIdx.x) < m_left) results", "if (tile.adds) results", "out of bounds|data race in global memory"),
+        FAST, WEIGHT, "if (m < M && m < m_left) results", "if (m < M) results", "out of bounds|data race in global memory"),
     "all threads write one number": Bug(
         NAIVE, NAIVE, "if (threadIdx.x == 0) dbias[o] = sum;", "dbias[o] = sum;",
         rf"data race in global memory: {THREAD} wrote at conv2d/naive.cu:\d+ and {THREAD} writes at conv2d/naive.cu:\d+ with no "
@@ -111,7 +115,7 @@ BUGS = {
         FAST, FAST, "c.quads = conv.I * conv.J % 4 == 0 && aligned(result);", "c.quads = true;",
         rf"misaligned: {THREAD} writes 16 bytes at once at conv2d/correlate.h:\d+, at an address that is a multiple of (4|8) only"),
     "a table that begins in the middle of a pair": Bug(
-        FAST, WEIGHT, "int2* row_of = dynamic_shared<int2>();", "int2* row_of = (int2*)(dynamic_shared<int>() + 1);",
+        FAST, WEIGHT, "&kept_in_shared(*dynamic_shared<int2>());", "(int2*)(dynamic_shared<int>() + 1);",
         rf"misaligned: {THREAD} writes 8 bytes at once at conv2d/weight_gradient.h:\d+, at an address that is a multiple of 4 only"),
     "packs that begin at any number": Bug(
         NORM, PARTS, "reinterpret_cast<size_t>(address) % sizeof(Pack<4>) == 0", "address",

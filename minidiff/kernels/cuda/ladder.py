@@ -5,14 +5,19 @@
 Each is one idea faster than the one before. They are for reading, counting and timing
 (docs/ladder.md), and run only where they are asked for by name. A rung computes the forward pass;
 its gradient is that of version "tiled", or "naive" where there is none.
+
+The last rung of conv2d computes three operations at once, and no gradient. So it is a function
+here, `norm_while_loading`.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from minidiff.engine.registry import Unsupported, register_kernel
 from minidiff.kernels.cuda.attention import attention
-from minidiff.kernels.cuda.conv2d import conv2d
-from minidiff.kernels.cuda.conv2d_launch import Conv
+from minidiff.kernels.cuda.conv2d import conv2d, conv2d_sizes
+from minidiff.kernels.cuda.conv2d_launch import Conv, prepared
 from minidiff.kernels.cuda.group_norm import group_norm
 from minidiff.kernels.cuda.plan import MAX_COPIES, MAX_PARTS, Plan, ceil_div
 
@@ -26,6 +31,7 @@ RUNGS = {
     ),
     "group_norm": ("01_naive", "02_block", "03_kept"),
 }  # fmt: skip
+NORM_WHILE_LOADING = "10_norm_while_loading"  # the rung of conv2d that is no version of it
 TILE_M, TILE_N, DEPTH = 64, 128, 8  # of 08_split_k
 
 
@@ -64,3 +70,35 @@ for rung in RUNGS["attention"]:
 for rung in RUNGS["group_norm"]:
     _register("group_norm", rung, group_norm(rung, swish=False, gradient="naive"))
     _register("group_norm_swish", rung, group_norm(rung, swish=True, gradient="naive"))
+
+
+class Norm(NamedTuple):
+    """GroupNorm with Swish behind it, as `functional.group_norm_swish` takes them."""
+
+    num_groups: int
+    weight: Any = None  # (C,), a number for each channel, or None
+    bias: Any = None
+    eps: float = 1e-5
+
+
+def norm_while_loading(
+    x: Any, norm: Norm, weight: Any, bias: Any = None, stride=1, padding=0, dilation=1, groups=1
+) -> Any:
+    """y = conv2d(group_norm_swish(x)), by csrc/ladder/conv2d/10_norm_while_loading.cu.
+
+    The normalised array is never in memory, so that there is nothing to learn from: no gradient.
+    x: (N, C, H, W) -> (N, O, I, J); arrays of NumPy or CuPy, the other arguments as of conv2d.
+    Raises: Unsupported if the kernel does not take the arrays.
+    """
+    conv = conv2d_sizes(x.shape, weight.shape, stride, padding, dilation, groups)
+    arrays = {"x": x, "weight": weight, "bias": bias}
+    of_norm = {"norm.weight": norm.weight, "norm.bias": norm.bias}
+    lib, plain = prepared(NORM_WHILE_LOADING, conv, **arrays, **of_norm)
+    x, weight, bias, scale, shift = plain
+    scales = lib.xp.empty((2, conv.N, conv.C), "float32")
+    y = lib.xp.empty(conv.y_shape, "float32")
+    lib.module.conv2d_of_group_norm_swish(
+        NORM_WHILE_LOADING, conv, x, norm.num_groups, scale, shift, norm.eps, weight, bias,
+        scales, y, lib.stream,
+    )  # fmt: skip
+    return y
