@@ -146,8 +146,28 @@ attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligne
             if (i0 + QUERIES < a.queries) copy_queries(i0 + QUERIES);
 
             const int d0 = warp % B::WARPS_OF_HEAD * 32, query0 = warp / B::WARPS_OF_HEAD * B::DQ_QUERIES;
+            auto each_pair = [&](auto use) {  // of this lane's numbers of dQ: use(c, e, i, row of its query, its first number, size or 0)
+#pragma unroll
+                for (int c = 0; c < B::DQ_COLUMNS; c++)
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        const int query = i0 + query0 + 8 * c + 2 * t + e;
+#pragma unroll
+                        for (int i = 0; i < 2; i++)
+                            use(c, e, i, d_query + size_t(query) * a.size, d0 + 8 * i + number_of_row(g), query < a.queries ? a.size : 0);
+                    }
+            };
+            float2 before[B::DQ_COLUMNS][2][2] = {};  // read now, that it is there when it is needed
+            if (j0 != begin && aligned.d_query)
+                each_pair([&](int c, int e, int i, const float* row, int d, int size) {
+                    if (d < size) before[c][e][i] = *reinterpret_cast<const float2*>(row + d);
+                });
+            else if (j0 != begin)
+                each_pair([&](int c, int e, int i, const float* row, int d, int size) {
+                    before[c][e][i] = make_float2(d < size ? row[d] : 0, d + 1 < size ? row[d + 1] : 0);
+                });
             float dq[B::DQ_COLUMNS][2][4] = {};
-#pragma unroll 2
+#pragma unroll(HEAD == 32 ? 4 : 2)
             for (int m = 0; m < KEYS; m += 16) {
                 RowOperand<2> keys[2];
                 ColumnOperand<B::DQ_COLUMNS> b[2];
@@ -163,19 +183,11 @@ attention_backward_tf32x3_kernel(Attention a, AttentionGradient gradient, Aligne
                 multiply(dq, keys[0], b[0]);
                 multiply(dq, keys[1], b[1]);
             }
-#pragma unroll
-            for (int c = 0; c < B::DQ_COLUMNS; c++)
-#pragma unroll
-                for (int e = 0; e < 2; e++) {
-                    const int query = i0 + query0 + 8 * c + 2 * t + e, size = query < a.queries ? a.size : 0;
-                    float* row = d_query + size_t(query) * a.size;
-#pragma unroll
-                    for (int i = 0; i < 2; i++) {
-                        const int d = d0 + 8 * i + number_of_row(g);
-                        const float2 before = load2_within(row, d, j0 == begin ? 0 : size, aligned.d_query);
-                        store2_within(row, d, size, aligned.d_query, before.x + a.scale * dq[c][i][e], before.y + a.scale * dq[c][i][e + 2]);
-                    }
-                }
+            each_pair([&](int c, int e, int i, float* row, int d, int size) {
+                float2 sum = before[c][e][i];
+                sum.x += a.scale * dq[c][i][e], sum.y += a.scale * dq[c][i][e + 2];
+                store2_within(row, d, size, aligned.d_query, sum.x, sum.y);
+            });
         }
         write_keys(gradient.d_key + first_key * a.size, dk, j_warp, a.keys, a.size, aligned.d_key, a.scale);
         write_keys(gradient.d_value + first_key * a.value_size, dv, j_warp, a.keys, a.value_size, aligned.d_value, 1);

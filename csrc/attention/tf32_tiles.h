@@ -57,11 +57,7 @@ inline __device__ void rows_to_columns(float (&to)[2], float x) {
     for (int e = 0; e < 2; e++) to[e] = __shfl_sync(WHOLE_WARP, x, threadIdx.x % 4 * 8 + 4 * e);
 }
 
-// Numbers d and d + 1 of a row of `size`, d being even; zeros beyond its end. aligned: size and address are multiples of 4 numbers.
-inline __device__ float2 load2_within(const float* row, int d, int size, bool aligned) {
-    if (aligned && d < size) return *reinterpret_cast<const float2*>(row + d);
-    return make_float2(d < size ? row[d] : 0, d + 1 < size ? row[d + 1] : 0);
-}
+// Numbers d and d + 1 of a row of `size`, d being even. aligned: size and address are multiples of 4 numbers.
 inline __device__ void store2_within(float* row, int d, int size, bool aligned, float x, float y) {
     if (aligned && d < size) *reinterpret_cast<float2*>(row + d) = make_float2(x, y);
     else {
