@@ -21,6 +21,7 @@ bool with_halo_tile(int number, Use use) {
             case 1: return use(HaloTile<3, 64, 2, 2, 1, SIDE>());
             case 2: return use(HaloTile<2, 32, 3, 3, 1, SIDE>());
             case 3: return use(HaloTile<1, 64, 2, 4, 1, SIDE>());
+            case 4: return use(HaloTile<3, 128, 2, 1, 1, SIDE>());
         }
     return false;
 }

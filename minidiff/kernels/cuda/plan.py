@@ -74,6 +74,7 @@ TF32X3_CHANNELS_LAST = (
 TF32_HALO = (
     Tile(128, 128, 72, 2560, 2700, 1, HALO), Tile(64, 192, 72, 2180, 2740, 2, HALO),
     Tile(32, 128, 72, 1160, 1360, 3, HALO), Tile(64, 64, 72, 910, 2010, 4, HALO),
+    Tile(128, 192, 72, 3400, 3400, 1, HALO),
 )  # fmt: skip
 TF32X3_HALO = (
     Tile(64, 128, 72, 2490, 3230, 2, HALO), Tile(64, 192, 72, 3940, 3890, 1, HALO),
