@@ -107,7 +107,7 @@ def most(kernel: str) -> float | None:
 
 
 def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
-    """The loop with the most multiply-adds, of those whose multiply-adds are their own and not those of loops inside of them."""
+    """The loop with the most multiply-adds of its own, which are not those of loops inside of it; of several, the shortest."""
     places = {name: number for number, (what, name) in enumerate(lines) if what == "label"}
     loops: dict[tuple[int, int], Loop] = {}
     for number, (opcode, operands) in enumerate(lines):
@@ -119,12 +119,15 @@ def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
             if counts[kind]:
                 loops[places[target[0]], number] = Loop(len(body), counts[kind], kind)
 
-    def of_its_own(place: tuple[int, int]) -> bool:
-        inside = [loop for other, loop in loops.items() if other != place and place[0] <= other[0] and other[1] <= place[1]]
-        return all(4 * loop.multiply_adds < loops[place].multiply_adds for loop in inside)
+    def inside(place: tuple[int, int]) -> list[tuple[int, int]]:
+        return [other for other in loops if other != place and place[0] <= other[0] and other[1] <= place[1]]
 
-    own = [loop for place, loop in loops.items() if of_its_own(place)]
-    return max(own, key=lambda loop: (loop.multiply_adds, -loop.instructions), default=None)
+    def own(place: tuple[int, int]) -> int:
+        inner = inside(place)
+        return loops[place].multiply_adds - sum(loops[one].multiply_adds for one in inner if not any(one in inside(other) for other in inner))
+
+    hottest = max(loops, key=lambda place: (own(place), -loops[place].instructions), default=None)
+    return loops[hottest] if hottest else None
 
 
 def tool(name: str) -> str | None:

@@ -64,6 +64,11 @@ def test_the_hot_loop_is_the_innermost_with_most_multiply_adds(sass):
     inner = [("label", ".L_x_7"), *[("FFMA", "")] * 5, ("BRA", "`(.L_x_7)")]
     outer = [("label", ".L_x_6"), *inner, *[(what, name.replace("7", "8")) for what, name in inner], ("FFMA", ""), ("BRA", "`(.L_x_6)")]
     assert sass.hot_loop(outer) == sass.Loop(6, 5, "FFMA")
+    # a product after the other in one loop, with a few multiply-adds beside them: those of the products are not its own
+    lines = [line for name in "78" for line in [("label", f".L_x_{name}"), *[("FFMA", "")] * int(name), ("LDS", ""), ("BRA", f"`(.L_x_{name})")]]
+    outer = [("label", ".L_x_6"), *lines, *[("FFMA", "")] * 6, ("BRA", "`(.L_x_6)")]
+    assert sass.hot_loop(outer) == sass.Loop(10, 8, "FFMA")
+    assert sass.hot_loop([*outer[:-1], *[("FFMA", "")] * 3, outer[-1]]) == sass.Loop(29, 24, "FFMA")
     assert sass.hot_loop([("label", ".L_x_2"), ("BRA", "`(.L_x_2)")]) is None  # the end of every function
 
 
