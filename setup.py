@@ -7,6 +7,7 @@ but fails is an error, never a silent fallback. Environment variables:
 MINIDIFF_KERNELS="native cpu cuda"  insists on these kernels; "" builds none.
 MINIDIFF_CUDA_ARCHS="8.0 9.0" compiles for these GPUs. Without it: for the GPUs that are here, for every kind if none is.
                               It takes PyTorch's spellings: 8.6+PTX, 9.0a, sm_80, compute_90, native, all.
+                              Machine code for 9.0 is made for 9.0a, which has Hopper's wgmma, too (csrc/common/wgmma.h).
 MINIDIFF_DEBUG=1              compiles with -O0 -g, for gdb.
 CXX="ccache g++ -O1"          is the C++ compiler, with a launcher before it and flags behind it if you like.
 CUDA_HOME=/usr/local/cuda     is where nvcc is looked for first.
@@ -42,9 +43,10 @@ NATIVE = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC / "cpu").glob("*.
 # those of csrc/exercises are answers, each compiled by itself when it is graded
 KERNELS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("*/*.cu") if p.parent.name != "exercises")
 BINDINGS = sorted(str(p.relative_to(ROOT)) for p in (ROOT / CSRC).glob("bindings/*.cpp"))
-EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost")]
+EMULATOR = [str(CSRC / "emulator" / f"{name}.cpp") for name in ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma", "limits")]
 # g++ then calls a function before each memory access, for each wrong index and at each branch: csrc/emulator/hooks.cpp.
-CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc"]
+# Each variable has a place of its own, since the checks of wgmma take it for a register: csrc/emulator/cuda_cpu_wgmma.h.
+CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]
 
 SOURCES = {"native": NATIVE, "cpu": KERNELS + EMULATOR + BINDINGS, "cuda": KERNELS + BINDINGS}
 LAUNCHERS = ("ccache", "sccache", "distcc", "icecc")  # they stand before the compiler
@@ -122,10 +124,18 @@ def architectures(nvcc: Path) -> Architectures:
     here = sorted({a for a in capabilities_here() if f"sm_{a}" in listed}, key=int)
     variable = os.environ.get("MINIDIFF_CUDA_ARCHS", "")
     if words := re.split(r"[\s,;]+", variable.strip()) if variable.strip() else []:
-        return named_architectures(words, everything, here)
+        return with_wgmma(named_architectures(words, everything, here))
     if here:
-        return Architectures(here, everything[:1])  # other GPUs of a cluster compile the oldest PTX
-    return Architectures(everything, everything[-1:])
+        return with_wgmma(Architectures(here, everything[:1]))  # other GPUs of a cluster compile the oldest PTX
+    return with_wgmma(Architectures(everything, everything[-1:]))
+
+
+def with_wgmma(archs: Architectures) -> Architectures:
+    """Machine code for 90a instead of 90: it runs on the same GPUs, and may use all of their instructions.
+
+    PTX stays as it is: that for 90a would be of no use to newer GPUs.
+    """
+    return Architectures(list(dict.fromkeys("90a" if a == "90" else a for a in archs.machine_code)), archs.ptx)
 
 
 def named_architectures(words: list[str], everything: list[str], here: list[str]) -> Architectures:

@@ -12,10 +12,12 @@ from gpu_timing import Ceilings, Ours, Theirs, Time, measure, sets_for
 
 from minidiff import kernels
 from minidiff.engine.registry import _kernels as table
+from minidiff.kernels.cuda import attention as attention_kernels
 from minidiff.kernels.cuda import tuning
 
 NAIVE = 1e11  # operations: with more, the naive version would take seconds
 TOLERANCE = {"fp32": 1e-5, "tf32": 3e-3}  # |result - float64| / |float64|, Euclidean norms
+FFMA = "fast, by FFMA"  # attention without its rule (minidiff/kernels/cuda/attention.py), by which "fast" takes tensor cores for some shapes
 UNTUNED = "fast, plan by model"  # minidiff/kernels/cuda/plan.py; in the other columns plans are tried out, as cudnn.benchmark does
 
 
@@ -252,11 +254,14 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
     def both_theirs(arrays):
         return lambda: torch.autograd.grad(sdpa(*arrays[:3]), arrays[:3], arrays[3])
 
+    def kernel(version):
+        return by_ffma if version == FFMA else table["attention"][version].function
+
     def check(version):
-        return relative(ours.numpy(forward(table["attention"][version].function, mine[0])()[:few]), exact)
+        return relative(ours.numpy(forward(kernel(version), mine[0])()[:few]), exact)
 
     def check_both(version):
-        found = both(table["attention"][version].function, mine[0])()[:3]
+        found = both(kernel(version), mine[0])()[:3]
         return max(relative(ours.numpy(a[:few]), b) for a, b in zip(found, exact_gradients, strict=True))
 
     def without_tape(arrays):
@@ -277,13 +282,24 @@ def attention_cases(ours: Ours, theirs: Theirs, batch: int, heads: int, tokens: 
         chosen = {"math": SDPBackend.MATH} | ({"efficient": SDPBackend.EFFICIENT_ATTENTION} if theirs.device == "cuda" else {})
         return {name: [only(backend, make(arrays)) for arrays in other] for name, backend in chosen.items()}
 
+    def versions(direction):
+        found = by_version("attention", lambda version, f: [direction(f, a) for a in mine])
+        return {**found, FFMA: [direction(by_ffma, a) for a in mine]}
+
     name, pairs = f"{heads} heads of {size}, {tokens} tokens", 1.0 * batch * heads * tokens**2 * size
-    yield Case("attention, forward", name, batch, 4 * pairs, 4 * numbers,
-               by_version("attention", lambda version, f: [forward(f, a) for a in mine]), by_backend(without_tape),
-               check)  # fmt: skip
-    yield Case("attention, forward + backward", name, batch, 14 * pairs, 4 * numbers + 8 * numbers,
-               by_version("attention", lambda version, f: [both(f, a) for a in mine]), by_backend(both_theirs),
-               check_both)  # fmt: skip
+    yield Case("attention, forward", name, batch, 4 * pairs, 4 * numbers, versions(forward), by_backend(without_tape), check)
+    yield Case("attention, forward + backward", name, batch, 14 * pairs, 4 * numbers + 8 * numbers, versions(both),
+               by_backend(both_theirs), check_both)  # fmt: skip
+
+
+def by_ffma(*arrays: Any) -> Any:
+    """Attention, version "fast", as it is without the rule that gives some shapes to tensor cores."""
+    rule = dict(attention_kernels.TENSOR_CORES_FROM)
+    attention_kernels.TENSOR_CORES_FROM.clear()
+    try:
+        return table["attention"]["fast"].function(*arrays)
+    finally:
+        attention_kernels.TENSOR_CORES_FROM.update(rule)
 
 
 def group_norm_cases(ours: Ours, theirs: Theirs, batch: int, channels: int, size: int) -> Iterator[Case]:

@@ -26,9 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CSRC = ROOT / "csrc"
 PAGE = ROOT / "docs" / "benchmarks" / "compiled_kernels.md"
 ARCHS = (75, 80, 90, 100)
-DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "conv2d/tf32x3_channels_last.cu", "attention/fast_forward.cu", "attention/fast_backward.cu", "group_norm/")
+DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "conv2d/tf32x3_channels_last.cu", "attention/fast_forward.cu", "attention/fast_backward.cu",
+           "attention/tf32_forward.cu", "attention/tf32_backward.cu", "group_norm/")  # fmt: skip
 SHARE = 0.8  # of the hot loop of a default version that should be multiply-adds
-MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA")  # one number a lane, two, a tile of a warp's
+MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA", "HGMMA")  # one number a lane, two, a tile of a warp's, of a warpgroup's
 
 
 WHAT_THE_REST_IS = [
@@ -159,7 +160,7 @@ def compiled(source: str, arch: int, nvcc: str, nvdisasm: str | None) -> tuple[l
     said = target.with_suffix(".txt")
     if not said.exists():  # what was compiled before need not be compiled again
         target.parent.mkdir(parents=True, exist_ok=True)
-        command = [nvcc, "-std=c++17", "-O3", f"-I{CSRC}", "-cubin", f"-arch=sm_{arch}", "-Xptxas", "-v", str(CSRC / source), "-o", str(target)]
+        command = [nvcc, "-std=c++17", "-O3", f"-I{CSRC}", "-cubin", f"-arch=sm_{'90a' if arch == 90 else arch}", "-Xptxas", "-v", str(CSRC / source), "-o", str(target)]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             raise RuntimeError(f"{source} for sm_{arch}: nvcc fails\n{result.stderr}")

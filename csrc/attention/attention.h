@@ -40,7 +40,7 @@ struct AttentionGradient {
     float* d_query;         // (parts, batch_heads, queries, size): dq is the sum over the first axis
     float* d_key;           // (batch_heads, keys, size)
     float* d_value;         // (batch_heads, keys, value_size)
-    int parts;              // 1 except for the fast version
+    int parts;              // 1 except for the versions fast and tf32x3
 };
 
 void attention_forward_naive(const Attention& a, cudaStream_t stream);
@@ -54,5 +54,11 @@ enum class Tile { AUTO, SMALL, NARROW, MEDIUM, LARGE };
 void attention_forward_fast(const Attention& a, Tile tile, cudaStream_t stream);
 float attention_forward_cycles(const Attention& a, Tile tile);  // by the model that AUTO chooses with; infinite where the tile does not fit
 void attention_backward_fast(const Attention& a, const AttentionGradient& g, Tile tile, cudaStream_t stream);
-int attention_backward_parts(int batch_heads, int keys);  // how many parts of dq suit the device
+int attention_fast_parts(int batch_heads, int keys);  // how many parts of dq suit the device
 bool attention_fast_fits(int size);                       // whether a block's tiles fit into this device's shared memory
+
+// The same on tensor cores, three products for one: from compute capability 8.0 on. Its tiles are SMALL and LARGE; the others count as AUTO.
+void attention_forward_tf32x3(const Attention& a, Tile tile, cudaStream_t stream);
+void attention_backward_tf32x3(const Attention& a, const AttentionGradient& g, cudaStream_t stream);
+int attention_tf32x3_parts(int batch_heads, int keys, int size);
+bool attention_tf32x3_fits(int size);

@@ -164,7 +164,7 @@ void attention_backward_fast(const Attention& a, const AttentionGradient& g, Til
 }
 
 // Enough blocks for four on each SM, but no more parts than key tiles.
-int attention_backward_parts(int batch_heads, int keys) {
+int attention_fast_parts(int batch_heads, int keys) {
     const int wanted = ceil_div(4 * this_device().processors, batch_heads);
     const int key_tiles = ceil_div(keys, few_tiles(batch_heads, keys) ? 32 : 64);
     return ceil_div(key_tiles, ceil_div(key_tiles, wanted < key_tiles ? wanted : key_tiles));  // as many as have work

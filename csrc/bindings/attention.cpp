@@ -57,7 +57,8 @@ void forward(const std::string& version, Floats query, Floats key, Floats value,
     if (auto* rung = AttentionRung::find(version)) return rung(a, stream);
     if (version == "naive") return attention_forward_naive(a, stream);
     if (version == "tiled") return attention_forward_tiled(a, stream);
-    require(version == "fast", "version must be naive, tiled or fast");
+    if (version == "tf32x3") return attention_forward_tf32x3(a, tile_named(tile), stream);
+    require(version == "fast", "version must be naive, tiled, fast or tf32x3");
     attention_forward_fast(a, tile_named(tile), stream);
 }
 
@@ -71,18 +72,21 @@ void backward(const std::string& version, Floats query, Floats key, Floats value
     require(d_key.shape == key.shape && d_value.shape == value.shape, "d_key and d_value must be like key and value");
     const int parts = int(d_query.shape[0]);
     const AttentionGradient g = {d_output.data, delta.data, d_query.data, d_key.data, d_value.data, parts};
-    require(parts >= 1 && (parts == 1 || version == "fast"), "only the fast version writes d_query in parts");
+    require(parts >= 1 && (parts == 1 || version == "fast" || version == "tf32x3"), "only fast and tf32x3 write d_query in parts");
     if (version == "naive") return attention_backward_naive(a, g, stream);
     if (version == "tiled") return attention_backward_tiled(a, g, stream);
-    require(version == "fast", "version must be naive, tiled or fast");
+    if (version == "tf32x3") return attention_backward_tf32x3(a, g, stream);
+    require(version == "fast", "version must be naive, tiled, fast or tf32x3");
     attention_backward_fast(a, g, tile_named(tile), stream);
 }
 
 Bindings bind([](py::module_& module) {
     define(module, "attention_forward", forward);
     define(module, "attention_backward", backward);
-    module.def("attention_backward_parts", attention_backward_parts);
+    module.def("attention_fast_parts", [](int batch_heads, int keys, int) { return attention_fast_parts(batch_heads, keys); });
+    module.def("attention_tf32x3_parts", attention_tf32x3_parts);
     module.def("attention_fast_fits", attention_fast_fits);
+    module.def("attention_tf32x3_fits", attention_tf32x3_fits);
     module.def("attention_forward_cycles", [](const std::string& tile, int batch_heads, int tokens, int size) {
         Attention a = {};
         a.batch_heads = batch_heads, a.queries = a.keys = tokens, a.size = a.value_size = size;

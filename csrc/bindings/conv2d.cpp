@@ -37,13 +37,15 @@ static const float* want_bias(const char* name, const Bias& bias, int channels) 
     return bias->data;
 }
 
-// What `parts` must hold: what tiles with channels last write anew, and the parts.
+static Sum sum_of(const std::string& name) {
+    if (name == "forward") return Sum::FORWARD;
+    if (name == "input gradient") return Sum::INPUT_GRADIENT;
+    if (name == "weight gradient") return Sum::WEIGHT_GRADIENT;
+    throw std::invalid_argument("conv2d: wanted the sum forward, input gradient or weight gradient, got " + name);
+}
+
 static long long parts_size(const std::string& version, const Conv& conv, const std::string& sum, int tile, int splits, long long result) {
-    if (sum != "forward" && sum != "input gradient" && sum != "weight gradient")
-        throw std::invalid_argument("conv2d: wanted the sum forward, input gradient or weight gradient, got " + sum);
-    const int products = version == "tf32" ? 1 : version == "tf32x3" ? 3 : 0;
-    const bool scratch = products && sum != "weight gradient";
-    return (scratch ? conv2d_scratch(conv, sum == "input gradient", products, tile) : 0) + (splits > 1 ? splits * result : 0);
+    return conv2d_parts(conv, sum_of(sum), version == "tf32" ? 1 : version == "tf32x3" ? 3 : 0, tile, splits, result);
 }
 
 // copies: how many products the sum is made of, groups and stride classes. They and the splits are grid.z of one launch.
@@ -55,7 +57,10 @@ static Plan plan_of(const std::string& version, const Conv& conv, const std::str
         throw std::invalid_argument("conv2d: groups x stride classes x splits must be at most " + std::to_string(LARGEST_GRID_Z) + ", got " +
                                     std::to_string(copies * splits));
     const long long size = parts_size(version, conv, sum, tile, splits, result.size());
-    if (size && !parts) throw std::invalid_argument("conv2d: more than one split, or a tile with channels last, needs an array parts");
+    if (size < 0)
+        throw std::invalid_argument("conv2d: tile " + std::to_string(tile) + " of " + version + " is not for the " + sum +
+                                    " of this convolution, or not for this GPU");
+    if (size && !parts) throw std::invalid_argument("conv2d: this tile, or more than one split, needs an array parts");
     if (size) want_size("parts", *parts, size);
     return {tile, splits, parts ? parts->data : nullptr};
 }
@@ -74,8 +79,8 @@ static Bindings bind([](py::module_& module) {
         return reason ? std::optional<std::string>(reason) : std::nullopt;
     });
 
-    define(module, "conv2d_has_channels_last", [](const Numbers& numbers, const std::string& sum) {
-        return sum != "weight gradient" && conv2d_has_channels_last(conv_of(numbers), sum == "input gradient");
+    define(module, "conv2d_takes", [](const std::string& version, const Numbers& numbers, const std::string& sum, int tile) {
+        return parts_size(version, conv_of(numbers), sum, tile, 1, 0) >= 0;
     });
 
     define(module, "conv2d_parts", [](const std::string& version, const Numbers& numbers, const std::string& sum, int tile, int splits,

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "common/array.h"
+#include "common/wgmma.h"
 
 using namespace py::literals;
 
@@ -55,5 +56,6 @@ PYBIND11_MODULE(MODULE, module) {
     module.def("take_costs", take_costs, "The costs of the launches since the last call: dicts with the fields of Cost.");
 #endif
     module.def("multiprocessors", multiprocessors);
+    module.def("has_wgmma", has_wgmma, "Whether the GPU and the code that was compiled for it have Hopper's matrix instruction.");
     for (Bindings::Function bind : Bindings::all()) bind(module);
 }

@@ -74,6 +74,14 @@ __device__ inline void copy_async(float* to, const float* from, bool inside) {
     *to = inside ? *from : 0;
 #endif
 }
+__device__ inline void copy_pair_async(float* to, const float* from, bool inside) {  // 2 numbers, both addresses multiples of 8 bytes
+#if __CUDA_ARCH__ >= 800
+    const unsigned target = unsigned(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(target), "l"(from), "r"(inside ? 8 : 0) : "memory");
+#else
+    *reinterpret_cast<float2*>(to) = inside ? *reinterpret_cast<const float2*>(from) : make_float2(0, 0);
+#endif
+}
 __device__ inline void copy_quad_async(float* to, const float* from, bool inside) {  // 4 numbers, both addresses multiples of 16 bytes
 #if __CUDA_ARCH__ >= 800
     const unsigned target = unsigned(__cvta_generic_to_shared(to));

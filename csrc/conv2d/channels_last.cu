@@ -77,9 +77,7 @@ long long source_size(const Conv& conv, bool gradient) {
     return whole_quads(gradient ? 1LL * conv.N * conv.O * conv.I * conv.J : 1LL * conv.N * conv.C * conv.H * conv.W);
 }
 
-bool conv2d_has_channels_last(const Conv& conv, bool gradient) { return (gradient ? conv.group_O() : conv.group_C()) % 4 == 0; }
-
-long long conv2d_scratch(const Conv& conv, bool gradient, int products, int tile) {
-    if (tile < CHANNELS_LAST_TILE) return 0;
+long long channels_last_parts(const Conv& conv, bool gradient, int products) {
+    if ((gradient ? conv.group_O() : conv.group_C()) % 4 != 0) return -1;
     return source_size(conv, gradient) + (products == 3 ? 2LL : 1LL) * order_of(conv, gradient).size();
 }

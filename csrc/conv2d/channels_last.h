@@ -53,6 +53,7 @@ void to_channels_last(const char* name, const Transposition&, const Arrangement&
 
 WeightOrder order_of(const Conv&, bool gradient);
 long long source_size(const Conv&, bool gradient);  // of the source of a correlation, in whole quads
+long long channels_last_parts(const Conv&, bool gradient, int products);  // what is written anew; -1: not for this convolution
 
 template <int PRODUCTS>
 void correlation_channels_last(const char* name, const Conv&, const Correlation&, bool gradient, const float* source, const float* weight,

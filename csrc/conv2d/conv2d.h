@@ -55,7 +55,6 @@ void conv2d_bias_gradient_tiled(const Conv&, const float* dy, float* dbias, cuda
 
 // fast: tiles in registers as well, several tile sizes, the sum cut into `splits` that more blocks can share (fast.cu);
 // tf32: the same on tensor cores, by 1 product of rounded numbers, or by 3 of their halves (tf32.h).
-// `parts` holds splits * size of the result, unused if splits = 1.
 struct Plan {
     int tile;
     int splits;
@@ -65,10 +64,11 @@ struct Gradients {
     float* dweight;
     bool bias;  // then O numbers follow dweight: dbias, by the same kernel
 };
-// For the forward pass and the input gradient the tf32 versions have tiles with channels last (channels_last.h), too, at the end of their
-// numbers: whether they take this convolution, and how many numbers a plan with such a tile needs in `parts`, before its parts.
-bool conv2d_has_channels_last(const Conv&, bool gradient);
-long long conv2d_scratch(const Conv&, bool gradient, int products, int tile);
+// The tf32 versions have tiles of three kinds, one after the other: those of tf32.h, for all convolutions; with channels last
+// (channels_last.h), not of weight gradients; for wgmma (warpgroup.h). So not every tile is for every convolution and every GPU.
+enum class Sum { FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT };
+// How many numbers `parts` must hold: what the tile writes anew, and the parts, of result_size numbers each. -1: the tile is not for this.
+long long conv2d_parts(const Conv&, Sum, int products, int tile, int splits, long long result_size);
 const char* conv2d_fast_refuses(const Conv&);  // why the fast and tf32 versions do not take this convolution; null if they do
 void conv2d_fast(const Conv&, const float* x, const float* weight, const float* bias, float* y, const Plan&, cudaStream_t);
 void conv2d_input_gradient_fast(const Conv&, const float* dy, const float* weight, const float* bias, float* dx, const Plan&, cudaStream_t);

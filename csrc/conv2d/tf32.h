@@ -1,12 +1,13 @@
 // 2-D convolution on tensor cores: the kernels of the fast version with other tiles (tile_tf32.h), for the versions tf32 (tf32.cu) and
-// tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans of a correlation with higher tile numbers run the
-// kernels with channels last (channels_last.h).
+// tf32x3 (tf32x3.cu), which are two files so that they compile side by side. Plans with higher tile numbers run the kernels with channels
+// last (channels_last.h) and those for wgmma (warpgroup.h).
 #pragma once
 
 #include "conv2d/correlate.h"
 #include "conv2d/weight_gradient.h"
 #include "common/tile_tf32.h"
 #include "conv2d/channels_last.h"
+#include "conv2d/warpgroup.h"
 
 // The tiles, by their number in a plan.                                        M    N pieces resident blocks
 template <int PRODUCTS> using Large = TensorCoreTile<64, 128, 2, 8, 3, PRODUCTS, RowsOf16>;
@@ -24,8 +25,10 @@ void correlation_by(const char* name, const Conv& conv, const Correlation& c, bo
         case 2: return launch_correlation<Medium<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 3: return launch_correlation<Small<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
         case 4: return launch_correlation<Tall<PRODUCTS>>(name, c, source, weight, bias, result, plan, stream);
-        default: return correlation_channels_last<PRODUCTS>(name, conv, c, gradient, source, weight, bias, result, plan, stream);
     }
+    if (plan.tile < WARPGROUP_TILE)
+        return correlation_channels_last<PRODUCTS>(name, conv, c, gradient, source, weight, bias, result, plan, stream);
+    correlation_by_warpgroups<PRODUCTS>(name, c, source, weight, bias, result, plan, stream);
 }
 
 // Of weight gradients: N counts the (c,u,v), often 9 times a multiple of 32.                   M   N pieces resident blocks
@@ -44,6 +47,6 @@ void weight_gradient_by(const char* name, const Conv& conv, const float* dy, con
         case 2: return launch_weight_gradient<MediumGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
         case 3: return launch_weight_gradient<SmallGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
         case 4: return launch_weight_gradient<TallGradient<PRODUCTS>>(name, conv, dy, x, to, plan, stream);
-        default: throw std::runtime_error(std::string(name) + ": there is no tile " + std::to_string(plan.tile));
+        default: return weight_gradient_by_warpgroups<PRODUCTS>(name, conv, dy, x, to, plan, stream);
     }
 }

@@ -14,7 +14,7 @@ template <int PRODUCTS> using MediumChannelsLast = ChannelsLastTile<64, 64, 2, 4
 template <int PRODUCTS>
 void correlation_channels_last(const char* name, const Conv& conv, const Correlation& c, bool gradient, const float* source,
                                const float* weight, const float* bias, float* result, const Plan& plan, cudaStream_t stream) {
-    if (!conv2d_has_channels_last(conv, gradient))
+    if (channels_last_parts(conv, gradient, PRODUCTS) < 0)
         throw std::runtime_error(std::string(name) + ": tiles with channels last are for groups of 4, 8, 12 ... channels, got " +
                                  std::to_string(c.C));
     constexpr int PARTS = PRODUCTS == 3 ? 2 : 1;

@@ -10,6 +10,7 @@
 
 #include "emulator/cost.h"
 #include "emulator/symbols.h"
+#include "emulator/wgmma.h"
 
 // This module's own image in memory. Hidden: otherwise these names would mean the Python program's.
 extern "C" {
@@ -114,7 +115,7 @@ void set_dynamic_shared(const void* data, size_t bytes) {
 
 std::string who(const Position& p) { return name_of(p.thread) + " of " + name_of_block(p.block_index); }
 
-static std::string verb(Kind kind) { return kind == READ ? "reads" : kind == WRITE ? "writes" : kind == ATOMIC ? "adds atomically" : "copies"; }
+static std::string verb(Kind kind) { return kind == READ || kind == PRODUCT ? "reads" : kind == WRITE ? "writes" : kind == ATOMIC ? "adds atomically" : "copies"; }
 
 static std::string distance_to_an_array(uintptr_t address) {  // the nearest one
     std::string text;
@@ -148,9 +149,25 @@ static bool unordered(const Position& a, bool shared) {
     return a.thread / warpSize != b.thread / warpSize || a.warp_phase == b.warp_phase;
 }
 
+// What tensor cores read now, or soon.
+struct Operand {
+    uintptr_t begin, end;
+    Position position;
+    void* code;
+};
+static std::vector<Operand> operands;
+
+static void check_operands(uintptr_t address, Kind kind, void* code) {
+    for (const Operand& operand : operands)
+        if (address - operand.begin < operand.end - operand.begin)
+            fail("an operand that wgmma still reads: " + who(operand.position) + " started the product at " + line_of(operand.code) +
+                 " and " + who(position) + " " + verb(kind) + " at " + line_of(code) + " before the wait");
+}
+
 static void check_word(Region& region, uintptr_t address, Kind kind, void* code) {
     Word& word = region.word(address);
-    const bool reads = kind == READ || kind == ATOMIC;
+    const bool reads = kind == READ || kind == ATOMIC || kind == PRODUCT;
+    if (!operands.empty() && kind != READ && kind != PRODUCT) check_operands(address, kind, code);
     if (word.on_its_way && kind != LAND && word.write.position.block == position.block)
         fail("a copy that is on its way: " + who(word.write.position) + " started it at " + line_of(word.write.code) + " and " +
              who(position) + " " + verb(kind) + " at " + line_of(code) + " before it has waited");
@@ -158,10 +175,14 @@ static void check_word(Region& region, uintptr_t address, Kind kind, void* code)
         fail("shared memory that nobody has written: " + who(position) + " reads at " + line_of(code));
     const bool both_atomic = kind == ATOMIC && word.write_was_atomic;
     if (!both_atomic && unordered(word.write.position, region.shared)) race(region, word.write, WRITE, kind, code);
-    if (kind == READ) {
+    if (kind == PRODUCT && !fenced(word.write.position))
+        fail("shared memory without fence_for_wgmma(): " + who(word.write.position) + " wrote at " + line_of(word.write.code) + " and " +
+             who(position) + " multiplies at " + line_of(code) + ": the one who writes must call it, between the write and a barrier");
+    if (kind == READ || kind == PRODUCT) {
         Access& slot = word.read[0].position.thread == position.thread ? word.read[0] : word.read[1];
-        if (word.read[0].position.block_phase != position.block_phase) word.read[0] = Access{position, code};
-        else slot = Access{position, code};
+        Access& read = word.read[0].position.block_phase != position.block_phase ? word.read[0] : slot;
+        read = Access{position, code};
+        if (kind == PRODUCT) read.position.warp_phase = -1;  // its own warp waits for it
         return;
     }
     for (const Access& read : word.read)
@@ -227,9 +248,40 @@ static void access_inside(uintptr_t address, size_t bytes, Kind kind, bool at_on
 }
 
 void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack) {
-    if (position.thread < 0 || on_a_stack(address) || !enter_check()) return;
+    if (position.thread < 0 || (on_a_stack(address) && !(products_in_flight && checking)) || !enter_check()) return;
+    if (on_a_stack(address)) {
+        check_registers(address, bytes, kind, code);
+        return leave_check();
+    }
     access_inside(address, bytes, kind, at_once, code, stack);
     leave_check();
 }
+
+// ---- operands of wgmma ------------------------------------------------------------------------------------------------
+
+static void read_operand(const void* b, size_t bytes, int first_thread, void* code) {
+    if (!watching || !enter_check()) return;
+    for (position.thread = first_thread; position.thread < first_thread + WARPGROUP; position.thread += warpSize)  // each warp for itself
+        for (size_t begin = 0; begin < bytes; begin += 16) access_inside(uintptr_t(b) + begin, 16, PRODUCT, true, code, 0);
+    leave_check();
+}
+
+void start_reading(const void* b, size_t bytes, int first_thread, void* code) {
+    position.thread = first_thread;
+    if (const Region* region = find(uintptr_t(b)); region && !region->shared)
+        fail("wgmma reads b from shared memory only: " + who(position) + " multiplies at " + line_of(code));
+    read_operand(b, bytes, first_thread, code);
+    position.thread = first_thread;
+    operands.push_back({uintptr_t(b), uintptr_t(b) + bytes, position, code});
+}
+
+void end_reading(const void* b, size_t bytes, int first_thread, void* code) {
+    read_operand(b, bytes, first_thread, code);
+    operands.erase(std::find_if(operands.begin(), operands.end(), [&](const Operand& operand) {
+        return operand.begin == uintptr_t(b) && operand.code == code && operand.position.thread == first_thread;
+    }));
+}
+
+void forget_operands() { operands.clear(); }
 
 }  // namespace cuda_cpu

@@ -14,13 +14,16 @@ namespace cuda_cpu {
 struct Position {
     long launch = 0, block = 0;  // of all launches and blocks so far
     int thread = -1;             // in its block; -1 when no kernel runs
+    int fences = 0;              // fence_for_wgmma() called so far
     long block_phase = 0;        // __syncthreads() passed so far
     long warp_phase = 0;         // __syncwarp() passed so far
     uint3 block_index = {0, 0, 0};
 };
 extern Position position;
 
+// Of limits.cpp.
 bool set_gpu(int capability);  // false if it is not known here
+std::string beyond_a_limit(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes);  // why a GPU refuses this launch; empty if it does not
 
 bool set_checking(bool on);  // returns what it was
 bool set_counting(bool on);
@@ -34,7 +37,8 @@ size_t allowed_arrays();
 void set_dynamic_shared(const void* data, size_t bytes);
 
 // What the compiler's calls come down to. stack: where the function's memory is, to be counted (cost.cpp); 0: not to be counted.
-enum Kind { READ, WRITE, ATOMIC, COPY, LAND };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived
+enum Kind { READ, WRITE, ATOMIC, COPY, LAND, PRODUCT };  // COPY, LAND: a copy_async writes, when it starts and when it has arrived;
+                                                         // PRODUCT: tensor cores read, for a whole warp
 void access(uintptr_t address, size_t bytes, Kind kind, bool at_once, void* code, uintptr_t stack);
 bool enter_check();  // false inside of the checks themselves
 void leave_check();

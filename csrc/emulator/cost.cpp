@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "emulator/symbols.h"
+#include "emulator/wgmma.h"
 
 namespace cuda_cpu {
 
@@ -60,6 +61,13 @@ void count_multiply_adds(long count) {
     costs.back().multiply_adds += count;
     costs.back().multiplications += count;
     costs.back().additions += count;
+}
+
+void count_product(int columns) {
+    count_multiply_adds(64L * 8 * columns);
+    if (!counting) return;
+    costs.back().shared_read += 32 * columns;
+    costs.back().wavefronts += 32 * columns / 128;
 }
 
 void count_barrier() { costs.back().barriers++; }

@@ -7,6 +7,7 @@
 //                       a lane are served to 16 (8) lanes at a time, or to twice as many if lanes l and l ^ 1 want the same address for
 //                       each l, or if lanes l and l ^ 2 do
 //     caches            there are none: what is read twice counts twice
+//     wgmma             64 x 8 x N multiply-adds; b is read once for the four warps, 128 bytes per wavefront
 //     multiply-adds     of the code that g++ made of the kernel: in each piece without branches, pairs of a multiplication and an
 //                       addition of floats. nvcc makes one instruction of such a pair
 #pragma once

@@ -16,6 +16,7 @@
 #include "emulator/check.h"
 #include "emulator/cost.h"
 #include "emulator/symbols.h"
+#include "emulator/wgmma.h"
 
 // Kernels read these: non-zero initial values keep them out of .bss, where the checks look for __shared__ arrays.
 uint3 threadIdx = {~0u, ~0u, ~0u}, blockIdx = {~0u, ~0u, ~0u};
@@ -23,7 +24,7 @@ dim3 blockDim(~0u), gridDim(~0u);
 
 namespace cuda_cpu {
 
-enum State { READY, AT_EXCHANGE, AT_WARP_BARRIER, AT_BLOCK_BARRIER, RETURNED, FAILED };
+enum State { READY, AT_EXCHANGE, AT_WARP_BARRIER, AT_WARPGROUP, AT_BLOCK_BARRIER, RETURNED, FAILED };
 
 struct Copy {  // asynchronous, on its way
     float* to;
@@ -37,6 +38,8 @@ struct Thread {
     uint3 index;
     State state;
     int line;            // where it waits
+    const char* call;    // the same for a warpgroup: for what, ...
+    void* code;          // ... and where
     unsigned exchanges;  // how many warp exchanges it took part in
     long group;          // of the copies that it starts
     std::vector<Copy> copies;
@@ -67,6 +70,7 @@ static std::string describe(const Thread& thread) {
     switch (thread.state) {
         case AT_EXCHANGE: return who + " waits for its warp" + at;
         case AT_WARP_BARRIER: return who + " waits in __syncwarp()" + at;
+        case AT_WARPGROUP: return who + " waits for its warpgroup in " + thread.call + " at " + line_of(thread.code);
         case AT_BLOCK_BARRIER: return who + " waits in __syncthreads()" + at;
         default: return who + " has returned";
     }
@@ -104,6 +108,7 @@ static void fiber() {  // a fiber's whole life: it serves the thread of the same
         } catch (const std::exception& exception) {
             fail(exception.what());
         }
+        if (products_in_flight) require_no_products();
     }
 }
 
@@ -130,6 +135,28 @@ const void* exchange(unsigned mask, const void* value, size_t bytes, int line) {
     stop(AT_EXCHANGE, line);
     return offer;
 }
+
+static bool at_one_call(const Thread& a, const Thread& b) {
+    if (a.state != b.state || a.state != AT_WARPGROUP) return false;
+    return a.call == b.call && (a.code == b.code || line_of(a.code) == line_of(b.code));  // g++ may double a piece of code
+}
+
+void meet_warpgroup(const char* call, void* code, const std::function<void(int)>& act) {
+    const int thread = position.thread, first = thread / WARPGROUP * WARPGROUP;
+    if (size_t(first) + WARPGROUP > threads.size())
+        fail(std::string(call) + " wants warpgroups of 128 threads, and the block has " + std::to_string(threads.size()) + ": " +
+             name_of(thread) + " of " + name_of_block(blockIdx) + " at " + line_of(code));
+    running->state = AT_WARPGROUP;
+    running->call = call, running->code = code;
+    const auto is_here = [](const Thread& other) { return at_one_call(other, *running); };
+    if (thread == first + WARPGROUP - 1 && std::all_of(&threads[first], running + 1, is_here)) {
+        act(first);
+        position.thread = thread;
+    }
+    stop(AT_WARPGROUP, 0);
+}
+
+uintptr_t end_of_stack(int thread) { return uintptr_t(stacks) + size_t(thread + 1) * STACK; }
 
 static void start_copy(float* to, const float* from, int count, bool inside, void* code, uintptr_t stack) {
     Copy copy{to, {}, count * sizeof(float), running->group, code};
@@ -159,6 +186,7 @@ static void resume(Thread& thread) {
     running = &thread;
     threadIdx = thread.index;
     position.thread = int(&thread - threads.data());
+    position.fences = fences_of(position.thread);
     if (!_setjmp(scheduler)) _longjmp(thread.registers, 1);
     position.thread = -1;
     if (thread.state == FAILED) throw std::runtime_error(failure);
@@ -169,7 +197,7 @@ static State meet(int first, int last) {
     const Thread& a = threads[first];
     for (int i = first + 1; i < last; i++) {
         const Thread& b = threads[i];
-        if (a.state != b.state || a.line != b.line)
+        if (a.state == AT_WARPGROUP ? !at_one_call(a, b) : a.state != b.state || a.line != b.line)
             throw std::runtime_error("barrier divergence in " + name_of_block(blockIdx) + ": " + describe(a) + ", but " + describe(b));
     }
     return a.state;
@@ -185,13 +213,24 @@ static void run_warp(int first, int last) {
     } while (state == AT_EXCHANGE || state == AT_WARP_BARRIER);
 }
 
+// Four warps, or fewer at the end of a block.
+static void run_warpgroup(int first, int last) {
+    bool together;
+    do {
+        for (int warp = first; warp < last; warp += warpSize) run_warp(warp, std::min(warp + warpSize, last));
+        together = std::any_of(&threads[first], &threads[first] + (last - first), [](const Thread& t) { return t.state == AT_WARPGROUP; });
+        if (together) meet(first, last);
+    } while (together);
+}
+
 static void run_block() {
     const int count = int(threads.size());
     position.block++;
     position.block_index = blockIdx;
     if (counting) start_block(count);
+    forget_products(count);
     for (;;) {
-        for (int first = 0; first < count; first += warpSize) run_warp(first, std::min(first + warpSize, count));
+        for (int first = 0; first < count; first += WARPGROUP) run_warpgroup(first, std::min(first + WARPGROUP, count));
         position.block_phase++;
         if (meet(0, count) != AT_BLOCK_BARRIER) return;
         if (counting) count_barrier();
@@ -226,38 +265,6 @@ static void make_fibers(unsigned count) {
 
 // ---- launches ---------------------------------------------------------------------------------------------------------
 
-Gpu gpu = {90, 227 * 1024, 132};
-
-bool set_gpu(int capability) {
-    constexpr Gpu KNOWN[] = {{75, 64 * 1024, 40},   {80, 163 * 1024, 108}, {86, 99 * 1024, 84},   {89, 99 * 1024, 142},
-                             {90, 227 * 1024, 132}, {100, 227 * 1024, 148}, {120, 99 * 1024, 188}};
-    for (const Gpu& known : KNOWN)
-        if (known.capability == capability) {
-            gpu = known;
-            return true;
-        }
-    return false;
-}
-
-// What a GPU would refuse. Empty if nothing.
-static std::string beyond_a_limit(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes) {
-    const auto too_many = [](const char* what, size_t count, size_t most) {
-        return std::string(what) + " " + std::to_string(count) + ", a GPU takes " + std::to_string(most) + " at most";
-    };
-    const size_t count = size_t(block.x) * block.y * block.z;
-    if (count == 0) return "a block of 0 threads";
-    if (count > 1024) return too_many("a block of threads:", count, 1024);
-    if (block.z > 64) return too_many("block.z is", block.z, 64);
-    if (grid.x > 0x7fffffff) return too_many("grid.x is", grid.x, 0x7fffffff);
-    if (grid.y > 65535) return too_many("grid.y is", grid.y, 65535);
-    if (grid.z > 65535) return too_many("grid.z is", grid.z, 65535);
-    if (shared_bytes > gpu.shared_bytes) return too_many("bytes of dynamic shared memory:", shared_bytes, gpu.shared_bytes);
-    const size_t bound = size_t(launch_bound(kernel));
-    if (bound && count > bound)
-        return "a block of " + std::to_string(count) + " threads, but the kernel's __launch_bounds__ is " + std::to_string(bound);
-    return "";
-}
-
 void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void (*call)(void*), void* argument) {
     if (const std::string limit = beyond_a_limit(kernel, grid, block, shared_bytes); !limit.empty())
         throw std::runtime_error(std::string(name) + ": a launch that a GPU refuses, at " + line_of(__builtin_return_address(0)) + ": " +
@@ -288,6 +295,7 @@ void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t sha
 
 #define HERE __builtin_return_address(0), uintptr_t(__builtin_frame_address(0))
 void copy_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 1, inside, HERE); }
+void copy_pair_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 2, inside, HERE); }
 void copy_quad_async(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
 void copy_quad_async_by_l1(float* to, const float* from, bool inside) { cuda_cpu::start_copy(to, from, 4, inside, HERE); }
 void end_of_copies() { cuda_cpu::running->group++; }

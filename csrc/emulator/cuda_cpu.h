@@ -199,6 +199,7 @@ template <class T> T& kept_in_shared(T& x) { return x; }
 // cp.async, as common/device.h wraps it. The target is NaN until the thread waits for the copy: who reads too early gets that.
 // No inline functions: what they return to is the line of the kernel that the errors name.
 void copy_async(float* to, const float* from, bool inside);
+void copy_pair_async(float* to, const float* from, bool inside);
 void copy_quad_async(float* to, const float* from, bool inside);
 void copy_quad_async_by_l1(float* to, const float* from, bool inside);
 void end_of_copies();

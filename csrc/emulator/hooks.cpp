@@ -3,6 +3,7 @@
 
 #include "emulator/check.h"
 #include "emulator/cost.h"
+#include "emulator/wgmma.h"
 
 using namespace cuda_cpu;
 
@@ -25,7 +26,13 @@ HOOKS(unaligned_, 2, false) HOOKS(unaligned_, 4, false) HOOKS(unaligned_, 8, fal
 
 HIDDEN void __tsan_read_range(void* a, size_t bytes) { ACCESS(a, bytes, READ, false); }
 HIDDEN void __tsan_write_range(void* a, size_t bytes) { ACCESS(a, bytes, WRITE, false); }
-HIDDEN void __tsan_func_entry(void*) {}
+// The return address lies where the function's part of the stack ends.
+HIDDEN void __tsan_func_entry(void* return_address) {
+    if (!products_in_flight || position.thread < 0 || !on_a_stack(STACK)) return;
+    void** place = reinterpret_cast<void**>(STACK);
+    while (uintptr_t(place) < end_of_stack(position.thread) && *place != return_address) place++;
+    if (uintptr_t(place) < end_of_stack(position.thread)) enter_function(uintptr_t(place));
+}
 HIDDEN void __tsan_func_exit() {}
 HIDDEN void __tsan_init() {}
 

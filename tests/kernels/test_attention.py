@@ -4,6 +4,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 import minidiff
 from minidiff import functional, kernels
 from minidiff.engine.backend import to_cpu
-from minidiff.engine.registry import use_kernels
+from minidiff.engine.registry import Unsupported, use_kernels
+from minidiff.kernels.cuda import attention as kernel
 from minidiff.kernels.cuda.attention import VERSIONS, attention
 from minidiff.kernels.cuda.library import load
 
@@ -153,9 +155,12 @@ def test_a_nan_is_not_hidden(version, device):
     assert np.isnan(to_cpu(y)[0, 2]).all() and not np.isnan(to_cpu(y)[0, [0, 1, 3]]).any()
 
 
-@pytest.mark.parametrize("tile", ["small", "narrow", "medium", "large"])
+TILES = [*(("fast", tile) for tile in ("small", "narrow", "medium", "large")), ("tf32x3", "small"), ("tf32x3", "large")]
+
+
+@pytest.mark.parametrize(("version", "tile"), TILES)
 @pytest.mark.parametrize(("size", "parts"), [(20, 1), (64, 2), (100, 3), (30, 4)])
-def test_every_tile_and_any_number_of_parts_of_the_fast_version(tile, size, parts, device):
+def test_every_tile_and_any_number_of_parts(version, tile, size, parts, device):
     """Called directly, with NaN around the results as well: a kernel that writes too far removes it."""
     arrays = inputs((1, 2, 67, size), 131)
     expected = reference(*arrays, is_causal=True)
@@ -163,19 +168,32 @@ def test_every_tile_and_any_number_of_parts_of_the_fast_version(tile, size, part
     y, lse, delta = device.empty(dy.shape), device.empty(q.shape[:-1]), device.empty(q.shape[:-1])
     dq, dk, dv = device.empty((parts, *q.shape)), device.empty(k.shape), device.empty(v.shape)
     scale = 1 / math.sqrt(size)
-    device.module.attention_forward("fast", q, k, v, None, True, scale, y, lse, tile, device.stream)
-    device.module.attention_backward("fast", q, k, v, None, True, scale, y, lse, dy, delta, dq, dk, dv, tile, device.stream)
+    device.module.attention_forward(version, q, k, v, None, True, scale, y, lse, tile, device.stream)
+    device.module.attention_backward(version, q, k, v, None, True, scale, y, lse, dy, delta, dq, dk, dv, tile, device.stream)
     for name, result, want in zip(("y", "dquery", "dkey", "dvalue"), (y, dq.sum(axis=0), dk, dv), expected, strict=False):
         assert_close(name, result, want)
     assert device.margins_intact()
 
 
 def test_parts_keep_the_gpu_busy_but_each_has_work(device):
-    parts = device.module.attention_backward_parts
+    def parts(heads, keys):
+        return device.module.attention_fast_parts(heads, keys, 64)
+
     assert parts(1, 1) == parts(1, 32) == 1  # tiles of 32 keys where there are few
     assert parts(1, 33) == 2
     assert parts(10**6, 10**4) == 1
     assert all(parts(n, 64 * 10) in (1, 2, 3, 4, 5, 10, 20) for n in range(1, 600, 7))  # of 10 tiles, 6 parts would leave one without
+
+
+def test_parts_of_tf32x3_are_more_where_they_save_a_round(emulated):
+    """On 132 multiprocessors, with two blocks each for heads of 64."""
+    parts = load("cpu")[0].attention_tf32x3_parts
+    assert parts(1, 64, 64) == 1
+    assert parts(1, 65, 64) == 2
+    assert parts(512, 1024, 64) == 1  # two rounds, and with two parts four half as long
+    assert parts(128, 1024, 64) == 2  # 256 blocks for 264 places
+    assert parts(10**6, 10**4, 64) == 1
+    assert all(parts(n, 64 * 10, 64) in (1, 2, 3, 4, 5, 10) for n in range(1, 600, 7))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -184,6 +202,53 @@ def test_the_gradient_is_the_same_in_every_run(version, device):
     runs = [attention(version)(q, k, v)[1](dy, (True, True, True)) for _ in range(2)]
     for a, b in zip(*(run[:3] for run in runs), strict=True):
         assert (to_cpu(a) == to_cpu(b)).all()
+
+
+class OnGpu:
+    """As much of a CuPy array as `chosen` looks at."""
+
+    def __init__(self, capability, *shape):
+        self.device, self.shape = SimpleNamespace(compute_capability=capability), shape
+
+
+@pytest.mark.parametrize(
+    ("capability", "size", "queries", "keys", "taken"),
+    [
+        ("90", 64, 1024, 1024, "tf32x3"),
+        ("80", 40, 512, 512, "tf32x3"),
+        ("75", 64, 1024, 1024, "fast"),  # no tensor cores for TF32
+        ("86", 64, 1024, 1024, "fast"),  # slow ones
+        ("90", 64, 511, 1024, "fast"),
+        ("90", 64, 1024, 511, "fast"),
+        ("90", 65, 1024, 1024, "fast"),
+        ("90", 32, 1024, 1024, "fast"),
+    ],
+)
+def test_fast_is_tf32x3_where_a_rule_says_so(capability, size, queries, keys, taken, monkeypatch):
+    monkeypatch.setattr(kernel, "TENSOR_CORES_FROM", {64: 512})
+    q, k = OnGpu(capability, 1, queries, size), OnGpu(capability, 1, keys, size)
+    assert kernel.chosen("fast", q, k, k, lambda numbers: True) == taken
+    assert kernel.chosen("fast", q, k, k, lambda numbers: False) == "fast"
+
+
+def test_the_rule_is_not_asked_where_it_does_not_apply():
+    long, short = OnGpu("90", 1, 1024, 64), OnGpu("80", 1, 7, 8)
+    assert kernel.chosen("tiled", long, long, long, bool) == "tiled"
+    assert kernel.chosen("tf32x3", short, long, long, bool) == "tf32x3"
+    emulated = inputs((1, 1024, 64), 1024)[:3]
+    assert kernel.chosen("fast", *emulated, bool) == "fast"
+    old = OnGpu("75", 1, 7, 8)
+    with pytest.raises(Unsupported, match=r"tf32x3 needs tensor cores: a GPU of compute capability 8\.0 or newer"):
+        kernel.chosen("tf32x3", old, old, old, bool)
+
+
+def test_tf32x3_is_refused_where_its_tiles_do_not_fit(emulated):
+    q, k, v, _ = inputs((1, 3, 65), 3)
+    with kernels.checks(capability="8.6"), use_kernels(attention="tf32x3"), pytest.raises(RuntimeError, match="tiles of 65 numbers do not fit"):
+        functional.attention(q, k, v)
+    q, k, v, _ = inputs((1, 3, 64), 3)
+    with kernels.checks(capability="8.0"), use_kernels(attention="tf32x3"):
+        functional.attention(q, k, v)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -254,7 +319,7 @@ def test_an_explicit_choice_of_kernel_never_falls_back(device):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": "quick"}, "version must be naive, tiled or fast"),
+        ({"version": "quick"}, "version must be naive, tiled, fast or tf32x3"),
         ({"tile": "huge"}, "tile must be auto, small, narrow, medium or large"),
         ({"value": (1, 2, 3, 4)}, "value must be"),
         ({"lse": (1, 2, 3)}, "lse must be"),

@@ -8,7 +8,7 @@ from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda.conv2d import conv2d_sizes
 from minidiff.kernels.cuda.conv2d_launch import GRADIENT_TILES, TILES, Conv
 from minidiff.kernels.cuda.library import load
-from minidiff.kernels.cuda.plan import Plan
+from minidiff.kernels.cuda.plan import CHANNELS_LAST, HALO, ROWS, TABLE, Plan
 
 # (shape of x, shape of weight, options): 1, primes, sizes just below and above tiles, and every option that changes the addresses
 CASES = {
@@ -43,12 +43,18 @@ TOLERANCE = {"naive": 1e-5, "tiled": 1e-5, "fast": 1e-5, "tf32": 3e-3, "tf32x3":
 
 
 def plans(device, version, conv, which):
-    """(tile, splits) to try for one of the three sums, those with channels last only where they are for it."""
+    """(tile, splits) to try for one of the three sums, those that are for it."""
     if version not in TILES:
         return [(0, 1)]
     tiles = (GRADIENT_TILES if which == "weight gradient" else TILES)[version]
-    channels_last = device.module.conv2d_has_channels_last(conv, which)
-    return [(number, splits) for number, tile in enumerate(tiles) if channels_last or not tile.channels_last for splits in (1, 3)]
+    taken = [number for number in range(len(tiles)) if device.module.conv2d_takes(version, conv, which, number)]
+    return [(number, splits) for number in taken for splits in (1, 3)]
+
+
+def kind(wanted, which, version="tf32"):
+    """The numbers of the tiles of this kind, or of these kinds."""
+    tiles = (GRADIENT_TILES if which == "weight gradient" else TILES)[version]
+    return [number for number, tile in enumerate(tiles) if tile.kind in wanted]
 
 
 def reference(conv: Conv, x, weight, dy):
@@ -168,25 +174,57 @@ def test_channels_last_are_for_quads_of_channels(emulated, case, expected):
     """Of what is read: x, or dy."""
     conv = problem(case)[0]
     sums = "forward", "input gradient", "weight gradient"
-    assert tuple(load("cpu")[0].conv2d_has_channels_last(conv, which) for which in sums) == expected
+    takes = load("cpu")[0].conv2d_takes
+    assert tuple(any(takes("tf32", conv, which, number) for number in kind((CHANNELS_LAST,), which)) for which in sums) == expected
+    assert all(takes("tf32", conv, which, number) for which in sums for number in kind((TABLE,), which))
 
 
-def test_channels_last_are_refused_elsewhere(emulated):
+@pytest.mark.parametrize("case, expected", [
+    ("small", (True, True, True)),
+    ("primes", (True, True, True)),
+    ("groups", (True, True, True)),
+    ("a wider result", (True, True, True)),
+    ("1x1 stride 2", (False, False, False)),
+    ("stride 2", (False, False, False)),  # 1, 2, 2 and 4 taps reach its classes
+    ("quads, 4x4 stride 2", (False, True, False)),  # 2 x 2 taps reach each
+    ("dilation 2", (False, False, False)),
+    ("exact tiles", (False, False, False)),  # 1 x 1
+    ("padding wider than the kernel", (False, False, False)),
+])  # fmt: skip
+def test_wgmma_is_for_three_by_three_taps(emulated, case, expected):
+    conv = problem(case)[0]
+    sums, takes = ("forward", "input gradient", "weight gradient"), load("cpu")[0].conv2d_takes
+    for version in ("tf32", "tf32x3"):
+        assert tuple(all(takes(version, conv, which, n) for n in kind((HALO, ROWS), which, version)) for which in sums) == expected
+        assert tuple(any(takes(version, conv, which, n) for n in kind((HALO, ROWS), which, version)) for which in sums) == expected
+
+
+def test_images_too_wide_for_wgmma_take_other_tiles(emulated):
+    takes = load("cpu")[0].conv2d_takes
+    for size, expected in ((28, (True, True)), (64, (True, True)), (65, (False, False)), (200, (False, False))):
+        conv = conv2d_sizes((1, 8, size, size), (8, 8, 3, 3), 1, 1, 1, 1)
+        sums = "forward", "weight gradient"
+        assert tuple(any(takes("tf32x3", conv, which, n) for n in kind((HALO, ROWS), which, "tf32x3")) for which in sums) == expected, size
+
+
+def test_tiles_are_refused_where_they_are_not_for_the_convolution(emulated):
     conv, x, weight, dy, *_ = problem("stride 2")  # 3 -> 5 channels
     module = load("cpu")[0]
     sums = np.empty(10**5, np.float32)
-    message = "tiles with channels last are for groups of 4, 8, 12 ... channels, got"
-    with pytest.raises(RuntimeError, match=f"conv2d_tf32: {message} 3"):
-        needed = module.conv2d_parts("tf32", conv, "forward", 5, 1, dy.size)
-        module.conv2d("tf32", conv, x, weight, None, np.empty_like(dy), 5, 1, sums[:needed], 0)
+    for tile in (*kind((CHANNELS_LAST,), "forward"), *kind((HALO, ROWS), "forward"), 99):
+        message = f"conv2d: tile {tile} of tf32 is not for the forward of this convolution, or not for this GPU"
+        with pytest.raises(ValueError, match=message):
+            module.conv2d("tf32", conv, x, weight, None, np.empty_like(dy), tile, 1, sums, 0)
     conv, x, weight, dy, *_ = problem("quads of channels")
-    needed = module.conv2d_parts("tf32x3", conv, "forward", 8, 1, dy.size)
-    with pytest.raises(RuntimeError, match="conv2d_tf32x3: there is no tile 8"):
-        module.conv2d("tf32x3", conv, x, weight, None, np.empty_like(dy), 8, 1, sums[:needed], 0)
+    needed = module.conv2d_parts("tf32x3", conv, "forward", 5, 1, dy.size)
     with pytest.raises(ValueError, match=f"conv2d: parts must have {needed} elements, got {needed - 1}"):
         module.conv2d("tf32x3", conv, x, weight, None, np.empty_like(dy), 5, 1, sums[: needed - 1], 0)
-    with pytest.raises(RuntimeError, match="conv2d_weight_gradient_tf32x3: there is no tile 5"):
-        module.conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 5, 1, None, 0)
+    with pytest.raises(ValueError, match="conv2d: this tile, or more than one split, needs an array parts"):
+        module.conv2d("tf32x3", conv, x, weight, None, np.empty_like(dy), 8, 1, None, 0)
+    with pytest.raises(ValueError, match="conv2d: tile 7 of tf32x3 is not for the weight gradient of this convolution"):
+        module.conv2d_weight_gradient("tf32x3", conv, dy, x, np.empty_like(weight), False, 7, 1, sums, 0)
+    with pytest.raises(RuntimeError, match="conv2d_fast: there is no tile 5"):
+        module.conv2d("fast", conv, x, weight, None, np.empty_like(dy), 5, 1, None, 0)
     with pytest.raises(ValueError, match="conv2d: wanted the sum forward, input gradient or weight gradient, got backward"):
         module.conv2d_parts("tf32", conv, "backward", 5, 1, 1)
 

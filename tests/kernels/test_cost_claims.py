@@ -36,6 +36,8 @@ def costs():
             conv2d_launch.weight_gradient(version, CONV, dy, x, plan=SMALLEST)
             with minidiff.use_kernels(attention=version):
                 functional.attention(q, q, q)
+        with minidiff.use_kernels(attention="tf32x3"):
+            functional.attention(q, q, q).sum().backward()
         with minidiff.use_kernels(group_norm="fast"):
             functional.group_norm(z, 4).sum().backward()
     return {cost.kernel: cost for cost in counted}
@@ -81,8 +83,20 @@ def test_attention_reads_what_its_headers_say(costs):
 
 
 def test_attention_has_no_bank_conflicts(costs):
-    """tiles.h: lanes of different rows or columns read from different banks."""
+    """tiles.h, tf32_tiles.h: lanes of different rows or columns read from different banks."""
     assert costs["attention_fast"].bank_conflicts == 0
+    assert costs["attention_tf32x3"].bank_conflicts == 0
+    backward = costs["attention_backward_tf32x3"]
+    assert backward.bank_conflicts < 0.07 * backward.wavefronts  # writing dS alone has any
+
+
+def test_attention_on_tensor_cores_makes_three_products_for_one(costs):
+    """tf32_forward.cu, tf32_backward.cu, for 2 heads of 64 tokens of 32 numbers: whole tiles. Exponentials and the sums of tiles come on top."""
+    h, T, D = 2, 64, 32
+    for kernel, products in (("attention_tf32x3", 2), ("attention_backward_tf32x3", 5)):
+        work = 3 * products * h * T * T * D
+        assert work <= costs[kernel].multiply_adds < 1.02 * work
+    assert costs["attention_tf32x3"].global_read == 4 * h * 3 * T * D  # a block has 64 queries
 
 
 def test_group_norm_moves_8_and_12_bytes_a_number(costs):

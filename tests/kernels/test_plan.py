@@ -8,7 +8,17 @@ import pytest
 from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda import plan as planning
 from minidiff.kernels.cuda.conv2d_launch import Conv, product_of, tiles_of
-from minidiff.kernels.cuda.plan import FAST, MAX_PARTS, MAX_TABLE, TF32, TF32X3, Plan, Product
+from minidiff.kernels.cuda.plan import (
+    CHANNELS_LAST,
+    FAST,
+    MAX_PARTS,
+    MAX_TABLE,
+    TABLE,
+    TF32,
+    TF32X3,
+    Plan,
+    Product,
+)
 
 H100 = 132  # multiprocessors; an H200 has as many
 FIGURES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "nvidia-h200.json"
@@ -47,7 +57,7 @@ def test_a_long_sum_is_split():
 def test_every_problem_has_a_plan_that_fits(product, tiles):
     tile, splits = planning.plan(product, tiles, H100, table=True)
     slabs = -(-product.k // tiles[tile].depth)
-    no_table = tiles[tile].channels_last
+    no_table = tiles[tile].kind != TABLE
     too_long = not no_table and slabs * tiles[tile].depth > MAX_TABLE
     assert no_table or -(-slabs // splits) * tiles[tile].depth <= MAX_TABLE
     assert splits == 1 or splits * product.result_size <= MAX_PARTS or too_long
@@ -69,7 +79,7 @@ def timed_plans():
 
 def cost_of_the_models_choice(version, what, conv, times):
     """By how much the plan that the model prefers, of those that were timed, takes longer than the fastest one: 1 is best."""
-    tiles, product = tiles_of(version, what, tensor_cores=True, channels_last=True), product_of(what, conv)
+    tiles, product = tiles_of(version, what, tensor_cores=True), product_of(what, conv)
     assert max(plan.tile for plan in times) < len(tiles)
     choice = min(times, key=lambda plan: planning.cycles(product, tiles[plan.tile], plan.splits, H100))
     return times[choice] / min(times.values())
@@ -95,7 +105,7 @@ def test_a_model_that_takes_channels_last_for_faster_than_they_are_is_noticed(mo
     if not FIGURES.exists():
         pytest.skip("the docs are not installed")
     hopeful = tuple(
-        tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.channels_last else tile for tile in planning.TF32X3
+        tile._replace(cycles=tile.cycles // 2, latency=tile.latency // 2) if tile.kind == CHANNELS_LAST else tile for tile in planning.TF32X3
     )
     monkeypatch.setitem(conv2d_launch.TILES, "tf32x3", hopeful)
     cases = [case for case in timed_plans() if case[0] == "fast" and case[1] != "weight gradient"]

@@ -83,7 +83,7 @@ def test_nvcc_is_taken_from_cuda_home_and_told_the_architectures(project):
     status, said = build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", MINIDIFF_CUDA_ARCHS="all")
     assert status != 0 and f"{nvcc} fails (exit status 5)" in said
     kernel = next(line for line in (project / "said").read_text().splitlines() if "empty.cu" in line)
-    assert "arch=compute_80,code=sm_80" in kernel and "arch=compute_90,code=compute_90" in kernel and "sm_75" not in kernel
+    assert "arch=compute_80,code=sm_80 -gencode=arch=compute_90a,code=sm_90a -gencode=arch=compute_90,code=compute_90" in kernel and "sm_75" not in kernel
     build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", MINIDIFF_CUDA_ARCHS="8.9")
     assert "arch=compute_89,code=sm_89 -gencode=arch=compute_89,code=compute_89" in (project / "said").read_text()
 
@@ -92,7 +92,7 @@ def test_it_compiles_for_the_gpu_that_is_there(project):
     program(project / "cuda" / "bin" / "nvcc", f'echo "$@" >> {project}/said; echo sm_75 sm_90; case "$*" in *empty.cu*) exit 5;; esac')
     program(project / "tools" / "nvidia-smi", "echo 9.0; echo 9.0")
     build(project, CUDA_HOME=str(project / "cuda"), MINIDIFF_KERNELS="cuda", PATH=f"{project}/tools:{os.environ['PATH']}")
-    assert "-gencode=arch=compute_90,code=sm_90 -gencode=arch=compute_75,code=compute_75 -c" in (project / "said").read_text()
+    assert "-gencode=arch=compute_90a,code=sm_90a -gencode=arch=compute_75,code=compute_75 -c" in (project / "said").read_text()
 
 
 def test_a_launcher_and_flags_in_cxx_reach_both_compilers(project):
@@ -142,13 +142,14 @@ def setup_py(project, monkeypatch):
 @pytest.mark.parametrize(
     "spelling, machine_code, ptx",
     [
-        ("8.0 9.0", ["80", "90"], ["90"]),
+        ("8.0 9.0", ["80", "90a"], ["90"]),
+        ("9.0+PTX 9.0a", ["90a"], ["90"]),
         ("8.0;8.6+PTX", ["80", "86"], ["86"]),
         ("9.0a", ["90a"], ["90a"]),
         ("sm_80, compute_90", ["80"], ["90"]),
         ("compute_80", [], ["80"]),
         ("10.0 12.0f", ["100", "120f"], ["120f"]),
-        ("all", ["75", "80", "90"], ["90"]),
+        ("all", ["75", "80", "90a"], ["90"]),
         ("native", ["86"], ["86"]),
         ("86 8.6", ["86"], ["86"]),
     ],

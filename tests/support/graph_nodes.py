@@ -15,9 +15,12 @@ import numpy as np
 from support.fake_cupy import EmulatedKernels, Watcher, arrays_in
 
 from minidiff.kernels.cuda import library
-from minidiff.kernels.cuda.plan import TF32X3, TF32X3_CHANNELS_LAST
+from minidiff.kernels.cuda.conv2d_launch import GRADIENT_TILES, TILES
+from minidiff.kernels.cuda.plan import ROWS, TABLE
 
-ASKING = {"attention_fast_fits", "attention_forward_cycles", "conv2d_has_channels_last", "conv2d_parts"}  # functions that launch nothing
+ASKING = {
+    "has_wgmma", "attention_fast_fits", "attention_tf32x3_fits", "attention_forward_cycles", "conv2d_takes", "conv2d_parts"
+}  # functions that launch nothing
 ALLOCATING = {"empty", "empty_like"}
 MAY_BE_VIEWS = {"getitem", "reshape", "transpose", "swapaxes", "squeeze", "broadcast_to", "ravel", "asarray", "ascontiguousarray"}
 
@@ -35,7 +38,7 @@ class Silent:
             return function
 
         def call(*args: Any) -> Any:
-            if name == "attention_backward_parts":
+            if name in ("attention_fast_parts", "attention_tf32x3_parts"):
                 return function(*args)
             for array in arrays_in([getattr(a, "_values", a) for a in args]):
                 assert array.flags.c_contiguous
@@ -49,9 +52,12 @@ def launches(name: str, args: tuple[Any, ...]) -> int:
     """Kernels that one call of csrc launches."""
     if name in ("conv2d", "conv2d_input_gradient", "conv2d_weight_gradient"):
         tile, splits = args[-4:-2]  # before parts and stream
-        transposing = args[0] in ("tf32", "tf32x3") and name != "conv2d_weight_gradient" and tile >= len(TF32X3) - len(TF32X3_CHANNELS_LAST)
+        weights = name == "conv2d_weight_gradient"
+        kind = (GRADIENT_TILES if weights else TILES)[args[0]][tile].kind if args[0] in TILES else TABLE
+        preparing = kind != TABLE and not weights  # the source or the weights are written anew
+        adding_parts = splits > 1 or kind == ROWS
         bias_alone = name == "conv2d_weight_gradient" and args[0] in ("naive", "tiled") and args[-5]
-        return 1 + transposing + (splits > 1) + bias_alone
+        return 1 + preparing + adding_parts + bias_alone
     return {"attention_backward": 2, "group_norm_backward": 2}.get(name, 1)
 
 

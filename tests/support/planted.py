@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 CSRC = Path(__file__).parents[2] / "csrc"
-CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc"]  # as setup.py
-EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost")
-LEFT_OUT = ("common/device.h", "emulator/")  # they stand before all programs
+CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]  # as setup.py
+EMULATOR = ("cuda_cpu", "check", "hooks", "symbols", "cost", "wgmma", "limits")
+LEFT_OUT = ("common/device.h", "common/wgmma.h", "emulator/")  # they stand before all programs
 
 
 class Bug(NamedTuple):
@@ -35,7 +35,8 @@ class Program(NamedTuple):
 
 
 SIZES = {"x": (2, 5, 7, 5), "weight": (18, 5, 3, 3), "bias": (18,), "y": (2, 18, 7, 5), "dy": (2, 18, 7, 5), "dx": (2, 5, 7, 5),
-         "dweight": (18, 5, 3, 3), "dbias": (18,), "gradients": (18 * 46,), "parts": (2 * 2 * 18 * 35,)}  # fmt: skip
+         "dweight": (18, 5, 3, 3), "dbias": (18,), "gradients": (18 * 46,), "parts": (2 * 2 * 18 * 35,), "scratch": (40000,),
+         "left": (64, 32), "right": (32, 128), "product": (64, 128)}  # fmt: skip
 
 
 def with_headers(file, bug, shorten):
@@ -73,6 +74,7 @@ START = """
 #include "emulator/check.h"
 #include "emulator/cost.h"
 #include "common/device.h"
+#include "common/wgmma.h"
 #include "emulator/cuda_cpu_mma.h"
 """
 COSTS = ("global_read", "global_written", "sectors_read", "sectors_written", "shared_read", "shared_written", "wavefronts",
@@ -120,9 +122,9 @@ def emulator():
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     (folder / "take_costs.cpp").write_text(TAKE_COSTS)
-    sources = [*(CSRC / "emulator" / f"{name}.cpp" for name in EMULATOR), folder / "take_costs.cpp"]
+    sources = [*(CSRC / "emulator" / f"{name}.cpp" for name in EMULATOR), CSRC / "bindings" / "has_wgmma.cu", folder / "take_costs.cpp"]
     objects = [folder / f"{source.stem}.o" for source in sources]
-    execute_all([[*COMMON, "-O1", str(source), "-o", str(target)] for source, target in zip(sources, objects, strict=True)])
+    execute_all([[*COMMON, "-O1", "-x", "c++", str(source), "-o", str(target)] for source, target in zip(sources, objects, strict=True)])
     return objects
 
 

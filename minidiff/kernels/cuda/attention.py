@@ -12,8 +12,13 @@ from typing import Any
 from minidiff.engine.registry import Unsupported
 from minidiff.kernels.cuda.library import Native, float32, native, register_versions
 
-VERSIONS = ("naive", "tiled", "fast")
+VERSIONS = ("naive", "tiled", "tf32x3", "fast")
 MAX_SIZE = 128  # of a head
+# Where "fast" hands over to "tf32x3": {numbers of a head, rounded up to a tile's: the least number
+# of tokens, of the shorter sequence}, on GPUs whose tensor cores multiply TF32 at 8 times the rate
+# of float32 or more. (Those of 8.6, 8.9 and 12.0: 1 to 2 times, and it takes three products.)
+TENSOR_CORES_FROM = {32: 32, 64: 32}  # measured: docs/benchmarks/nvidia-h200.md
+TENSOR_CORES_OF = ("80", "90")
 
 
 def attention(version: str, gradient: str | None = None) -> Callable:
@@ -21,10 +26,12 @@ def attention(version: str, gradient: str | None = None) -> Callable:
 
     gradient: the version of the backward pass, if it is another one.
     """
-    backward = gradient or version
+    named = version
 
     def attention_by_kernels(query, key, value, mask=None, is_causal=False, scale=None):
-        lib = prepared(version, query, key, value, mask)
+        lib = prepared(named, query, key, value, mask)
+        version = chosen(named, query, key, value, lib.module.attention_tf32x3_fits)
+        backward = gradient or version
         scale = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
         xp, shapes = lib.xp, (query.shape, key.shape, value.shape)
         q, k, v = (as_images(xp, a) for a in (query, key, value))
@@ -38,11 +45,9 @@ def attention(version: str, gradient: str | None = None) -> Callable:
 
         def attention_backward(dy, wanted):
             dy = xp.ascontiguousarray(dy).reshape(y.shape)
-            parts = (
-                lib.module.attention_backward_parts(q.shape[0] * q.shape[1], k.shape[2])
-                if backward == "fast"
-                else 1
-            )
+            parts_of = getattr(lib.module, f"attention_{backward}_parts", None)
+            heads, size = q.shape[0] * q.shape[1], max(q.shape[-1], v.shape[-1])
+            parts = parts_of(heads, k.shape[2], size) if parts_of is not None else 1
             dq, dk, dv, delta = (
                 xp.empty((parts, *q.shape), "float32"),
                 xp.empty_like(k),
@@ -84,6 +89,24 @@ def attention(version: str, gradient: str | None = None) -> Callable:
     return attention_by_kernels
 
 
+def chosen(version: str, query: Any, key: Any, value: Any, fits: Callable[[int], bool]) -> str:
+    """The version to run: "tf32x3" in place of "fast" where it is faster, by TENSOR_CORES_FROM.
+
+    fits: whether the tiles of "tf32x3" have room, for heads of so many numbers.
+    Raises: Unsupported if "tf32x3" is asked for and the GPU has no tensor cores for TF32.
+    """
+    capability = getattr(getattr(query, "device", None), "compute_capability", None)
+    if capability is None:  # emulated
+        return version
+    if version == "tf32x3" and int(capability) < 80:
+        raise Unsupported("tf32x3 needs tensor cores: a GPU of compute capability 8.0 or newer")
+    numbers, tokens = max(query.shape[-1], value.shape[-1]), min(query.shape[-2], key.shape[-2])
+    least = TENSOR_CORES_FROM.get(next(size for size in (32, 64, 128) if numbers <= size), math.inf)
+    if version == "fast" and capability in TENSOR_CORES_OF and tokens >= least and fits(numbers):
+        return "tf32x3"
+    return version
+
+
 def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Native:
     """The module for these arrays.    Raises Unsupported if the kernels do not take them."""
     lib = native(query, key, value, mask)
@@ -100,7 +123,8 @@ def prepared(version: str, query: Any, key: Any, value: Any, mask: Any) -> Nativ
         raise Unsupported(
             f"a head of {max(q[-1], v[-1])} numbers; the kernels take {MAX_SIZE} at most"
         )
-    if version == "fast" and not lib.module.attention_fast_fits(max(q[-1], v[-1])):
+    fits = getattr(lib.module, f"attention_{version}_fits", None)
+    if fits is not None and not fits(max(q[-1], v[-1])):
         raise Unsupported(
             f"tiles of {max(q[-1], v[-1])} numbers do not fit into this GPU's shared memory; "
             "version tiled takes them"

@@ -8,13 +8,14 @@ exchanged.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from minidiff.engine.registry import Unsupported
 from minidiff.kernels.cuda import plan as planning
 from minidiff.kernels.cuda import tuning
 from minidiff.kernels.cuda.library import Native, float32, native
-from minidiff.kernels.cuda.plan import Plan, Product, Tile
+from minidiff.kernels.cuda.plan import Plan, Product, Tile, Tiles
 
 VERSIONS = ("naive", "tiled", "tf32", "tf32x3", "fast")
 TILES: dict[str, tuple[Tile, ...]] = {
@@ -188,20 +189,31 @@ def product_of(what: str, conv: Conv) -> Product:
     return Product(inputs, c.N * rows * columns, outputs * taps, copies, x_size, y_size)
 
 
-def tiles_of(
-    version: str, what: str, tensor_cores: bool, channels_last: bool
-) -> tuple[Tile, ...]:
+def tiles_of(version: str, what: str, tensor_cores: bool) -> tuple[Tile, ...]:
     """The tiles that a plan's number counts.
 
     Version "fast" may also have the tiles of "tf32x3", which is as exact, where the GPU has tensor
-    cores for them. Those with channels last are the last ones, so that the others keep their
-    numbers.
+    cores for them.
     """
     of_version = GRADIENT_TILES if what == "weight gradient" else TILES
     tiles = of_version[version]
     if version == "fast" and tensor_cores:
         tiles += of_version["tf32x3"]
-    return tiles if channels_last else tuple(tile for tile in tiles if not tile.channels_last)
+    return tiles
+
+
+@lru_cache(maxsize=4096)
+def tiles_for(
+    module: Any, device: int | None, version: str, what: str, conv: Conv, tensor_cores: bool
+) -> Tiles:
+    """The same, None for those that are not for this convolution or this device."""
+    tiles = tiles_of(version, what, tensor_cores)
+
+    def takes(number: int) -> bool:
+        name, own_number = named(version, number)
+        return module.conv2d_takes(name, conv, what, own_number)
+
+    return tuple(tile if takes(number) else None for number, tile in enumerate(tiles))
 
 
 def choose(
@@ -216,8 +228,8 @@ def choose(
     if version not in TILES:
         return Plan(0, 1)
     name, conv = what
-    channels_last = lib.module.conv2d_has_channels_last(conv, name)
-    tiles = tiles_of(version, name, has_tensor_cores(result), channels_last)
+    device = getattr(getattr(result, "device", None), "id", None)
+    tiles = tiles_for(lib.module, device, version, name, conv, has_tensor_cores(result))
     table = name != "weight gradient"  # these kernels keep one
     candidates = planning.candidates(product, tiles, lib.module.multiprocessors(), table)
     if tuning.plans_are_tuned() and lib.xp.__name__ == "cupy":
