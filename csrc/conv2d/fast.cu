@@ -136,11 +136,11 @@ void sum_parts(const char* name, const float* parts, int count, int size, const 
                bias, result);
 }
 
-// The tiles, by their number in a plan.              M    N  rows columns resident blocks
+// The tiles, by their number in a plan.              M    N  rows columns resident blocks, k of a slab
 using Huge = RegisterTile<128, 128, 8, 8, 2>;
 using Large = RegisterTile<64, 128, 8, 8, 3>;
 using Wide = RegisterTile<32, 128, 8, 8, 6>;
-using Medium = RegisterTile<64, 64, 8, 4, 4>;
+using Medium = RegisterTile<64, 64, 8, 4, 4, 16>;  // slabs of 8 k took a quarter of the instructions for waiting and addresses
 using Small = RegisterTile<32, 32, 4, 4, 8>;
 
 static void correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,
