@@ -61,7 +61,8 @@ def compare(version, swish, device, arrays, groups, eps=1e-5):
 
 
 # x (N, C, ...) and groups: rows of 1, of primes, of multiples of 4 (read four at a time), shorter and longer than a warp reads at once;
-# groups of one channel, of all channels, of more channels than a block has warps; more images than one thread sums up
+# groups of one channel, of all channels, of more channels than a block has warps; more images than one thread sums up;
+# groups that are a multiple of 4 though their rows are not, so that what is read at once belongs to two channels
 TABLE = [
     ((1, 1, 1, 1), 1),
     ((2, 6, 3), 3),
@@ -75,6 +76,11 @@ TABLE = [
     ((1, 40, 2, 2), 1),
     ((19, 3, 2, 2), 3),
     ((2, 33, 5), 11),
+    ((2, 8, 7, 7), 2),
+    ((2, 12, 5), 3),
+    ((1, 16, 7, 7), 1),
+    ((1, 4, 14, 14), 1),
+    ((35, 6, 3, 2), 2),
 ]
 
 
@@ -95,10 +101,13 @@ def test_weight_and_bias_are_optional(version, swish, with_weight, with_bias, de
 
 @every_version
 @both
-@pytest.mark.parametrize("pixels", [4101, 8200])
-def test_groups_that_do_not_fit_into_shared_memory(version, swish, pixels, device):
-    """Two channels of 8,200 numbers: too many for the copies of the forward pass, 4,101 for those of the backward pass only."""
-    x, weight, bias, dy = inputs((1, 2, pixels))
+@pytest.mark.parametrize(("channels", "pixels"), [(2, 4101), (2, 8200), (84, 49)])
+def test_groups_that_do_not_fit_into_registers_or_shared_memory(version, swish, channels, pixels, device):
+    """Two channels of 8,200 numbers: too many for shared memory in the forward pass, 4,101 in the backward pass only.
+
+    84 channels of 49 numbers: too many for the registers of a block.
+    """
+    x, weight, bias, dy = inputs((1, channels, pixels))
     y, backward = group_norm(version, swish)(*(device.xp.asarray(x), 1, device.xp.asarray(weight), device.xp.asarray(bias)))
     dx, _, dweight, dbias = backward(device.xp.asarray(dy))
     expected = reference_of_one_group(x, weight, bias, dy, swish)
