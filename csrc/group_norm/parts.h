@@ -72,8 +72,10 @@ struct PackParameters {
             biases[CROSSING] = bias_of(n, second);
         }
     }
-    __device__ float weight(int w) const { return CROSSING && w >= in_first ? weights[CROSSING] : weights[0]; }
-    __device__ float bias(int w) const { return CROSSING && w >= in_first ? biases[CROSSING] : biases[0]; }
+    __device__ bool in_second(int w) const { return CROSSING && w >= in_first; }
+    // Not weights[in_second(w)]: registers have no index, and an array that is indexed is put into memory.
+    __device__ float weight(int w) const { return in_second(w) ? weights[CROSSING] : weights[0]; }
+    __device__ float bias(int w) const { return in_second(w) ? biases[CROSSING] : biases[0]; }
 };
 
 // How a group is cut into packs. Rows of 49 numbers are no multiple of 4, but a group of 4 such rows is.

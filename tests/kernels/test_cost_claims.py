@@ -104,7 +104,7 @@ def test_group_norm_moves_8_and_12_bytes_a_number(costs):
     """group_norm.h, forward: x read, y written; backward: x and dy read, dx written. Apart from those of each channel or group."""
     check = [
         (2 * 24 * 28 * 28, "group_norm_fast", "group_norm_backward_fast", 12.6),
-        # a group has 784 numbers, and each of its four warps reads a sector of mean and one of inverse_std
+        # a group has 784 numbers and 16 channels, so that what belongs to each of them counts
         (2 * 64 * 7 * 7, "group_norm_in_registers", "group_norm_backward_short", 13),
     ]
     for size, *names, most in check:
@@ -115,13 +115,14 @@ def test_group_norm_moves_8_and_12_bytes_a_number(costs):
 
 
 def test_group_norm_of_short_channels_has_one_barrier(costs):
-    """backward_short.cu: dx waits for one barrier; numbers go to shared memory twice, dz and dz x_hat, and are read once."""
-    backward, size = costs["group_norm_backward_short"], 2 * 64 * 7 * 7
-    blocks, warps = 2 * 4, 4
+    """backward_short.cu: each pack of four leaves two pairs of sums in shared memory; a channel reads them once."""
+    backward = costs["group_norm_backward_short"]
+    blocks, warps, packs = 2 * 4, 2, 2 * 64 * 49 // 4
     assert backward.barriers == blocks
-    sums = 8 * blocks * warps  # of the block, two for each warp: every thread reads them
-    assert backward.shared_written == 8 * size + sums
-    assert backward.shared_read == 8 * size + 32 * warps * sums
+    of_block = 8 * blocks * warps  # a pair for each warp, which all threads read
+    assert backward.shared_written == 16 * packs + of_block
+    ends = 2 * 64 - blocks  # a channel reads the pack before its first, whether or not that crosses; a group's first channel does not
+    assert backward.shared_read == 16 * (packs + ends) + 32 * warps * of_block
 
 
 def header(name):
