@@ -42,13 +42,15 @@ struct Halo {
     }
 };
 
-template <int WARPGROUPS, int COLUMNS, int STAGE_COUNT, int BLOCKS_PER_SM, int PRODUCTS_, int SIDE_>
+template <int WARPGROUPS, int COLUMNS, int STAGE_COUNT, bool PENDING_, int BLOCKS_PER_SM, int PRODUCTS_, int SIDE_>
 struct HaloTile {
     static constexpr int M = WARPGROUP_ROWS * WARPGROUPS, N = COLUMNS, THREADS = WARPGROUP * WARPGROUPS, RESIDENT = BLOCKS_PER_SM;
     static constexpr int SIDE = SIDE_, TAPS = SIDE * SIDE, CHANNELS = SIDE == 3 ? 8 : 16, STEPS = CHANNELS / 8 * TAPS;
     static constexpr int PRODUCTS = PRODUCTS_, PARTS = PARTS_OF[PRODUCTS], BATCH = SIDE == 3 ? 3 : PRODUCTS == 3 ? 2 : 4;
-    // 2: a stage is free when its products are complete, before the barrier. 3: one slab later, so that they need not be.
-    static constexpr int HALO_STAGES = STAGE_COUNT;
+    // A stage is free when its products are complete. If they may be PENDING at the barrier behind it, that is one slab later. The copies of
+    // a slab begin AHEAD slabs before it.
+    static constexpr bool PENDING = PENDING_;
+    static constexpr int HALO_STAGES = STAGE_COUNT, AHEAD = HALO_STAGES - 1 - PENDING;
     static constexpr int STRIDE = WARPGROUPS == 1 ? 264 : WARPGROUPS == 2 ? 328 : 392;  // of a channel
     using Weights = SlabOfColumns<N, STEPS, PARTS>;
     static constexpr int SLAB = sizeof(Weights) / sizeof(float), STAGE = SLAB + CHANNELS * STRIDE;
@@ -149,15 +151,18 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     for (int n = threadIdx.x; n < N; n += THREADS) bias_of[n] = bias && c.splits == 1 && first_m + n < c.M ? bias[group * c.M + first_m + n] : 0;
 
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
-    if (slab_count > 0) copy_slab(0, shared);
-    end_of_copies();
-    int now = 0;
+#pragma unroll
+    for (int slab = 0; slab < Tile::AHEAD; slab++) {
+        if (slab < slab_count) copy_slab(slab, shared + slab * STAGE);
+        end_of_copies();
+    }
+    int now = 0;  // stage
     for (int slab = 0; slab < slab_count; slab++) {
-        const int next = now + 1 == Tile::HALO_STAGES ? 0 : now + 1;
-        if (Tile::HALO_STAGES == 2) wgmma_wait<0>();
-        wait_for_copies<0>();
+        const int free = now + Tile::AHEAD - (now + Tile::AHEAD < Tile::HALO_STAGES ? 0 : Tile::HALO_STAGES);
+        if (!Tile::PENDING) wgmma_wait<0>();
+        wait_for_copies<Tile::AHEAD - 1>();
         fence_for_wgmma();
-        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one is free
+        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one to copy is free
         const auto& weights = *reinterpret_cast<const typename Tile::Weights*>(shared + now * STAGE);
         const float* pixel = shared + now * STAGE + SLAB;
 #pragma unroll
@@ -173,11 +178,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             }
             sums.multiply_batch(a, weights, first, end);
             if (batch == Steps::COPYING) {  // while the tensor cores are busy
-                if (slab + 1 < slab_count) copy_slab(slab + 1, shared + next * STAGE);
+                if (slab + Tile::AHEAD < slab_count) copy_slab(slab + Tile::AHEAD, shared + free * STAGE);
                 end_of_copies();
             }
         }
-        now = next;
+        now = now + 1 == Tile::HALO_STAGES ? 0 : now + 1;
     }
     sums.finish();
     if (slab_count == 0) __syncthreads();  // the bias is there

@@ -8,7 +8,7 @@ from minidiff.kernels.cuda import conv2d_launch
 from minidiff.kernels.cuda.conv2d import conv2d_sizes
 from minidiff.kernels.cuda.conv2d_launch import GRADIENT_TILES, TILES, Conv
 from minidiff.kernels.cuda.library import load
-from minidiff.kernels.cuda.plan import CHANNELS_LAST, TABLE, WARPGROUP, Plan
+from minidiff.kernels.cuda.plan import CHANNELS_LAST, HALO, ROWS, TABLE, Plan
 
 # (shape of x, shape of weight, options): 1, primes, sizes just below and above tiles, and every option that changes the addresses
 CASES = {
@@ -52,9 +52,9 @@ def plans(device, version, conv, which):
 
 
 def kind(wanted, which, version="tf32"):
-    """The numbers of the tiles of this kind."""
+    """The numbers of the tiles of this kind, or of these kinds."""
     tiles = (GRADIENT_TILES if which == "weight gradient" else TILES)[version]
-    return [number for number, tile in enumerate(tiles) if tile.kind == wanted]
+    return [number for number, tile in enumerate(tiles) if tile.kind in wanted]
 
 
 def reference(conv: Conv, x, weight, dy):
@@ -175,8 +175,8 @@ def test_channels_last_are_for_quads_of_channels(emulated, case, expected):
     conv = problem(case)[0]
     sums = "forward", "input gradient", "weight gradient"
     takes = load("cpu")[0].conv2d_takes
-    assert tuple(any(takes("tf32", conv, which, number) for number in kind(CHANNELS_LAST, which)) for which in sums) == expected
-    assert all(takes("tf32", conv, which, number) for which in sums for number in kind(TABLE, which))
+    assert tuple(any(takes("tf32", conv, which, number) for number in kind((CHANNELS_LAST,), which)) for which in sums) == expected
+    assert all(takes("tf32", conv, which, number) for which in sums for number in kind((TABLE,), which))
 
 
 @pytest.mark.parametrize("case, expected", [
@@ -195,8 +195,8 @@ def test_wgmma_is_for_three_by_three_taps(emulated, case, expected):
     conv = problem(case)[0]
     sums, takes = ("forward", "input gradient", "weight gradient"), load("cpu")[0].conv2d_takes
     for version in ("tf32", "tf32x3"):
-        assert tuple(all(takes(version, conv, which, n) for n in kind(WARPGROUP, which, version)) for which in sums) == expected
-        assert tuple(any(takes(version, conv, which, n) for n in kind(WARPGROUP, which, version)) for which in sums) == expected
+        assert tuple(all(takes(version, conv, which, n) for n in kind((HALO, ROWS), which, version)) for which in sums) == expected
+        assert tuple(any(takes(version, conv, which, n) for n in kind((HALO, ROWS), which, version)) for which in sums) == expected
 
 
 def test_images_too_wide_for_wgmma_take_other_tiles(emulated):
@@ -204,14 +204,14 @@ def test_images_too_wide_for_wgmma_take_other_tiles(emulated):
     for size, expected in ((28, (True, True)), (64, (True, True)), (65, (False, False)), (200, (False, False))):
         conv = conv2d_sizes((1, 8, size, size), (8, 8, 3, 3), 1, 1, 1, 1)
         sums = "forward", "weight gradient"
-        assert tuple(any(takes("tf32x3", conv, which, n) for n in kind(WARPGROUP, which, "tf32x3")) for which in sums) == expected, size
+        assert tuple(any(takes("tf32x3", conv, which, n) for n in kind((HALO, ROWS), which, "tf32x3")) for which in sums) == expected, size
 
 
 def test_tiles_are_refused_where_they_are_not_for_the_convolution(emulated):
     conv, x, weight, dy, *_ = problem("stride 2")  # 3 -> 5 channels
     module = load("cpu")[0]
     sums = np.empty(10**5, np.float32)
-    for tile in (*kind(CHANNELS_LAST, "forward"), *kind(WARPGROUP, "forward"), 99):
+    for tile in (*kind((CHANNELS_LAST,), "forward"), *kind((HALO, ROWS), "forward"), 99):
         message = f"conv2d: tile {tile} of tf32 is not for the forward of this convolution, or not for this GPU"
         with pytest.raises(ValueError, match=message):
             module.conv2d("tf32", conv, x, weight, None, np.empty_like(dy), tile, 1, sums, 0)

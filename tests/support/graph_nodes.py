@@ -16,7 +16,7 @@ from support.fake_cupy import EmulatedKernels, Watcher, arrays_in
 
 from minidiff.kernels.cuda import library
 from minidiff.kernels.cuda.conv2d_launch import GRADIENT_TILES, TILES
-from minidiff.kernels.cuda.plan import TABLE, WARPGROUP
+from minidiff.kernels.cuda.plan import ROWS, TABLE
 
 ASKING = {
     "has_wgmma", "attention_fast_fits", "attention_tf32x3_fits", "attention_forward_cycles", "conv2d_takes", "conv2d_parts"
@@ -55,7 +55,7 @@ def launches(name: str, args: tuple[Any, ...]) -> int:
         weights = name == "conv2d_weight_gradient"
         kind = (GRADIENT_TILES if weights else TILES)[args[0]][tile].kind if args[0] in TILES else TABLE
         preparing = kind != TABLE and not weights  # the source or the weights are written anew
-        adding_parts = splits > 1 or (kind == WARPGROUP and weights)
+        adding_parts = splits > 1 or kind == ROWS
         bias_alone = name == "conv2d_weight_gradient" and args[0] in ("naive", "tiled") and args[-5]
         return 1 + preparing + adding_parts + bias_alone
     return {"attention_backward": 2, "group_norm_backward": 2}.get(name, 1)

@@ -35,7 +35,7 @@ class Program(NamedTuple):
 
 
 SIZES = {"x": (2, 5, 7, 5), "weight": (18, 5, 3, 3), "bias": (18,), "y": (2, 18, 7, 5), "dy": (2, 18, 7, 5), "dx": (2, 5, 7, 5),
-         "dweight": (18, 5, 3, 3), "dbias": (18,), "gradients": (18 * 46,), "parts": (2 * 2 * 18 * 35,),
+         "dweight": (18, 5, 3, 3), "dbias": (18,), "gradients": (18 * 46,), "parts": (2 * 2 * 18 * 35,), "scratch": (40000,),
          "left": (64, 32), "right": (32, 128), "product": (64, 128)}  # fmt: skip
 
 

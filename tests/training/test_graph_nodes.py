@@ -46,8 +46,9 @@ def test_a_training_step_has_few_nodes(nodes_of_a_step):
 
     597 then. The plans that were fitted to an H200 split four sums more, which is faster, and adds a launch each. 54 launches went when
     the kernel of the weight gradient added up the bias gradient on its way. Channels last take a launch more where they are chosen, and
-    save some splits: 547 became 554."""
-    assert 400 < sum(nodes_of_a_step.values()) <= 554, nodes_of_a_step.most_common()
+    save some splits: 547 became 554. Tiles for wgmma arrange the weights by a launch of their own, and always add up the parts of a weight
+    gradient: 571."""
+    assert 400 < sum(nodes_of_a_step.values()) <= 571, nodes_of_a_step.most_common()
     assert nodes_of_a_step["conv2d_bias_gradient"] == 2  # of the transposed convolutions, whose dy is what is x there
     assert nodes_of_a_step["tanh"] == 2  # swish in the time embedding, and swish of it for all blocks
     assert nodes_of_a_step["zeros"] == nodes_of_a_step["__setitem__"] == 0

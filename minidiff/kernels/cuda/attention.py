@@ -17,7 +17,7 @@ MAX_SIZE = 128  # of a head
 # Where "fast" hands over to "tf32x3": {numbers of a head, rounded up to a tile's: the least number
 # of tokens, of the shorter sequence}, on GPUs whose tensor cores multiply TF32 at 8 times the rate
 # of float32 or more. (Those of 8.6, 8.9 and 12.0: 1 to 2 times, and it takes three products.)
-TENSOR_CORES_FROM = {64: 512}  # predicted: docs/benchmarks/gpu_predictions.md
+TENSOR_CORES_FROM = {32: 32, 64: 32}  # measured: docs/benchmarks/nvidia-h200.md
 TENSOR_CORES_OF = ("80", "90")
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-# The kinds of tiles: with a table of their k in shared memory, with channels last
-# (csrc/conv2d/channels_last.h), and for Hopper's wgmma (csrc/conv2d/warpgroup.h).
-TABLE, CHANNELS_LAST, WARPGROUP = "table", "channels last", "warpgroup"
+# The kinds of tiles: with a table of their k in shared memory; with channels last
+# (csrc/conv2d/channels_last.h); for Hopper's wgmma (csrc/conv2d/warpgroup.h), pixels with what is
+# around them, or, of weight gradients, whole rows of pixels.
+TABLE, CHANNELS_LAST, HALO, ROWS = "table", "channels last", "halo", "rows"
 
 
 class Tile(NamedTuple):
@@ -23,7 +24,11 @@ class Tile(NamedTuple):
     latency: int  # cycles from slab to slab of a block that is alone
     resident: int  # blocks that fit into a multiprocessor
     kind: str = TABLE
-    blocks: int = 1  # that share the m x n results
+
+    @property
+    def blocks(self) -> int:
+        """How many share the m x n results: with whole rows, each has the taps of a kernel row."""
+        return 3 if self.kind == ROWS else 1
 
 
 # By their number in a plan; None where one is not for the convolution.
@@ -66,24 +71,27 @@ TF32X3_CHANNELS_LAST = (
     Tile(32, 128, 16, 530, 1010, 3, CHANNELS_LAST),
     Tile(64, 64, 16, 460, 1200, 3, CHANNELS_LAST),
 )  # fmt: skip
-TF32_WARPGROUP = (
-    Tile(128, 128, 72, 2600, 3200, 1, WARPGROUP), Tile(64, 192, 72, 2100, 3000, 2, WARPGROUP),
-    Tile(32, 128, 72, 1000, 2200, 3, WARPGROUP), Tile(64, 64, 72, 900, 2200, 4, WARPGROUP),
+TF32_HALO = (
+    Tile(128, 128, 72, 2560, 2700, 1, HALO), Tile(64, 192, 72, 2180, 2740, 2, HALO),
+    Tile(32, 128, 72, 1160, 1360, 3, HALO), Tile(64, 64, 72, 910, 2010, 4, HALO),
+    Tile(128, 192, 72, 3400, 3400, 1, HALO), Tile(64, 192, 72, 2180, 2740, 2, HALO),
+    Tile(128, 192, 72, 3400, 3400, 1, HALO), Tile(32, 128, 72, 1160, 1360, 3, HALO),
 )  # fmt: skip
-TF32X3_WARPGROUP = (
-    Tile(64, 128, 72, 2500, 3600, 2, WARPGROUP), Tile(64, 192, 72, 3600, 3600, 1, WARPGROUP),
-    Tile(32, 128, 72, 1600, 2600, 2, WARPGROUP), Tile(64, 64, 72, 1700, 2600, 2, WARPGROUP),
+TF32X3_HALO = (
+    Tile(64, 128, 72, 2490, 3230, 2, HALO), Tile(64, 192, 72, 3940, 3890, 1, HALO),
+    Tile(32, 128, 72, 1640, 1890, 2, HALO), Tile(64, 64, 72, 1660, 2900, 2, HALO),
+    Tile(64, 192, 72, 3940, 3890, 1, HALO), Tile(32, 128, 72, 1640, 1890, 2, HALO),
 )  # fmt: skip
 TF32 = (
     Tile(64, 128, 16, 810, 1200, 3), Tile(32, 128, 16, 520, 1530, 6),
     Tile(64, 64, 16, 540, 1540, 3), Tile(32, 64, 16, 370, 850, 6), Tile(128, 64, 16, 820, 2460, 3),
-    *TF32_CHANNELS_LAST, *TF32_WARPGROUP,
+    *TF32_CHANNELS_LAST, *TF32_HALO,
 )  # fmt: skip
 TF32X3 = (
     Tile(64, 128, 16, 1220, 3070, 3), Tile(32, 128, 16, 750, 2860, 6),
     Tile(64, 64, 16, 640, 1900, 3), Tile(32, 64, 16, 380, 1400, 6),
     Tile(128, 64, 16, 1150, 1380, 2), *TF32X3_CHANNELS_LAST,
-    *TF32X3_WARPGROUP,
+    *TF32X3_HALO,
 )  # fmt: skip
 # The same for weight gradients, whose k are pixels.
 FAST_GRADIENT = (
@@ -93,17 +101,18 @@ FAST_GRADIENT = (
 TF32_GRADIENT = (
     Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 510, 1480, 4), Tile(64, 64, 16, 400, 870, 3),
     Tile(32, 64, 16, 290, 1510, 6), Tile(128, 96, 16, 850, 2060, 2),
-    Tile(64, 576, 56, 3400, 3400, 1, WARPGROUP, 3), Tile(32, 576, 56, 2600, 2600, 1, WARPGROUP, 3),
-    Tile(128, 576, 56, 4500, 4500, 1, WARPGROUP, 3),
+    Tile(64, 576, 56, 3300, 3300, 1, ROWS), Tile(32, 576, 56, 2800, 2800, 1, ROWS),
+    Tile(128, 576, 56, 4200, 4200, 1, ROWS),
 )  # fmt: skip
 TF32X3_GRADIENT = (
     Tile(64, 96, 16, 920, 2480, 3), Tile(32, 96, 16, 570, 2090, 4), Tile(64, 64, 16, 670, 1580, 3),
     Tile(32, 64, 16, 390, 2160, 6), Tile(128, 96, 16, 1360, 2080, 1),
-    Tile(64, 576, 56, 4000, 4000, 1, WARPGROUP, 3), Tile(32, 576, 56, 2500, 2500, 1, WARPGROUP, 3),
+    Tile(64, 576, 56, 4000, 4000, 1, ROWS), Tile(32, 576, 56, 3200, 3200, 1, ROWS),
 )  # fmt: skip
 
 START = 3000  # cycles of a launch
-START_OF_BLOCK = {TABLE: 3, CHANNELS_LAST: 3, WARPGROUP: 0.7}  # slabs' time: tables, first slabs, results
+# Slabs' time of a block: its tables, its first slabs, its results.
+START_OF_BLOCK = {TABLE: 3, CHANNELS_LAST: 3, HALO: 0.7, ROWS: 1.4}
 TRANSPOSING = 11900  # cycles of the launch that writes the source anew, beside its bytes
 ARRANGING = 4000  # ... of the launch that arranges the weights
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
@@ -126,12 +135,11 @@ def cycles(product: Product, tile: Tile, splits: int, multiprocessors: int) -> f
     slab = full_rounds * max(tile.latency, tile.resident * tile.cycles)
     slab += max(tile.latency, rest * tile.cycles) if rest else 0
     parts = 2 * splits * product.result_size
-    has_parts = splits > 1 or (tile.kind == WARPGROUP and tile.blocks > 1)
-    adding_parts = START + parts / FLOATS_PER_CYCLE if has_parts else 0
+    adding_parts = START + parts / FLOATS_PER_CYCLE if splits > 1 or tile.kind == ROWS else 0
     before = 0.0
     if tile.kind == CHANNELS_LAST:
         before = TRANSPOSING + 2 * product.transposed / FLOATS_PER_CYCLE
-    elif tile.kind == WARPGROUP and tile.blocks == 1:
+    elif tile.kind == HALO:
         before = ARRANGING
     return START + before + slabs * slab + adding_parts
 
