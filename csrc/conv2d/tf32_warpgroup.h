@@ -14,8 +14,6 @@ bool with_halo_tile(int number, Use use) {
             case 1: return use(HaloTile<3, 64, 3, true, 1, 3, SIDE>());
             case 2: return use(HaloTile<2, 32, 3, true, 2, 3, SIDE>());
             case 3: return use(HaloTile<1, 64, 2, false, 2, 3, SIDE>());
-            case 4: return use(HaloTile<3, 64, 3, false, 1, 3, SIDE>());
-            case 5: return use(HaloTile<2, 32, 3, false, 2, 3, SIDE>());
         }
     else
         switch (number - WARPGROUP_TILE) {
@@ -24,9 +22,6 @@ bool with_halo_tile(int number, Use use) {
             case 2: return use(HaloTile<2, 32, 3, true, 3, 1, SIDE>());
             case 3: return use(HaloTile<1, 64, 2, false, 4, 1, SIDE>());
             case 4: return use(HaloTile<3, 128, 2, false, 1, 1, SIDE>());
-            case 5: return use(HaloTile<3, 64, 3, false, 2, 1, SIDE>());
-            case 6: return use(HaloTile<3, 128, 3, false, 1, 1, SIDE>());
-            case 7: return use(HaloTile<2, 32, 3, false, 3, 1, SIDE>());
         }
     return false;
 }

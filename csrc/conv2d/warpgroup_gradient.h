@@ -164,7 +164,8 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
             at[step][e] = kept(own_c * ROWS_STRIDE + (r < l.rows ? r * pitch + k - r * conv.J + MARGIN + v - conv.padding_w : 0));
         }
 
-    for (int i = threadIdx.x; i < Tile::X_STAGES * Tile::X_STAGE; i += THREADS) x_stages[i] = 0;  // the margins
+    for (int i = threadIdx.x; i < Tile::X_STAGES * Tile::X_STAGE / 4; i += THREADS)
+        reinterpret_cast<float4*>(x_stages)[i] = make_float4(0, 0, 0, 0);  // the margins
     __syncthreads();
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
     if (slab_count > 0) copy_x(x_stages), load_dy();
