@@ -215,7 +215,7 @@ using std::max;
 using std::min;
 UNCHECKED inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned((uint64_t(a) * b) >> 32); }
 UNCHECKED inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-UNCHECKED inline float __fdividef(float a, float b) { return a / b; }
+ALWAYS_INLINE float __fdividef(float a, float b) { return a / b; }  // inline: else multiply-adds next to it are not counted
 // <cmath> declares __expf and __logf as its own, so these are macros.
 #define __expf expf
 #define __logf logf

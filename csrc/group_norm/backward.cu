@@ -5,22 +5,13 @@
 //     average(dx_hat), ... x_hat      add them up over the channels of a group, times weight_c
 //
 //     naive   a thread owns a channel of an image, for the sums; then a group of an image, for dx
-//     fast    a block owns a group of an image: each of its warps sums a slice of a channel, then all write dx from shared memory
+//     fast    a block owns a group of an image: each of its warps sums a slice of a channel, then all write dx from shared memory. Short
+//             channels have a kernel of their own: backward_short.cu
 // A last kernel adds up the images, in the same order in every run: no atomics.
 
 #include "group_norm/parts.h"
 
 namespace {
-
-struct Terms {
-    float x_hat, dz;
-};
-
-template <bool SWISH>
-__device__ Terms terms(const GroupNorm& n, float x, float dy, float mean, float inverse_std, int channel) {
-    const float x_hat = (x - mean) * inverse_std;
-    return {x_hat, dy * d_activate<SWISH>(x_hat * weight_of(n, channel) + bias_of(n, channel))};
-}
 
 // ---- naive ------------------------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +52,7 @@ __global__ void group_norm_naive_dx(GroupNorm n, GroupNormGradient g) {
     }
 }
 
-// ---- fast -------------------------------------------------------------------------------------------------------------------------------
+// ---- fast: a warp sums a slice of a channel ---------------------------------------------------------------------------------------------
 
 // A slice is a part of a channel; slice s of the group is slice s % slices of channel s / slices. It is `length` packs long, or less.
 struct Slices {
@@ -71,7 +62,7 @@ struct Slices {
 template <bool SWISH, int WIDTH>
 __global__ void group_norm_backward_fast(GroupNorm n, GroupNormGradient g, Slices slices, bool kept) {
     using Numbers = Pack<WIDTH>;
-    __shared__ float partial[2][MAX_WARPS];
+    __shared__ float2 partial[MAX_WARPS];
     const int group = blockIdx.x, first_channel = group % n.groups * n.channels_per_group, first_row = group * n.channels_per_group;
     const int row_packs = n.pixels / WIDTH, packs = n.channels_per_group * row_packs;
     const int all_slices = n.channels_per_group * slices.per_channel;
@@ -107,17 +98,17 @@ __global__ void group_norm_backward_fast(GroupNorm n, GroupNormGradient g, Slice
     }
     __syncthreads();
 
-    float dx_hat = 0, dx_hat_x_hat = 0;  // of this thread's channels
+    float2 sums = make_float2(0, 0);  // of dx_hat and dx_hat x_hat, over this thread's channels
     for (int c = threadIdx.x; c < n.channels_per_group; c += blockDim.x) {
         float dbias = 0, dweight = 0;
         for (int s = c * slices.per_channel; s < (c + 1) * slices.per_channel; s++) dbias += sum_dz[s], dweight += sum_dz_x_hat[s];
         g.image_dbias[first_row + c] = dbias;
         g.image_dweight[first_row + c] = dweight;
-        dx_hat += weight_of(n, first_channel + c) * dbias;
-        dx_hat_x_hat += weight_of(n, first_channel + c) * dweight;
+        sums.x += weight_of(n, first_channel + c) * dbias;
+        sums.y += weight_of(n, first_channel + c) * dweight;
     }
-    const float average_dx_hat = block_sum(dx_hat, partial[0]) / count;
-    const float average_dx_hat_x_hat = block_sum(dx_hat_x_hat, partial[1]) / count;
+    sums = block_sums(sums, partial);
+    const float average_dx_hat = sums.x / count, average_dx_hat_x_hat = sums.y / count;
 
     for (int s = warp; s < all_slices; s += warps) {
         const int c = s / slices.per_channel, begin = s % slices.per_channel * slices.length, end = min(begin + slices.length, row_packs);
@@ -136,28 +127,29 @@ __global__ void group_norm_backward_fast(GroupNorm n, GroupNormGradient g, Slice
     }
 }
 
-// dweight and dbias: thread (i, j) of a block adds up images j, j + 8, ... of channel i, neighbouring threads read neighbouring channels.
-constexpr int CHANNELS = 32, ROWS = 8;
+// dweight and dbias: thread (i, j) of a block adds up images j, j + 32, ... of channel i: neighbouring threads read neighbouring channels.
+// Then warp j adds up the 32 sums of channel j.
+constexpr int CHANNELS = 32;
 
 __global__ void group_norm_sum_images(GroupNorm n, GroupNormGradient g) {
-    __shared__ float sums[ROWS][CHANNELS];
-    const int channel = blockIdx.x * CHANNELS + threadIdx.x;
+    __shared__ float sums[CHANNELS][CHANNELS + 1];  // read by columns, too: + 1 puts a column into 32 banks
+    const int i = threadIdx.x, j = threadIdx.y, channel = blockIdx.x * CHANNELS + i;
     const float* source = blockIdx.y == 0 ? g.image_dweight : g.image_dbias;
     float sum = 0;
     if (channel < n.channels()) {
-        for (int image = threadIdx.y; image < n.images; image += ROWS) sum += source[size_t(image) * n.channels() + channel];
+#pragma unroll 4
+        for (int image = j; image < n.images; image += 32) sum += source[size_t(image) * n.channels() + channel];
     }
-    sums[threadIdx.y][threadIdx.x] = sum;
+    sums[j][i] = sum;
     __syncthreads();
-    if (threadIdx.y == 0 && channel < n.channels()) {
-        for (int row = 1; row < ROWS; row++) sum += sums[row][threadIdx.x];
-        (blockIdx.y == 0 ? g.dweight : g.dbias)[channel] = sum;
-    }
+    sum = warp_sum(sums[i][j]);
+    const int channel_of_warp = blockIdx.x * CHANNELS + j;
+    if (i == 0 && channel_of_warp < n.channels()) (blockIdx.y == 0 ? g.dweight : g.dbias)[channel_of_warp] = sum;
 }
 
 void sum_images(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream) {
     const dim3 blocks(ceil_div(n.channels(), CHANNELS), 2);
-    launch("group_norm_sum_images", group_norm_sum_images, blocks, dim3(CHANNELS, ROWS), 0, stream, n, g);
+    launch("group_norm_sum_images", group_norm_sum_images, blocks, dim3(CHANNELS, 32), 0, stream, n, g);
 }
 
 template <bool SWISH, int WIDTH>
@@ -186,8 +178,10 @@ void group_norm_backward_naive(const GroupNorm& n, const GroupNormGradient& g, c
 }
 
 void group_norm_backward_fast(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream) {
-    const bool wide = packs_of_4(n.pixels, {n.x, g.dy, g.dx});
-    if (n.swish) wide ? launch_fast<true, 4>(n, g, stream) : launch_fast<true, 1>(n, g, stream);
-    else wide ? launch_fast<false, 4>(n, g, stream) : launch_fast<false, 1>(n, g, stream);
+    if (!group_norm_backward_short_channels(n, g, stream)) {
+        const bool wide = packs_of_4(n.pixels, {n.x, g.dy, g.dx});
+        if (n.swish) wide ? launch_fast<true, 4>(n, g, stream) : launch_fast<true, 1>(n, g, stream);
+        else wide ? launch_fast<false, 4>(n, g, stream) : launch_fast<false, 1>(n, g, stream);
+    }
     sum_images(n, g, stream);
 }

@@ -1,8 +1,8 @@
 // Group normalisation with or without Swish, forward (the equations are in group_norm.h).
 //
 //     naive   a thread owns one group of one image and goes through it three times: mean, variance, result
-//     fast    a block owns one group of one image; its threads read the group from global memory once, keep it in shared memory,
-//             and add up their sums by warp shuffles
+//     fast    a block owns one group of one image; its threads read the group from global memory once, keep it in registers, or in shared
+//             memory where it is larger, and add up their sums by warp shuffles
 //
 // naive has as many threads as there are groups, some hundreds where the GPU wants 200,000, and neighbouring threads read addresses that
 // lie a whole group apart. Sums are taken relative to the group's first number: a common offset would eat the digits of the rest.
@@ -38,10 +38,68 @@ __global__ void group_norm_naive(GroupNorm n) {
     n.inverse_std[group] = inverse_std;
 }
 
-// ---- fast: block = group ----------------------------------------------------------------------------------------------------------------
+// ---- fast, in registers: block = group, and a thread asks for all its numbers before it needs the first ---------------------------------
+
+constexpr int PACKS = 4;            // of a thread
+constexpr int REGISTER_WARPS = 8;  // of a block. With 13, a multiprocessor would hold three blocks, where it holds four of the kernel below
+
+template <bool SWISH, int WIDTH, bool CROSSING>
+__global__ void group_norm_in_registers(GroupNorm n, LoopDivider by_pixels) {
+    using Numbers = Pack<WIDTH>;
+    __shared__ float partial[2][MAX_WARPS];
+    const int group = blockIdx.x, first_channel = group % n.groups * n.channels_per_group, packs = n.channels_per_group * n.pixels / WIDTH;
+    const float count = n.channels_per_group * n.pixels;
+    const Numbers* x = reinterpret_cast<const Numbers*>(n.x) + size_t(group) * packs;
+    Numbers* y = reinterpret_cast<Numbers*>(n.y) + size_t(group) * packs;
+
+    Numbers mine[PACKS];
+    PackParameters<WIDTH, CROSSING> parameters[PACKS];
+    const float first = x[0].at[0];
+#pragma unroll
+    for (int i = 0; i < PACKS; i++) {
+        const int k = threadIdx.x + i * blockDim.x;
+        if (k < packs) {
+            const Numbers numbers = x[k];
+            mine[i] = numbers;
+            parameters[i].read(n, first_channel, by_pixels, k);
+        }
+    }
+
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < PACKS; i++)
+        if (threadIdx.x + i * blockDim.x < packs)
+            for (int w = 0; w < WIDTH; w++) sum += mine[i].at[w] - first;
+    const float mean = first + block_sum(sum, partial[0]) / count;
+
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < PACKS; i++)
+        if (threadIdx.x + i * blockDim.x < packs)
+            for (int w = 0; w < WIDTH; w++) squares += (mine[i].at[w] - mean) * (mine[i].at[w] - mean);
+    const float inverse_std = 1 / sqrtf(block_sum(squares, partial[1]) / count + n.eps);
+
+#pragma unroll
+    for (int i = 0; i < PACKS; i++) {
+        const int k = threadIdx.x + i * blockDim.x;
+        if (k < packs) {
+            Numbers numbers = mine[i];
+            const auto& p = parameters[i];
+            for (int w = 0; w < WIDTH; w++)
+                numbers.at[w] = activate<SWISH>((numbers.at[w] - mean) * inverse_std * p.weight(w) + p.bias(w));
+            y[k] = numbers;
+        }
+    }
+    if (threadIdx.x == 0) {
+        n.mean[group] = mean;
+        n.inverse_std[group] = inverse_std;
+    }
+}
+
+// ---- fast, larger groups: block = group -------------------------------------------------------------------------------------------------
 
 template <bool SWISH, int WIDTH>  // WIDTH numbers are read at once; they belong to one channel
-__global__ void group_norm_fast(GroupNorm n, bool kept) {
+__global__ void group_norm_fast(GroupNorm n, LoopDivider by_pixels, bool kept) {
     using Numbers = Pack<WIDTH>;
     __shared__ float partial[2][MAX_WARPS];
     const int group = blockIdx.x, packs = n.channels_per_group * n.pixels / WIDTH;
@@ -70,7 +128,7 @@ __global__ void group_norm_fast(GroupNorm n, bool kept) {
     const float inverse_std = 1 / sqrtf(block_sum(squares, partial[1]) / count + n.eps);
 
     for (int k = threadIdx.x; k < packs; k += blockDim.x) {
-        const int channel = group % n.groups * n.channels_per_group + k * WIDTH / n.pixels;
+        const int channel = group % n.groups * n.channels_per_group + by_pixels.divide(k * WIDTH);
         const float weight = weight_of(n, channel), bias = bias_of(n, channel);
         Numbers numbers = source[k];
 #pragma unroll
@@ -83,13 +141,29 @@ __global__ void group_norm_fast(GroupNorm n, bool kept) {
     }
 }
 
-template <bool SWISH, int WIDTH>
+template <bool SWISH, int WIDTH, bool CROSSING>
 void launch_fast(const GroupNorm& n, cudaStream_t stream) {
     const long long count = (long long)n.channels_per_group * n.pixels;
+    const int warps = min(ceil_div(count, 32 * WIDTH * PACKS), MAX_WARPS);
+    const dim3 blocks(n.images * n.groups), threads(32 * warps);
+    const LoopDivider by_pixels(n.pixels);
+    if (warps <= REGISTER_WARPS) {
+        const auto kernel = group_norm_in_registers<SWISH, WIDTH, CROSSING>;
+        return launch("group_norm_in_registers", kernel, blocks, threads, 0, stream, n, by_pixels);
+    }
+    constexpr int ROW_WIDTH = CROSSING ? 1 : WIDTH;
     const bool kept = count * sizeof(float) <= SHARED_BYTES;
-    const int warps = min(ceil_div(count, 32 * WIDTH * 4), MAX_WARPS);  // four packs a thread, or more
     const size_t shared_bytes = kept ? count * sizeof(float) : 0;
-    launch("group_norm_fast", group_norm_fast<SWISH, WIDTH>, dim3(n.images * n.groups), dim3(32 * warps), shared_bytes, stream, n, kept);
+    launch("group_norm_fast", group_norm_fast<SWISH, ROW_WIDTH>, blocks, threads, shared_bytes, stream, n, by_pixels, kept);
+}
+
+template <bool SWISH>
+void launch_fast(const GroupNorm& n, cudaStream_t stream) {
+    switch (packs_of(n, {n.x, n.y})) {
+        case Packs::OF_1: return launch_fast<SWISH, 1, false>(n, stream);
+        case Packs::OF_4: return launch_fast<SWISH, 4, false>(n, stream);
+        case Packs::OF_4_CROSSING: return launch_fast<SWISH, 4, true>(n, stream);
+    }
 }
 
 }  // namespace
@@ -101,7 +175,5 @@ void group_norm_forward_naive(const GroupNorm& n, cudaStream_t stream) {
 }
 
 void group_norm_forward_fast(const GroupNorm& n, cudaStream_t stream) {
-    const bool wide = packs_of_4(n.pixels, {n.x, n.y});
-    if (n.swish) return wide ? launch_fast<true, 4>(n, stream) : launch_fast<true, 1>(n, stream);
-    return wide ? launch_fast<false, 4>(n, stream) : launch_fast<false, 1>(n, stream);
+    n.swish ? launch_fast<true>(n, stream) : launch_fast<false>(n, stream);
 }

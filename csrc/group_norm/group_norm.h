@@ -49,3 +49,7 @@ void group_norm_forward_naive(const GroupNorm& n, cudaStream_t stream);
 void group_norm_forward_fast(const GroupNorm& n, cudaStream_t stream);
 void group_norm_backward_naive(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream);
 void group_norm_backward_fast(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream);
+
+// A part of the fast version, without the sums over the images. False where it does not apply, and then nothing is done: for channels of 256
+// pixels and more, and for groups of more than 8,192 numbers (2,048 where they can't be read four at a time).
+bool group_norm_backward_short_channels(const GroupNorm& n, const GroupNormGradient& g, cudaStream_t stream);

@@ -28,7 +28,7 @@ def costs():
         pytest.skip(load("cpu")[1])
     x, weight, dy = numbers(*CONV.x_shape), numbers(*CONV.weight_shape), numbers(*CONV.y_shape)
     q = minidiff.Tensor(numbers(1, 2, 64, 32), requires_grad=True)
-    z = minidiff.Tensor(numbers(2, 32, 16, 16), requires_grad=True)
+    long, short = (minidiff.Tensor(numbers(*shape), requires_grad=True) for shape in ((2, 24, 28, 28), (2, 64, 7, 7)))
     with kernels.count() as counted:
         for version in ("naive", "tiled", "fast"):
             conv2d_launch.forward(version, CONV, x, weight, plan=SMALLEST)
@@ -39,7 +39,8 @@ def costs():
         with minidiff.use_kernels(attention="tf32x3"):
             functional.attention(q, q, q).sum().backward()
         with minidiff.use_kernels(group_norm="fast"):
-            functional.group_norm(z, 4).sum().backward()
+            for z in (long, short):
+                functional.group_norm(z, 4).sum().backward()
     return {cost.kernel: cost for cost in counted}
 
 
@@ -101,11 +102,27 @@ def test_attention_on_tensor_cores_makes_three_products_for_one(costs):
 
 def test_group_norm_moves_8_and_12_bytes_a_number(costs):
     """group_norm.h, forward: x read, y written; backward: x and dy read, dx written. Apart from those of each channel or group."""
-    size = 2 * 32 * 16 * 16
-    forward, backward = costs["group_norm_fast"], costs["group_norm_backward_fast"]
-    assert 8 <= (forward.sectors_read + forward.sectors_written) / size < 8.5
-    assert 12 <= (backward.sectors_read + backward.sectors_written) / size < 12.6
-    assert forward.bank_conflicts == 0
+    check = [
+        (2 * 24 * 28 * 28, "group_norm_fast", "group_norm_backward_fast", 12.6),
+        # a group has 784 numbers and 16 channels, so that what belongs to each of them counts
+        (2 * 64 * 7 * 7, "group_norm_in_registers", "group_norm_backward_short", 13),
+    ]
+    for size, *names, most in check:
+        forward, backward = (costs[name] for name in names)
+        assert 8 <= (forward.sectors_read + forward.sectors_written) / size < 8.5
+        assert 12 <= (backward.sectors_read + backward.sectors_written) / size < most
+        assert forward.bank_conflicts == 0
+
+
+def test_group_norm_of_short_channels_has_one_barrier(costs):
+    """backward_short.cu: each pack of four leaves two pairs of sums in shared memory; a channel reads them once."""
+    backward = costs["group_norm_backward_short"]
+    blocks, warps, packs = 2 * 4, 2, 2 * 64 * 49 // 4
+    assert backward.barriers == blocks
+    of_block = 8 * blocks * warps  # a pair for each warp, which all threads read
+    assert backward.shared_written == 16 * packs + of_block
+    ends = 2 * 64 - blocks  # a channel reads the pack before its first, whether or not that crosses; a group's first channel does not
+    assert backward.shared_read == 16 * (packs + ends) + 32 * warps * of_block
 
 
 def header(name):

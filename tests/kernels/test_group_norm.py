@@ -61,7 +61,8 @@ def compare(version, swish, device, arrays, groups, eps=1e-5):
 
 
 # x (N, C, ...) and groups: rows of 1, of primes, of multiples of 4 (read four at a time), shorter and longer than a warp reads at once;
-# groups of one channel, of all channels, of more channels than a block has warps; more images than one thread sums up
+# groups of one channel, of all channels, of more channels than a block has warps; more images than one thread sums up;
+# groups that are a multiple of 4 though their rows are not, so that what is read at once belongs to two channels
 TABLE = [
     ((1, 1, 1, 1), 1),
     ((2, 6, 3), 3),
@@ -75,6 +76,11 @@ TABLE = [
     ((1, 40, 2, 2), 1),
     ((19, 3, 2, 2), 3),
     ((2, 33, 5), 11),
+    ((2, 8, 7, 7), 2),
+    ((2, 12, 5), 3),
+    ((1, 16, 7, 7), 1),
+    ((1, 4, 14, 14), 1),
+    ((35, 6, 3, 2), 2),
 ]
 
 
@@ -95,10 +101,13 @@ def test_weight_and_bias_are_optional(version, swish, with_weight, with_bias, de
 
 @every_version
 @both
-@pytest.mark.parametrize("pixels", [4101, 8200])
-def test_groups_that_do_not_fit_into_shared_memory(version, swish, pixels, device):
-    """Two channels of 8,200 numbers: too many for the copies of the forward pass, 4,101 for those of the backward pass only."""
-    x, weight, bias, dy = inputs((1, 2, pixels))
+@pytest.mark.parametrize(("channels", "pixels"), [(2, 4101), (2, 8200), (84, 49), (6, 784)])
+def test_groups_that_do_not_fit_into_registers_or_shared_memory(version, swish, channels, pixels, device):
+    """Two channels of 8,200 numbers: too many for shared memory in the forward pass, 4,101 in the backward pass only.
+
+    84 channels of 49 numbers, and 6 of 784: too many for the registers of a block.
+    """
+    x, weight, bias, dy = inputs((1, channels, pixels))
     y, backward = group_norm(version, swish)(*(device.xp.asarray(x), 1, device.xp.asarray(weight), device.xp.asarray(bias)))
     dx, _, dweight, dbias = backward(device.xp.asarray(dy))
     expected = reference_of_one_group(x, weight, bias, dy, swish)
@@ -153,10 +162,11 @@ def test_arrays_may_be_strided_or_unaligned(version, swish, device):
 
 
 @every_version
-def test_nothing_is_written_outside_of_the_results(version, device):
-    x, weight, bias, dy = (device.array(a) for a in inputs((3, 6, 25)))
+@pytest.mark.parametrize("C", [6, 8])
+def test_nothing_is_written_outside_of_the_results(version, C, device):
+    x, weight, bias, dy = (device.array(a) for a in inputs((3, C, 25)))
     y, mean, inverse_std = device.empty(x.shape), device.empty((3, 2)), device.empty((3, 2))
-    gradients = [device.empty(shape) for shape in (x.shape, (6,), (6,), (3, 6), (3, 6))]
+    gradients = [device.empty(shape) for shape in (x.shape, (C,), (C,), (3, C), (3, C))]
     device.module.group_norm_forward(version, x, 2, weight, bias, 1e-5, True, y, mean, inverse_std, device.stream)
     device.module.group_norm_backward(version, x, 2, weight, bias, 1e-5, True, mean, inverse_std, dy, *gradients, device.stream)
     assert device.margins_intact()
@@ -164,8 +174,9 @@ def test_nothing_is_written_outside_of_the_results(version, device):
 
 
 @every_version
-def test_the_gradient_is_the_same_in_every_run(version, device):
-    x, weight, bias, dy = (device.xp.asarray(a) for a in inputs((9, 6, 7, 7)))
+@pytest.mark.parametrize("channels", [6, 8])
+def test_the_gradient_is_the_same_in_every_run(version, channels, device):
+    x, weight, bias, dy = (device.xp.asarray(a) for a in inputs((9, channels, 7, 7)))
     runs = [group_norm(version, True)(x, 2, weight, bias)[1](dy) for _ in range(2)]
     for a, b in zip(*runs, strict=True):
         assert a is b is None or (to_cpu(a) == to_cpu(b)).all()
