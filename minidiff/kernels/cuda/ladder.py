@@ -57,7 +57,10 @@ def only_3_by_3(conv: Conv, multiprocessors: int) -> Plan:
 
 
 def for_warpgroups(conv: Conv, multiprocessors: int) -> Plan:
-    """The one plan of 11_warpgroups.    Raises: Unsupported if the kernel is not 3 x 3."""
+    """The one plan of 11_warpgroups.
+
+    Raises: Unsupported if the kernel is not 3 x 3.
+    """
     if (conv.U, conv.V) != (3, 3):
         raise Unsupported("11_warpgroups is for 3 x 3 kernels")
     return Plan(0, 1)
