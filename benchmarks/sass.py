@@ -33,17 +33,18 @@ MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA", "HGMMA")  # one number a lane, two, a 
 
 
 WHAT_THE_REST_IS = [
-    "What the other instructions of a convolution's loop are, for a slab of 8 k (*at most* counts the first two):",
+    "What the other instructions of a convolution's loop are (the table below counts the first two):",
     "",
-    "- reads of shared memory, 16 bytes each: 4 for 64 multiply-adds of an 8 x 8 tile (94 % would be left), 3 for 32 of 8 x 4, 2 for 16 of 4 x 4 (89 %);",
-    "- copies of single numbers, three instructions each: (M + N) / (M N) copies for each multiply-add, 2 % of 128 x 128 and 6 % of 32 x 32. "
+    "- reads of shared memory, 16 bytes each;",
+    "- copies of single numbers, three instructions each: one makes the address, one finds whether it lies inside, one copies. "
     "The taps of a 3 x 3 kernel shift the pixels by one, so that four cannot be copied at once;",
-    "- what each slab takes once, about 35: waiting, the barrier, which stage comes next, the table of the taps (2 to 5), and before each group of copies "
-    "three LDS that the assembler puts there and that never run (`@!PT`). For a weight gradient 60 more: which image, row and column a pixel is (two divisions "
-    "by multiplication, two tables), and 22 that add up the bias gradient, which most blocks jump over.",
+    "- what each slab takes once, about 30: waiting, the barrier, which stage comes next, the table of the taps (2 to 5), and before each group of copies "
+    "three LDS that the assembler puts there and that never run (`@!PT`). For a weight gradient 15 more: which image, row and column a pixel is (two divisions "
+    "by multiplication, two tables). The blocks that add up the bias gradient have a loop of their own.",
     "",
-    "So 32 x 32 cannot reach 80 %, and 64 x 64 only if a slab took 16 instructions once instead of 34. Slabs of 16 k would halve that part for all tiles. They would "
-    "also double shared memory, past what a kernel may declare for 128 x 128 (49,152 bytes), and change what each tile's time is fitted to: to be tried on a GPU.",
+    "So 32 x 32 cannot reach 80 %. 64 x 64 has slabs of 16 k, which halve what a slab takes once; the others could have them, too, but for 128 x 128, whose shared "
+    "memory would grow beyond what a kernel may declare (49,152 bytes). In attention a thread with 2 rows has, for 32 multiply-adds of Q K^T, 6 reads (84 % at most), and for 8 of "
+    "P^T dO, with a head of 32 numbers, 2 (80 % at most, without a loop around them).",
 ]
 
 
@@ -95,20 +96,32 @@ def functions(sass: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 def most(kernel: str) -> float | None:
     """The share of FFMA that no loop over slabs of this RegisterTile (csrc/common/tile.h) exceeds; None for other kernels.
 
-    For each k a thread reads its rows and columns, four by one instruction; and it copies its part of the slab by three instructions for
-    a number: one makes the address, one finds whether it lies inside, one copies. What the loop itself takes is not in it.
+    What the loop itself takes is not in it.
     """
-    if not (found := re.search(r"RegisterTile<(\d+), (\d+), (\d+), (\d+), \d+>", kernel)):
+    found = needed(kernel)
+    return found.multiply_adds / (found.multiply_adds + found.reads + 3 * found.copies) if found else None
+
+
+class Needed(NamedTuple):
+    """What a thread of a RegisterTile has to do for 8 k."""
+
+    tile: str
+    multiply_adds: int
+    reads: int  # of shared memory: its rows and columns of each k, four numbers by one instruction
+    copies: int  # of numbers: its part of a slab, by three instructions for each
+
+
+def needed(kernel: str) -> Needed | None:
+    """None for a kernel without a RegisterTile."""
+    if not (found := re.search(r"RegisterTile<(\d+), (\d+), (\d+), (\d+), ", kernel)):
         return None
     m, n, rows, columns = map(int, found.groups())
-    depth = 8
     threads = m // rows * (n // columns)
-    multiply_adds, reads, copies = rows * columns * depth, (rows + columns) // 4 * depth, (m + n) * depth // threads
-    return multiply_adds / (multiply_adds + reads + 3 * copies)
+    return Needed(f"{m} x {n}, {rows} x {columns} a thread", 8 * rows * columns, 8 * (rows + columns) // 4, 8 * (m + n) // threads)
 
 
 def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
-    """The loop with the most multiply-adds, of those whose multiply-adds are their own and not those of loops inside of them."""
+    """The loop with the most multiply-adds of its own, which are not those of loops inside of it; of several, the shortest."""
     places = {name: number for number, (what, name) in enumerate(lines) if what == "label"}
     loops: dict[tuple[int, int], Loop] = {}
     for number, (opcode, operands) in enumerate(lines):
@@ -120,12 +133,15 @@ def hot_loop(lines: list[tuple[str, str]]) -> Loop | None:
             if counts[kind]:
                 loops[places[target[0]], number] = Loop(len(body), counts[kind], kind)
 
-    def of_its_own(place: tuple[int, int]) -> bool:
-        inside = [loop for other, loop in loops.items() if other != place and place[0] <= other[0] and other[1] <= place[1]]
-        return all(4 * loop.multiply_adds < loops[place].multiply_adds for loop in inside)
+    def inside(place: tuple[int, int]) -> list[tuple[int, int]]:
+        return [other for other in loops if other != place and place[0] <= other[0] and other[1] <= place[1]]
 
-    own = [loop for place, loop in loops.items() if of_its_own(place)]
-    return max(own, key=lambda loop: (loop.multiply_adds, -loop.instructions), default=None)
+    def own(place: tuple[int, int]) -> int:
+        inner = inside(place)
+        return loops[place].multiply_adds - sum(loops[one].multiply_adds for one in inner if not any(one in inside(other) for other in inner))
+
+    hottest = max(loops, key=lambda place: (own(place), -loops[place].instructions), default=None)
+    return loops[hottest] if hottest else None
 
 
 def tool(name: str) -> str | None:
@@ -231,6 +247,28 @@ def judged(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]],
     return lines
 
 
+def ceilings(rows: dict[tuple[str, str], dict[int, tuple[Compiled, Loop | None]]], arch: int) -> list[str]:
+    """For each RegisterTile what its loop needs at least, and what share it reaches."""
+    reached: dict[Needed, dict[str, str]] = {}
+    for (_, kernel), found in rows.items():
+        tile, loop = needed(kernel), found.get(arch, (None, None))[1]
+        if tile and loop:
+            reached.setdefault(tile, {})[kernel.partition("<")[0]] = f"{loop.share:.1%}"
+    if not reached:
+        return []
+    lines = [
+        f"What a thread of each tile has to do for 8 k, and how much of its loop is multiply-adds on sm_{arch}:",
+        "",
+        "| tile | multiply-adds | reads of 16 bytes, at least | numbers copied | at most | forward, input gradient | weight gradient |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for tile, shares in sorted(reached.items(), key=lambda item: (-item[0].multiply_adds, item[0].copies)):
+        most_of_tile = tile.multiply_adds / (tile.multiply_adds + tile.reads + 3 * tile.copies)
+        cells = [tile.tile, tile.multiply_adds, tile.reads, tile.copies, f"{most_of_tile:.0%}", shares.get("correlate", ""), shares.get("weight_gradient", "")]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sources", nargs="*", help="below csrc/, such as conv2d/fast.cu; all, if none is named")
@@ -254,7 +292,7 @@ def main() -> None:
     if nvdisasm is None:
         notes.append("No nvdisasm was found, so that there are no hot loops: pip install nvidia-cuda-nvdisasm")
     for arch in (90,):
-        notes += ["", *judged(rows, arch)] if arch in options.archs else []
+        notes += ["", *judged(rows, arch), "", *ceilings(rows, arch)] if arch in options.archs else []
     options.out.write_text(page(dict(sorted(rows.items())), options.archs, notes))
     print("\n".join(notes), f"wrote {options.out}", sep="\n")
 

@@ -27,7 +27,7 @@ inline __device__ void scale4(float4& v, float a) { v = make_float4(a * v.x, a *
 // sum[i][j] += sum_d A[r + 4 i][d] B[c + 8 j][d]            for Q K^T and dO V^T.     A is given from row r on, B from row c on.
 template <int DEPTH, int ROWS, int COLUMNS>
 __device__ void add_product_with_transpose(float (&sum)[ROWS][COLUMNS], const float* A, const float* B, int stride) {
-#pragma unroll(ROWS == 8 || ROWS == COLUMNS ? 1 : 2)
+#pragma unroll(ROWS == 2 ? 4 : ROWS == 8 || ROWS == COLUMNS ? 1 : 2)
     for (int d = 0; d < DEPTH; d += 4) {
         float4 a[ROWS], b[COLUMNS];
 #pragma unroll
@@ -49,7 +49,7 @@ __device__ void add_product_with_transpose(float (&sum)[ROWS][COLUMNS], const fl
 // sum[i][v] += sum_k A[r + 4 i][k] B[k][4 c + 32 v ...]     for P V and dS K.         A is given from row r on, B from column 4 c on.
 template <int DEPTH, int ROWS, int VECTORS>
 __device__ void add_product(float4 (&sum)[ROWS][VECTORS], const float* A, int a_stride, const float* B, int b_stride) {
-#pragma unroll(ROWS == 8 ? 1 : 2)
+#pragma unroll(ROWS == 2 ? 4 : ROWS == 8 ? 1 : 2)
     for (int k = 0; k < DEPTH; k += 4) {
         float4 a[ROWS];
 #pragma unroll
@@ -74,7 +74,7 @@ __device__ void add_product(float4 (&sum)[ROWS][VECTORS], const float* A, int a_
 template <int DEPTH, int ROWS, int VECTORS>
 __device__ void add_product_of_transpose(float4 (&sum)[ROWS][VECTORS], const float* A, int a_stride, const float* B, int b_stride) {
     static_assert(ROWS == 2 || ROWS == 4, "one read of 2 or 4 numbers");
-#pragma unroll 4
+#pragma unroll(ROWS == 2 ? 8 : 4)
     for (int k = 0; k < DEPTH; k++) {
         float a[ROWS];
         if constexpr (ROWS == 4) {

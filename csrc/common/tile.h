@@ -94,9 +94,9 @@ inline __device__ void read_quad(float* to, const float* from) {  // 16 bytes by
     to[0] = quad.x, to[1] = quad.y, to[2] = quad.z, to[3] = quad.w;
 }
 
-template <int BLOCK_M, int BLOCK_N, int ROWS, int COLUMNS, int BLOCKS_PER_SM>
+template <int BLOCK_M, int BLOCK_N, int ROWS, int COLUMNS, int BLOCKS_PER_SM, int K_PER_SLAB = 8>
 struct RegisterTile {
-    static constexpr int M = BLOCK_M, N = BLOCK_N, DEPTH = 8, RESIDENT = BLOCKS_PER_SM;
+    static constexpr int M = BLOCK_M, N = BLOCK_N, DEPTH = K_PER_SLAB, RESIDENT = BLOCKS_PER_SM;
     static constexpr int THREADS = (M / ROWS) * (N / COLUMNS);
     static constexpr int WARP_M = WarpPlace::ROWS * ROWS, WARP_N = WarpPlace::COLUMNS * COLUMNS, WARPS_N = N / WARP_N;
     static constexpr bool QUADS_OF_K = false;  // 4 k in a row are not side by side

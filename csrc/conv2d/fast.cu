@@ -30,14 +30,35 @@ __global__ void sum_of_parts(const float* parts, int count, int size, const floa
     result[t] = sum;
 }
 
-// The same with few parts: a thread adds them all.
-__global__ void sum_of_few_parts(const float* parts, int count, int size, const float* bias, int channels, int plane, float* result) {
-    const unsigned t = blockIdx.x * blockDim.x + threadIdx.x;
-    if (t >= unsigned(size)) return;
-    float sum = bias ? bias[t / plane % channels] : 0;
+// The same with few parts: a thread adds them all, for 4 results in a row, which may be of two channels, by 16 bytes where that is possible.
+struct FewParts {
+    const float* parts;
+    int count, size, channels;
+    bool quads;
+    Divider by_plane, by_channels;
+};
+__global__ void sum_of_few_parts(const __grid_constant__ FewParts p, const float* bias, float* result) {
+    const int first = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (first >= p.size) return;
+    float sum[4];
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+        const int image_channel = p.by_plane.divide(first + e), channel = image_channel - p.by_channels.divide(image_channel) * p.channels;
+        sum[e] = bias ? bias[channel] : 0;
+    }
+    if (p.quads) {
 #pragma unroll 4
-    for (int part = 0; part < count; part++) sum += parts[1LL * part * size + t];
-    result[t] = sum;
+        for (int part = 0; part < p.count; part++) {
+            const float4 quad = *reinterpret_cast<const float4*>(p.parts + 1LL * part * p.size + first);
+            sum[0] += quad.x, sum[1] += quad.y, sum[2] += quad.z, sum[3] += quad.w;
+        }
+        *reinterpret_cast<float4*>(result + first) = make_float4(sum[0], sum[1], sum[2], sum[3]);
+        return;
+    }
+    for (int e = 0; e < 4 && first + e < p.size; e++) {
+        for (int part = 0; part < p.count; part++) sum[e] += p.parts[1LL * part * p.size + first + e];
+        result[first + e] = sum[e];
+    }
 }
 
 Axis all_taps(int outputs, int kernel, int dilation, int padding) {
@@ -110,14 +131,16 @@ void sum_parts(const char* name, const float* parts, int count, int size, const 
     if (count > 4)
         launch(name, sum_of_parts, ceil_div(size, 32), dim3(32, LANES), 0, stream, parts, count, size, bias, channels, plane, result);
     else
-        launch(name, sum_of_few_parts, ceil_div(size, THREADS), THREADS, 0, stream, parts, count, size, bias, channels, plane, result);
+        launch(name, sum_of_few_parts, ceil_div(size, 4 * THREADS), THREADS, 0, stream,
+               FewParts{parts, count, size, channels, size % 4 == 0 && aligned(parts) && aligned(result), Divider(plane), Divider(channels)},
+               bias, result);
 }
 
-// The tiles, by their number in a plan.              M    N  rows columns resident blocks
+// The tiles, by their number in a plan.              M    N  rows columns resident blocks, k of a slab
 using Huge = RegisterTile<128, 128, 8, 8, 2>;
 using Large = RegisterTile<64, 128, 8, 8, 3>;
 using Wide = RegisterTile<32, 128, 8, 8, 6>;
-using Medium = RegisterTile<64, 64, 8, 4, 4>;
+using Medium = RegisterTile<64, 64, 8, 4, 4, 16>;  // slabs of 8 k took a quarter of the instructions for waiting and addresses
 using Small = RegisterTile<32, 32, 4, 4, 8>;
 
 static void correlation(const char* name, const Correlation& c, const float* source, const float* weight, const float* bias, float* result,

@@ -5,23 +5,23 @@
 #include "conv2d/warpgroup_correlate.h"
 #include "conv2d/warpgroup_gradient.h"
 
-// use(tile) with the tile of this number; false if there is none.    warpgroups columns stages resident blocks
+// use(tile) with the tile of this number; false if there is none.    warpgroups columns stages pending resident blocks
 template <int PRODUCTS, int SIDE, class Use>
 bool with_halo_tile(int number, Use use) {
     if constexpr (PRODUCTS == 3)
         switch (number - WARPGROUP_TILE) {
-            case 0: return use(HaloTile<2, 64, 2, 2, 3, SIDE>());
-            case 1: return use(HaloTile<3, 64, 3, 1, 3, SIDE>());
-            case 2: return use(HaloTile<2, 32, 3, 2, 3, SIDE>());
-            case 3: return use(HaloTile<1, 64, 2, 2, 3, SIDE>());
+            case 0: return use(HaloTile<2, 64, 2, false, 2, 3, SIDE>());
+            case 1: return use(HaloTile<3, 64, 3, true, 1, 3, SIDE>());
+            case 2: return use(HaloTile<2, 32, 3, true, 2, 3, SIDE>());
+            case 3: return use(HaloTile<1, 64, 2, false, 2, 3, SIDE>());
         }
     else
         switch (number - WARPGROUP_TILE) {
-            case 0: return use(HaloTile<2, 128, 3, 1, 1, SIDE>());
-            case 1: return use(HaloTile<3, 64, 2, 2, 1, SIDE>());
-            case 2: return use(HaloTile<2, 32, 3, 3, 1, SIDE>());
-            case 3: return use(HaloTile<1, 64, 2, 4, 1, SIDE>());
-            case 4: return use(HaloTile<3, 128, 2, 1, 1, SIDE>());
+            case 0: return use(HaloTile<2, 128, 3, true, 1, 1, SIDE>());
+            case 1: return use(HaloTile<3, 64, 2, false, 2, 1, SIDE>());
+            case 2: return use(HaloTile<2, 32, 3, true, 3, 1, SIDE>());
+            case 3: return use(HaloTile<1, 64, 2, false, 4, 1, SIDE>());
+            case 4: return use(HaloTile<3, 128, 2, false, 1, 1, SIDE>());
         }
     return false;
 }

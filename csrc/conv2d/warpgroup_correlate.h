@@ -42,35 +42,42 @@ struct Halo {
     }
 };
 
-template <int WARPGROUPS, int COLUMNS, int STAGE_COUNT, int BLOCKS_PER_SM, int PRODUCTS_, int SIDE_>
+template <int WARPGROUPS, int COLUMNS, int STAGE_COUNT, bool PENDING_, int BLOCKS_PER_SM, int PRODUCTS_, int SIDE_>
 struct HaloTile {
     static constexpr int M = WARPGROUP_ROWS * WARPGROUPS, N = COLUMNS, THREADS = WARPGROUP * WARPGROUPS, RESIDENT = BLOCKS_PER_SM;
     static constexpr int SIDE = SIDE_, TAPS = SIDE * SIDE, CHANNELS = SIDE == 3 ? 8 : 16, STEPS = CHANNELS / 8 * TAPS;
     static constexpr int PRODUCTS = PRODUCTS_, PARTS = PARTS_OF[PRODUCTS], BATCH = SIDE == 3 ? 3 : PRODUCTS == 3 ? 2 : 4;
-    // 2: a stage is free when its products are complete, before the barrier. 3: one slab later, so that they need not be.
-    static constexpr int HALO_STAGES = STAGE_COUNT;
+    // A stage is free when its products are complete. If they may be PENDING at the barrier behind it, that is one slab later. The copies of
+    // a slab begin AHEAD slabs before it.
+    static constexpr bool PENDING = PENDING_;
+    static constexpr int HALO_STAGES = STAGE_COUNT, AHEAD = HALO_STAGES - 1 - PENDING;
     static constexpr int STRIDE = WARPGROUPS == 1 ? 264 : WARPGROUPS == 2 ? 328 : 392;  // of a channel
     using Weights = SlabOfColumns<N, STEPS, PARTS>;
     static constexpr int SLAB = sizeof(Weights) / sizeof(float), STAGE = SLAB + CHANNELS * STRIDE;
     static constexpr size_t SHARED = sizeof(float) * (HALO_STAGES * STAGE + N);  // and the bias
 };
 
-// (class, group, block of N channels m, slab, step, part, k / 4, m, k % 4), zeros behind the last m and c.
+// (class, group, block of N channels m, slab, step, part, k / 4, m, k % 4), zeros behind the last m and c. A thread writes 4 k.
 template <class Tile>
-__global__ void arrange_weights(const __grid_constant__ Halo l, const float* weight, float* to, int size) {
+__global__ void arrange_weights(const __grid_constant__ Halo l, const float* weight, float* to, int quads) {
     constexpr int N = Tile::N;
-    const int place = blockIdx.x * blockDim.x + threadIdx.x;  // of a high part, not counting the low ones
-    if (place >= size) return;
-    const int k4 = place % 4, n = place / 4 % N, k = place / 4 / N % 2, step = place / 8 / N % Tile::STEPS;
-    const int of_slab = place / 8 / N / Tile::STEPS, slab = of_slab % l.slabs, block = of_slab / l.slabs % l.blocks_m;
+    const int quad = blockIdx.x * blockDim.x + threadIdx.x;  // of high parts, not counting the low ones
+    if (quad >= quads) return;
+    const int n = quad % N, k = quad / N % 2, step = quad / N / 2 % Tile::STEPS;
+    const int of_slab = quad / N / 2 / Tile::STEPS, slab = of_slab % l.slabs, block = of_slab / l.slabs % l.blocks_m;
     const int group = of_slab / l.slabs / l.blocks_m % l.c.groups, number = of_slab / l.slabs / l.blocks_m / l.c.groups;
-    const int m = block * N + n, c = slab * Tile::CHANNELS + step / Tile::TAPS * 8 + k * 4 + k4;
-    const bool inside = m < l.c.M && c < l.c.C;
-    const int at = group * l.c.weight_group + m * l.c.weight_m + c * l.c.weight_c + l.of_class[number].tap[step % Tile::TAPS];
-    const float value = inside ? weight[at] : 0, high = round_to_tf32(value);
-    to += 1LL * of_slab * Tile::SLAB + step * Tile::PARTS * 8 * N + (k * N + n) * 4 + k4;
-    to[0] = high;
-    if constexpr (Tile::PARTS == 2) to[8 * N] = value - high;
+    const int m = block * N + n, c = slab * Tile::CHANNELS + step / Tile::TAPS * 8 + k * 4;
+    const float* at = weight + group * l.c.weight_group + m * l.c.weight_m + c * l.c.weight_c + l.of_class[number].tap[step % Tile::TAPS];
+    float high[4], low[4];
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+        const float value = m < l.c.M && c + e < l.c.C ? at[e * l.c.weight_c] : 0;
+        high[e] = round_to_tf32(value);
+        low[e] = value - high[e];
+    }
+    to += 1LL * of_slab * Tile::SLAB + step * Tile::PARTS * 8 * N + (k * N + n) * 4;
+    *reinterpret_cast<float4*>(to) = make_float4(high[0], high[1], high[2], high[3]);
+    if constexpr (Tile::PARTS == 2) *reinterpret_cast<float4*>(to + 8 * N) = make_float4(low[0], low[1], low[2], low[3]);
 }
 
 template <class Tile>
@@ -149,15 +156,18 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     for (int n = threadIdx.x; n < N; n += THREADS) bias_of[n] = bias && c.splits == 1 && first_m + n < c.M ? bias[group * c.M + first_m + n] : 0;
 
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
-    if (slab_count > 0) copy_slab(0, shared);
-    end_of_copies();
-    int now = 0;
+#pragma unroll
+    for (int slab = 0; slab < Tile::AHEAD; slab++) {
+        if (slab < slab_count) copy_slab(slab, shared + slab * STAGE);
+        end_of_copies();
+    }
+    int now = 0;  // stage
     for (int slab = 0; slab < slab_count; slab++) {
-        const int next = now + 1 == Tile::HALO_STAGES ? 0 : now + 1;
-        if (Tile::HALO_STAGES == 2) wgmma_wait<0>();
-        wait_for_copies<0>();
+        const int free = now + Tile::AHEAD - (now + Tile::AHEAD < Tile::HALO_STAGES ? 0 : Tile::HALO_STAGES);
+        if (!Tile::PENDING) wgmma_wait<0>();
+        wait_for_copies<Tile::AHEAD - 1>();
         fence_for_wgmma();
-        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one is free
+        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one to copy is free
         const auto& weights = *reinterpret_cast<const typename Tile::Weights*>(shared + now * STAGE);
         const float* pixel = shared + now * STAGE + SLAB;
 #pragma unroll
@@ -173,11 +183,11 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
             }
             sums.multiply_batch(a, weights, first, end);
             if (batch == Steps::COPYING) {  // while the tensor cores are busy
-                if (slab + 1 < slab_count) copy_slab(slab + 1, shared + next * STAGE);
+                if (slab + Tile::AHEAD < slab_count) copy_slab(slab + Tile::AHEAD, shared + free * STAGE);
                 end_of_copies();
             }
         }
-        now = next;
+        now = now + 1 == Tile::HALO_STAGES ? 0 : now + 1;
     }
     sums.finish();
     if (slab_count == 0) __syncthreads();  // the bias is there
@@ -214,9 +224,9 @@ void launch_halo(const char* name, const Halo& l, const float* source, const flo
     int pixels = 0;  // of the largest class
     for (int a = 0; a < c.step_h; a++)
         for (int b = 0; b < c.step_w; b++) pixels = std::max(pixels, c.N * c.rows[a].outputs * c.columns[b].outputs);
-    const int high_parts = l.arranged<Tile>() / Tile::PARTS, THREADS = 256;
+    const int quads = l.arranged<Tile>() / Tile::PARTS / 4, THREADS = 128;
     float* parts = scratch + l.arranged<Tile>();
-    launch(name, arrange_weights<Tile>, ceil_div(high_parts, THREADS), THREADS, 0, stream, l, weight, scratch, high_parts);
+    launch(name, arrange_weights<Tile>, ceil_div(quads, THREADS), THREADS, 0, stream, l, weight, scratch, quads);
     const dim3 grid(ceil_div(pixels, Tile::M), l.blocks_m, c.groups * c.step_h * c.step_w * c.splits);
     launch(name, correlate_by_warpgroups<Tile>, grid, Tile::THREADS, Tile::SHARED, stream, l, source, scratch, bias,
            c.splits == 1 ? result : parts);

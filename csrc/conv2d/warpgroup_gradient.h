@@ -41,7 +41,7 @@ struct RowsTile {
     using Slab = SlabOfColumns<N, STEPS, PARTS>;
     static constexpr int SLAB = sizeof(Slab) / sizeof(float), X_STAGE = GRADIENT_CHANNELS * ROWS_STRIDE;
     static constexpr int DY_STAGES = 3;  // one is multiplied when the next but one is written
-    static constexpr int X_STAGES = 2;   // read into registers before
+    static constexpr int X_STAGES = 3;   // one is read while the next is on its way and the next but one begins
     static constexpr size_t SHARED = sizeof(float) * (DY_STAGES * SLAB + X_STAGES * X_STAGE);
 };
 
@@ -71,20 +71,23 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
     dy += (group * conv.group_O() + first_o) * plane;
     x += (group * conv.group_C() + first_c) * x_plane;
 
-    // Of the slab that is copied next.
-    int n = first_slab / l.slabs_of_image, row = (first_slab - n * l.slabs_of_image) * l.rows;
-    auto next_slab = [&] {
-        row += l.rows;
-        if (row >= conv.I) row = 0, n++;
+    struct Slab {  // its image, and its first row of dy
+        int n, row;
+        __device__ void next(const RowGradient& l) {
+            row += l.rows;
+            if (row >= l.conv.I) row = 0, n++;
+        }
     };
+    Slab of_x{first_slab / l.slabs_of_image, first_slab % l.slabs_of_image * l.rows}, of_dy = of_x;  // the next ones
 
     // This thread's place in x: some numbers of a row, in every channel_step-th channel.
     const int of_row = conv.W / l.x_unit, of_channel = l.rows * of_row, channel_step = THREADS / of_channel;
     const int x_channel = threadIdx.x / of_channel, x_row = threadIdx.x % of_channel / of_row, x_column = threadIdx.x % of_row * l.x_unit;
     const int shift = u * conv.dilation_h - conv.padding_h;
     auto copy_x = [&](float* stage) {
+        const int n = of_x.n, row = of_x.row, h = row + x_row + shift;
+        of_x.next(l);
         if (x_channel >= channel_step) return;
-        const int h = row + x_row + shift;
         const bool inside = unsigned(h) < unsigned(conv.H) && row + x_row < conv.I;
         const float* from = as_one_address(x + (inside ? (n * conv.C + x_channel) * x_plane + h * conv.W + x_column : 0));
         float* to = stage + x_channel * ROWS_STRIDE + x_row * pitch + MARGIN + x_column;
@@ -110,8 +113,9 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
 #pragma unroll
     for (int e = 0; e < OWN; e++) quad_sum[e] = 0;
     auto load_dy = [&] {
-        const float* from = as_one_address(dy + n * conv.O * plane + row * conv.J);
-        const int pixels = min(l.rows, conv.I - row) * conv.J;
+        const float* from = as_one_address(dy + of_dy.n * conv.O * plane + of_dy.row * conv.J);
+        const int pixels = min(l.rows, conv.I - of_dy.row) * conv.J;
+        of_dy.next(l);
 #pragma unroll
         for (int e = 0; e < OWN; e++) {
             const int number = threadIdx.x + e * THREADS;
@@ -160,19 +164,22 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
             at[step][e] = kept(own_c * ROWS_STRIDE + (r < l.rows ? r * pitch + k - r * conv.J + MARGIN + v - conv.padding_w : 0));
         }
 
-    for (int i = threadIdx.x; i < Tile::X_STAGES * Tile::X_STAGE; i += THREADS) x_stages[i] = 0;  // the margins
+    for (int i = threadIdx.x; i < Tile::X_STAGES * Tile::X_STAGE / 4; i += THREADS)
+        reinterpret_cast<float4*>(x_stages)[i] = make_float4(0, 0, 0, 0);  // the margins
     __syncthreads();
     WarpgroupSums<N, BATCH, Tile::PRODUCTS> sums;
-    if (slab_count > 0) copy_x(x_stages), load_dy(), next_slab();
+    if (slab_count > 0) copy_x(x_stages), load_dy();
+    end_of_copies();
+    if (slab_count > 1) copy_x(x_stages + Tile::X_STAGE);
     end_of_copies();
     int third = 0;  // slab % 3
     for (int slab = 0; slab < slab_count; slab++) {
         store_dy(dy_stages + third * SLAB);
-        wait_for_copies<0>();
+        wait_for_copies<1>();
         fence_for_wgmma();
-        __syncthreads();  // this slab is there for everybody; the other stage of x is free
+        __syncthreads();  // this slab is there for everybody, and a stage of x is free
         const auto& columns = *reinterpret_cast<const typename Tile::Slab*>(dy_stages + third * SLAB);
-        const float* pixel = x_stages + slab % 2 * Tile::X_STAGE;
+        const float* pixel = x_stages + third * Tile::X_STAGE;
 #pragma unroll
         for (int batch = 0; batch < Steps::COUNT; batch++) {
             const int first = Steps::first(batch), end = Steps::end(batch);
@@ -185,8 +192,10 @@ __global__ void __launch_bounds__(Tile::THREADS, 1)
                 a[i][2] = pixel[here[1]], a[i][3] = pixel[here[1] + 8 * ROWS_STRIDE];
             }
             sums.multiply_batch(a, columns, first, end);
-            if (batch == Steps::COPYING) {  // while the tensor cores are busy
-                if (slab + 1 < slab_count) copy_x(x_stages + (slab + 1) % 2 * Tile::X_STAGE), load_dy(), next_slab();
+            // While the tensor cores are busy; what is loaded into registers first, it is wanted first.
+            if (batch == 0 && slab + 1 < slab_count) load_dy();
+            if (batch == Steps::COPYING) {
+                if (slab + 2 < slab_count) copy_x(x_stages + (third == 0 ? 2 : third - 1) * Tile::X_STAGE);
                 end_of_copies();
             }
         }

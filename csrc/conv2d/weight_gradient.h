@@ -61,6 +61,21 @@ struct TileWithRowSums {
     }
 };
 
+// COUNT places of a thread in an array; in every slab it adds the same number to all of them. With pointers that is one instruction for an
+// address, and two registers; else two instructions, and one register.
+template <int COUNT, bool POINTERS>
+struct Addresses {
+    const float *base, *at[COUNT];
+    int offset[COUNT];  // what is not used takes no register
+
+    __device__ explicit Addresses(const float* base) : base(as_one_address(base)) {}
+    __device__ void set(int e, int number) {
+        offset[e] = number;
+        if (POINTERS) at[e] = as_one_address(base + number);
+    }
+    __device__ const float* plus(int e, int number) const { return POINTERS ? at[e] + number : base + (offset[e] + number); }
+};
+
 template <class Tile>
 __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     weight_gradient(const __grid_constant__ WeightGradient g, const float* dy, const float* x, float* results) {
@@ -68,9 +83,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
     constexpr int M_COUNT = M / STEP, N_COUNT = N / STEP;  // how many m and n a thread copies for its k
     constexpr int QUADS = M * DEPTH / 4 / Tile::THREADS, QUAD_STEP = Tile::THREADS * 4 / DEPTH;  // of dy: 4 k, every QUAD_STEP-th m
     static_assert(Tile::THREADS >= M, "a thread for each row");
-    // Registers that the sums leave a thread. Where there are enough, each row of dy and each tap has a pointer of its own: two registers,
-    // and one instruction for an address. Else a number: one register, two instructions.
-    constexpr bool ROOM = 65536 / (Tile::THREADS * Tile::RESIDENT) - M * N / Tile::THREADS > 64;
+    constexpr bool ROOM = 65536 / (Tile::THREADS * Tile::RESIDENT) - M * N / Tile::THREADS > 64;  // registers that the sums leave a thread
     __shared__ __align__(16) Stage<Tile> stages[STAGES];
 
     const Conv& conv = g.conv;
@@ -85,34 +98,24 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 
     // This thread's (c,u,v): where they are for a pixel that starts at 0, and the bits they need.
     const int slab_k = kept(threadIdx.x % DEPTH), slab_m = kept(threadIdx.x / DEPTH);  // and every STEP-th m (n) after it
-    x = as_one_address(x + group * conv.group_C() * conv.H * conv.W);
-    const float* tap_at[ROOM ? N_COUNT : 1];
-    int tap_offset[ROOM ? 1 : N_COUNT];
+    Addresses<N_COUNT, ROOM> taps(x + group * conv.group_C() * conv.H * conv.W);
     unsigned tap_bits[N_COUNT];
 #pragma unroll
     for (int e = 0; e < N_COUNT; e++) {
         const int cuv = first_n + slab_m + e * STEP, channel = cuv / kernel, row = cuv % kernel / conv.V, column = cuv % conv.V;
-        const int offset = (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w;
-        if constexpr (ROOM)
-            tap_at[e] = as_one_address(x + offset);
-        else
-            tap_offset[e] = offset;
+        taps.set(e, (channel * conv.H + row * conv.dilation_h) * conv.W + column * conv.dilation_w);
         tap_bits[e] = cuv < all_n ? 1u << row | 1u << (16 + column) : NEVER;
     }
+
+    // Its rows of dy. Those behind the last one are the last: nobody stores what becomes of them. Tiles that copy quads come here only for
+    // planes that are no multiple of 4, and have no registers for this: they find each row anew, and copy none behind the last.
     dy += (group * conv.group_O() + first_m) * plane;
     const int m_left = conv.group_O() - first_m, rows_left = kept(m_left - slab_m);
-    const int dy_image = kept((conv.O - 1) * plane), x_image = kept(conv.C * conv.H * conv.W);
-    auto tap_address = [&](int e, int x_offset) {
-        if constexpr (ROOM)
-            return tap_at[e] + x_offset;
-        else
-            return x + (tap_offset[e] + x_offset);
-    };
-    constexpr int POINTERS = ROOM && M_COUNT <= 4 ? M_COUNT : 1;
-    const float* dy_at[POINTERS];  // where all rows have one, those behind the last are the last: nobody stores what becomes of them
+    constexpr bool CLAMPED = !Tile::QUADS_OF_K || (ROOM && M_COUNT <= 4);
+    Addresses<M_COUNT, ROOM && M_COUNT <= 4> rows(CLAMPED ? dy : dy + slab_m * plane);
 #pragma unroll
-    for (int e = 0; e < POINTERS; e++)
-        dy_at[e] = as_one_address(dy + (POINTERS == M_COUNT ? min(slab_m + e * STEP, m_left - 1) : slab_m + e * STEP) * plane);
+    for (int e = 0; e < M_COUNT; e++) rows.set(e, min(slab_m + e * STEP, m_left - 1) * plane);
+    const int dy_image = kept((conv.O - 1) * plane), x_image = kept(conv.C * conv.H * conv.W);
 
     const int first_k = kept(first_slab * DEPTH + slab_k);
     const int a_place = kept(Tile::SlabA::place(slab_k, slab_m)), b_place = kept(Tile::SlabB::place(slab_k, slab_m));  // in a slab
@@ -133,8 +136,8 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
         const int pixel = slab * DEPTH + first_k, offset = n_of_k * dy_image + pixel;
 #pragma unroll
         for (int e = 0; e < M_COUNT; e++)
-            copy_async(a.from(a_place, 0, e * STEP), dy_at[e % POINTERS] + offset + e / POINTERS * POINTERS * STEP * plane,
-                       pixel < K && (POINTERS == M_COUNT || e * STEP < rows_left));
+            copy_async(a.from(a_place, 0, e * STEP), CLAMPED ? rows.plus(e, offset) : rows.base + offset + e * STEP * plane,
+                       pixel < K && (CLAMPED || e * STEP < rows_left));
     };
     auto copy = [&](int slab, Stage<Tile>& to, bool wanted) {
         const int k = slab * DEPTH + first_k;
@@ -148,7 +151,7 @@ __global__ void __launch_bounds__(Tile::THREADS, Tile::RESIDENT)
 #pragma unroll
             for (int e = 0; e < N_COUNT; e++)
                 if (in_portion(e, N_COUNT, portion, Tile::PORTIONS))
-                    copy_async(to.b.from(b_place, 0, e * STEP), tap_address(e, x_offset), (outside & tap_bits[e]) == 0);
+                    copy_async(to.b.from(b_place, 0, e * STEP), taps.plus(e, x_offset), (outside & tap_bits[e]) == 0);
         };
     };
 

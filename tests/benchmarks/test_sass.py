@@ -64,6 +64,11 @@ def test_the_hot_loop_is_the_innermost_with_most_multiply_adds(sass):
     inner = [("label", ".L_x_7"), *[("FFMA", "")] * 5, ("BRA", "`(.L_x_7)")]
     outer = [("label", ".L_x_6"), *inner, *[(what, name.replace("7", "8")) for what, name in inner], ("FFMA", ""), ("BRA", "`(.L_x_6)")]
     assert sass.hot_loop(outer) == sass.Loop(6, 5, "FFMA")
+    # a product after the other in one loop, with a few multiply-adds beside them: those of the products are not its own
+    lines = [line for name in "78" for line in [("label", f".L_x_{name}"), *[("FFMA", "")] * int(name), ("LDS", ""), ("BRA", f"`(.L_x_{name})")]]
+    outer = [("label", ".L_x_6"), *lines, *[("FFMA", "")] * 6, ("BRA", "`(.L_x_6)")]
+    assert sass.hot_loop(outer) == sass.Loop(10, 8, "FFMA")
+    assert sass.hot_loop([*outer[:-1], *[("FFMA", "")] * 3, outer[-1]]) == sass.Loop(29, 24, "FFMA")
     assert sass.hot_loop([("label", ".L_x_2"), ("BRA", "`(.L_x_2)")]) is None  # the end of every function
 
 
@@ -73,8 +78,24 @@ def test_the_most_that_a_tile_can_reach(sass):
     smallest = sass.most("weight_gradient<RegisterTile<32, 32, 4, 4, 8> >")
     assert smallest == pytest.approx(16 / (16 + 2 + 3)) and smallest < sass.SHARE
     assert sass.most("attention_fast<32, 2, 32>") is None
+    assert sass.most("correlate<RegisterTile<64, 64, 8, 4, 4, 16> >") == pytest.approx(32 / (32 + 3 + 3))  # slabs of 16 k need the same for a k
     rows = {("conv2d/fast.cu", "correlate<RegisterTile<32, 32, 4, 4, 8> >"): {90: (sass.Compiled("a", 80, 0, 0, 0), sass.Loop(200, 128, "FFMA"))}}
     assert sass.judged(rows, 90)[1].endswith("1 less: `correlate<RegisterTile<32, 32, 4, 4, 8> >` (64%, at most 76%).")
+
+
+def test_the_page_says_for_each_tile_what_it_needs_and_what_it_reaches(sass):
+    entry = sass.Compiled("a", 80, 0, 0, 0)
+    rows = {
+        ("conv2d/fast.cu", "weight_gradient<RegisterTile<32, 32, 4, 4, 8> >"): {90: (entry, sass.Loop(256, 128, "FFMA"))},
+        ("conv2d/fast.cu", "correlate<RegisterTile<128, 128, 8, 8, 2> >"): {90: (entry, sass.Loop(640, 512, "FFMA"))},
+        ("conv2d/fast.cu", "weight_gradient<RegisterTile<128, 128, 8, 8, 2> >"): {90: (entry, sass.Loop(600, 513, "FFMA"))},
+        ("conv2d/naive.cu", "forward"): {90: (entry, sass.Loop(10, 1, "FFMA"))},
+    }
+    assert sass.ceilings(rows, 90)[-2:] == [
+        "| 128 x 128, 8 x 8 a thread | 512 | 32 | 8 | 90% | 80.0% | 85.5% |",
+        "| 32 x 32, 4 x 4 a thread | 128 | 16 | 8 | 76% |  | 50.0% |",
+    ]
+    assert sass.ceilings(rows, 80) == []
 
 
 def test_names_lose_what_is_in_the_way(sass):

@@ -81,7 +81,7 @@ BUGS = {
     "weights beyond the last row": Bug(
         FAST, CORRELATE, "POINTERS == WEIGHTS ? min(m, m_left - 1) : m", "m", r"out of bounds: .* reads at conv2d/correlate.h:\d+"),
     "rows of dy beyond the last": Bug(
-        FAST, WEIGHT, "min(slab_m + e * STEP, m_left - 1)", "slab_m + e * STEP", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
+        FAST, WEIGHT, "min(slab_m + e * STEP, m_left - 1) * plane", "(slab_m + e * STEP) * plane", r"out of bounds: .* reads at conv2d/weight_gradient.h:\d+"),
     "every block adds up the bias gradient": Bug(
         FAST, WEIGHT, "if (g.bias && blockIdx.x == 0)", "if (g.bias)",
         rf"data race in global memory: {THREAD} wrote at conv2d/weight_gradient.h:\d+ and {THREAD} writes at conv2d/weight_gradient.h:\d+"),

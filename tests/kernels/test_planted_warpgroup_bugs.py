@@ -17,24 +17,24 @@ BUGS = {
     "weights that no fence shows to the tensor cores": (
         HALO, "        fence_for_wgmma();\n", "", NO_FENCE),
     "slabs without a barrier": (
-        HALO, "        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one is free\n", "", TOO_EARLY),
-    "a slab that has not arrived": (HALO, "        wait_for_copies<0>();", "        wait_for_copies<1>();", "a copy that is on its way"),
+        HALO, "        __syncthreads();  // this slab has arrived for everybody, and the stage of the next one to copy is free\n", "", TOO_EARLY),
+    "a slab that has not arrived": (HALO, "        wait_for_copies<Tile::AHEAD - 1>();", "        wait_for_copies<Tile::AHEAD>();", "a copy that is on its way"),
     "a stage taken while its products are on their way": (
-        HALO, "        if (Tile::HALO_STAGES == 2) wgmma_wait<0>();\n", "", rf"an operand that wgmma still reads: .* at {BATCH}"),
-    "the next slab over the one that is multiplied": (HALO, "shared + next * STAGE);", "shared + now * STAGE);", TOO_EARLY),
+        HALO, "        if (!Tile::PENDING) wgmma_wait<0>();\n", "", rf"an operand that wgmma still reads: .* at {BATCH}"),
+    "the next slab over the one that is multiplied": (HALO, "shared + free * STAGE);", "shared + now * STAGE);", TOO_EARLY),
     "source channels beyond the last": (HALO, "inside && channel < channels_left", "inside", rf"out of bounds: {THREAD} reads at {HALO}:\d+"),
     "rows of pixels beyond the image": (HALO, "unsigned(h) < unsigned(c.source_h) && ", "", rf"out of bounds: {THREAD} reads at {HALO}:\d+"),
     "channels beyond the last": (HALO, "            if (m < c.M) to[m", "            to[m", "out of bounds|data race in global memory"),
     "pixels beyond the last": (HALO, "        if (pixel >= pixels) continue;\n", "", "out of bounds|data race in global memory"),
-    "weights beyond the last": (HALO, "const float value = inside ? weight[at] : 0,", "const float value = weight[at],", "out of bounds"),
+    "weights beyond the last": (HALO, "m < l.c.M && c + e < l.c.C ? at[e * l.c.weight_c] : 0", "at[e * l.c.weight_c]", "out of bounds"),
     # the weight gradient
     "dy that no fence shows to the tensor cores": (
         ROWS, "        fence_for_wgmma();\n", "", NO_FENCE),
-    "rows without a barrier": (ROWS, "        __syncthreads();  // this slab is there for everybody; the other stage of x is free\n", "", TOO_EARLY),
+    "rows without a barrier": (ROWS, "        __syncthreads();  // this slab is there for everybody, and a stage of x is free\n", "", TOO_EARLY),
     "two stages of dy": (ROWS, "third = third == 2 ? 0 : third + 1;", "third = third == 1 ? 0 : third + 1;", rf"an operand that wgmma still reads: .* at {SLAB_WRITTEN}"),
-    "one stage of x": (ROWS, "(slab + 1) % 2 * Tile::X_STAGE)", "slab % 2 * Tile::X_STAGE)", TOO_EARLY),
+    "one stage of x": (ROWS, "(third == 0 ? 2 : third - 1) * Tile::X_STAGE)", "third * Tile::X_STAGE)", TOO_EARLY),
     "margins that are not 0": (
-        ROWS, "i < Tile::X_STAGES * Tile::X_STAGE; i", "i < Tile::X_STAGE; i", rf"shared memory that nobody has written: {THREAD} reads at {ROWS}:\d+"),
+        ROWS, "i < Tile::X_STAGES * Tile::X_STAGE / 4; i", "i < Tile::X_STAGE / 4; i", rf"shared memory that nobody has written: {THREAD} reads at {ROWS}:\d+"),
     "x beyond the last channel": (ROWS, "copy(to, from, inside && c < c_left);", "copy(to, from, inside);", rf"out of bounds: {THREAD} reads at {ROWS}:\d+"),
     "dy beyond the last channel": (ROWS, " && own.o < o_left;", ";", rf"out of bounds: {THREAD} reads at {ROWS}:\d+"),
     "dbias added up while x is read": (ROWS, "    __syncthreads();  // x is needed no more\n", "", "data race in shared memory"),
@@ -54,7 +54,7 @@ CALLS = {
         c.result_h = c.source_h = 7, c.result_w = c.source_w = 5, c.weight_m = 9, c.weight_c = 45;
         c.rows[0] = {0, 7, 3, {0, 1, 2}, {1, 0, -1}, Divider(7)}, c.columns[0] = {0, 5, 3, {0, 1, 2}, {1, 0, -1}, Divider(5)};
         Halo l;
-        using Tile = HaloTile<2, 32, 2, 1, 1, 3>;
+        using Tile = HaloTile<2, 32, 2, false, 1, 1, 3>;
         if (!halo_of<Tile>(l, c)) throw std::runtime_error("not for these tiles");
         launch_halo<Tile>("halo", l, dy, weight, nullptr, dx, scratch, 0);""",
     ROWS: """const Conv conv{2, 5, 7, 5, 18, 3, 3, 7, 5, 1, 1, 1, 1, 1, 1, 1};

@@ -3,8 +3,8 @@
 // Against rung 10: the norm is gone, and the patch stays: the source is copied once for all nine taps and stays where it is. The product
 // is made by tensor cores: a warpgroup of four warps multiplies 64 results x 8 k (operand a) by 8 k x 64 channels (operand b) at once.
 // The results are a, in registers: for each tap a lane reads them again, from another place of the patch. The weights are b: the tensor
-// cores fetch them from shared memory, and no thread holds one. They take b in quads of 4 k side by side, and so do the weights lie in
-// memory: a quad is one copy of 16 bytes. Step q multiplies quads q and q + 9, which have the same taps, four channels apart:
+// cores fetch them from shared memory themselves. They take b in quads of 4 k side by side, as the weights lie in memory, so a quad is one
+// copy of 16 bytes. Step q multiplies quads q and q + 9, which have the same taps, four channels apart:
 //
 //              k = (c,u,v)   0 1 2 3 | 4 5 6 7 | 8 9 ...  71           . - - - - .      a: lane 4 g + t reads result g of its warp
 //              of a slab   [ quad 0  | quad 1  | ... quad 17 ]         . g g g g .         at tap t of the quad, and at the same

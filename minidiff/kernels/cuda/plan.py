@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 # model leaves out.
 FAST = (
     Tile(128, 128, 8, 1510, 1960, 2), Tile(64, 128, 8, 730, 1740, 3),
-    Tile(32, 128, 8, 450, 1500, 6), Tile(64, 64, 8, 460, 1020, 4), Tile(32, 32, 8, 140, 550, 8),
+    Tile(32, 128, 8, 450, 1500, 6), Tile(64, 64, 16, 920, 2040, 4), Tile(32, 32, 8, 140, 550, 8),
 )  # fmt: skip
 TF32_CHANNELS_LAST = (
     Tile(64, 128, 16, 460, 900, 3, CHANNELS_LAST),
@@ -94,7 +94,7 @@ TF32X3 = (
 # The same for weight gradients, whose k are pixels.
 FAST_GRADIENT = (
     Tile(128, 128, 8, 1390, 2750, 2), Tile(64, 128, 8, 700, 2070, 3),
-    Tile(32, 128, 8, 400, 1280, 6), Tile(64, 64, 8, 430, 1200, 4), Tile(32, 32, 8, 150, 1180, 8),
+    Tile(32, 128, 8, 400, 1280, 6), Tile(64, 64, 16, 860, 2400, 4), Tile(32, 32, 8, 150, 1180, 8),
 )  # fmt: skip
 TF32_GRADIENT = (
     Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 510, 1480, 4), Tile(64, 64, 16, 400, 870, 3),
