@@ -28,6 +28,8 @@ NOT_MEASURED = "not measured yet"
 # an H200: a copy, read plus written; float32 products by cuBLAS; the same rounded to TF32. docs/benchmarks/nvidia-h200.md
 BYTES_PER_SECOND, FLOPS, FLOPS_TF32 = 2713e9, 51.1e12, 358e12
 
+ON_TENSOR_CORES = ("11_warpgroups",)
+
 # What is counted: small, but full tiles, and no tap outside of the image.
 PROBLEMS = {
     "conv2d": "64 channels from 32, 3 x 3, one image of 8 x 16 results",
@@ -62,6 +64,7 @@ def counts() -> dict[str, dict[str, Cost]]:
                 run(operation)
             found.setdefault(operation, {})[rung] = max(costs, key=lambda cost: cost.multiply_adds)
     found["conv2d"][NORM_WHILE_LOADING] = normed()[-1]
+    found["conv2d"] = dict(sorted(found["conv2d"].items()))
     return found
 
 
@@ -120,21 +123,22 @@ def replaced(page: str, name: str, text: str) -> str:
     return marks.sub(lambda found: found[1] + "\n" + text + "\n\n" + found[2], page)
 
 
-def bounds(c: Cost) -> tuple[float, float, float]:
+def bounds(c: Cost, tensor_cores: bool = False) -> tuple[float, float, float]:
     """Operations per byte; the operations a second that memory allows at most, without caches; those that shared memory allows.
 
-    A multiprocessor makes 128 multiply-adds a cycle, and its shared memory serves one turn.
+    A multiprocessor makes 128 multiply-adds a cycle, its tensor cores 1,024 in TF32, and its shared memory serves one turn.
     """
+    flops, a_cycle = (FLOPS_TF32, 1024) if tensor_cores else (FLOPS, 128)
     intensity = 2 * c.multiply_adds / (c.sectors_read + c.sectors_written)
-    cycles_of_arithmetic, cycles_of_shared = c.multiply_adds / 128, c.wavefronts
-    shared = FLOPS * min(1.0, cycles_of_arithmetic / max(cycles_of_shared, 1e-9))
-    return intensity, min(FLOPS, intensity * BYTES_PER_SECOND), shared
+    cycles_of_arithmetic, cycles_of_shared = c.multiply_adds / a_cycle, c.wavefronts
+    shared = flops * min(1.0, cycles_of_arithmetic / max(cycles_of_shared, 1e-9))
+    return intensity, min(flops, intensity * BYTES_PER_SECOND), shared
 
 
 def points(costs: dict[str, Cost]) -> Iterator[tuple[str, float, float]]:
     """(the rung's number, operations per byte, the lower of its bounds)"""
     for rung, cost in costs.items():
-        intensity, memory, shared = bounds(cost)
+        intensity, memory, shared = bounds(cost, tensor_cores=rung in ON_TENSOR_CORES)
         yield rung[:2], intensity, min(memory, shared)
 
 

@@ -9,3 +9,4 @@
 #include "ladder/conv2d/08_split_k.cu"
 #include "ladder/conv2d/09_winograd.cu"
 #include "ladder/conv2d/10_norm_while_loading.cu"
+#include "ladder/conv2d/11_warpgroups.cu"

@@ -22,7 +22,7 @@ from minidiff.kernels.cuda.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 LADDER = ROOT / "csrc" / "ladder"
-ALL = {**module.RUNGS, "conv2d": (*module.RUNGS["conv2d"], module.NORM_WHILE_LOADING)}
+ALL = {**module.RUNGS, "conv2d": tuple(sorted((*module.RUNGS["conv2d"], module.NORM_WHILE_LOADING)))}
 RUNGS = [(operation, rung) for operation, rungs in ALL.items() for rung in rungs]
 CODE_LINES = 74  # of a rung
 
@@ -46,6 +46,13 @@ def test_conv2d_equals_the_definition(device, case, rung):
         with pytest.raises(RuntimeError, match="conv2d_09_winograd: for 3 x 3 kernels of stride 1, without dilation"):
             conv2d_launch.forward(rung, conv, x, weight, bias, Plan(0, 1))
         return
+    if rung == "11_warpgroups":
+        if not device.module.has_wgmma():
+            pytest.skip("no GPU of compute capability 9.0")
+        if (conv.U, conv.V) != (3, 3):
+            with pytest.raises(RuntimeError, match="conv2d_11_warpgroups: for 3 x 3 kernels, in rows that fit"):
+                conv2d_launch.forward(rung, conv, x, weight, bias, Plan(0, 1))
+            return
     for splits in (1, 3) if rung == "08_split_k" else (1,):
         y = conv2d_launch.forward(rung, conv, x, weight, bias, Plan(0, splits))
         conv2d_tests["assert_close"](device, f"{rung}, {splits} splits", y, wanted, 1e-5)
@@ -166,6 +173,19 @@ def test_winograd_says_what_it_is_for(emulated, options):
         functional.conv2d(x, weight, **options)
 
 
+def test_warpgroups_say_what_they_are_for(emulated):
+    def run(weight, **options):
+        with minidiff.use_kernels(conv2d="11_warpgroups"):
+            return functional.conv2d(np.ones((1, 2, 8, 8), np.float32), np.ones(weight, np.float32), **options)
+
+    with pytest.raises(Exception, match="11_warpgroups is for 3 x 3 kernels"):
+        run((3, 2, 1, 1))
+    with pytest.raises(RuntimeError, match="conv2d_11_warpgroups: for 3 x 3 kernels, in rows that fit"):
+        run((3, 2, 3, 3), padding=800)  # two rows of the padded image take more than a block's shared memory
+    with minidiff.kernels.checks(capability="8.0"), pytest.raises(RuntimeError, match="needs a GPU of compute capability 9.0, and code for it"):
+        run((3, 2, 3, 3))
+
+
 def test_the_sum_is_split_where_there_are_few_blocks():
     large = conv2d_launch.Conv(128, 64, 28, 28, 64, 3, 3, 28, 28, 1, 1, 1, 1, 1, 1, 1)
     small = large._replace(C=256, O=128, H=7, W=7, I=7, J=7)
@@ -231,7 +251,7 @@ def test_each_rung_is_better_than_the_one_before(ladder):
     moved = [c.sectors_read + c.sectors_written for c in conv2d.values()]
     turns = [c.wavefronts for c in conv2d.values()]
     assert moved[0] > 15 * moved[1] > 20 * moved[2] and turns[1] > 1.7 * turns[2] > 2.5 * turns[3] > 5 * turns[4] > 10 * turns[5]
-    assert [c.bank_conflicts > 0 for c in conv2d.values()] == [False, False, False, True, True, False, False, False, True, False]
+    assert [c.bank_conflicts > 0 for c in conv2d.values()] == [False, False, False, True, True, False, False, False, True, False, False]
     assert conv2d["07_two_slabs"].barriers * 2 == conv2d["06_lanes"].barriers
     assert conv2d["09_winograd"].multiply_adds < conv2d["08_split_k"].multiply_adds / 2.15
     assert conv2d[module.NORM_WHILE_LOADING].sectors_read < conv2d["07_two_slabs"].sectors_read / 1.7
@@ -290,7 +310,7 @@ def make(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("kernel", ["conv2d/03", "conv2d/10", "attention/02_online_softmax", "group_norm/03"])
+@pytest.mark.parametrize("kernel", ["conv2d/03", "conv2d/10", "conv2d/11", "attention/02_online_softmax", "group_norm/03"])
 def test_a_rung_runs_alone(make, kernel):
     result = make(kernel)
     assert result.returncode == 0, result.stderr

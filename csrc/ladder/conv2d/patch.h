@@ -19,16 +19,23 @@ struct Patch {
         const int line = n / c.J, image = line / c.I;
         return (image * rows + (line - image * c.I) * c.stride_h) * pitch + (n - line * c.J) * c.stride_w;
     }
+
+    // Which pixel lies there, in the first channel of a group of x. -1 in the padding.
+    __device__ int pixel(const Conv& c, int group, int place) const {
+        const int line = place / pitch, image = line / rows, h = line % rows - c.padding_h, w = place % pitch - c.padding_w;
+        return image < c.N && c.inside(h, w) ? (image * c.C + group * c.group_C()) * c.H * c.W + h * c.W + w : -1;
+    }
 };
 
 // For blocks of `results` results. In shared memory a place takes an int2, and a channel, twice, a float for each place and `weights` more.
-inline Patch patch_of(const Conv& c, int results, int weights, int shared_bytes) {
+// No more than `most` channels.
+inline Patch patch_of(const Conv& c, int results, int weights, int shared_bytes, int most = 4) {
     const int down = (c.U - 1) * c.dilation_h, right = (c.V - 1) * c.dilation_w;  // from the first tap to the last
     Patch patch{(c.I - 1) * c.stride_h + down + 1, (c.J - 1) * c.stride_w + right + 1, 0, 0};
     const int all = c.N * c.I * c.J;
     for (int n = 0; n < all; n += results)
         patch.size = std::max(patch.size, patch.place(c, std::min(n + results, all) - 1) - patch.place(c, n));
     patch.size = ceil_div(patch.size + down * patch.pitch + right + 1, 4) * 4;
-    patch.channels = std::min(4, (shared_bytes - int(sizeof(int2)) * patch.size) / (2 * int(sizeof(float)) * (weights + patch.size)));
+    patch.channels = std::min(most, (shared_bytes - int(sizeof(int2)) * patch.size) / (2 * int(sizeof(float)) * (weights + patch.size)));
     return patch;
 }

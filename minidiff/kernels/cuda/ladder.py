@@ -6,8 +6,8 @@ Each is one idea faster than the one before. They are for reading, counting and 
 (docs/ladder.md), and run only where they are asked for by name. A rung computes the forward pass;
 its gradient is that of version "tiled", or "naive" where there is none.
 
-The last rung of conv2d computes three operations at once, and no gradient. So it is a function
-here, `norm_while_loading`.
+Rung 10 of conv2d computes three operations at once, and no gradient. So it is a function here,
+`norm_while_loading`. Rung 11 runs on GPUs of compute capability 9.0 only, and in the emulator.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minidiff.kernels.cuda.plan import MAX_COPIES, MAX_PARTS, Plan, ceil_div
 RUNGS = {
     "conv2d": (
         "01_naive", "02_shared_tile", "03_register_column", "04_register_tile", "05_float4",
-        "06_lanes", "07_two_slabs", "08_split_k", "09_winograd",
+        "06_lanes", "07_two_slabs", "08_split_k", "09_winograd", "11_warpgroups",
     ),
     "attention": (
         "01_three_passes", "02_online_softmax", "03_shared_tile", "04_register_tile", "05_float4",
@@ -56,7 +56,21 @@ def only_3_by_3(conv: Conv, multiprocessors: int) -> Plan:
     return Plan(0, 1)
 
 
-PLANS = {"08_split_k": splits_of, "09_winograd": only_3_by_3}
+def for_warpgroups(conv: Conv, multiprocessors: int) -> Plan:
+    """The one plan of 11_warpgroups.
+
+    Raises: Unsupported if the kernel is not 3 x 3.
+    """
+    if (conv.U, conv.V) != (3, 3):
+        raise Unsupported("11_warpgroups is for 3 x 3 kernels")
+    return Plan(0, 1)
+
+
+PLANS = {
+    "08_split_k": splits_of,
+    "09_winograd": only_3_by_3,
+    "11_warpgroups": for_warpgroups,
+}
 
 
 def _register(operation: str, version: str, function) -> None:
