@@ -68,14 +68,14 @@ __global__ void group_norm_in_registers(GroupNorm n, LoopDivider by_pixels) {
     float sum = 0;
 #pragma unroll
     for (int i = 0; i < PACKS; i++)
-        if (threadIdx.x + i * blockDim.x < packs)
+        if (int(threadIdx.x + i * blockDim.x) < packs)
             for (int w = 0; w < WIDTH; w++) sum += mine[i].at[w] - first;
     const float mean = first + block_sum(sum, partial[0]) / count;
 
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < PACKS; i++)
-        if (threadIdx.x + i * blockDim.x < packs)
+        if (int(threadIdx.x + i * blockDim.x) < packs)
             for (int w = 0; w < WIDTH; w++) squares += (mine[i].at[w] - mean) * (mine[i].at[w] - mean);
     const float inverse_std = 1 / sqrtf(block_sum(squares, partial[1]) / count + n.eps);
 
