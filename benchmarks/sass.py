@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CSRC = ROOT / "csrc"
 PAGE = ROOT / "docs" / "benchmarks" / "compiled_kernels.md"
 ARCHS = (75, 80, 90, 100)
-DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "conv2d/tf32x3_channels_last.cu", "attention/fast_forward.cu", "attention/fast_backward.cu",
+DEFAULT = ("conv2d/fast.cu", "conv2d/tf32x3.cu", "conv2d/tf32x3_channels_last.cu", "conv2d/tf32x3_warpgroup.cu", "attention/fast_forward.cu", "attention/fast_backward.cu",
            "attention/tf32_forward.cu", "attention/tf32_backward.cu", "group_norm/")  # fmt: skip
 SHARE = 0.8  # of the hot loop of a default version that should be multiply-adds
 MULTIPLY_ADDS = ("FFMA", "FFMA2", "HMMA", "HGMMA")  # one number a lane, two, a tile of a warp's, of a warpgroup's

@@ -72,13 +72,13 @@ TF32X3_CHANNELS_LAST = (
     Tile(64, 64, 16, 460, 1200, 3, CHANNELS_LAST),
 )  # fmt: skip
 TF32_HALO = (
-    Tile(128, 128, 72, 2560, 2700, 1, HALO), Tile(64, 192, 72, 2180, 2740, 2, HALO),
-    Tile(32, 128, 72, 1160, 1360, 3, HALO), Tile(64, 64, 72, 910, 2010, 4, HALO),
+    Tile(128, 128, 72, 2560, 2700, 1, HALO), Tile(64, 192, 72, 2180, 2320, 2, HALO),
+    Tile(32, 128, 72, 1250, 1560, 3, HALO), Tile(64, 64, 72, 910, 1920, 4, HALO),
     Tile(128, 192, 72, 3400, 3400, 1, HALO),
 )  # fmt: skip
 TF32X3_HALO = (
-    Tile(64, 128, 72, 2490, 3230, 2, HALO), Tile(64, 192, 72, 3940, 3890, 1, HALO),
-    Tile(32, 128, 72, 1640, 1890, 2, HALO), Tile(64, 64, 72, 1660, 2900, 2, HALO),
+    Tile(64, 128, 72, 2490, 3230, 2, HALO), Tile(64, 192, 72, 3940, 4100, 1, HALO),
+    Tile(32, 128, 72, 1640, 2170, 2, HALO), Tile(64, 64, 72, 1660, 2900, 2, HALO),
 )  # fmt: skip
 TF32 = (
     Tile(64, 128, 16, 810, 1200, 3), Tile(32, 128, 16, 520, 1530, 6),
@@ -99,18 +99,18 @@ FAST_GRADIENT = (
 TF32_GRADIENT = (
     Tile(64, 96, 16, 550, 1630, 3), Tile(32, 96, 16, 510, 1480, 4), Tile(64, 64, 16, 400, 870, 3),
     Tile(32, 64, 16, 290, 1510, 6), Tile(128, 96, 16, 850, 2060, 2),
-    Tile(64, 576, 56, 3300, 3300, 1, ROWS), Tile(32, 576, 56, 2800, 2800, 1, ROWS),
+    Tile(64, 576, 56, 2700, 2700, 1, ROWS), Tile(32, 576, 56, 2000, 2160, 1, ROWS),
     Tile(128, 576, 56, 4200, 4200, 1, ROWS),
 )  # fmt: skip
 TF32X3_GRADIENT = (
     Tile(64, 96, 16, 920, 2480, 3), Tile(32, 96, 16, 570, 2090, 4), Tile(64, 64, 16, 670, 1580, 3),
     Tile(32, 64, 16, 390, 2160, 6), Tile(128, 96, 16, 1360, 2080, 1),
-    Tile(64, 576, 56, 4000, 4000, 1, ROWS), Tile(32, 576, 56, 3200, 3200, 1, ROWS),
+    Tile(64, 576, 56, 3650, 3650, 1, ROWS), Tile(32, 576, 56, 2650, 2650, 1, ROWS),
 )  # fmt: skip
 
 START = 3000  # cycles of a launch
 # Slabs' time of a block: its tables, its first slabs, its results.
-START_OF_BLOCK = {TABLE: 3, CHANNELS_LAST: 3, HALO: 0.7, ROWS: 1.4}
+START_OF_BLOCK = {TABLE: 3, CHANNELS_LAST: 3, HALO: 0.7, ROWS: 0.5}
 TRANSPOSING = 11900  # cycles of the launch that writes the source anew, beside its bytes
 ARRANGING = 4000  # ... of the launch that arranges the weights
 FLOATS_PER_CYCLE = 400  # that the memory of the whole GPU delivers
