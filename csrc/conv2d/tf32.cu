@@ -18,3 +18,15 @@ void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float*
                                  cudaStream_t stream) {
     weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, to, plan, stream);
 }
+
+// For all versions: fast (products = 0) has only tiles that need nothing but the parts.
+long long conv2d_parts(const Conv& conv, Sum sum, int products, int tile, int splits, long long result_size) {
+    const bool weights = sum == Sum::WEIGHT_GRADIENT;
+    long long written_anew = 0;
+    if (products && tile >= (weights ? WARPGROUP_GRADIENT_TILE : WARPGROUP_TILE)) {
+        if (!has_wgmma()) return -1;
+        return products == 3 ? warpgroup_parts<3>(conv, sum, tile, splits, result_size) : warpgroup_parts<1>(conv, sum, tile, splits, result_size);
+    }
+    if (products && !weights && tile >= CHANNELS_LAST_TILE) written_anew = channels_last_parts(conv, sum == Sum::INPUT_GRADIENT, products);
+    return written_anew < 0 ? -1 : written_anew + (splits > 1 ? splits * result_size : 0);
+}

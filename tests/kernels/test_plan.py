@@ -71,7 +71,7 @@ def test_more_work_never_takes_less_time():
 
 def timed_plans():
     """(version, which sum, Conv, {plan: seconds}) of each convolution whose plans an H200 has timed."""
-    for row in json.loads(FIGURES.read_text())["channels last"]["results"]:
+    for row in json.loads(FIGURES.read_text())["wgmma"]["results"]:
         for found in row["found"] if row["kind"] == "plans" else ():
             version, what, sizes, _ = found["convolution"]
             yield version, what, Conv(*sizes), {Plan(tile, splits): seconds for tile, splits, seconds in found["tried"]}
