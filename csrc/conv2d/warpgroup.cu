@@ -98,7 +98,8 @@ bool row_gradient_of(RowGradient& l, const Conv& conv, bool bias, int splits, in
     l.padded_o = ceil_div(conv.group_O(), columns) * columns;
     l.padded_c = ceil_div(conv.group_C(), GRADIENT_CHANNELS) * GRADIENT_CHANNELS;
     l.x_unit = conv.W % 4 == 0 ? 4 : conv.W % 2 == 0 ? 2 : 1;  // a row, and with it a plane, begins at a multiple of it
-    return l.rows * conv.W <= threads;
+    const long long weights = 1LL * conv.groups * conv.U * conv.V * l.padded_o * l.padded_c;
+    return l.rows * conv.W <= threads && weights + conv.groups * l.padded_o < MOST_NUMBERS;
 }
 
 void sum_gradient_parts(const char* name, const RowGradient& l, const float* parts, float* dweight, cudaStream_t stream) {

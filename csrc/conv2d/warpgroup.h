@@ -21,6 +21,7 @@ constexpr int WARPGROUP = 128;       // threads
 constexpr int WARPGROUP_ROWS = 64;   // of a, in an instruction
 constexpr int WARPGROUP_TILE = 8;    // the first number of these tiles in a plan of a correlation ...
 constexpr int WARPGROUP_GRADIENT_TILE = 5;  // ... and of a weight gradient
+constexpr long long MOST_NUMBERS = 1LL << 31;  // of the weights as a tile wants them: they are counted by int
 constexpr int PARTS_OF[] = {0, 1, 0, 2};    // of a number, by products: one, or high and low
 
 template <int PRODUCTS>

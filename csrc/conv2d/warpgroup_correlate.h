@@ -15,7 +15,7 @@
 //               and the weights, as they were arranged by a kernel of their own (arrange_weights): as tensor cores want them, both parts
 //     thread    copies the same one or two positions of each channel. Lane 4 g + t reads pixels g and g + 8 of its warp, channels t and t + 4;
 //               a channel's numbers are a multiple of 32 and 8 more: 8 pixels of 4 channels in 32 banks, unless a line ends among them
-//     bytes     a block reads (positions + weights) / (Tile::M Tile::N) of a number for each of its multiply-adds, once for all taps
+//     bytes     of a slab, a block reads positions * CHANNELS + SLAB numbers for Tile::M Tile::N CHANNELS TAPS multiply-adds
 #pragma once
 
 #include "conv2d/warpgroup.h"
@@ -37,8 +37,8 @@ struct Halo {
     int positions;  // the most that a block has
 
     template <class Tile>
-    __host__ __device__ int arranged() const {  // numbers of the weights
-        return c.step_h * c.step_w * c.groups * blocks_m * slabs * Tile::SLAB;
+    __host__ __device__ long long arranged() const {  // numbers of the weights
+        return 1LL * c.step_h * c.step_w * c.groups * blocks_m * slabs * Tile::SLAB;
     }
 };
 
@@ -214,7 +214,7 @@ bool halo_of(Halo&, const Correlation&, int side, int channels, int pixels, int 
 
 template <class Tile>
 bool halo_of(Halo& l, const Correlation& c) {
-    return halo_of(l, c, Tile::SIDE, Tile::CHANNELS, Tile::M, Tile::N, Tile::STRIDE);
+    return halo_of(l, c, Tile::SIDE, Tile::CHANNELS, Tile::M, Tile::N, Tile::STRIDE) && l.arranged<Tile>() < MOST_NUMBERS;
 }
 
 template <class Tile>
@@ -224,7 +224,7 @@ void launch_halo(const char* name, const Halo& l, const float* source, const flo
     int pixels = 0;  // of the largest class
     for (int a = 0; a < c.step_h; a++)
         for (int b = 0; b < c.step_w; b++) pixels = std::max(pixels, c.N * c.rows[a].outputs * c.columns[b].outputs);
-    const int quads = l.arranged<Tile>() / Tile::PARTS / 4, THREADS = 128;
+    const int quads = int(l.arranged<Tile>() / Tile::PARTS / 4), THREADS = 128;
     float* parts = scratch + l.arranged<Tile>();
     launch(name, arrange_weights<Tile>, ceil_div(quads, THREADS), THREADS, 0, stream, l, weight, scratch, quads);
     const dim3 grid(ceil_div(pixels, Tile::M), l.blocks_m, c.groups * c.step_h * c.step_w * c.splits);

@@ -207,6 +207,15 @@ def test_images_too_wide_for_wgmma_take_other_tiles(emulated):
         assert tuple(any(takes("tf32x3", conv, which, n) for n in kind((HALO, ROWS), which, "tf32x3")) for which in sums) == expected, size
 
 
+def test_more_weights_than_an_int_counts_take_other_tiles(emulated):
+    """Both parts of 16384 x 16384 x 9 weights are 4.8e9 numbers."""
+    takes = load("cpu")[0].conv2d_takes
+    for channels, expected in ((1024, True), (16384, False)):
+        conv = conv2d_sizes((1, channels, 7, 7), (channels, channels, 3, 3), 1, 1, 1, 1)
+        for which in ("forward", "input gradient", "weight gradient"):
+            assert all(takes("tf32x3", conv, which, n) == expected for n in kind((HALO, ROWS), which, "tf32x3")), (channels, which)
+
+
 def test_tiles_are_refused_where_they_are_not_for_the_convolution(emulated):
     conv, x, weight, dy, *_ = problem("stride 2")  # 3 -> 5 channels
     module = load("cpu")[0]
