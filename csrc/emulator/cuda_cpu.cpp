@@ -272,8 +272,7 @@ void run(const char* name, const void* kernel, dim3 grid, dim3 block, size_t sha
     const unsigned count = block.x * block.y * block.z;
     call_kernel = call;
     kernel_call = argument;
-    blockDim = block;
-    gridDim = grid;
+    blockDim = block, gridDim = grid;
     position.launch++;
     dynamic_memory.assign(shared_bytes + 64, '\xff');  // NaN
     dynamic_start = reinterpret_cast<char*>((uintptr_t(dynamic_memory.data()) + 31) / 32 * 32 + 16);
