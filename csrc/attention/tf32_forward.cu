@@ -24,7 +24,7 @@ struct Block {
     static constexpr int BLOCKS = HEAD > 64 ? 1 : ROWS == 2 ? 2 : 3;  // wanted on an SM: bounds the registers of a thread
     // Cycles of a quarter of an SM for one instruction of tensor cores, with all that comes with it. An H200's times are within 16 % of what
     // they predict (docs/benchmarks/gpu_predictions.md).
-    static constexpr float CYCLES = HEAD > 32 ? (ROWS == 2 ? 8.6f : 9.6f) : (ROWS == 2 ? 10.2f : 10.7f);
+    [[maybe_unused]] static constexpr float CYCLES = HEAD > 32 ? (ROWS == 2 ? 8.6f : 9.6f) : (ROWS == 2 ? 10.2f : 10.7f);
 };
 
 struct Aligned {
