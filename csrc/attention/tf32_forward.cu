@@ -24,7 +24,7 @@ struct Block {
     static constexpr int BLOCKS = HEAD > 64 ? 1 : ROWS == 2 ? 2 : 3;  // wanted on an SM: bounds the registers of a thread
     // Cycles of a quarter of an SM for one instruction of tensor cores, with all that comes with it. An H200's times are within 16 % of what
     // they predict (docs/benchmarks/gpu_predictions.md).
-    [[maybe_unused]] static constexpr float CYCLES = HEAD > 32 ? (ROWS == 2 ? 8.6f : 9.6f) : (ROWS == 2 ? 10.2f : 10.7f);
+    static constexpr float cycles() { return HEAD > 32 ? (ROWS == 2 ? 8.6f : 9.6f) : (ROWS == 2 ? 10.2f : 10.7f); }
 };
 
 struct Aligned {
@@ -172,7 +172,7 @@ float cycles(const Attention& a) {
     const int blocks = ceil_div(1LL * a.batch_heads * ceil_div(a.queries, B::QUERIES), device.processors), rest = blocks % resident;
     const float rounds = float(blocks - rest) + (rest ? std::max(float(rest), float(resident) / 2) : 0);
     const float instructions = 3 * 2.0f * B::QUERIES * HEAD * float(ceil_div(a.keys, KEYS) * KEYS + START) / 1024 / 4;
-    return rounds * instructions * B::CYCLES;
+    return rounds * instructions * B::cycles();
 }
 
 // LARGE reads and splits each key and value for 32 queries of a warp where SMALL does it for 16. It makes half as many blocks.
