@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.planted import Bug, Library, Program, flattened, possible
+from support.planted import Bug, Program, flattened, library_of
 
 FORWARD, BACKWARD, TILES = "attention/tf32_forward.cu", "attention/tf32_backward.cu", "attention/tf32_tiles.h"
 
@@ -58,19 +58,15 @@ def shorten(file, text):
 PROGRAMS = {name: Program(flattened(bug, shorten), CALLS[bug.source]) for name, bug in {**BUGS, **NOT_BUGS}.items()}
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    if not possible():
-        pytest.skip("needs g++ and the sources")
-    return Library(tmp_path_factory.mktemp("bugs"), list(PROGRAMS.values()))
+library = library_of(PROGRAMS)
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_found(library, name):
-    message, _ = library.run(list(PROGRAMS).index(name))
+    message, _ = library.run_named(name)
     assert re.search(BUGS[name].found, message), message
 
 
 @pytest.mark.parametrize("name", NOT_BUGS)
 def test_no_false_alarm(library, name):
-    assert library.run(list(PROGRAMS).index(name))[0] == ""
+    assert library.run_named(name)[0] == ""

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.planted import Bug, Library, Program, flattened, possible
+from support.planted import Bug, Program, flattened, library_of
 
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 TILED, NAIVE, FAST, TILE = "conv2d/tiled.cu", "conv2d/naive.cu", "conv2d/fast.cu", "common/tile.h"
@@ -273,24 +273,15 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    if not possible():
-        pytest.skip("needs g++ and the sources")
-    return Library(tmp_path_factory.mktemp("bugs"), list(PROGRAMS.values()))
-
-
-def error_of(library, name):
-    """What the checks say of this program; empty if nothing."""
-    return library.run(list(PROGRAMS).index(name))[0]
+library = library_of(PROGRAMS)
 
 
 @pytest.mark.parametrize("name", FOUND)
 def test_planted_bug_is_found(library, name):
-    message = error_of(library, name)
+    message = library.run_named(name)[0]
     assert re.search(FOUND[name], message), message
 
 
 @pytest.mark.parametrize("name", [*NOT_BUGS, *(name for name, (_, _, found) in LIMITS.items() if not found)])
 def test_no_false_alarm(library, name):
-    assert error_of(library, name) == ""
+    assert library.run_named(name)[0] == ""

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.planted import Bug, Library, Program, flattened, possible
+from support.planted import Bug, Program, flattened, library_of, possible
 
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 SOURCE, HALO, ROWS = "conv2d/warpgroup.cu", "conv2d/warpgroup_correlate.h", "conv2d/warpgroup_gradient.h"
@@ -74,24 +74,15 @@ RIGHT = {file: Program(flattened(Bug(SOURCE, SOURCE, "\nnamespace {", "\nnamespa
 PROGRAMS = {**{name: program(name) for name in BUGS}, **RIGHT} if possible() else {}
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    if not possible():
-        pytest.skip("needs g++ and the sources")
-    return Library(tmp_path_factory.mktemp("bugs"), list(PROGRAMS.values()))
-
-
-def error_of(library, name):
-    """What the checks say of this program; empty if nothing."""
-    return library.run(list(PROGRAMS).index(name))[0]
+library = library_of(PROGRAMS)
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_planted_bug_is_found(library, name):
-    message = error_of(library, name)
+    message = library.run_named(name)[0]
     assert re.search(BUGS[name][3], message), message or "nothing was found"
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_no_false_alarm(library, name):
-    assert error_of(library, name) == ""
+    assert library.run_named(name)[0] == ""

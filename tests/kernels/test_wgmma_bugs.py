@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from support.planted import Library, Program, possible
+from support.planted import Library, Program, library_of, possible
 
 THREAD = r"thread \(\d+,\d+,\d+\) of block \(\d+,\d+,\d+\)"
 
@@ -142,20 +142,12 @@ PROGRAMS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    if not possible():
-        pytest.skip("needs g++ and the sources")
-    return Library(tmp_path_factory.mktemp("wgmma_bugs"), list(PROGRAMS.values()))
-
-
-def run(library, name):
-    return library.run(list(PROGRAMS).index(name))
+library = library_of(PROGRAMS, "wgmma_bugs")
 
 
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_is_found(library, name):
-    message, _ = run(library, name)
+    message, _ = library.run_named(name)
     assert re.search(BUGS[name][2], message), message
 
 
@@ -174,7 +166,7 @@ def optimized(tmp_path_factory):
 
 @pytest.mark.parametrize("name", NOT_BUGS)
 def test_no_false_alarm(library, optimized, name):
-    assert run(library, name)[0] == ""
+    assert library.run_named(name)[0] == ""
     message, arrays = optimized.run(list(NOT_BUGS).index(name))
     assert message == ""
     np.testing.assert_allclose(arrays["product"][:, :32], right_results(arrays), atol=0.02)
@@ -182,18 +174,18 @@ def test_no_false_alarm(library, optimized, name):
 
 @pytest.mark.parametrize("capability, dotted", [(80, "8.0"), (100, "10.0")])
 def test_only_hopper_has_it(library, capability, dotted):
-    message, _ = run(library, f"compute capability {capability}")
+    message, _ = library.run_named(f"compute capability {capability}")
     assert re.search(rf"fence_for_wgmma\(\) needs compute capability 9.0, and this GPU has {dotted}: {THREAD} at own/own.cu:\d+", message), message
 
 
 def test_without_checks_a_sum_that_is_read_too_early_is_nan(library):
-    message, arrays = run(library, "no wait, unchecked")
+    message, arrays = library.run_named("no wait, unchecked")
     assert re.search(r"started it at own/own.cu:22 and returns before wgmma_commit\(\) and a wait", message), message
     assert np.isnan(arrays["product"][0, :16]).all()
 
 
 def test_without_checks_an_overwritten_b_gives_wrong_numbers(library):
-    message, arrays = run(library, "overwritten, unchecked")
+    message, arrays = library.run_named("overwritten, unchecked")
     assert message == ""
     wrong = np.abs(arrays["product"][:, :32] - right_results(arrays)) > 0.1
     assert wrong[:, 0].sum() > 60 and not wrong[:, 1:].any()

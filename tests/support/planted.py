@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 
 CSRC = Path(__file__).parents[2] / "csrc"
 CHECKED = ["-fsanitize=thread,bounds-strict,integer-divide-by-zero", "-fsanitize-coverage=trace-pc", "-fstack-reuse=none"]  # as setup.py
@@ -142,6 +143,8 @@ class Library:
     """The programs, compiled as setup.py does (but for the optimization)."""
 
     def __init__(self, folder, programs, optimization="-O0", pieces=4):
+        """programs: a list, or a dictionary with their names."""
+        self.names, programs = list(programs), list(programs.values()) if isinstance(programs, dict) else programs
         jobs = []
         functions = [function(number, program) for number, program in enumerate(programs)]
         for piece in range(pieces):  # a compilation reads the headers once for all its programs
@@ -161,6 +164,9 @@ class Library:
         getattr(self.library, f"run_{number}")(*(a.ctypes.data_as(ctypes.c_void_p) for a in arrays.values()), int(counting), message)
         return message.value.decode(), arrays
 
+    def run_named(self, name):
+        return self.run(self.names.index(name))
+
     def costs(self, number):
         """The costs of the program's one launch, by their names."""
         message, _ = self.run(number, counting=True)
@@ -168,6 +174,18 @@ class Library:
         self.library.take_costs(numbers)
         assert not message, message
         return dict(zip(COSTS, numbers, strict=True))
+
+
+def library_of(programs, name="bugs"):
+    """A fixture: these programs, compiled once for a file of tests."""
+
+    @pytest.fixture(scope="module", name="library")
+    def library(tmp_path_factory):
+        if not possible():
+            pytest.skip("needs g++ and the sources")
+        return Library(tmp_path_factory.mktemp(name), programs)
+
+    return library
 
 
 def aligned(values):
