@@ -1,5 +1,5 @@
 // 2-D convolution on tensor cores, version tf32: one product of numbers shortened to TF32, which is why it runs only after
-// minidiff.allow_tf32(True). Needs compute capability 8.0.
+// minidiff.allow_tf32(True). Needs compute capability 8.0. At the end, for all versions: what a plan's tile needs beside the arrays.
 #include "conv2d/tf32.h"
 
 void conv2d_tf32(const Conv& conv, const float* x, const float* weight, const float* bias, float* y, const Plan& plan,
@@ -19,7 +19,7 @@ void conv2d_weight_gradient_tf32(const Conv& conv, const float* dy, const float*
     weight_gradient_by<1>("conv2d_weight_gradient_tf32", conv, dy, x, to, plan, stream);
 }
 
-// For all versions: fast (products = 0) has only tiles that need nothing but the parts.
+// fast (products = 0) has only tiles that need nothing but the parts.
 long long conv2d_parts(const Conv& conv, Sum sum, int products, int tile, int splits, long long result_size) {
     const bool weights = sum == Sum::WEIGHT_GRADIENT;
     long long written_anew = 0;

@@ -16,6 +16,7 @@ bool sorted_taps(const Axis& axis, int side, short (&order)[MAX_SIDE], int& dist
     return true;
 }
 
+constexpr int LARGEST_GRID_Y = 65535;
 constexpr int WIDTH = 32, TAPS = 9, MAX_LANES = 3;  // channels c and taps of a block; threads that share the parts of a result
 
 // dweight[o][c][u][v], then dbias[o]: the sums of parts [split][group][u][v][o][c], [group][o], always in the same order. A block reads 32
@@ -99,7 +100,7 @@ bool row_gradient_of(RowGradient& l, const Conv& conv, bool bias, int splits, in
     l.padded_c = ceil_div(conv.group_C(), GRADIENT_CHANNELS) * GRADIENT_CHANNELS;
     l.x_unit = conv.W % 4 == 0 ? 4 : conv.W % 2 == 0 ? 2 : 1;  // a row, and with it a plane, begins at a multiple of it
     const long long weights = 1LL * conv.groups * conv.U * conv.V * l.padded_o * l.padded_c;
-    return l.rows * conv.W <= threads && weights + conv.groups * l.padded_o < MOST_NUMBERS;
+    return l.rows * conv.W <= threads && conv.group_O() <= LARGEST_GRID_Y && weights + conv.groups * l.padded_o < MOST_NUMBERS;
 }
 
 void sum_gradient_parts(const char* name, const RowGradient& l, const float* parts, float* dweight, cudaStream_t stream) {

@@ -216,6 +216,14 @@ def test_more_weights_than_an_int_counts_take_other_tiles(emulated):
             assert all(takes("tf32x3", conv, which, n) == expected for n in kind((HALO, ROWS), which, "tf32x3")), (channels, which)
 
 
+def test_more_channels_than_blocks_in_a_grids_second_size_take_other_tiles(emulated):
+    """The kernel that adds up the parts of a weight gradient has a block for each output channel."""
+    takes = load("cpu")[0].conv2d_takes
+    for channels, expected in ((65535, True), (65536, False)):
+        conv = conv2d_sizes((1, 1, 4, 4), (channels, 1, 3, 3), 1, 1, 1, 1)
+        assert all(takes("tf32x3", conv, "weight gradient", n) == expected for n in kind((ROWS,), "weight gradient", "tf32x3")), channels
+
+
 def test_tiles_are_refused_where_they_are_not_for_the_convolution(emulated):
     conv, x, weight, dy, *_ = problem("stride 2")  # 3 -> 5 channels
     module = load("cpu")[0]
